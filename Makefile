@@ -1,0 +1,43 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Each sets up what it needs.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+WORKERS ?= auto
+
+.PHONY: demo test lint setup format clean
+.DELETE_ON_ERROR:
+
+setup: $(READY)
+
+# One environment, pinned by constraints.txt, made anew when the project's needs change.
+# torch comes first and by its pin: on some indexes a bare `torch` is gigabytes of CUDA.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "stratigraph needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version)." \
+	         "Point PYTHON= at a newer one." >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable '.[test,lint]'
+	touch $@
+
+demo: $(READY)
+	$(BIN)/stratigraph run studies/quick.yaml --out results/quick
+
+test: $(READY)
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf results .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache

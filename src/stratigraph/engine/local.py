@@ -1,0 +1,149 @@
+"""The engine of one machine: single-threaded processes, one for each core.
+
+On small networks one thread a process beats several threads in one (measured: 130 against 44 to 58
+model-steps in the same time), and it makes the bits of a run independent of how many run at once.
+With one worker the tasks run in this process, under the same one thread.
+"""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from itertools import islice
+from typing import Any
+
+from stratigraph.engine.protocol import Failure, Outcome
+from stratigraph.errors import ConfigError
+
+__all__ = ["LocalEngine"]
+
+TICK_SECONDS = 0.25
+ATTEMPTS = 2  # a task whose process dies twice is the likely killer, not the victim
+MOST_WORKERS = 1024
+
+
+class LocalEngine:
+    """Runs tasks in ``workers`` processes of one thread each.
+
+    Args:
+        workers: number of processes; ``None`` takes one for each core this process may use.
+
+    Raises:
+        ConfigError: fewer than 1 or more than 1,024 workers.
+    """
+
+    name = "local"
+
+    def __init__(self, workers: int | None = None) -> None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        self.workers = (cores or 1) if workers is None else workers
+        if not 1 <= self.workers <= MOST_WORKERS:
+            raise ConfigError(
+                f"workers: expected 1 to {MOST_WORKERS}, got {workers}; "
+                f"this machine has {cores} cores."
+            )
+
+    def map(
+        self,
+        function: Callable[[Any], Any],
+        tasks: Iterable[Any],
+        *,
+        tick: Callable[[], None] | None = None,
+    ) -> Iterator[Outcome]:
+        """See `Engine.map`."""
+        if self.workers == 1:
+            return _in_process(function, tasks)
+        return _in_processes(function, tasks, self.workers, tick or (lambda: None))
+
+
+def _in_process(function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[Outcome]:
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for index, task in enumerate(tasks):
+            try:
+                yield Outcome(index, value=function(task))
+            except Exception as error:
+                yield Outcome(index, failure=_raised(error))
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _in_processes(
+    function: Callable[[Any], Any],
+    tasks: Iterable[Any],
+    workers: int,
+    tick: Callable[[], None],
+) -> Iterator[Outcome]:
+    from loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
+
+    queue = enumerate(tasks)
+    retry: list[tuple[int, Any]] = []
+    attempts: dict[int, int] = {}
+    pending: dict[Future, tuple[int, Any]] = {}
+    pool = _pool(ProcessPoolExecutor, workers)
+    try:
+        while True:
+            # After a death the suspects run alone, so that only the killer is blamed twice.
+            room = 1 - len(pending) if retry else 2 * workers - len(pending)
+            batch = retry[: max(room, 0)] if retry else list(islice(queue, max(room, 0)))
+            del retry[: len(batch)]
+            for index, task in batch:
+                attempts[index] = attempts.get(index, 0) + 1
+                pending[pool.submit(function, task)] = (index, task)
+            if not pending:
+                return
+            done, _ = wait(pending, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)
+            tick()
+            broken = False
+            for future in done:
+                index, task = pending.pop(future)
+                error = future.exception()
+                if isinstance(error, TerminatedWorkerError):
+                    broken = True
+                    if attempts[index] >= ATTEMPTS:
+                        yield Outcome(index, failure=Failure("killed", _death(error)))
+                    else:
+                        retry.append((index, task))
+                elif error is not None:
+                    yield Outcome(index, failure=_raised(error))
+                else:
+                    yield Outcome(index, value=future.result())
+            if broken:
+                retry.extend(pending.values())
+                pending.clear()
+                retry.sort(key=lambda entry: entry[0])
+                pool.shutdown(wait=True, kill_workers=True)
+                pool = _pool(ProcessPoolExecutor, workers)
+    finally:
+        pool.shutdown(wait=True, kill_workers=True)
+
+
+def _pool(executor: Any, workers: int) -> Any:
+    one_thread = {
+        name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    }
+    return executor(max_workers=workers, env=one_thread, initializer=_start_worker)
+
+
+def _start_worker() -> None:
+    import signal
+
+    import torch
+
+    torch.set_num_threads(1)
+    # Ctrl-C goes to the whole process group; the parent alone decides what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _raised(error: BaseException) -> Failure:
+    text = "".join(traceback.format_exception(error))
+    return Failure("raised", f"{type(error).__name__}: {error}", text, error)
+
+
+def _death(error: BaseException) -> str:
+    return f"the worker process died twice on this task (out of memory, or a signal): {error}"

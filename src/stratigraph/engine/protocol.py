@@ -1,0 +1,58 @@
+"""Where tasks run: the one interface of every engine.
+
+A task is a picklable function of one picklable value. It is idempotent (done twice, it leaves the
+same files), coarse (seconds, not milliseconds) and passes paths, not arrays. An engine yields an
+`Outcome` for each task as it ends, keeps a bounded number in flight, and never lets one task's
+failure end the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+__all__ = ["Engine", "Failure", "Outcome"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a task has no value: it ``raised``, or its process was ``killed``."""
+
+    kind: Literal["raised", "killed"]
+    message: str
+    traceback: str = ""
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of task number ``index``: a value or a failure, never both."""
+
+    index: int
+    value: Any = None
+    failure: Failure | None = None
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Maps a function over tasks, somewhere."""
+
+    name: str
+    workers: int
+
+    def map(
+        self,
+        function: Callable[[Any], Any],
+        tasks: Iterable[Any],
+        *,
+        tick: Callable[[], None] | None = None,
+    ) -> Iterator[Outcome]:
+        """Yield an outcome for each task, in the order in which they end.
+
+        Args:
+            function: importable by name in another process.
+            tasks: read lazily; at most a few per worker are in flight.
+            tick: called a few times a second while waiting, to draw progress.
+        """
+        ...
