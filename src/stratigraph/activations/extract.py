@@ -1,0 +1,119 @@
+"""Reading every layer of a VAE on the probes, with the sampling noise held still.
+
+The published pipeline reads the encoder without noise and the decoder with fresh noise at every
+reading, which makes the decoder look less settled than it is. Here one standard normal draw ε is
+shared by all runs and snapshots (the first z columns of one table), and the decoder is driven by
+
+``mean``
+    z = μ, the default: no noise at all;
+``shared_noise``
+    z = μ + e^{lv/2}·ε with the shared draw;
+``fresh_noise``
+    a draw of its own for every snapshot, as published.
+
+``z_sample`` is always read with noise, the shared draw unless it is fresh. ``z_variance``, e^{lv},
+is read beside ``z_log_var`` when it is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stratigraph.activations.capture import capture, select_layers
+from stratigraph.errors import InputError
+from stratigraph.models import VAE
+
+__all__ = ["DECODER_INPUTS", "default_layers", "read_vae"]
+
+DECODER_INPUTS = ("mean", "shared_noise", "fresh_noise")
+VARIANCE = "z_variance"
+# Views of another layer's numbers: their score is that layer's.
+RESHAPING = ("encoder.flatten", "decoder.reshape")
+
+
+def default_layers(model: VAE) -> list[str]:
+    """Every layer but those that only reshape another."""
+    return [name for name in model.layer_names() if name not in RESHAPING]
+
+
+def read_vae(
+    model: VAE,
+    images: Tensor,
+    noise: Tensor,
+    layers: Sequence[str] | None = None,
+    *,
+    decoder_input: str = "mean",
+    batch_size: int = 250,
+    memory: int = 512 * 2**20,
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (layer, activation (n, …) float32) for each layer, in the order of the network.
+
+    Wide layers of many probes do not fit in memory together: layers are read in as few passes as
+    keep what is held below ``memory`` bytes, one layer at least.
+
+    Args:
+        model: a VAE.
+        images: the probes, (n, c, h, w) in [0, 1].
+        noise: standard normal, (n, z).
+        layers: names or globs, ``z_variance`` included; nothing means `default_layers`.
+        decoder_input: one of `DECODER_INPUTS`; the two kinds of noise differ only in what the
+            caller gives as ``noise``.
+        batch_size: probes of one pass.
+        memory: bytes of activations held at once.
+
+    Raises:
+        InputError: an unknown layer or decoder input.
+    """
+    if decoder_input not in DECODER_INPUTS:
+        raise InputError(
+            f"decoder_input: expected one of {', '.join(DECODER_INPUTS)}, got {decoder_input!r}."
+        )
+    wanted = default_layers(model) if layers is None else list(layers)
+    variance = VARIANCE in wanted
+    names = select_layers(model, [name for name in wanted if name != VARIANCE])
+    order = {name: position for position, name in enumerate(model.layer_names())}
+    names.sort(key=lambda name: order.get(name, len(order)))
+    hidden = variance and "z_log_var" not in names
+    if hidden:
+        names.append("z_log_var")
+    device = next(model.parameters()).device
+
+    def run(batch: Tensor, rows: slice) -> None:
+        # The network trains channels-last; reading it so keeps the kernels, and the bits, the same.
+        batch = batch.contiguous(memory_format=torch.channels_last)
+        mean, log_var = model.encode(batch)
+        sample = model.z_sample(mean, log_var, noise[rows].to(device))
+        model.decode(mean if decoder_input == "mean" else sample)
+
+    def read(inputs: Tensor, group: Sequence[str]) -> dict[str, Tensor]:
+        return capture(model, inputs, group, batch_size=batch_size, call=run)
+
+    bytes_of = {
+        name: len(images) * one.numel() * one.element_size()
+        for name, one in read(images[:1], names).items()
+    }
+    for group in _groups(names, bytes_of, memory):
+        activations = read(images, group)
+        for name in group:
+            activation = activations.pop(name).numpy()
+            if not (hidden and name == "z_log_var"):
+                yield name, activation
+            if variance and name == "z_log_var":
+                yield VARIANCE, np.exp(activation)
+
+
+def _groups(names: Sequence[str], bytes_of: dict[str, int], memory: int) -> Iterator[list[str]]:
+    group: list[str] = []
+    held = 0
+    for name in names:
+        if group and held + bytes_of[name] > memory:
+            yield group
+            group, held = [], 0
+        group.append(name)
+        held += bytes_of[name]
+    if group:
+        yield group

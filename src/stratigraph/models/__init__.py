@@ -1,0 +1,84 @@
+"""The networks, by name.
+
+An architecture names an encoder and a decoder; each is a function of the image's shape, so that
+any encoder can be joined to any decoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
+import torch
+from torch import nn
+
+from stratigraph.errors import ConfigError, suggest
+from stratigraph.models.convolutional import convolutional_decoder, convolutional_encoder
+from stratigraph.models.fully_connected import fully_connected_decoder, fully_connected_encoder
+from stratigraph.models.initialisation import INITIALISATIONS, initialise
+from stratigraph.models.vae import VAE, Posterior, Sampler, VAEOutput
+
+__all__ = [
+    "ARCHITECTURES",
+    "INITIALISATIONS",
+    "VAE",
+    "Posterior",
+    "Sampler",
+    "VAEOutput",
+    "build_vae",
+    "check_architecture",
+]
+
+Shape: TypeAlias = tuple[int, int, int]
+
+ARCHITECTURES: dict[
+    str, tuple[Callable[[Shape], nn.Sequential], Callable[[Shape, int], nn.Sequential]]
+] = {
+    "convolutional": (partial(convolutional_encoder, kernel=2), convolutional_decoder),
+    "convolutional_k4": (partial(convolutional_encoder, kernel=4), convolutional_decoder),
+    "fully_connected": (fully_connected_encoder, fully_connected_decoder),
+}
+
+
+def check_architecture(name: str) -> None:
+    """Raise a ConfigError unless ``name`` is an architecture."""
+    if name not in ARCHITECTURES:
+        raise ConfigError(
+            f"architecture: no architecture is called {name!r}.{suggest(name, ARCHITECTURES)}"
+        )
+
+
+def build_vae(
+    architecture: str,
+    image_shape: Shape,
+    latents: int,
+    *,
+    seed: int = 0,
+    initialisation: str = "keras",
+) -> VAE:
+    """A fresh VAE, its weights a function of ``seed`` alone.
+
+    Args:
+        architecture: a key of `ARCHITECTURES`.
+        image_shape: (c, h, w).
+        latents: dimensions of z, at least 1.
+        seed: of the initial weights.
+        initialisation: ``keras`` (the study's) or ``torch``.
+
+    Raises:
+        ConfigError: an unknown name, or images that the architecture cannot take.
+    """
+    check_architecture(architecture)
+    if initialisation not in INITIALISATIONS:
+        raise ConfigError(
+            f"initialisation: no scheme is called {initialisation!r}."
+            + suggest(initialisation, INITIALISATIONS)
+        )
+    make_encoder, make_decoder = ARCHITECTURES[architecture]
+    encoder = make_encoder(image_shape)
+    with torch.device("meta"):
+        probe = make_encoder(image_shape)(torch.empty(1, *image_shape))
+    model = VAE(encoder, probe.shape[1], latents, make_decoder(image_shape, latents))
+    initialise(model, initialisation, seed)
+    return model

@@ -1,0 +1,43 @@
+"""How weights begin.
+
+``keras``
+    Glorot uniform, U(−a, a) with a = √(6 / (fan_in + fan_out)), and zero biases: the default of
+    the Keras layers with which the study was published (Glorot & Bengio 2010).
+``torch``
+    PyTorch's own default: Kaiming uniform with a = √5, biases U(−1/√fan_in, 1/√fan_in).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+__all__ = ["INITIALISATIONS", "initialise"]
+
+
+def _keras(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def _torch(module: nn.Module) -> None:
+    reset = getattr(module, "reset_parameters", None)
+    if callable(reset):
+        reset()
+
+
+INITIALISATIONS: dict[str, Callable[[nn.Module], None]] = {"keras": _keras, "torch": _torch}
+
+
+def initialise(model: nn.Module, scheme: str, seed: int) -> None:
+    """Set every weight of ``model`` in place, as a function of ``seed`` alone.
+
+    The global random state is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        model.apply(INITIALISATIONS[scheme])

@@ -1,0 +1,88 @@
+"""The variational autoencoder (Kingma & Welling 2014; Rezende et al. 2014).
+
+    q(z|x) = N(μ(x), diag e^{lv(x)}),    z = μ + e^{lv/2} · ε,  ε ~ N(0, I),    p(x|z) = decoder(z)
+
+Every place that can be read out is a named module: ``input``, ``encoder.*``, ``z_mean``,
+``z_log_var``, ``z_sample``, ``decoder.*``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from stratigraph.shapes import Images, Latents
+
+__all__ = ["VAE", "Posterior", "Sampler", "VAEOutput"]
+
+
+class Posterior(NamedTuple):
+    """q(z|x) of a batch, and one sample of it: each (b, z)."""
+
+    mean: Tensor
+    log_var: Tensor
+    sample: Tensor
+
+
+class VAEOutput(NamedTuple):
+    """What a forward pass gives: the decoder's output (b, c, h, w), and the posterior."""
+
+    output: Tensor
+    posterior: Posterior
+
+
+class Sampler(nn.Module):
+    """z = μ + e^{lv/2} · ε: the reparametrised sample, as a module that can be read out."""
+
+    def forward(self, mean: Latents, log_var: Latents, noise: Latents) -> Latents:
+        """Mean, log-variance and standard normal noise, each (b, z) → samples (b, z)."""
+        return mean + (0.5 * log_var).exp() * noise
+
+
+class VAE(nn.Module):
+    """Encoder, two linear heads, a sampler and a decoder.
+
+    Args:
+        encoder: images (b, c, h, w) → features (b, width); its children are its layers.
+        width: features that the encoder gives.
+        latents: dimensions of z.
+        decoder: latents (b, z) → (b, c, h, w), logits or means; its children are its layers.
+    """
+
+    def __init__(
+        self, encoder: nn.Sequential, width: int, latents: int, decoder: nn.Sequential
+    ) -> None:
+        super().__init__()
+        self.input = nn.Identity()
+        self.encoder = encoder
+        self.z_mean = nn.Linear(width, latents)
+        self.z_log_var = nn.Linear(width, latents)
+        self.z_sample = Sampler()
+        self.decoder = decoder
+
+    def encode(self, images: Images) -> tuple[Latents, Latents]:
+        """Images (b, c, h, w) → mean and log-variance of q(z|x), each (b, z)."""
+        features = self.encoder(self.input(images))
+        return self.z_mean(features), self.z_log_var(features)
+
+    def decode(self, latents: Latents) -> Images:
+        """Latents (b, z) → the decoder's output (b, c, h, w)."""
+        return self.decoder(latents)
+
+    def forward(self, images: Images, noise: Latents) -> VAEOutput:
+        """One pass with the given standard normal noise (b, z)."""
+        mean, log_var = self.encode(images)
+        sample = self.z_sample(mean, log_var, noise)
+        return VAEOutput(self.decode(sample), Posterior(mean, log_var, sample))
+
+    def layer_names(self) -> list[str]:
+        """The layers, in the order in which data passes them."""
+        return [
+            "input",
+            *(f"encoder.{name}" for name, _ in self.encoder.named_children()),
+            "z_mean",
+            "z_log_var",
+            "z_sample",
+            *(f"decoder.{name}" for name, _ in self.decoder.named_children()),
+        ]

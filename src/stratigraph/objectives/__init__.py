@@ -1,0 +1,107 @@
+"""What a VAE is trained for: reconstruction + regulariser, by name.
+
+Every objective is a frozen dataclass of its parameters with one method, ``regulariser``; one of
+the parameters is its strength, the axis along which studies vary it. The total is always
+R + regulariser, with R one of `RECONSTRUCTIONS`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+from torch import Tensor
+
+from stratigraph.errors import ConfigError, suggest
+from stratigraph.models import Posterior, VAEOutput
+from stratigraph.objectives.annealed_vae import AnnealedVAE
+from stratigraph.objectives.beta_tc_vae import BetaTCVAE
+from stratigraph.objectives.beta_vae import BetaVAE
+from stratigraph.objectives.dip_vae import DIPVAEI, DIPVAEII
+from stratigraph.objectives.kl_annealed_vae import KLAnnealedVAE
+from stratigraph.objectives.terms import RECONSTRUCTIONS, kl_divergence
+from stratigraph.objectives.vae import PlainVAE
+from stratigraph.shapes import Images, Scalar
+
+__all__ = [
+    "OBJECTIVES",
+    "RECONSTRUCTIONS",
+    "Objective",
+    "Terms",
+    "build_objective",
+    "evaluate",
+]
+
+
+class Objective(Protocol):
+    """R + regulariser; ``strength`` names the parameter that studies vary, if there is one."""
+
+    strength: ClassVar[str | None]
+
+    def regulariser(self, posterior: Posterior, step: int) -> Scalar:
+        """What is added to the reconstruction at a step (counted from 0), in nats."""
+        ...
+
+
+OBJECTIVES: dict[str, type] = {
+    "vae": PlainVAE,
+    "beta_vae": BetaVAE,
+    "annealed_vae": AnnealedVAE,
+    "beta_tc_vae": BetaTCVAE,
+    "dip_vae_i": DIPVAEI,
+    "dip_vae_ii": DIPVAEII,
+    "kl_annealed_vae": KLAnnealedVAE,
+}
+
+
+class Terms(NamedTuple):
+    """The loss of a batch and its parts, each a scalar tensor in nats per image."""
+
+    loss: Tensor
+    reconstruction: Tensor
+    regulariser: Tensor
+    kl: Tensor
+
+
+def build_objective(name: str, **parameters: Any) -> Objective:
+    """The objective called ``name``.
+
+    Raises:
+        ConfigError: an unknown name or parameter, a missing one, or a value that is not a finite
+            number ≥ 0 (a number of steps: a whole number ≥ 1).
+    """
+    if name not in OBJECTIVES:
+        raise ConfigError(f"objective: none is called {name!r}.{suggest(name, OBJECTIVES)}")
+    kind = OBJECTIVES[name]
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for key, value in parameters.items():
+        if key not in fields:
+            raise ConfigError(f"objective {name}: no parameter {key!r}.{suggest(key, fields)}")
+        _check_number(f"objective {name}: {key}", value, steps=key.endswith("_steps"))
+    missing = [
+        key
+        for key, field in fields.items()
+        if field.default is dataclasses.MISSING and key not in parameters
+    ]
+    if missing:
+        raise ConfigError(f"objective {name}: {', '.join(missing)} is missing; give it a number.")
+    return kind(**parameters)
+
+
+def _check_number(where: str, value: Any, *, steps: bool) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if steps and not (number and isinstance(value, int) and value >= 1):
+        raise ConfigError(f"{where}: expected a whole number of steps ≥ 1, got {value!r}.")
+    if not (number and math.isfinite(value) and value >= 0):
+        raise ConfigError(f"{where}: expected a finite number ≥ 0, got {value!r}.")
+
+
+def evaluate(
+    objective: Objective, reconstruction: str, result: VAEOutput, images: Images, step: int
+) -> Terms:
+    """The objective and its parts on a batch, at a step counted from 0."""
+    error = RECONSTRUCTIONS[reconstruction](result.output, images)
+    regulariser = objective.regulariser(result.posterior, step)
+    kl = kl_divergence(result.posterior.mean.detach(), result.posterior.log_var.detach())
+    return Terms(error + regulariser, error, regulariser, kl)

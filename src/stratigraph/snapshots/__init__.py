@@ -1,0 +1,45 @@
+"""What a run keeps: snapshots to analyse, a checkpoint to go on from, both in hashed records."""
+
+from stratigraph.snapshots.checkpoint import (
+    checkpoint_step,
+    load_checkpoint,
+    remove_checkpoints,
+    save_checkpoint,
+)
+from stratigraph.snapshots.lock import locked
+from stratigraph.snapshots.snapshot import (
+    load_snapshot,
+    save_snapshot,
+    snapshot_path,
+    snapshot_steps,
+)
+from stratigraph.snapshots.store import (
+    read_json,
+    record_exists,
+    remove_leftovers,
+    sha256,
+    verified,
+    write_json,
+    write_record,
+    write_text,
+)
+
+__all__ = [
+    "checkpoint_step",
+    "load_checkpoint",
+    "load_snapshot",
+    "locked",
+    "read_json",
+    "record_exists",
+    "remove_checkpoints",
+    "remove_leftovers",
+    "save_checkpoint",
+    "save_snapshot",
+    "sha256",
+    "snapshot_path",
+    "snapshot_steps",
+    "verified",
+    "write_json",
+    "write_record",
+    "write_text",
+]

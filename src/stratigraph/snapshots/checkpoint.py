@@ -1,0 +1,86 @@
+"""A checkpoint: the state from which a run goes on, the latest only.
+
+Weights and Adam's moments are all there is to keep: the random streams need no state (see
+`stratigraph.training.seeds`). A checkpoint is a record named by its step; older ones go only after
+the new one is whole.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import Tensor, nn, optim
+
+from stratigraph.errors import IntegrityError
+from stratigraph.snapshots.snapshot import load_tensors, tensors_of
+from stratigraph.snapshots.store import record_exists, verified, write_record
+
+__all__ = ["checkpoint_step", "load_checkpoint", "remove_checkpoints", "save_checkpoint"]
+
+STATE = "state.safetensors"
+
+
+def _records(run: Path) -> list[Path]:
+    folder = run / "checkpoint"
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.name.isdigit() and record_exists(path))
+
+
+def _moments(optimiser: optim.Optimizer) -> dict[str, Tensor]:
+    return {
+        f"optimiser.{index}.{name}": value.detach().cpu().contiguous()
+        for index, entry in optimiser.state_dict()["state"].items()
+        for name, value in entry.items()
+    }
+
+
+def save_checkpoint(run: Path, step: int, model: nn.Module, optimiser: optim.Optimizer) -> None:
+    """Keep the state after ``step`` updates, then drop older ones."""
+    older = _records(run)
+    path = run / "checkpoint" / f"{step:09d}"
+    tensors = {f"model.{name}": value for name, value in tensors_of(model).items()}
+    tensors |= _moments(optimiser)
+    write_record(path, lambda folder: save_file(tensors, folder / STATE), {"step": step})
+    for other in older:
+        if other != path:
+            shutil.rmtree(other, ignore_errors=True)
+
+
+def checkpoint_step(run: Path) -> int | None:
+    """The step of the latest checkpoint, if there is one."""
+    records = _records(run)
+    return int(records[-1].name) if records else None
+
+
+def load_checkpoint(run: Path, model: nn.Module, optimiser: optim.Optimizer) -> int | None:
+    """Restore the latest whole checkpoint into model and optimiser; return its step.
+
+    A damaged checkpoint is passed over for an older one: what is lost is work, not truth.
+    """
+    for path in reversed(_records(run)):
+        try:
+            step = int(verified(path)["step"])
+        except IntegrityError:
+            continue
+        tensors = load_tensors(path / STATE)
+        model.load_state_dict(
+            {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+        )
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith("optimiser."):
+                _, index, name = key.split(".", 2)
+                state.setdefault(int(index), {})[name] = value
+        whole = optimiser.state_dict()
+        whole["state"] = state
+        optimiser.load_state_dict(whole)
+        return step
+    return None
+
+
+def remove_checkpoints(run: Path) -> None:
+    """Drop the resumable state of a run that is done."""
+    shutil.rmtree(run / "checkpoint", ignore_errors=True)

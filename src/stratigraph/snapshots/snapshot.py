@@ -1,0 +1,76 @@
+"""A snapshot: the immutable weights of a run at one step, in safetensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from stratigraph.errors import DataError, InputError
+from stratigraph.snapshots.store import record_exists, verified, write_record
+
+__all__ = ["load_snapshot", "load_tensors", "save_snapshot", "snapshot_path", "snapshot_steps"]
+
+WEIGHTS = "weights.safetensors"
+
+
+def snapshot_path(run: Path, step: int) -> Path:
+    """Where a run keeps the snapshot of a step; nine digits, so that names sort as steps do."""
+    return run / "snapshots" / f"{step:09d}"
+
+
+def snapshot_steps(run: Path) -> list[int]:
+    """The steps at which the run in this folder has snapshots, in order."""
+    folder = run / "snapshots"
+    if not folder.is_dir():
+        return []
+    found = (path for path in folder.iterdir() if path.name.isdigit() and record_exists(path))
+    return sorted(int(path.name) for path in found)
+
+
+def tensors_of(module: nn.Module) -> dict[str, Tensor]:
+    """A module's state, as contiguous CPU tensors."""
+    return {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file whose hash has been checked.
+
+    Raises:
+        DataError: the file cannot be parsed.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DataError(f"{path}: not readable as safetensors ({error}).") from None
+
+
+def save_snapshot(run: Path, step: int, model: nn.Module, about: dict[str, Any]) -> None:
+    """Keep the weights of ``model`` at ``step``; an existing snapshot of that step is kept as it is."""
+    path = snapshot_path(run, step)
+    if record_exists(path):
+        return
+    tensors = tensors_of(model)
+    write_record(path, lambda folder: save_file(tensors, folder / WEIGHTS), {"step": step, **about})
+
+
+def load_snapshot(run: Path, step: int, model: nn.Module) -> None:
+    """Put the weights of a snapshot into ``model``, after their hash has been checked.
+
+    Raises:
+        InputError: the run has no snapshot at that step; the message lists those it has.
+        IntegrityError: the file is damaged.
+        DataError: its tensors are not those of the model.
+    """
+    path = snapshot_path(run, step)
+    if not record_exists(path):
+        steps = ", ".join(map(str, snapshot_steps(run))) or "none"
+        raise InputError(f"run {run.name} has no snapshot at step {step}; it has {steps}.")
+    verified(path)
+    try:
+        model.load_state_dict(load_tensors(path / WEIGHTS))
+    except RuntimeError as error:
+        raise DataError(f"{path}: its tensors do not fit the model: {error}") from None

@@ -1,0 +1,280 @@
+"""A study file: a grid of runs, what to keep of them, and how to compare it.
+
+::
+
+    name: quick
+    grid:                                   # one grid, or a list of them
+      data: {name: sprites, size: 32}       # each axis: one value or a list of values
+      architecture: convolutional
+      objective:                            # objective: its strengths
+        beta_vae: {beta: [1, 4]}
+        annealed_vae: {c_max: [5, 25]}
+      latents: 10
+      seed: [0, 1]
+    training: {steps: 2000, batch_size: 64, learning_rate: 1e-4}
+    snapshots: {kind: log, count: 10}       # log | even | explicit | paper
+    probes: {count: 500, seed: 0, from: validation}
+    activations: {decoder_input: mean}
+    measures:
+      - debiased_cka
+      - {name: procrustes_similarity, pairs: [trajectory, aligned]}
+
+Every value is checked when the file is read, before anything runs.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stratigraph.activations import DECODER_INPUTS
+from stratigraph.errors import ConfigError, suggest
+from stratigraph.objectives import OBJECTIVES
+from stratigraph.similarity import get_measure
+from stratigraph.study.selection import SELECTIONS
+from stratigraph.study.yaml_file import read_yaml
+from stratigraph.training import RunConfig, SnapshotSchedule, whole_number
+
+__all__ = ["ActivationsConfig", "MeasureConfig", "ProbesConfig", "StudyConfig", "load_config"]
+
+AXES = ("data", "architecture", "objective", "latents", "seed")
+TRAINING = (
+    "steps", "batch_size", "learning_rate", "beta_1", "beta_2", "epsilon", "reconstruction",
+    "initialisation", "validation", "split_seed", "validation_images", "log_every",
+)  # fmt: skip
+SCHEDULES = {
+    "log": SnapshotSchedule.log_spaced,
+    "even": SnapshotSchedule.evenly_spaced,
+    "explicit": SnapshotSchedule.explicit,
+    "paper": SnapshotSchedule.paper,
+}
+SCHEDULE_KEYS = {
+    "log": ("count", "first", "start"),
+    "even": ("count", "start"),
+    "explicit": ("steps",),
+    "paper": ("start",),
+}
+PROBE_SOURCES = ("validation", "training", "paper")
+NAME = re.compile(r"[\w<>()+=.,'\" -]{1,100}", re.UNICODE)
+MOST_RUNS = 1000
+
+
+@dataclass(frozen=True)
+class ProbesConfig:
+    """The fixed inputs: how many, drawn from where (``validation``, ``training`` or ``paper``)."""
+
+    count: int = 1000
+    seed: int = 0
+    source: str = "validation"
+
+    def __post_init__(self) -> None:
+        whole_number("probes: count", self.count, 4, 10**6)
+        whole_number("probes: seed", self.seed, 0, 2**63 - 1)
+        _one_of("probes: from", self.source, PROBE_SOURCES)
+
+
+@dataclass(frozen=True)
+class ActivationsConfig:
+    """Which layers are read, and what drives the decoder."""
+
+    decoder_input: str = "mean"
+    layers: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _one_of("activations: decoder_input", self.decoder_input, DECODER_INPUTS)
+        if self.layers is not None and not all(isinstance(name, str) for name in self.layers):
+            raise ConfigError(f"activations: layers: expected names, got {list(self.layers)!r}.")
+
+
+@dataclass(frozen=True)
+class MeasureConfig:
+    """A measure of the catalogue, and the pairs that it is asked for."""
+
+    name: str
+    pairs: tuple[str, ...] = ("all",)
+
+    def __post_init__(self) -> None:
+        get_measure(self.name)
+        for pair in self.pairs:
+            _one_of(f"measures: {self.name}: pairs", pair, SELECTIONS)
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """A whole study, valid at construction.
+
+    Raises:
+        ConfigError: no run, a run twice, or a value that cannot be used.
+    """
+
+    name: str
+    runs: tuple[RunConfig, ...]
+    measures: tuple[MeasureConfig, ...]
+    probes: ProbesConfig = ProbesConfig()
+    activations: ActivationsConfig = ActivationsConfig()
+    description: str = ""
+    text: str = field(default="", compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not NAME.fullmatch(self.name) or self.name[0] in "-.":
+            raise ConfigError(
+                "name: expected 1 to 100 letters, digits, spaces or simple punctuation, not "
+                f"beginning with - or a dot, got {self.name!r}."
+            )
+        if not isinstance(self.description, str):
+            raise ConfigError(f"description: expected text, got {self.description!r}.")
+        if not self.runs:
+            raise ConfigError("grid: it has no run; give every axis at least one value.")
+        if not self.measures:
+            raise ConfigError("measures: at least one is needed.")
+        for what, names in (
+            ("grid: the run", [run.run_id for run in self.runs]),
+            ("measures:", [measure.name for measure in self.measures]),
+        ):
+            twice = next((name for name in names if names.count(name) > 1), None)
+            if twice is not None:
+                raise ConfigError(f"{what} {twice} stands in the study twice; remove one.")
+
+
+def _one_of(where: str, value: Any, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ConfigError(f"{where}: {value!r} is not known.{suggest(value, known)}")
+
+
+def _mapping(where: str, value: Any, known: Sequence[str]) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where}: expected a mapping, got {value!r}.")
+    for key in value:
+        if key not in known:
+            raise ConfigError(f"{where}: no key is called {key!r}.{suggest(key, known)}")
+    return dict(value)
+
+
+def _axis(where: str, value: Any) -> list[Any]:
+    values = value if isinstance(value, list) else [value]
+    if not values:
+        raise ConfigError(f"{where}: the list is empty; give it at least one value.")
+    for index, item in enumerate(values):
+        if item in values[:index]:
+            raise ConfigError(f"{where}: {item!r} stands in the list twice.")
+    return values
+
+
+def _objectives(where: str, value: Any) -> list[dict[str, Any]]:
+    """``{beta_vae: {beta: [1, 4]}, vae: }`` as one mapping for each objective and strength."""
+    if isinstance(value, str | list):
+        value = dict.fromkeys(_axis(where, value))
+    table = _mapping(where, value, list(OBJECTIVES))
+    found = []
+    for name, parameters in table.items():
+        if parameters is not None and not isinstance(parameters, Mapping):
+            raise ConfigError(f"{where}: {name}: expected its parameters, got {parameters!r}.")
+        axes = {key: _axis(f"{where}: {name}: {key}", v) for key, v in (parameters or {}).items()}
+        for values in itertools.product(*axes.values()):
+            found.append({"name": name, **dict(zip(axes, values, strict=True))})
+    return _axis(where, found)
+
+
+def _schedule(value: Any, steps: int) -> SnapshotSchedule:
+    table = _mapping("snapshots", value, ("kind", "count", "first", "start", "steps"))
+    kind = table.pop("kind", "log")
+    _one_of("snapshots: kind", kind, list(SCHEDULES))
+    _mapping(f"snapshots: {kind}", table, SCHEDULE_KEYS[kind])
+    for key in ("count", "first"):
+        if key in table:
+            whole_number(f"snapshots: {key}", table[key], 1, 10**6)
+    if not isinstance(table.get("start", True), bool):
+        raise ConfigError(f"snapshots: start: expected true or false, got {table['start']!r}.")
+    if kind == "explicit" and not isinstance(table.get("steps"), list):
+        raise ConfigError("snapshots: explicit needs `steps`, a list of steps.")
+    if kind in ("log", "even"):
+        table.setdefault("count", 12)
+    return SCHEDULES[kind](last=steps, **table)
+
+
+def _grid(where: str, value: Any, training: dict[str, Any], snapshots: Any) -> Iterator[RunConfig]:
+    table = _mapping(where, value, AXES)
+    for key in ("data", "objective"):
+        if key not in table:
+            raise ConfigError(f"{where}: {key} is missing.")
+    axes = {
+        key: _objectives(f"{where}: objective", item)
+        if key == "objective"
+        else _axis(f"{where}: {key}", item)
+        for key, item in table.items()
+    }
+    if "steps" not in training:
+        raise ConfigError("training: steps is missing; give the number of updates.")
+    steps = whole_number("training: steps", training["steps"], 1, 10**9)
+    schedule = _schedule(snapshots, steps)
+    for values in itertools.product(*axes.values()):
+        yield RunConfig(
+            snapshots=schedule.steps, **dict(zip(axes, values, strict=True)), **training
+        )
+
+
+def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> StudyConfig:
+    """A study from the plain values of its file.
+
+    Raises:
+        ConfigError: an unknown, missing or unusable value; or more than ``most_runs`` runs.
+    """
+    table = _mapping(
+        "study",
+        value if value is not None else {},
+        ("name", "description", "grid", "training", "snapshots", "probes", "activations", "measures"),
+    )
+    for key in ("name", "grid", "training"):
+        if key not in table:
+            raise ConfigError(f"study: {key} is missing.")
+    training = _mapping("training", table["training"], TRAINING)
+    grids = table["grid"] if isinstance(table["grid"], list) else [table["grid"]]
+    runs: list[RunConfig] = []
+    for number, grid in enumerate(grids):
+        where = "grid" if len(grids) == 1 else f"grid {number + 1}"
+        for run in _grid(where, grid, training, table.get("snapshots", {})):
+            runs.append(run)
+            if len(runs) > most_runs:
+                raise ConfigError(
+                    f"grid: more than {most_runs} runs; make it smaller, or allow it with --max-runs."
+                )
+    probes = _mapping("probes", table.get("probes", {}), ("count", "seed", "from"))
+    if "from" in probes:
+        probes["source"] = probes.pop("from")
+    reading = _mapping("activations", table.get("activations", {}), ("decoder_input", "layers"))
+    if reading.get("layers") is not None:
+        reading["layers"] = tuple(_axis("activations: layers", reading["layers"]))
+    return StudyConfig(
+        name=table["name"],
+        runs=tuple(runs),
+        measures=tuple(_measures(table.get("measures", ["debiased_cka"]))),
+        probes=ProbesConfig(**probes),
+        activations=ActivationsConfig(**reading),
+        description=table.get("description", ""),
+        text=text,
+    )
+
+
+def _measures(value: Any) -> Iterator[MeasureConfig]:
+    for item in _axis("measures", value):
+        table = {"name": item} if isinstance(item, str) else item
+        table = _mapping("measures", table, ("name", "pairs"))
+        if "name" not in table:
+            raise ConfigError("measures: a measure needs its name.")
+        pairs = _axis(f"measures: {table['name']}: pairs", table.get("pairs", "all"))
+        yield MeasureConfig(table["name"], tuple(pairs))
+
+
+def load_config(path: str | Path, most_runs: int = MOST_RUNS) -> StudyConfig:
+    """Read a study file.
+
+    Raises:
+        DataError: the file cannot be read.
+        ConfigError: it is not a study; the message names the key, the value and what is allowed.
+    """
+    text, value = read_yaml(Path(path))
+    return parse_config(value, text, most_runs)

@@ -1,0 +1,74 @@
+"""One run of a study, read from its folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stratigraph.data import Dataset, load_dataset
+from stratigraph.errors import DataError, InputError
+from stratigraph.models import VAE, build_vae
+from stratigraph.snapshots import load_snapshot, read_json, snapshot_steps
+from stratigraph.training import RunConfig
+
+__all__ = ["Run", "read_state"]
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """The state of the run in a folder: ``state``, ``step`` and more; ``waiting`` if none yet."""
+    file = path / "state.json"
+    return read_json(file) if file.is_file() else {"state": "waiting", "step": 0}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training of one configuration with one seed, in a folder. Nothing here writes."""
+
+    path: Path
+    config: RunConfig
+
+    @property
+    def run_id(self) -> str:
+        """The run's name: twelve hexadecimal digits that follow from its configuration."""
+        return self.config.run_id
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Where it stands: ``state`` (waiting, running, done, diverged, failed), ``step``, …"""
+        return read_state(self.path)
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps of its snapshots, in order."""
+        return snapshot_steps(self.path)
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """Losses over training: step, split, loss, reconstruction, regulariser, kl (nats)."""
+        path = self.path / "metrics.parquet"
+        if not path.is_file():
+            raise DataError(f"run {self.run_id} has no metrics yet; train it first.")
+        return pd.read_parquet(path)
+
+    def dataset(self) -> Dataset:
+        """The data set that it was trained on."""
+        return load_dataset(**self.config.data)
+
+    def model(self, step: int | None = None) -> VAE:
+        """The network at a snapshot's step, the last by default.
+
+        Raises:
+            InputError: there is no snapshot at that step.
+            IntegrityError: its file is damaged.
+        """
+        steps = self.steps
+        if step is None and not steps:
+            raise InputError(f"run {self.run_id} has no snapshot yet; train it first.")
+        model = build_vae(
+            self.config.architecture, self.dataset().image_shape, self.config.latents
+        )
+        load_snapshot(self.path, steps[-1] if step is None else step, model)
+        return model

@@ -1,0 +1,107 @@
+"""A study, read from its folder: its runs, its similarity matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from stratigraph.errors import DataError, InputError, suggest
+from stratigraph.snapshots import record_exists, verified
+from stratigraph.study.config import StudyConfig, load_config
+from stratigraph.study.layout import STUDY_FILE, run_path, similarity_path
+from stratigraph.study.run import Run
+
+__all__ = ["Study", "load_study"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A folder that holds a study. Nothing here writes."""
+
+    path: Path
+    config: StudyConfig
+    runs: Mapping[str, Run] = field(repr=False)
+
+    def run(self, prefix: str) -> Run:
+        """The run whose id begins with ``prefix``.
+
+        Raises:
+            InputError: none does, or several do.
+        """
+        found = [run for run_id, run in self.runs.items() if run_id.startswith(prefix)]
+        if not prefix or not found:
+            raise InputError(
+                f"study {self.config.name} has no run {prefix!r}." + suggest(prefix, self.runs)
+            )
+        if len(found) > 1:
+            raise InputError(
+                f"{prefix!r} begins several runs: {', '.join(run.run_id for run in found)}; "
+                "give more digits."
+            )
+        return found[0]
+
+    def measures(self) -> list[str]:
+        """The measures whose similarity matrices are there."""
+        return [
+            measure.name
+            for measure in self.config.measures
+            if record_exists(similarity_path(self.path, measure.name))
+        ]
+
+    def labels(self, measure: str) -> pd.DataFrame:
+        """One row a representation, in the order of the matrix: run, step, layer and more."""
+        self._matrix_folder(measure)
+        return pd.read_parquet(similarity_path(self.path, measure) / "labels.parquet")
+
+    def similarity(self, measure: str) -> xr.DataArray:
+        """The similarity matrix: (k, k), dims x and y, with the labels as coordinates.
+
+        The values are memory-mapped. NaN means undefined, for the reason in the coordinate
+        ``reason_x``, or not asked for (see the study's ``pairs``).
+
+        Raises:
+            InputError: the study has no such matrix.
+            IntegrityError: it is damaged.
+        """
+        folder = self._matrix_folder(measure)
+        about = verified(folder)
+        labels = self.labels(measure)
+        values = np.load(folder / "values.npy", mmap_mode="r", allow_pickle=False)
+        coordinates = {
+            f"{name}_{axis}": (axis, labels[name].to_numpy())
+            for axis in ("x", "y")
+            for name in labels.columns
+        }
+        return xr.DataArray(values, dims=("x", "y"), coords=coordinates, name=measure, attrs=about)
+
+    def _matrix_folder(self, measure: str) -> Path:
+        folder = similarity_path(self.path, measure)
+        if not record_exists(folder):
+            raise InputError(
+                f"study {self.config.name} has no similarity matrix {measure!r}; it has "
+                f"{', '.join(self.measures()) or 'none yet: run `stratigraph compare`'}."
+            )
+        return folder
+
+
+def load_study(path: str | Path) -> Study:
+    """The study in a folder.
+
+    Raises:
+        DataError: the folder holds no study.
+        ConfigError: its study file is not valid.
+    """
+    folder = Path(path)
+    if not (folder / STUDY_FILE).is_file():
+        raise DataError(
+            f"{folder}: no study stands here ({STUDY_FILE} is missing); make one with "
+            "`stratigraph run FILE --out DIR`."
+        )
+    config = load_config(folder / STUDY_FILE, most_runs=10**9)
+    runs = {run.run_id: Run(run_path(folder, run.run_id), run) for run in config.runs}
+    return Study(folder, config, runs)

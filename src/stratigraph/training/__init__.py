@@ -1,0 +1,26 @@
+"""Training: one run's configuration, which steps to keep, and a loop that yields states."""
+
+from stratigraph.training.config import RunConfig, whole_number
+from stratigraph.training.loop import (
+    DivergedError,
+    TrainingState,
+    initial_state,
+    to_batch,
+    training_states,
+    validation_terms,
+)
+from stratigraph.training.schedule import SnapshotSchedule
+from stratigraph.training.seeds import derived_seed, step_noise
+
+__all__ = [
+    "DivergedError",
+    "RunConfig",
+    "SnapshotSchedule",
+    "TrainingState",
+    "derived_seed",
+    "initial_state",
+    "step_noise",
+    "to_batch",
+    "training_states",
+    "validation_terms",
+]

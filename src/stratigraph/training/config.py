@@ -1,0 +1,170 @@
+"""One run: everything that its bits depend on, and nothing else.
+
+`RunConfig` is valid at construction, made from and turned into plain JSON values, and names its
+run: `identity.run_id`. Where a run is executed (device, workers) is not part of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from stratigraph import identity
+from stratigraph.data import check_dataset
+from stratigraph.errors import ConfigError, suggest
+from stratigraph.models import INITIALISATIONS, check_architecture
+from stratigraph.objectives import OBJECTIVES, RECONSTRUCTIONS, build_objective
+from stratigraph.training.schedule import SnapshotSchedule
+
+__all__ = ["RunConfig", "whole_number"]
+
+LARGEST_SEED = 2**63 - 1
+MOST_LATENTS = 65_536
+
+
+def whole_number(where: str, value: Any, least: int, most: int) -> int:
+    """``value``, if it is a whole number within bounds.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ConfigError(
+            f"{where}: expected a whole number from {least} to {most}, got {value!r}."
+        )
+    return value
+
+
+def _named(where: str, value: Any) -> dict[str, Any]:
+    """``beta_vae`` and ``{name: beta_vae, …}`` are the same thing."""
+    if isinstance(value, str):
+        return {"name": value}
+    if isinstance(value, Mapping) and isinstance(value.get("name"), str):
+        return dict(value)
+    raise ConfigError(f"{where}: expected a name, or a mapping with a `name`, got {value!r}.")
+
+
+def _positive(where: str, value: Any, *, below: float = float("inf"), zero: bool = False) -> None:
+    real = isinstance(value, int | float) and not isinstance(value, bool)
+    if not real or not (0 < value < below or (zero and value == 0)):
+        least = "≥ 0" if zero else "> 0"
+        bound = "" if below == float("inf") else f" and < {below:g}"
+        raise ConfigError(f"{where}: expected a number {least}{bound}, got {value!r}.")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training of one network with one seed.
+
+    Args:
+        data: the data set's name and options, such as ``{"name": "sprites", "size": 32}``.
+        objective: its name and parameters, such as ``{"name": "beta_vae", "beta": 4}``.
+        architecture: a key of `stratigraph.models.ARCHITECTURES`.
+        latents: dimensions of z.
+        seed: of the weights, the noise and the order of the data.
+        steps: updates in all.
+        snapshots: the steps to keep (0 is the untrained network), or a `SnapshotSchedule`;
+            nothing keeps step 0 and the last.
+        reconstruction: ``bernoulli`` (logits) or ``gaussian`` (unit variance).
+        initialisation: ``keras`` (the study's) or ``torch``.
+        batch_size: images a step.
+        learning_rate, beta_1, beta_2, epsilon: of Adam.
+        validation: share of the images that training never sees.
+        split_seed: of that share's random choice; the same for all runs of a study.
+        validation_images: how many of them the validation loss is taken on.
+        log_every: steps between two rows of the training metrics.
+
+    Raises:
+        ConfigError: a value that cannot be used, said with its name.
+    """
+
+    data: Mapping[str, Any]
+    objective: Mapping[str, Any]
+    steps: int
+    architecture: str = "convolutional"
+    latents: int = 10
+    seed: int = 0
+    snapshots: tuple[int, ...] = ()
+    reconstruction: str = "bernoulli"
+    initialisation: str = "keras"
+    batch_size: int = 64
+    learning_rate: float = 1e-4
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    validation: float = 0.1
+    split_seed: int = 0
+    validation_images: int = 512
+    log_every: int = 50
+    run_id: str = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        set_field = object.__setattr__  # the only way to normalise a frozen dataclass
+        set_field(self, "data", _named("data", self.data))
+        set_field(self, "objective", _named("objective", self.objective))
+        whole_number("steps", self.steps, 1, 10**9)
+        kept = self.snapshots
+        kept = kept.steps if isinstance(kept, SnapshotSchedule) else tuple(kept) or (0, self.steps)
+        set_field(self, "snapshots", SnapshotSchedule.explicit(kept, self.steps).steps)
+        check_dataset(**self.data)
+        build_objective(**self.objective)
+        check_architecture(self.architecture)
+        for what, name, known in (
+            ("reconstruction", self.reconstruction, RECONSTRUCTIONS),
+            ("initialisation", self.initialisation, INITIALISATIONS),
+        ):
+            if name not in known:
+                raise ConfigError(f"{what}: none is called {name!r}.{suggest(name, known)}")
+        whole_number("latents", self.latents, 1, MOST_LATENTS)
+        whole_number("seed", self.seed, 0, LARGEST_SEED)
+        whole_number("split_seed", self.split_seed, 0, LARGEST_SEED)
+        whole_number("batch_size", self.batch_size, 2, 65_536)
+        whole_number("validation_images", self.validation_images, 2, 10**7)
+        whole_number("log_every", self.log_every, 1, 10**9)
+        _positive("learning_rate", self.learning_rate)
+        _positive("epsilon", self.epsilon)
+        _positive("beta_1", self.beta_1, below=1, zero=True)
+        _positive("beta_2", self.beta_2, below=1, zero=True)
+        _positive("validation", self.validation, below=1)
+        set_field(self, "run_id", identity.run_id(self.to_dict()))
+
+    @property
+    def strength(self) -> float | None:
+        """The value of the objective's strength, such as β; None where it has none."""
+        name = OBJECTIVES[self.objective["name"]].strength
+        return None if name is None else self.objective.get(name)
+
+    def label(self) -> str:
+        """The configuration in a few words, for people: ``beta_vae β=4 · sprites · seed 0``."""
+        objective = OBJECTIVES[self.objective["name"]]
+        strength = f" {objective.strength}={self.strength:g}" if objective.strength else ""
+        return (
+            f"{self.objective['name']}{strength} · {self.data['name']} · {self.architecture} · "
+            f"{self.latents} latents · seed {self.seed}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, from which `from_dict` makes the same configuration."""
+        return {
+            f.name: identity.plain(getattr(self, f.name))
+            for f in dataclasses.fields(self)
+            if f.init
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
+        """A configuration from plain values.
+
+        Raises:
+            ConfigError: an unknown or missing key, or a value that cannot be used.
+        """
+        known = {f.name: f for f in dataclasses.fields(cls) if f.init}
+        for key in values:
+            if key not in known:
+                raise ConfigError(f"run: no setting is called {key!r}.{suggest(key, known)}")
+        needed = [key for key in ("data", "objective", "steps") if key not in values]
+        if needed:
+            raise ConfigError(f"run: {', '.join(needed)} is missing.")
+        return cls(**values)

@@ -1,0 +1,136 @@
+"""The training loop: a generator of states.
+
+One step is: a batch of images, one pass with one noise draw, the objective, one Adam update. What
+is done with the states (snapshots, metrics, a progress bar) is the caller's; the loop writes
+nothing and knows no file. Step t's images and noise depend on (seed, t) alone, so a state of weights
+and moments is all that a resumed run needs to go on with the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stratigraph.data import Dataset, split
+from stratigraph.errors import ConfigError, StratigraphError
+from stratigraph.models import VAE, build_vae
+from stratigraph.objectives import Terms, build_objective, evaluate
+from stratigraph.training.config import RunConfig
+from stratigraph.training.seeds import derived_seed, epoch_order, step_noise
+
+__all__ = ["DivergedError", "TrainingState", "initial_state", "training_states", "validation_terms"]
+
+
+class DivergedError(StratigraphError):
+    """The loss of a step was not a finite number."""
+
+    def __init__(self, step: int, terms: dict[str, float]) -> None:
+        self.step = step
+        parts = ", ".join(f"{name} {value:g}" for name, value in terms.items())
+        super().__init__(
+            f"the loss was not finite at step {step} ({parts}); lower the learning rate or the "
+            "strength of the objective."
+        )
+
+
+@dataclass
+class TrainingState:
+    """The network after ``step`` updates. One object, changed in place as training goes on.
+
+    ``terms`` are those of the batch of the last update; None at the state that training began from.
+    """
+
+    step: int
+    model: VAE
+    optimiser: torch.optim.Adam
+    terms: Terms | None = None
+
+
+def initial_state(
+    config: RunConfig, image_shape: tuple[int, int, int], device: str | torch.device = "cpu"
+) -> TrainingState:
+    """The untrained network and a fresh Adam, on a device."""
+    model = build_vae(
+        config.architecture,
+        image_shape,
+        config.latents,
+        seed=derived_seed(config.seed, "weights"),
+        initialisation=config.initialisation,
+    ).to(device, memory_format=torch.channels_last)
+    optimiser = torch.optim.Adam(
+        model.parameters(),
+        lr=config.learning_rate,
+        betas=(config.beta_1, config.beta_2),
+        eps=config.epsilon,
+        fused=True,
+    )
+    return TrainingState(0, model, optimiser)
+
+
+def to_batch(dataset: Dataset, indices: np.ndarray, device: torch.device) -> Tensor:
+    """Images as the network takes them: float32 (b, c, h, w) in [0, 1], channels last."""
+    return dataset.batch(indices).to(device, memory_format=torch.channels_last)
+
+
+def training_states(
+    config: RunConfig, dataset: Dataset, state: TrainingState
+) -> Iterator[TrainingState]:
+    """Yield the state as it is, then after each update up to ``config.steps``.
+
+    Raises:
+        ConfigError: fewer training images than one batch.
+        DivergedError: the loss of a step is NaN or infinite; the update is not made.
+    """
+    train, _ = split(dataset, validation=config.validation, seed=config.split_seed)
+    per_epoch = len(train) // config.batch_size
+    if per_epoch == 0:
+        raise ConfigError(
+            f"batch_size: {config.batch_size} is more than the {len(train)} training images of "
+            f"{dataset.name}; make it smaller."
+        )
+    objective = build_objective(**config.objective)
+    device = next(state.model.parameters()).device
+    yield state
+    epoch, order = -1, train
+    while state.step < config.steps:
+        now, position = divmod(state.step, per_epoch)
+        if now != epoch:
+            epoch, order = now, train[epoch_order(config.seed, now, len(train))]
+        chosen = order[position * config.batch_size : (position + 1) * config.batch_size]
+        images = to_batch(dataset, chosen, device)
+        noise = step_noise(config.seed, state.step, len(images), config.latents).to(device)
+        state.model.train()
+        state.optimiser.zero_grad(set_to_none=True)
+        result = state.model(images, noise)
+        terms = evaluate(objective, config.reconstruction, result, images, state.step)
+        if not torch.isfinite(terms.loss):
+            raise DivergedError(state.step, {k: float(v) for k, v in terms._asdict().items()})
+        terms.loss.backward()
+        state.optimiser.step()
+        state.step += 1
+        state.terms = Terms(*(term.detach() for term in terms))
+        yield state
+
+
+@torch.inference_mode()
+def validation_terms(config: RunConfig, dataset: Dataset, state: TrainingState) -> dict[str, float]:
+    """The objective on held-out images, with one noise draw that is the same at every step."""
+    _, held_out = split(dataset, validation=config.validation, seed=config.split_seed)
+    held_out = held_out[: config.validation_images]
+    noise = step_noise(config.split_seed, -1, len(held_out), config.latents)
+    objective = build_objective(**config.objective)
+    device = next(state.model.parameters()).device
+    state.model.eval()
+    sums = dict.fromkeys(Terms._fields, 0.0)
+    for start in range(0, len(held_out), config.batch_size):
+        chosen = slice(start, start + config.batch_size)
+        images = to_batch(dataset, held_out[chosen], device)
+        result = state.model(images, noise[chosen].to(device))
+        terms = evaluate(objective, config.reconstruction, result, images, state.step)
+        for name, value in terms._asdict().items():
+            sums[name] += float(value) * len(images)
+    return {name: total / len(held_out) for name, total in sums.items()}
