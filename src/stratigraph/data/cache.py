@@ -1,0 +1,190 @@
+"""Where decoded data lives on the disk, and how it gets there whole.
+
+An array is written to a temporary file of the same folder, flushed to the disk, and renamed to its
+name, so that a file under its name is complete: two processes may build the same array at once, and
+a killed one leaves nothing that could be taken for data. The SHA-256 of the bytes stands beside it
+in the format of ``sha256sum``, and is written first: an array without one is never seen.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import io
+import math
+import os
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pooch
+
+from stratigraph.errors import IntegrityError, StorageError
+
+__all__ = [
+    "ENVIRONMENT",
+    "StoredArray",
+    "cache_dir",
+    "check_array",
+    "file_sha256",
+    "open_array",
+    "replacing",
+    "write_array",
+]
+
+ENVIRONMENT = "STRATIGRAPH_CACHE"
+
+
+def cache_dir(folder: str | Path | None = None) -> Path:
+    """`folder`, or ``$STRATIGRAPH_CACHE``, or the platform's own place for caches."""
+    chosen = folder or os.environ.get(ENVIRONMENT) or pooch.os_cache("stratigraph")
+    return Path(chosen).expanduser()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_array(
+    path: Path, shape: tuple[int, ...], dtype: np.dtype, blocks: Iterable[np.ndarray]
+) -> None:
+    """Write consecutive `blocks` as one ``.npy`` file, atomically; memory holds one block.
+
+    Raises:
+        StorageError: the disk would not take it; nothing is left behind.
+
+    """
+    expected = math.prod(shape) * dtype.itemsize
+    header = io.BytesIO()
+    descr = np.lib.format.dtype_to_descr(dtype)
+    np.lib.format.write_array_header_2_0(
+        header, {"descr": descr, "fortran_order": False, "shape": shape}
+    )
+    hasher = hashlib.sha256(header.getbuffer())
+    written = 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as stream:
+            stream.write(header.getbuffer())
+            for block in blocks:
+                data = np.ascontiguousarray(block, dtype=dtype).data
+                hasher.update(data)
+                stream.write(data)
+                written += data.nbytes
+            if written != expected:
+                raise StorageError(f"{path}: {written} bytes for {shape}, which takes {expected}")
+            with replacing(_checksum(path)) as beside:
+                beside.write(f"{hasher.hexdigest()}  {path.name}\n".encode())
+    except OSError as error:
+        raise StorageError(
+            f"{path}: {error.strerror or error}; the array takes {expected:,} bytes. "
+            f"Free some space, or point {ENVIRONMENT} at another folder"
+        ) from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """A temporary file beside `path` that takes its name, durably, if the block ends well."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(0o644)  # mkstemp makes it private; a cache may be shared
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if os.name == "posix":  # or the rename may not survive a loss of power
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+class StoredArray:
+    """A ``.npy`` file whose rows are read by position.
+
+    A memory map would do, but its pages count as the process's own until the kernel wants them:
+    random batches would seem to take the memory of the whole set, in every worker.
+    """
+
+    def __init__(self, path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        try:
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, OSError, EOFError) as error:
+            raise IntegrityError(f"{path}: not a whole .npy file ({error}); remove it") from error
+        if found.shape != shape or found.dtype != dtype or not found.flags.c_contiguous:
+            raise IntegrityError(
+                f"{path}: holds {found.dtype} {found.shape}; expected {dtype} {shape}; remove it"
+            )
+        self._map = found
+        self._offset: int = found.offset
+        self._descriptor: int | None = None
+        if hasattr(os, "preadv"):
+            self._descriptor = os.open(path, os.O_RDONLY)
+            weakref.finalize(self, os.close, self._descriptor)
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Copies of some rows."""
+        if self._descriptor is None:  # Windows
+            return np.take(self._map, rows, axis=0)
+        taken = np.empty((len(rows), *self._map.shape[1:]), dtype=self._map.dtype)
+        if not taken.size:
+            return taken
+        width = taken.nbytes // len(rows)
+        into = taken.reshape(-1).view(np.uint8).data
+        for i, row in enumerate(rows.tolist()):
+            piece = into[i * width : (i + 1) * width]
+            if os.preadv(self._descriptor, [piece], self._offset + row * width) != width:
+                raise IntegrityError(f"{self._map.filename}: ends before row {row}; remove it")
+        return taken
+
+
+def open_array(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> StoredArray | None:
+    """The array at `path`, or None where there is none; opened once in a process.
+
+    Raises:
+        IntegrityError: the file is not of this shape and type.
+
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    # Size, time and inode are part of the key: a file that was replaced is opened anew.
+    return _open(path, shape, dtype, status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@functools.lru_cache(maxsize=16)
+def _open(path: Path, shape: tuple[int, ...], dtype: np.dtype, *_identity: int) -> StoredArray:
+    return StoredArray(path, shape, dtype)
+
+
+def check_array(path: Path) -> None:
+    """Compare an array's bytes with the hash that was written beside it.
+
+    Raises:
+        IntegrityError: they differ, or there is no hash.
+
+    """
+    try:
+        expected = _checksum(path).read_text().split(maxsplit=1)[0]
+    except (OSError, IndexError, UnicodeDecodeError) as error:
+        raise IntegrityError(f"{path}: no readable hash in {_checksum(path).name}") from error
+    found = file_sha256(path)
+    if found != expected:
+        raise IntegrityError(f"{path}: its SHA-256 is {found}; {expected} was written")
+
+
+def _checksum(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")
