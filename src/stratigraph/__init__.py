@@ -19,7 +19,7 @@ _HOME = {
     "procrustes_similarity": "stratigraph.similarity.procrustes",
     "run_study": "stratigraph.pipeline",
     "similarity_matrix": "stratigraph.similarity.matrix",
-    "train": "stratigraph.training",
+    "train": "stratigraph.pipeline",
 }
 
 __all__ = [
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from stratigraph.similarity.matrix import similarity_matrix
     from stratigraph.similarity.procrustes import procrustes_similarity
     from stratigraph.study import load_study
-    from stratigraph.training import train
+    from stratigraph.pipeline import train
 
 
 def __getattr__(name: str) -> Any:

@@ -30,6 +30,7 @@ __all__ = [
     "read_json",
     "record_exists",
     "remove_leftovers",
+    "replace_file",
     "sha256",
     "verified",
     "write_json",
@@ -153,23 +154,28 @@ def verified(directory: Path) -> dict[str, Any]:
     return about
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write one small file, whole or not at all.
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Write one file, whole or not at all: ``write`` is given the path of a fresh one.
 
     Raises:
         StorageError: the disk would not take it; what stood there before still does.
     """
     with _storage(path, "writing"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.parent / f"{TEMPORARY}{path.name}-{uuid.uuid4().hex[:12]}"
+        fresh = path.parent / f"{TEMPORARY}{uuid.uuid4().hex[:12]}-{path.name}"
         try:
-            fresh.write_text(text, encoding="utf-8")
+            write(fresh)
             _sync(fresh)
             fresh.replace(path)
             _sync(path.parent)
         except BaseException:
             fresh.unlink(missing_ok=True)
             raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write one small text file, whole or not at all; see `replace_file`."""
+    replace_file(path, lambda fresh: fresh.write_text(text, encoding="utf-8"))
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -9,15 +9,29 @@ from stratigraph.study.config import (
 )
 from stratigraph.study.layout import (
     STUDY_FILE,
+    probes_path,
     representations_path,
     run_path,
     similarity_path,
 )
+from stratigraph.study.probes import (
+    probe_images,
+    probe_indices,
+    probe_noise,
+    probes_digest,
+)
 from stratigraph.study.run import Run, read_state
 from stratigraph.study.selection import SELECTIONS, comparable, select_pairs
 from stratigraph.study.study import Study, load_study
+from stratigraph.study.trajectories import (
+    LEAST_ROOM,
+    part_of,
+    similarity_to_final,
+    steps_to_reach,
+)
 
 __all__ = [
+    "LEAST_ROOM",
     "SELECTIONS",
     "STUDY_FILE",
     "ActivationsConfig",
@@ -29,9 +43,17 @@ __all__ = [
     "comparable",
     "load_config",
     "load_study",
+    "part_of",
     "read_state",
+    "probe_images",
+    "probe_indices",
+    "probe_noise",
+    "probes_digest",
+    "probes_path",
     "representations_path",
     "run_path",
     "select_pairs",
     "similarity_path",
+    "similarity_to_final",
+    "steps_to_reach",
 ]

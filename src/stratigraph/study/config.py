@@ -34,7 +34,7 @@ from typing import Any
 from stratigraph.activations import DECODER_INPUTS
 from stratigraph.errors import ConfigError, suggest
 from stratigraph.objectives import OBJECTIVES
-from stratigraph.similarity import get_measure
+from stratigraph.similarity import find_measure
 from stratigraph.study.selection import SELECTIONS
 from stratigraph.study.yaml_file import read_yaml
 from stratigraph.training import RunConfig, SnapshotSchedule, whole_number
@@ -98,7 +98,7 @@ class MeasureConfig:
     pairs: tuple[str, ...] = ("all",)
 
     def __post_init__(self) -> None:
-        get_measure(self.name)
+        find_measure(self.name)
         for pair in self.pairs:
             _one_of(f"measures: {self.name}: pairs", pair, SELECTIONS)
 

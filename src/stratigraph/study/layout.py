@@ -3,7 +3,7 @@
 ::
 
     study.yaml                              the study file, copied
-    probes/<data>/                          which images the probes are
+    probes/<digest>/                        which images the probes are
     runs/<run_id>/config.json               the run's configuration
                   state.json                running, done, diverged or failed; step; reason
                   metrics.parquet           losses over training
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["STUDY_FILE", "representations_path", "run_path", "similarity_path"]
+__all__ = ["STUDY_FILE", "probes_path", "representations_path", "run_path", "similarity_path"]
 
 STUDY_FILE = "study.yaml"
 
@@ -26,6 +26,11 @@ STUDY_FILE = "study.yaml"
 def run_path(study: Path, run_id: str) -> Path:
     """The folder of a run."""
     return study / "runs" / run_id
+
+
+def probes_path(study: Path, digest: str) -> Path:
+    """The record of which images a set of probes is."""
+    return study / "probes" / digest[:12]
 
 
 def representations_path(run: Path, step: int) -> Path:

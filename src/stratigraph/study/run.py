@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from stratigraph.data import Dataset, load_dataset
+from stratigraph.data import Dataset
 from stratigraph.errors import DataError, InputError
 from stratigraph.models import VAE, build_vae
 from stratigraph.snapshots import load_snapshot, read_json, snapshot_steps
@@ -55,7 +55,7 @@ class Run:
 
     def dataset(self) -> Dataset:
         """The data set that it was trained on."""
-        return load_dataset(**self.config.data)
+        return self.config.dataset()
 
     def model(self, step: int | None = None) -> VAE:
         """The network at a snapshot's step, the last by default.

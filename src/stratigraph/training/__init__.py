@@ -5,8 +5,10 @@ from stratigraph.training.loop import (
     DivergedError,
     TrainingState,
     initial_state,
+    split_of,
     to_batch,
     training_states,
+    validation_indices,
     validation_terms,
 )
 from stratigraph.training.schedule import SnapshotSchedule
@@ -19,8 +21,10 @@ __all__ = [
     "TrainingState",
     "derived_seed",
     "initial_state",
+    "split_of",
     "step_noise",
     "to_batch",
     "training_states",
+    "validation_indices",
     "validation_terms",
 ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stratigraph import identity
-from stratigraph.data import check_dataset
+from stratigraph.data import DATASETS, Dataset, load_dataset
 from stratigraph.errors import ConfigError, suggest
 from stratigraph.models import INITIALISATIONS, check_architecture
 from stratigraph.objectives import OBJECTIVES, RECONSTRUCTIONS, build_objective
@@ -52,6 +52,15 @@ def _positive(where: str, value: Any, *, below: float = float("inf"), zero: bool
         least = "≥ 0" if zero else "> 0"
         bound = "" if below == float("inf") else f" and < {below:g}"
         raise ConfigError(f"{where}: expected a number {least}{bound}, got {value!r}.")
+
+
+def _check_data(data: Mapping[str, Any]) -> None:
+    name = data["name"]
+    if name not in DATASETS and "/" not in name and "." not in name:
+        raise ConfigError(
+            f"data: no data set is called {name!r} (a path holds a / or a dot)."
+            + suggest(name, DATASETS)
+        )
 
 
 @dataclass(frozen=True)
@@ -108,7 +117,7 @@ class RunConfig:
         kept = self.snapshots
         kept = kept.steps if isinstance(kept, SnapshotSchedule) else tuple(kept) or (0, self.steps)
         set_field(self, "snapshots", SnapshotSchedule.explicit(kept, self.steps).steps)
-        check_dataset(**self.data)
+        _check_data(self.data)
         build_objective(**self.objective)
         check_architecture(self.architecture)
         for what, name, known in (
@@ -131,15 +140,24 @@ class RunConfig:
         set_field(self, "run_id", identity.run_id(self.to_dict()))
 
     @property
+    def strength_name(self) -> str | None:
+        """The objective's parameter that studies vary, such as ``beta``; None where it has none."""
+        return OBJECTIVES[self.objective["name"]].strength
+
+    @property
     def strength(self) -> float | None:
         """The value of the objective's strength, such as β; None where it has none."""
-        name = OBJECTIVES[self.objective["name"]].strength
+        name = self.strength_name
         return None if name is None else self.objective.get(name)
+
+    def dataset(self) -> Dataset:
+        """The images that the run is trained on."""
+        options = {key: value for key, value in self.data.items() if key != "name"}
+        return load_dataset(self.data["name"], **options)
 
     def label(self) -> str:
         """The configuration in a few words, for people: ``beta_vae β=4 · sprites · seed 0``."""
-        objective = OBJECTIVES[self.objective["name"]]
-        strength = f" {objective.strength}={self.strength:g}" if objective.strength else ""
+        strength = "" if self.strength is None else f" {self.strength_name}={self.strength:g}"
         return (
             f"{self.objective['name']}{strength} · {self.data['name']} · {self.architecture} · "
             f"{self.latents} latents · seed {self.seed}"

@@ -15,14 +15,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stratigraph.data import Dataset, split
+from stratigraph.data import Dataset, Split, draw_probes, split
 from stratigraph.errors import ConfigError, StratigraphError
 from stratigraph.models import VAE, build_vae
 from stratigraph.objectives import Terms, build_objective, evaluate
 from stratigraph.training.config import RunConfig
 from stratigraph.training.seeds import derived_seed, epoch_order, step_noise
 
-__all__ = ["DivergedError", "TrainingState", "initial_state", "training_states", "validation_terms"]
+__all__ = [
+    "DivergedError",
+    "TrainingState",
+    "initial_state",
+    "split_of",
+    "to_batch",
+    "training_states",
+    "validation_indices",
+    "validation_terms",
+]
 
 
 class DivergedError(StratigraphError):
@@ -73,7 +82,12 @@ def initial_state(
 
 def to_batch(dataset: Dataset, indices: np.ndarray, device: torch.device) -> Tensor:
     """Images as the network takes them: float32 (b, c, h, w) in [0, 1], channels last."""
-    return dataset.batch(indices).to(device, memory_format=torch.channels_last)
+    return dataset.tensor(indices).to(device, memory_format=torch.channels_last)
+
+
+def split_of(config: RunConfig, dataset: Dataset) -> Split:
+    """The images that a run trains on, and those that it never sees."""
+    return split(dataset, validation=config.validation, seed=config.split_seed)
 
 
 def training_states(
@@ -85,7 +99,7 @@ def training_states(
         ConfigError: fewer training images than one batch.
         DivergedError: the loss of a step is NaN or infinite; the update is not made.
     """
-    train, _ = split(dataset, validation=config.validation, seed=config.split_seed)
+    train = split_of(config, dataset).train
     per_epoch = len(train) // config.batch_size
     if per_epoch == 0:
         raise ConfigError(
@@ -116,11 +130,18 @@ def training_states(
         yield state
 
 
+def validation_indices(config: RunConfig, dataset: Dataset) -> np.ndarray:
+    """The held-out images of the validation loss: the same at every step, spread over the set."""
+    parts = split_of(config, dataset)
+    count = min(config.validation_images, len(parts.validation))
+    return draw_probes(dataset, parts, count, seed=derived_seed(config.split_seed, "validation"))
+
+
 @torch.inference_mode()
-def validation_terms(config: RunConfig, dataset: Dataset, state: TrainingState) -> dict[str, float]:
-    """The objective on held-out images, with one noise draw that is the same at every step."""
-    _, held_out = split(dataset, validation=config.validation, seed=config.split_seed)
-    held_out = held_out[: config.validation_images]
+def validation_terms(
+    config: RunConfig, dataset: Dataset, state: TrainingState, held_out: np.ndarray
+) -> dict[str, float]:
+    """The objective on the images ``held_out``, with a noise draw that is the same at every step."""
     noise = step_noise(config.split_seed, -1, len(held_out), config.latents)
     objective = build_objective(**config.objective)
     device = next(state.model.parameters()).device

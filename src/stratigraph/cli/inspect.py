@@ -1,0 +1,87 @@
+"""``stratigraph list`` and ``show``: the runs of a study, and one of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["register"]
+
+StudyFolder = Annotated[Path, typer.Argument(help="The folder of a study.", metavar="STUDY")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
+
+
+def _columns(rows: list[list[str]]) -> None:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo(line.rstrip())
+
+
+def list_runs(study: StudyFolder, as_json: AsJson = False) -> None:
+    """List the runs of a study: state, step, snapshots, configuration."""
+    from stratigraph.study import load_study
+
+    runs = load_study(study).runs.values()
+    facts = [
+        {"run": r.run_id, "steps": r.config.steps, "snapshots": len(r.steps), **r.state,
+         "label": r.config.label()}
+        for r in runs
+    ]  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps(facts, indent=1))
+        return
+    rows = [["run", "state", "step", "snapshots", "configuration"]]
+    rows += [
+        [f["run"], f["state"], f"{f['step']}/{f['steps']}", str(f["snapshots"]),
+         f["label"] + (f"  ({f['reason']})" if f.get("reason") else "")]
+        for f in facts
+    ]  # fmt: skip
+    _columns(rows)
+
+
+def show(
+    study: StudyFolder,
+    run: Annotated[str, typer.Argument(help="A run's id, or its first digits.", metavar="RUN")],
+    as_json: AsJson = False,
+) -> None:
+    """Show one run: its configuration, state, snapshots and last losses."""
+    from stratigraph.study import load_study
+
+    chosen = load_study(study).run(run)
+    metrics = chosen.metrics.groupby("split").last() if chosen.steps else None
+    losses: dict[str, Any] = {} if metrics is None else metrics.to_dict("index")
+    facts = {
+        "run": chosen.run_id,
+        "label": chosen.config.label(),
+        "folder": str(chosen.path),
+        "state": chosen.state,
+        "snapshots": chosen.steps,
+        "losses": losses,
+        "config": chosen.config.to_dict(),
+    }
+    if as_json:
+        typer.echo(json.dumps(facts, indent=1))
+        return
+    typer.echo(f"{chosen.run_id}  {facts['label']}")
+    typer.echo(f"folder     {chosen.path}")
+    state = chosen.state
+    typer.echo(f"state      {state['state']} at step {state['step']} of {chosen.config.steps}")
+    if state.get("reason"):
+        typer.echo(f"reason     {state['reason']}")
+    typer.echo(f"snapshots  {', '.join(map(str, chosen.steps)) or 'none yet'}")
+    for split, row in losses.items():
+        parts = ", ".join(f"{key} {row[key]:.2f}" for key in ("loss", "reconstruction", "kl"))
+        typer.echo(f"{split:<10} {parts} (nats an image, step {row['step']})")
+    typer.echo("config")
+    for key, value in chosen.config.to_dict().items():
+        typer.echo(f"  {key}: {json.dumps(value)}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    app.command("list")(list_runs)
+    app.command("show")(show)

@@ -1,0 +1,109 @@
+"""``stratigraph run`` and its stages, one at a time: ``train``, ``extract``, ``compare``, ``report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stratigraph.errors import ConfigError, suggest
+
+if TYPE_CHECKING:
+    from stratigraph.engine import Engine
+    from stratigraph.study import Study
+
+__all__ = ["register"]
+
+StudySource = Annotated[
+    Path, typer.Argument(help="A study file (.yaml), or the folder of a study.", metavar="STUDY")
+]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", help="The study's folder; results/<file's name> if not given."),
+]
+EngineName = Annotated[str, typer.Option("--engine", help="Where tasks run: local.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", help="Processes; one for each core if not given.")
+]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps, …")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors and the headline.")]
+MaxRuns = Annotated[int, typer.Option("--max-runs", help="Refuse a larger grid.")]
+
+ABOUT = {
+    "train": "Train every run of a study that is not done.",
+    "extract": "Read every layer of every snapshot on the probes.",
+    "compare": "Compute the similarity matrices.",
+    "report": "Write the figures and the report.",
+}
+
+
+def _engine(name: str, workers: int | None) -> Engine:
+    from stratigraph.engine import LocalEngine
+
+    if name != "local":
+        raise ConfigError(f"--engine: none is called {name!r}.{suggest(name, ['local'])}")
+    return LocalEngine(workers)
+
+
+def _headline(study: Study) -> None:
+    from stratigraph.report import headline, report_path
+
+    for line in headline(study):
+        typer.echo(line)
+    typer.echo(f"report: {report_path(study)}")
+
+
+def run(
+    study: StudySource,
+    out: Out = None,
+    engine: EngineName = "local",
+    workers: Workers = None,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+    max_runs: MaxRuns = 1000,
+) -> None:
+    """Run a whole study: train, extract, compare, report. The same command again goes on."""
+    from stratigraph.pipeline import Progress, run_study
+
+    done = run_study(
+        study,
+        out,
+        engine=_engine(engine, workers),
+        progress=Progress(quiet),
+        device=device,
+        most_runs=max_runs,
+    )
+    _headline(done)
+
+
+def _stage(name: str) -> None:
+    def command(
+        study: StudySource,
+        out: Out = None,
+        engine: EngineName = "local",
+        workers: Workers = None,
+        device: Device = "cpu",
+        quiet: Quiet = False,
+        max_runs: MaxRuns = 1000,
+    ) -> None:
+        from stratigraph.pipeline import Progress, open_study, run_stage
+
+        opened = open_study(study, out, max_runs)
+        run_stage(name, opened, _engine(engine, workers), Progress(quiet), device)
+        if name == "report":
+            _headline(opened)
+
+    command.__doc__ = ABOUT[name]
+    _COMMANDS[name] = command
+
+
+_COMMANDS = {"run": run}
+for _name in ABOUT:
+    _stage(_name)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    for name, command in _COMMANDS.items():
+        app.command(name)(command)

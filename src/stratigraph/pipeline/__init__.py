@@ -1,0 +1,20 @@
+"""The stages of a study, wired: each reads a store, writes a store, skips what exists."""
+
+from stratigraph.pipeline.compare import compare_study
+from stratigraph.pipeline.extract import extract_study
+from stratigraph.pipeline.progress import Progress
+from stratigraph.pipeline.stages import STAGES, open_study, run_stage, run_study
+from stratigraph.pipeline.train import train, train_run, train_study
+
+__all__ = [
+    "STAGES",
+    "Progress",
+    "compare_study",
+    "extract_study",
+    "open_study",
+    "run_stage",
+    "run_study",
+    "train",
+    "train_run",
+    "train_study",
+]

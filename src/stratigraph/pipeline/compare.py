@@ -1,0 +1,127 @@
+"""Compare: the similarity matrix of each measure, over every representation of the study.
+
+One matrix a measure, K × K over (run, step, layer), kept as ``values.npy`` with its labels in
+``labels.parquet``. It is made anew when the representations it was made of are no longer those of
+the study.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stratigraph.engine import Engine
+from stratigraph.errors import DataError
+from stratigraph.identity import digest, plain
+from stratigraph.pipeline.extract import is_current, reading_digest
+from stratigraph.pipeline.progress import Progress
+from stratigraph.similarity import compare_stored
+from stratigraph.snapshots import record_exists, sha256, verified, write_record
+from stratigraph.study import (
+    MeasureConfig,
+    Study,
+    representations_path,
+    select_pairs,
+    similarity_path,
+)
+
+__all__ = ["compare_study", "representation_table"]
+
+
+def representation_table(study: Study) -> tuple[pd.DataFrame, list[Path], str]:
+    """Every representation there is: its labels, its file, and one hash of all the bytes.
+
+    Rows are ordered by run (as in the study file), step and layer (as in the network).
+
+    Raises:
+        DataError: there is none.
+        IntegrityError: one is damaged.
+    """
+    rows: list[dict[str, Any]] = []
+    files: list[Path] = []
+    hashes = []
+    for run in study.runs.values():
+        about = reading_digest(study, run)
+        config = run.config
+        for step in run.steps:
+            record = representations_path(run.path, step)
+            if not record_exists(record) or not is_current(record, about):
+                continue
+            facts = verified(record)
+            hashes.append([run.run_id, step, sha256(record / "manifest.json")])
+            for layer in facts["layers"]:
+                rows.append(
+                    {
+                        "run": run.run_id,
+                        "data": config.data["name"],
+                        "architecture": config.architecture,
+                        "objective": config.objective["name"],
+                        "strength": np.nan if config.strength is None else float(config.strength),
+                        "latents": config.latents,
+                        "seed": config.seed,
+                        "step": step,
+                        "layer": layer["name"],
+                        "units": layer["units"],
+                        "probes": about["probes"],
+                        "reason": layer["reason"] or "",
+                        "doubt": layer["doubt"] or "",
+                    }
+                )
+                files.append(record / f"{layer['name']}.npy")
+    if not rows:
+        raise DataError(
+            f"study {study.config.name} has nothing to compare yet; run `stratigraph extract` first."
+        )
+    return pd.DataFrame(rows), files, digest(hashes)
+
+
+def compare_study(study: Study, engine: Engine, progress: Progress) -> list[str]:
+    """Compute each similarity matrix that is missing or out of date; return their measures."""
+    labels, files, source = representation_table(study)
+    made = []
+    for measure in study.config.measures:
+        path = similarity_path(study.path, measure.name)
+        about = {"representations": source, "measure": measure.name, "pairs": plain(measure.pairs)}
+        if not is_current(path, about):
+            _compare(path, measure, labels, files, about, engine, progress)
+            made.append(measure.name)
+    return made
+
+
+def _compare(
+    path: Path,
+    measure: MeasureConfig,
+    labels: pd.DataFrame,
+    files: list[Path],
+    about: dict[str, Any],
+    engine: Engine,
+    progress: Progress,
+) -> None:
+    wanted = select_pairs(labels, measure.pairs)
+    values = np.full(wanted.shape, np.nan)
+    reasons = labels["reason"].to_numpy(dtype=object, copy=True)
+    plans = []
+    # Representations of different probes cannot be compared: each set is a matrix of its own.
+    for probes in labels["probes"].unique():
+        rows = np.flatnonzero(labels["probes"] == probes)
+        block = np.ix_(rows, rows)
+        result = compare_stored(
+            [files[row] for row in rows],
+            measure.name,
+            wanted=wanted[block],
+            engine=engine,
+            progress=progress.stage(f"comparing by {measure.name}"),
+        )
+        values[block] = result.values
+        plans.append(result.plan)
+        for row, reason in zip(rows, result.reasons, strict=True):
+            reasons[row] = reason or reasons[row]
+
+    def fill(folder: Path) -> None:
+        np.save(folder / "values.npy", values)
+        labels.assign(reason=reasons).to_parquet(folder / "labels.parquet", index=False)
+
+    write_record(path, fill, {**about, "plan": "; ".join(plans)})

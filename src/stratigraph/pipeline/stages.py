@@ -1,0 +1,133 @@
+"""A study from its file to its report: the stages, in their order.
+
+Each stage reads the study's folder, writes into it, and skips what is there already; so the same
+call again goes on where the last one stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from stratigraph.engine import Engine, LocalEngine
+from stratigraph.errors import ConfigError, DataError, StorageError
+from stratigraph.pipeline.compare import compare_study
+from stratigraph.pipeline.extract import extract_study
+from stratigraph.pipeline.progress import Progress
+from stratigraph.pipeline.train import train_study
+from stratigraph.report import write_report
+from stratigraph.snapshots import write_text
+from stratigraph.study import STUDY_FILE, Study, load_config, load_study
+
+__all__ = ["STAGES", "open_study", "run_stage", "run_study"]
+
+DEFAULT_PARENT = "results"
+
+
+def open_study(source: str | Path, out: str | Path | None = None, most_runs: int = 1000) -> Study:
+    """The study in a folder; or a study file's, whose folder is made when it is new.
+
+    Args:
+        source: a study's folder, or a study file.
+        out: the folder of a study file's study; by default ``results/<file's name>``.
+        most_runs: a larger grid is refused.
+
+    Raises:
+        ConfigError: the file is not a study, or the folder holds another one.
+        DataError: there is no such file or folder.
+        StorageError: the folder's path is a file.
+    """
+    path = Path(source)
+    if path.is_dir():
+        if out is not None and Path(out).resolve() != path.resolve():
+            raise ConfigError(f"--out: {path} is a study's folder itself; leave --out away.")
+        return load_study(path)
+    if not path.exists():
+        raise DataError(f"{path}: no such study file or folder.")
+    config = load_config(path, most_runs)
+    folder = Path(DEFAULT_PARENT, path.stem) if out is None else Path(out)
+    if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
+        raise StorageError(f"{folder}: expected a folder, or nothing; choose another --out.")
+    held = folder / STUDY_FILE
+    if held.is_file():
+        _same(load_study(folder), config.runs, path)
+    if not held.is_file() or held.read_text(encoding="utf-8") != config.text:
+        write_text(held, config.text)
+    return load_study(folder)
+
+
+def _same(study: Study, runs: tuple, path: Path) -> None:
+    """A study may gain runs, probes and measures; it may not lose a run that was trained."""
+    wanted = {run.run_id for run in runs}
+    lost = [run for run_id, run in study.runs.items() if run_id not in wanted and run.path.exists()]
+    if lost:
+        names = "; ".join(run.config.label() for run in lost[:3])
+        raise ConfigError(
+            f"{study.path}: holds a study with {len(lost)} runs that {path} has not ({names}…); "
+            "its configuration differs. Choose another --out, or put the old values back."
+        )
+
+
+def _train(study: Study, engine: Engine, progress: Progress, device: str) -> None:
+    train_study(study, engine, progress, device)
+
+
+def _extract(study: Study, engine: Engine, progress: Progress, device: str) -> None:
+    extract_study(study, engine, progress)
+
+
+def _compare(study: Study, engine: Engine, progress: Progress, device: str) -> None:
+    compare_study(study, engine, progress)
+
+
+def _report(study: Study, engine: Engine, progress: Progress, device: str) -> None:
+    progress.say(f"report: {write_report(study)}")
+
+
+STAGES: dict[str, Callable[[Study, Engine, Progress, str], None]] = {
+    "train": _train,
+    "extract": _extract,
+    "compare": _compare,
+    "report": _report,
+}
+
+
+def run_stage(
+    stage: str,
+    study: Study,
+    engine: Engine | None = None,
+    progress: Progress | None = None,
+    device: str = "cpu",
+) -> None:
+    """One stage of a study: ``train``, ``extract``, ``compare`` or ``report``."""
+    STAGES[stage](study, engine or LocalEngine(), progress or Progress(quiet=True), device)
+
+
+def run_study(
+    source: str | Path,
+    out: str | Path | None = None,
+    *,
+    engine: Engine | None = None,
+    progress: Progress | None = None,
+    device: str = "cpu",
+    most_runs: int = 1000,
+) -> Study:
+    """Run all stages of a study, and return it.
+
+    Args:
+        source: a study file, or the folder of a study that was begun.
+        out: the study's folder; by default ``results/<file's name>``.
+        engine: where tasks run; by default one process for each core.
+        progress: by default silent.
+        device: ``cpu``, ``cuda``, ``mps``, …
+        most_runs: a larger grid is refused.
+
+    Raises:
+        ConfigError: the study cannot be run as written.
+        DataError: its data are missing or damaged.
+    """
+    study = open_study(source, out, most_runs)
+    engine = engine or LocalEngine()
+    for stage in STAGES:
+        run_stage(stage, study, engine, progress, device)
+    return study

@@ -1,0 +1,250 @@
+"""Train: each run of a study to its last step, keeping its snapshots.
+
+A task is one run. It goes on from the run's last checkpoint, does nothing to a run that is done,
+and leaves the same bytes whatever interrupted it and however many run beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stratigraph import __version__
+from stratigraph.engine import Engine
+from stratigraph.errors import BusyError, ConfigError
+from stratigraph.pipeline.metrics import MetricsLog
+from stratigraph.pipeline.progress import Progress
+from stratigraph.snapshots import (
+    load_checkpoint,
+    locked,
+    remove_checkpoints,
+    remove_leftovers,
+    save_checkpoint,
+    save_snapshot,
+    write_json,
+)
+from stratigraph.study import Run, Study, read_state
+from stratigraph.training import (
+    DivergedError,
+    RunConfig,
+    initial_state,
+    training_states,
+    validation_indices,
+    validation_terms,
+)
+
+__all__ = ["train", "train_run", "train_study"]
+
+CHECKPOINT_SECONDS = 60.0
+HEARTBEAT_SECONDS = 0.5
+
+
+def check_device(device: str) -> torch.device:
+    """The device, if this machine has it.
+
+    Raises:
+        ConfigError: it does not; the message lists those that it has.
+    """
+    try:
+        wanted = torch.device(device)
+        torch.empty(1, device=wanted)
+    except (RuntimeError, AssertionError) as error:
+        found = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+        if torch.backends.mps.is_available():
+            found.append("mps")
+        raise ConfigError(
+            f"device: {device!r} cannot be used here ({str(error).splitlines()[0]}); "
+            f"this machine has {', '.join(found)}."
+        ) from None
+    return wanted
+
+
+class _State:
+    """The run's ``state.json``: cheap to write often, and read by everyone who watches."""
+
+    def __init__(self, run: Path, steps: int) -> None:
+        self.path = run / "state.json"
+        self.steps = steps
+        self.began = self.last = time.monotonic()
+        self.first_step: int | None = None
+
+    def beat(self, step: int, loss: float | None) -> None:
+        """Say where the run is, at most a few times a second."""
+        now = time.monotonic()
+        if self.first_step is None:
+            self.first_step, self.began = step, now
+        elif now - self.last < HEARTBEAT_SECONDS:
+            return
+        self.last = now
+        speed = (step - self.first_step) / max(now - self.began, 1e-9)
+        self._write(
+            {"state": "running", "step": step, "loss": loss, "steps_per_second": round(speed, 2)}
+        )
+
+    def end(self, state: str, step: int, reason: str = "") -> None:
+        """Say that the run is over; this one reaches the disk."""
+        write_json(self.path, {"state": state, "step": step, "steps": self.steps, "reason": reason})
+
+    def _write(self, facts: dict[str, Any]) -> None:
+        # Renamed but not synced: it is replaced within the second, and a lost one costs nothing.
+        facts |= {"steps": self.steps, "pid": os.getpid()}
+        fresh = self.path.with_name(f".state-{os.getpid()}")
+        fresh.write_text(json.dumps(facts))
+        fresh.replace(self.path)
+
+
+def train_run(directory: Path, config: RunConfig, device: str = "cpu") -> dict[str, Any]:
+    """Train one run in its folder, or go on with it; return its state.
+
+    Raises:
+        BusyError: another process trains it.
+        ConfigError: the folder holds another run, or the device is not there.
+        StorageError: the disk would not take a snapshot; those before it are whole.
+    """
+    where = check_device(device)
+    with locked(directory):
+        state = read_state(directory)
+        if state["state"] in ("done", "diverged"):
+            return state
+        remove_leftovers(directory)
+        _write_config(directory, config, device)
+        report = _State(directory, config.steps)
+        step = 0
+        try:
+            for step in _advance(directory, config, where, report):
+                pass
+        except DivergedError as error:
+            report.end("diverged", error.step, str(error))
+        except Exception as error:
+            report.end("failed", step, f"{type(error).__name__}: {error}")
+            raise
+        else:
+            report.end("done", config.steps)
+            remove_checkpoints(directory)
+        return read_state(directory)
+
+
+def _write_config(directory: Path, config: RunConfig, device: str) -> None:
+    path = directory / "config.json"
+    if path.is_file():
+        held = json.loads(path.read_bytes()).get("run_id")
+        if held != config.run_id:
+            raise ConfigError(
+                f"{directory}: holds run {held}, not {config.run_id}; choose another folder."
+            )
+        return
+    versions = {"stratigraph": __version__, "torch": torch.__version__}
+    about = {"run_id": config.run_id, "device": device, "versions": versions}
+    write_json(path, {**about, "config": config.to_dict()})
+
+
+def _advance(directory: Path, config: RunConfig, device: torch.device, report: _State) -> Any:
+    """Yield each step as it is done, having kept what is due at it."""
+    dataset = config.dataset()
+    state = initial_state(config, dataset.image_shape, device)
+    resumed = load_checkpoint(directory, state.model, state.optimiser)
+    metrics = MetricsLog(directory)
+    if resumed is not None:
+        state.step = resumed
+        metrics.load(resumed)
+    held_out = validation_indices(config, dataset)
+    keep = set(config.snapshots)
+    saved = time.monotonic()
+    for state in training_states(config, dataset, state):
+        step, loss = state.step, None
+        if step != resumed:
+            if state.terms is not None:
+                loss = float(state.terms.loss)
+                if step % config.log_every == 0 or step == config.steps:
+                    terms = {k: float(v) for k, v in state.terms._asdict().items()}
+                    metrics.add(step, "training", terms)
+            if step in keep:
+                metrics.add(step, "validation", validation_terms(config, dataset, state, held_out))
+                metrics.save()
+                save_snapshot(directory, step, state.model, {"run_id": config.run_id})
+            if time.monotonic() - saved > CHECKPOINT_SECONDS and step < config.steps:
+                metrics.save()
+                save_checkpoint(directory, step, state.model, state.optimiser)
+                saved = time.monotonic()
+        report.beat(step, loss)
+        yield step
+
+
+@dataclass(frozen=True)
+class TrainTask:
+    """One run, as it is sent to a worker."""
+
+    directory: Path
+    config: dict[str, Any]
+    device: str
+
+
+def run_task(task: TrainTask) -> dict[str, Any]:
+    """Train the run of a task in this process."""
+    return train_run(task.directory, RunConfig.from_dict(task.config), task.device)
+
+
+def train_study(
+    study: Study, engine: Engine, progress: Progress, device: str = "cpu"
+) -> list[dict[str, Any]]:
+    """Train every run that is not done; return the states of all, in the study's order.
+
+    A run that fails ends alone: its state says why, and the others go on.
+    """
+    check_device(device)
+    prepare_data([run.config for run in study.runs.values()], progress)
+    waiting = [run for run in study.runs.values() if run.state["state"] not in ("done", "diverged")]
+    tasks = [TrainTask(run.path, run.config.to_dict(), device) for run in waiting]
+    with progress.training(list(study.runs.values()), waiting) as watch:
+        for outcome in engine.map(run_task, tasks, tick=watch.update):
+            run = waiting[outcome.index]
+            failure = outcome.failure
+            if failure is not None and not isinstance(failure.error, BusyError):
+                # The process may have died before it could say so itself.
+                kind = "killed" if failure.kind == "killed" else "failed"
+                step = run.state["step"]
+                facts = {"state": kind, "step": step, "steps": run.config.steps}
+                write_json(run.path / "state.json", {**facts, "reason": failure.message})
+            watch.ended(run, failure.message if failure else "")
+    return [run.state for run in study.runs.values()]
+
+
+def prepare_data(configs: Sequence[RunConfig], progress: Progress) -> None:
+    """Build each data set's cache once, here, rather than in every worker."""
+    prepared = []
+    for config in configs:
+        if config.data not in prepared:
+            prepared.append(config.data)
+            progress.say(f"data: {config.data['name']} …")
+            config.dataset().prepare()
+
+
+def train(
+    config: RunConfig | dict[str, Any], out: str | Path | None = None, *, device: str = "cpu"
+) -> Run:
+    """Train one VAE, or go on with it, and return the run.
+
+    Args:
+        config: a `RunConfig`, or its values as a mapping.
+        out: the run's folder; by default ``results/runs/<run_id>`` in the current one.
+        device: ``cpu``, ``cuda``, ``mps``, …
+
+    Returns:
+        The run: ``.steps`` of its snapshots, ``.model(step)``, ``.metrics``, ``.state``.
+
+    Raises:
+        ConfigError: a value that cannot be used.
+        BusyError: another process trains it.
+    """
+    chosen = config if isinstance(config, RunConfig) else RunConfig.from_dict(config)
+    directory = Path("results", "runs", chosen.run_id) if out is None else Path(out)
+    chosen.dataset().prepare()
+    train_run(directory, chosen, device)
+    return Run(directory, chosen)

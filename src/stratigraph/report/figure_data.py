@@ -1,0 +1,238 @@
+"""The numbers behind every figure: pure functions from a study to arrays and tables.
+
+The figures, the report and the tests share them; nothing here draws.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from stratigraph.study import Run, Study, similarity_to_final
+
+__all__ = [
+    "Configuration",
+    "HeatMap",
+    "Images",
+    "configurations",
+    "curves",
+    "heat_map",
+    "losses",
+    "panel_steps",
+    "reconstructions",
+    "traversal",
+]
+
+SPAN = 2.5  # a traversal covers the middle 99 % of the prior
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The runs that differ by their seed alone, of which at least one has a snapshot."""
+
+    label: str
+    slug: str
+    objective: str
+    strength: float | None
+    data: str
+    runs: tuple[Run, ...]
+
+    @property
+    def first(self) -> Run:
+        """The run that stands for it where only one can be shown."""
+        return self.runs[0]
+
+
+def configurations(study: Study) -> list[Configuration]:
+    """The study's configurations, seeds joined, in the order of the study file."""
+    groups: dict[str, list[Run]] = {}
+    for run in study.runs.values():
+        if run.steps:
+            values = run.config.to_dict()
+            groups.setdefault(repr(sorted({**values, "seed": 0}.items(), key=str)), []).append(run)
+    varies = _varying([runs[0] for runs in groups.values()])
+    return [_configuration(tuple(runs), varies) for runs in groups.values()]
+
+
+def _varying(runs: list[Run]) -> set[str]:
+    """The axes, beside the objective, on which configurations differ and which labels must say."""
+    keys = ("data", "architecture", "latents", "reconstruction", "initialisation")
+    tables = [run.config.to_dict() for run in runs]
+    return {key for key in keys if any(table[key] != tables[0][key] for table in tables)}
+
+
+def _configuration(runs: tuple[Run, ...], varies: set[str]) -> Configuration:
+    config = runs[0].config
+    words = [config.objective["name"]]
+    if config.strength is not None:
+        words.append(f"{config.strength_name} = {config.strength:g}")
+    if "data" in varies:
+        words.append(" ".join(str(value) for value in config.data.values()))
+    if "architecture" in varies:
+        words.append(config.architecture)
+    if "latents" in varies:
+        words.append(f"{config.latents} latents")
+    words.extend(getattr(config, key) for key in ("reconstruction", "initialisation") if key in varies)
+    label = ", ".join(words)
+    slug = "".join(c if c.isalnum() else "-" for c in label)
+    while "--" in slug:
+        slug = slug.replace("--", "-")
+    return Configuration(
+        label, slug, config.objective["name"], config.strength, config.data["name"], runs
+    )
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Layers at one step (rows) against layers at another (columns); NaN where undefined.
+
+    ``values`` is the mean over ``pairs`` pairs of runs: of each run with itself (within), or of
+    runs that differ by their seed (across). The two are never mixed.
+    """
+
+    rows: list[str]
+    columns: list[str]
+    values: np.ndarray
+    row_step: int
+    column_step: int
+    pairs: int
+    across_seeds: bool
+
+
+def heat_map(
+    study: Study,
+    measure: str,
+    runs: tuple[Run, ...],
+    row_step: int,
+    column_step: int,
+    *,
+    across_seeds: bool,
+) -> HeatMap | None:
+    """The mean layer × layer map between two steps; None where no pair of runs was compared."""
+    matrix = study.similarity(measure).values
+    labels = study.labels(measure)
+    places = {key: group.index.to_numpy() for key, group in labels.groupby(["run", "step"])}
+    maps = []
+    rows = columns = None
+    for a in runs:
+        for b in runs:
+            if (a is b) == across_seeds:
+                continue
+            i, j = places.get((a.run_id, row_step)), places.get((b.run_id, column_step))
+            if i is None or j is None:
+                continue
+            rows, columns = labels["layer"][i].tolist(), labels["layer"][j].tolist()
+            maps.append(np.asarray(matrix[np.ix_(i, j)]))
+    if not maps or rows is None or columns is None:
+        return None
+    stack = np.stack(maps)
+    seen = np.isfinite(stack).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        mean = np.where(seen > 0, np.nansum(stack, axis=0) / np.maximum(seen, 1), np.nan)
+    if not np.isfinite(mean).any():
+        return None
+    # Across seeds (a, b) and (b, a) are one pair of runs.
+    pairs = len(maps) // 2 if across_seeds else len(maps)
+    return HeatMap(rows, columns, mean, row_step, column_step, pairs, across_seeds)
+
+
+def panel_steps(runs: tuple[Run, ...]) -> list[int]:
+    """The first, a middle and the last step that the runs share."""
+    shared = sorted(set.intersection(*(set(run.steps) for run in runs)))
+    if len(shared) <= 3:
+        return shared
+    return [shared[0], shared[len(shared) // 2], shared[-1]]
+
+
+def curves(study: Study, measure: str) -> pd.DataFrame:
+    """Similarity to the final state by configuration, layer and step: mean and extremes over runs.
+
+    Columns: configuration, layer, part, step, mean, low, high, runs, untrained.
+    """
+    trajectories = similarity_to_final(study, measure)
+    of_run = {run.run_id: c.label for c in configurations(study) for run in c.runs}
+    trajectories["configuration"] = trajectories["run"].map(of_run)
+    grouped = trajectories.groupby(["configuration", "layer", "part", "step"], sort=False)
+    return grouped.agg(
+        mean=("similarity", "mean"),
+        low=("similarity", "min"),
+        high=("similarity", "max"),
+        runs=("similarity", "count"),
+        untrained=("untrained", "mean"),
+    ).reset_index()
+
+
+def losses(study: Study) -> pd.DataFrame:
+    """Every run's logged terms: configuration, run, seed, step, split, loss, reconstruction, kl."""
+    tables = [
+        run.metrics.assign(configuration=c.label, run=run.run_id, seed=run.config.seed)
+        for c in configurations(study)
+        for run in c.runs
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Images:
+    """A grid of images in [0, 1]: (rows, columns, h, w, c), and what each row is."""
+
+    images: np.ndarray
+    labels: list[str]
+    title: str
+
+
+def _to_image(output: torch.Tensor, reconstruction: str) -> np.ndarray:
+    shown = output.sigmoid() if reconstruction == "bernoulli" else output.clamp(0, 1)
+    return shown.permute(0, 2, 3, 1).numpy()
+
+
+@torch.inference_mode()
+def reconstructions(study: Study, data: str, probes: dict[str, Any]) -> Images:
+    """Probes, and what each configuration's first run makes of their means.
+
+    Args:
+        study: a trained study.
+        data: the name of the data set shown.
+        probes: configuration label → images (b, c, h, w) in [0, 1].
+    """
+    rows, labels = [], []
+    for c in configurations(study):
+        if c.data != data:
+            continue
+        images = probes[c.label]
+        if not rows:
+            rows.append(images.permute(0, 2, 3, 1).numpy())
+            labels.append("probes")
+        model = c.first.model().eval()
+        mean, _ = model.encode(images)
+        rows.append(_to_image(model.decode(mean), c.first.config.reconstruction))
+        labels.append(c.label)
+    return Images(np.stack(rows), labels, f"Reconstructions of held-out {data}")
+
+
+@torch.inference_mode()
+def traversal(run: Run, probe: torch.Tensor, many: torch.Tensor, count: int = 9) -> Images:
+    """Each latent moved from −2.5 to 2.5 around one probe's mean, the others held.
+
+    Args:
+        run: a trained run.
+        probe: the image that is varied, (1, c, h, w).
+        many: images (b, c, h, w) on which each latent's mean KL is taken; rows are in its order.
+        count: steps of the traversal.
+    """
+    model = run.model().eval()
+    mean, log_var = model.encode(many)
+    kl = (0.5 * (mean.square() + log_var.exp() - log_var - 1)).mean(dim=0)
+    centre, _ = model.encode(probe)
+    values = torch.linspace(-SPAN, SPAN, count)
+    rows, labels = [], []
+    for latent in kl.argsort(descending=True).tolist():
+        points = centre.repeat(count, 1)
+        points[:, latent] = values
+        rows.append(_to_image(model.decode(points), run.config.reconstruction))
+        labels.append(f"z{latent}: {float(kl[latent]):.2f} nats")
+    return Images(np.stack(rows), labels, run.config.label())

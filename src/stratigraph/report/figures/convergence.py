@@ -1,0 +1,103 @@
+"""Each layer's similarity to its final state over training, encoder against decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stratigraph.report.figures.style import (
+    MEASURE_NAMES,
+    PARTS,
+    STYLE,
+    layer_colours,
+    new_figure,
+    short,
+    step_axis,
+)
+
+__all__ = ["draw_convergence", "draw_parts"]
+
+
+def draw_convergence(
+    tables: dict[str, pd.DataFrame], labels: Sequence[str], title: str, threshold: float
+) -> Figure:
+    """One row a measure, one column a configuration, one line a layer (mean over seeds).
+
+    Args:
+        tables: measure → table as `figure_data.curves` gives.
+        labels: the configurations to draw.
+        title: what the columns share.
+        threshold: drawn as a thin line.
+    """
+    with mpl.rc_context(STYLE):
+        figure = new_figure(1.6 + 2.9 * len(labels), 0.6 + 2.5 * len(tables))
+        axes = figure.subplots(len(tables), len(labels), squeeze=False, sharey=True)
+        for r, (measure, table) in enumerate(tables.items()):
+            for c, label in enumerate(labels):
+                axis = axes[r, c]
+                chosen = table[table["configuration"] == label]
+                _lines(axis, chosen)
+                axis.axhline(threshold, color="#999999", linewidth=0.6, zorder=0)
+                axis.set_ylim(-0.02, 1.03)
+                step_axis(axis, sorted(chosen["step"].unique()))
+                axis.set_title(f"{label} ({int(chosen['runs'].max())} seeds)" if r == 0 else "")
+                if c == 0:
+                    axis.set_ylabel(f"{MEASURE_NAMES.get(measure, measure)}\nto final state")
+        handles, names = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside right center", frameon=False)
+        figure.suptitle(title, fontsize=10)
+    return figure
+
+
+def _lines(axis: Axes, table: pd.DataFrame) -> None:
+    for part, (_, dash) in PARTS.items():
+        layers = list(dict.fromkeys(table.loc[table["part"] == part, "layer"]))
+        colours = layer_colours(layers, part)
+        for layer in layers:
+            if part == "input":
+                continue  # the probes never change: its line is 1 by definition
+            line = table[table["layer"] == layer].sort_values("step")
+            axis.plot(
+                line["step"], line["mean"], dash, color=colours[layer], linewidth=1.1,
+                label=short(layer),
+            )  # fmt: skip
+            axis.fill_between(
+                line["step"], line["low"], line["high"], color=colours[layer], alpha=0.12, linewidth=0
+            )
+
+
+def draw_parts(tables: dict[str, pd.DataFrame], title: str) -> Figure:
+    """Encoder, latents and decoder: the mean over their layers, one line a configuration.
+
+    Beside each measure's panel, the same as progress above the untrained network.
+    """
+    columns = ("similarity to final state", "progress above the untrained network")
+    with mpl.rc_context(STYLE):
+        figure = new_figure(7.6, 0.6 + 2.5 * len(tables))
+        axes = figure.subplots(len(tables), 2, squeeze=False, sharey=True)
+        for r, (measure, table) in enumerate(tables.items()):
+            for c, what in enumerate(columns):
+                axis = axes[r, c]
+                column = "similarity" if c == 0 else "progress"
+                for part in ("encoder", "latents", "decoder"):
+                    colour, dash = PARTS[part]
+                    chosen = table[table["part"] == part]
+                    per_run = chosen.groupby(["run", "step"])[column].mean().reset_index()
+                    over = per_run.groupby("step")[column].agg(["mean", "min", "max"])
+                    axis.plot(over.index, over["mean"], dash, color=colour, label=part, marker=".")
+                    axis.fill_between(
+                        over.index, over["min"], over["max"], color=colour, alpha=0.15, linewidth=0
+                    )
+                axis.axhline(0.9, color="#999999", linewidth=0.6, zorder=0)
+                axis.set_ylim(-0.05, 1.03)
+                step_axis(axis, sorted(table["step"].unique()))
+                axis.set_title(what if r == 0 else "")
+                if c == 0:
+                    axis.set_ylabel(MEASURE_NAMES.get(measure, measure))
+        axes[0, 0].legend(frameon=False, loc="lower right")
+        figure.suptitle(title, fontsize=10)
+    return figure

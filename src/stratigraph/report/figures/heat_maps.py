@@ -1,0 +1,48 @@
+"""Layers × layers between steps: within runs above, across seeds below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from stratigraph.report.figure_data import HeatMap
+from stratigraph.report.figures.style import MEASURE_NAMES, SCORES, STYLE, new_figure, short
+
+__all__ = ["draw_heat_maps"]
+
+
+def draw_heat_maps(rows: Sequence[Sequence[HeatMap]], measure: str, label: str) -> Figure:
+    """A row of maps within runs and, where there are several seeds, a row across seeds."""
+    columns = max(len(row) for row in rows)
+    with mpl.rc_context(STYLE):
+        figure = new_figure(0.8 + 2.65 * columns, 0.9 + 2.75 * len(rows))
+        axes = figure.subplots(len(rows), columns, squeeze=False)
+        for r, row in enumerate(rows):
+            for c in range(columns):
+                axis = axes[r, c]
+                if c >= len(row):
+                    axis.set_axis_off()
+                    continue
+                heat = row[c]
+                image = axis.imshow(heat.values, vmin=0, vmax=1, cmap=SCORES, aspect="auto")
+                kind = (
+                    f"across seeds ({heat.pairs} pair{'s' * (heat.pairs != 1)})"
+                    if heat.across_seeds
+                    else f"within run (mean of {heat.pairs})"
+                )
+                axis.set_title(kind)
+                axis.set_xticks(
+                    np.arange(len(heat.columns)), [short(n) for n in heat.columns], rotation=90
+                )
+                axis.set_yticks(
+                    np.arange(len(heat.rows)), [short(n) for n in heat.rows] if c == 0 else []
+                )
+                axis.set_xlabel(f"layers at step {heat.column_step:,}")
+                axis.set_ylabel(f"layers at step {heat.row_step:,}" if c == 0 else "")
+                axis.spines[:].set_visible(False)
+        figure.colorbar(image, ax=axes, shrink=0.6, label=MEASURE_NAMES.get(measure, measure))
+        figure.suptitle(label, fontsize=10)
+    return figure

@@ -1,0 +1,49 @@
+"""Losses over training: one panel a configuration, one colour a seed."""
+
+from __future__ import annotations
+
+import math
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from stratigraph.report.figures.style import STYLE, new_figure, step_axis
+
+__all__ = ["draw_losses"]
+
+COLUMNS = 4
+
+
+def draw_losses(table: pd.DataFrame) -> Figure:
+    """Reconstruction and KL, of training batches (thin) and held-out images (dots)."""
+    labels = list(dict.fromkeys(table["configuration"]))
+    columns = min(COLUMNS, len(labels))
+    rows = math.ceil(len(labels) / columns)
+    with mpl.rc_context(STYLE):
+        figure = new_figure(0.6 + 2.6 * columns, 0.7 + 2.2 * rows)
+        axes = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
+        for axis, label in zip(axes, labels, strict=False):
+            chosen = table[table["configuration"] == label]
+            for term, colour in (("reconstruction", "#0072B2"), ("kl", "#D55E00")):
+                for i, (_, run) in enumerate(chosen.groupby("run", sort=False)):
+                    training = run[run["split"] == "training"]
+                    held_out = run[run["split"] == "validation"]
+                    axis.plot(
+                        training["step"], training[term], color=colour, linewidth=0.6, alpha=0.55
+                    )
+                    axis.plot(
+                        held_out["step"], held_out[term], ".", color=colour, markersize=4,
+                        label=term if i == 0 else None,
+                    )  # fmt: skip
+            axis.set_yscale("symlog", linthresh=1)
+            axis.set_ylim(bottom=0)
+            axis.set_title(label)
+            step_axis(axis, sorted(chosen["step"].unique()))
+        for axis in axes[len(labels) :]:
+            axis.set_axis_off()
+        for axis in axes[:: columns]:
+            axis.set_ylabel("nats an image")
+        axes[0].legend(frameon=False, loc="lower left")
+        figure.suptitle("Losses: training batches (lines), held-out images (dots)", fontsize=10)
+    return figure

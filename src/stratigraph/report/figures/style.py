@@ -1,0 +1,76 @@
+"""Ink: how every figure looks, and how it is saved.
+
+Scores are drawn in viridis, fixed to 0-1: it is ordered in grey and for colour-blind readers.
+Parts of the network differ by hue *and* by dash, so that a print in grey still tells them apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+__all__ = ["MEASURE_NAMES", "PARTS", "SCORES", "layer_colours", "new_figure", "short", "step_axis"]
+
+SCORES = mpl.colormaps["viridis"].with_extremes(bad="#d9d9d9")
+PARTS = {
+    "input": ("#555555", ":"),
+    "encoder": ("#0072B2", "-"),
+    "latents": ("#009E73", "-."),
+    "decoder": ("#D55E00", "--"),
+}
+MEASURE_NAMES = {
+    "debiased_cka": "Debiased CKA",
+    "linear_cka": "Linear CKA (biased)",
+    "procrustes_similarity": "Procrustes similarity",
+}
+STYLE = {
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "figure.dpi": 110,
+    "savefig.dpi": 150,
+    "pdf.fonttype": 42,
+}
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of a size in inches, with room made for its labels."""
+    with mpl.rc_context(STYLE):
+        return Figure(figsize=(width, height), layout="constrained")
+
+
+def short(layer: str) -> str:
+    """A layer's name as it stands on an axis: ``enc conv1``, ``z mean``, ``dec deconv2``."""
+    return layer.replace("encoder.", "enc ").replace("decoder.", "dec ").replace("z_", "z ").replace(
+        "_", " "
+    )
+
+
+def layer_colours(layers: Sequence[str], part: str) -> dict[str, tuple[float, ...]]:
+    """One shade of the part's hue for each layer, from dark (first) to light (last)."""
+    base = mpl.colors.to_rgb(PARTS[part][0])
+    count = max(len(layers) - 1, 1)
+    shades = {}
+    for index, layer in enumerate(layers):
+        mix = 0.62 * index / count
+        shades[layer] = tuple(channel + (1 - channel) * mix for channel in base)
+    return shades
+
+
+def step_axis(axis: Axes, steps: Sequence[int]) -> None:
+    """Training steps on a logarithmic axis that has a place for 0."""
+    positive = [step for step in steps if step > 0]
+    if positive and 0 in steps:
+        axis.set_xscale("symlog", linthresh=min(positive), linscale=0.5)
+        axis.set_xlim(left=0)
+    elif positive:
+        axis.set_xscale("log")
+    axis.set_xlabel("training step")

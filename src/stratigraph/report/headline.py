@@ -1,0 +1,74 @@
+"""The study's headline: when encoder and decoder layers reach 0.9 of their final similarity."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from stratigraph.report.figures.style import MEASURE_NAMES
+from stratigraph.study import LEAST_ROOM, Study, similarity_to_final, steps_to_reach
+
+__all__ = ["THRESHOLD", "headline", "reach_table"]
+
+THRESHOLD = 0.9
+
+
+def reach_table(study: Study, measure: str, column: str = "similarity") -> pd.DataFrame:
+    """By part of the network: median step at which a layer reaches the threshold, and quartiles.
+
+    Columns: part, median, lower, upper, layers (run × layer pairs counted), undefined (of them,
+    those that have no trajectory), untrained (mean similarity to the final state at step 0).
+    """
+    reached = steps_to_reach(similarity_to_final(study, measure), THRESHOLD, column)
+    rows = []
+    for part in ("encoder", "latents", "decoder"):
+        chosen = reached[reached["part"] == part]
+        steps = chosen["reached"].dropna()
+        if chosen.empty:
+            continue
+        quartiles = steps.quantile([0.25, 0.5, 0.75]) if len(steps) else [np.nan] * 3
+        lower, median, upper = (float(value) for value in quartiles)
+        rows.append(
+            {
+                "part": part,
+                "median": median,
+                "lower": lower,
+                "upper": upper,
+                "layers": len(chosen),
+                "undefined": int(chosen["reached"].isna().sum()),
+                "untrained": float(chosen["untrained"].mean()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def headline(study: Study) -> list[str]:
+    """What a study prints when it is done: a line a measure and a reading of it, for people."""
+    lines = [
+        f"{study.config.name}: step at which a layer reaches {THRESHOLD} of its final similarity, "
+        "median over runs and layers (quartiles)"
+    ]
+    for measure in study.measures():
+        for column, what in (
+            ("similarity", MEASURE_NAMES.get(measure, measure)),
+            ("progress", "  above the untrained network"),
+        ):
+            table = reach_table(study, measure, column)
+            parts = [_part(row) for row in table.itertuples() if row.part != "latents"]
+            lines.append(f"  {what:<30} {'   '.join(parts)}")
+        table = reach_table(study, measure).set_index("part")["untrained"]
+        if {"encoder", "decoder"} <= set(table.index) and table.notna().all():
+            lines.append(
+                f"  {'  untrained network already at':<30} encoder {table['encoder']:.2f}   "
+                f"decoder {table['decoder']:.2f}"
+            )
+    lines.append(
+        f"  (layers whose untrained state is within {LEAST_ROOM} of the final one have no progress)"
+    )
+    return lines
+
+
+def _part(row: tuple) -> str:
+    if np.isnan(row.median):  # type: ignore[attr-defined]
+        return f"{row.part} undefined"  # type: ignore[attr-defined]
+    return f"{row.part} {row.median:,.0f} ({row.lower:,.0f} to {row.upper:,.0f})"  # type: ignore[attr-defined]

@@ -1,0 +1,315 @@
+"""The report: every figure as PNG and PDF, and one HTML file that holds them all."""
+
+from __future__ import annotations
+
+import base64
+import io
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from stratigraph import __version__
+from stratigraph.report import figure_data as numbers
+from stratigraph.report import figures as ink
+from stratigraph.report.figures.style import MEASURE_NAMES
+from stratigraph.report.headline import THRESHOLD, reach_table
+from stratigraph.similarity import find_measure
+from stratigraph.snapshots import read_json, replace_file, write_text
+from stratigraph.study import (
+    LEAST_ROOM,
+    Run,
+    Study,
+    probe_images,
+    similarity_path,
+    similarity_to_final,
+)
+
+__all__ = ["report_path", "write_report"]
+
+SHOWN_IMAGES = 10
+TRAVERSAL_PROBES = 200
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure in the report."""
+
+    name: str
+    png: str
+    width: int
+    height: int
+    caption: str
+    alt: str
+
+
+@dataclass
+class Section:
+    """Figures that answer one question."""
+
+    id: str
+    title: str
+    text: str
+    figures: list[Drawn] = field(default_factory=list)
+
+
+def report_path(study: Study) -> Path:
+    """Where a study's report is."""
+    return study.path / "report" / "index.html"
+
+
+def write_report(study: Study) -> Path:
+    """Draw every figure of a study and write its report; return the report's path.
+
+    Raises:
+        InputError: the study has no similarity matrix yet.
+        StorageError: the disk would not take it.
+    """
+    sections = [section for section in _sections(study) if section.figures]
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("stratigraph.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )
+    html = environment.get_template("report.html").render(
+        study=study.config,
+        counts=_counts(study),
+        sections=sections,
+        threshold=THRESHOLD,
+        least_room=LEAST_ROOM,
+        reach=list(_reach_rows(study)),
+        runs=[_run_row(run) for run in study.runs.values()],
+        measures=list(_measure_rows(study)),
+        made=_made(study),
+    )
+    path = report_path(study)
+    write_text(path, html)
+    return path
+
+
+def _sections(study: Study) -> Iterator[Section]:
+    configurations = numbers.configurations(study)
+    tables = {measure: numbers.curves(study, measure) for measure in study.measures()}
+    raw = {measure: similarity_to_final(study, measure) for measure in study.measures()}
+
+    section = Section(
+        "convergence",
+        "Encoder against decoder",
+        "How near each layer is to its own final state, within its run, as training goes on. The "
+        "first point is the untrained network.",
+    )
+    section.figures.append(
+        _keep(
+            study,
+            "parts",
+            ink.draw_parts(raw, "Mean over layers of each part, all runs"),
+            "Mean similarity to the final state over the layers of encoder, latents and decoder; "
+            "bands are the extremes over runs. Right: the same as progress above the untrained "
+            f"network, over layers with room to move (1 − s₀ ≥ {LEAST_ROOM}).",
+        )
+    )
+    for objective in dict.fromkeys((c.objective, c.data) for c in configurations):
+        labels = [c.label for c in configurations if (c.objective, c.data) == objective]
+        name = "-".join(objective)
+        section.figures.append(
+            _keep(
+                study,
+                f"convergence-{name}",
+                ink.draw_convergence(tables, labels, f"{objective[0]} on {objective[1]}", THRESHOLD),
+                "Each layer's similarity to its final state (mean over seeds, band: extremes). "
+                "Solid blue: encoder, dash-dotted green: latents, dashed orange: decoder; darker "
+                f"is nearer to the input of its part. Thin line: {THRESHOLD}.",
+            )
+        )
+    yield section
+
+    section = Section(
+        "heat-maps",
+        "Layers against layers",
+        "Every layer at a step against every layer of the final state. Pairs within a run and "
+        "pairs across seeds answer different questions and are never averaged together. Grey "
+        "cells are undefined, or were not asked for.",
+    )
+    measure = study.measures()[0]
+    for c in configurations:
+        steps = numbers.panel_steps(c.runs)
+        rows = [
+            [
+                heat
+                for step in steps
+                if (heat := numbers.heat_map(study, measure, c.runs, step, steps[-1],
+                                             across_seeds=across))
+            ]
+            for across in (False, True)
+        ]  # fmt: skip
+        rows = [row for row in rows if row]
+        if rows:
+            section.figures.append(
+                _keep(
+                    study,
+                    f"heat-{c.slug}",
+                    ink.draw_heat_maps(rows, measure, c.label),
+                    f"{c.label}: layers at steps {', '.join(f'{s:,}' for s in steps)} against the "
+                    "final state. Above: each run with itself; below: runs of different seeds.",
+                )
+            )
+    yield section
+
+    section = Section(
+        "losses",
+        "Losses",
+        "Reconstruction and Kullback-Leibler terms over training, for every run.",
+    )
+    section.figures.append(
+        _keep(
+            study,
+            "losses",
+            ink.draw_losses(numbers.losses(study)),
+            "Blue: reconstruction; orange: KL. Lines: training batches; dots: held-out images. The "
+            "vertical axis is linear below 1 and logarithmic above.",
+        )
+    )
+    yield section
+
+    section = Section(
+        "images",
+        "What the networks make",
+        "From the first seed of each configuration, at the last step.",
+    )
+    probes = {c.label: probe_images(c.first.config, study.config.probes) for c in configurations}
+    for data in dict.fromkeys(c.data for c in configurations):
+        shown = {label: images[:SHOWN_IMAGES] for label, images in probes.items()}
+        section.figures.append(
+            _keep(
+                study,
+                f"reconstructions-{data}",
+                ink.draw_images(numbers.reconstructions(study, data, shown), "decoded from the mean"),
+                f"First row: {SHOWN_IMAGES} of the probes. Below: decoded from their means.",
+            )
+        )
+    for c in configurations:
+        images = probes[c.label]
+        grid = numbers.traversal(c.first, images[:1], images[:TRAVERSAL_PROBES])
+        note = f"latent from −{numbers.SPAN} to {numbers.SPAN}"
+        section.figures.append(
+            _keep(
+                study,
+                f"traversal-{c.slug}",
+                ink.draw_images(grid, note),
+                f"{c.label}: each latent moved from −{numbers.SPAN} to {numbers.SPAN} around one "
+                "probe's mean, the others held; ordered by their mean KL.",
+            )
+        )
+    yield section
+
+
+def _keep(study: Study, name: str, figure: Figure, caption: str) -> Drawn:
+    """Write a figure as PNG and PDF, and hold its PNG for the report."""
+    folder = study.path / "figures"
+    buffer = io.BytesIO()
+    # No date in either file: the same study draws the same bytes.
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    png = buffer.getvalue()
+    replace_file(folder / f"{name}.png", lambda path: path.write_bytes(png))
+    replace_file(
+        folder / f"{name}.pdf",
+        lambda path: figure.savefig(path, format="pdf", metadata={"CreationDate": None}),
+    )
+    width, height = (round(float(side) * 96) for side in figure.get_size_inches())
+    return Drawn(name, base64.b64encode(png).decode(), width, height, caption, caption)
+
+
+def _number(value: float, digits: int = 0) -> str:
+    return "–" if np.isnan(value) else f"{value:,.{digits}f}"
+
+
+def _quartiles(row: Any) -> str:
+    return f"{_number(row.lower)} to {_number(row.upper)}"
+
+
+def _reach_rows(study: Study) -> Iterator[dict[str, Any]]:
+    for measure in study.measures():
+        raw = reach_table(study, measure)
+        progress = reach_table(study, measure, "progress")
+        for one, two in zip(raw.itertuples(), progress.itertuples(), strict=True):
+            yield {
+                "measure": MEASURE_NAMES.get(measure, measure),
+                "part": one.part,
+                "median": _number(one.median),
+                "quartiles": _quartiles(one),
+                "progress_median": _number(two.median),
+                "progress_quartiles": _quartiles(two),
+                "untrained": _number(one.untrained, 2),
+                "layers": one.layers,
+                "undefined": two.undefined,
+            }
+
+
+def _run_row(run: Run) -> dict[str, Any]:
+    state = run.state
+    row = {
+        "id": run.run_id,
+        "label": run.config.label(),
+        "state": state["state"],
+        "reason": state.get("reason", ""),
+        "step": f"{state['step']:,}",
+        "snapshots": len(run.steps),
+        **dict.fromkeys(("loss", "reconstruction", "kl"), "–"),
+    }
+    if run.steps:
+        held_out = run.metrics.query("split == 'validation'")
+        for name in ("loss", "reconstruction", "kl"):
+            row[name] = _number(float(held_out[name].iloc[-1]), 2)
+    return row
+
+
+def _measure_rows(study: Study) -> Iterator[dict[str, str]]:
+    for config in study.config.measures:
+        manifest = similarity_path(study.path, config.name) / "manifest.json"
+        if manifest.is_file():
+            facts = read_json(manifest)
+            yield {
+                "name": config.name,
+                "source": find_measure(config.name).source,
+                "pairs": ", ".join(config.pairs),
+                "plan": facts["about"].get("plan", ""),
+                "hash": facts["files"]["values.npy"]["sha256"][:16],
+            }
+
+
+def _counts(study: Study) -> str:
+    runs = list(study.runs.values())
+    snapshots = sum(len(run.steps) for run in runs)
+    done = sum(run.state["state"] == "done" for run in runs)
+    representations = len(study.labels(study.measures()[0]))
+    return (
+        f"{len(runs)} runs ({done} done), {snapshots} snapshots, {representations:,} "
+        f"representations of {study.config.probes.count:,} probes."
+    )
+
+
+def _made(study: Study) -> str:
+    probes, reading = study.config.probes, study.config.activations
+    source = {
+        "validation": "held-out images",
+        "training": "training images",
+        "paper": "images drawn with replacement from the whole set, as published",
+    }[probes.source]
+    decoder = {
+        "mean": "the mean of the posterior",
+        "shared_noise": "a sample under one noise draw shared by all snapshots",
+        "fresh_noise": "a sample under noise drawn afresh for each snapshot, as published",
+    }[reading.decoder_input]
+    return (
+        f"stratigraph {__version__}, torch {torch.__version__}, numpy {np.__version__}, Python "
+        f"{platform.python_version()}. Probes: {probes.count:,} {source} (seed {probes.seed}). The "
+        f"decoder was read from {decoder}. Representations are centred in float64 and compared "
+        "through coordinates with the same inner products."
+    )

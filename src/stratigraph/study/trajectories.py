@@ -1,0 +1,92 @@
+"""How each layer approaches its final state.
+
+With s_t the similarity of a layer at step t to the same layer of the same run at the last step T:
+
+- the raw trajectory s_t, with s_T = 1 (for the measures whose self-similarity is 1);
+- progress (s_t − s_0) / (1 − s_0), which an untrained network cannot have: random convolutions
+  carry the geometry of the input, so s_0 is high before anything is learned. Where 1 − s_0 is
+  below `LEAST_ROOM` the layer never had to move, and progress is NaN;
+- the first step of a snapshot at which either reaches a threshold.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from stratigraph.study.study import Study
+
+__all__ = ["LEAST_ROOM", "part_of", "similarity_to_final", "steps_to_reach"]
+
+LEAST_ROOM = 0.02
+
+LABELS = ("run", "data", "architecture", "objective", "strength", "latents", "seed", "layer", "step")
+
+
+def part_of(layer: str) -> str:
+    """The part of the network a layer belongs to: input, encoder, latents or decoder."""
+    if layer.startswith("z_"):
+        return "latents"
+    return layer.split(".", 1)[0]
+
+
+def similarity_to_final(study: Study, measure: str) -> pd.DataFrame:
+    """Every layer's similarity to its own final state, within its run.
+
+    Returns:
+        One row a run, layer and step: the labels of `LABELS`, ``part``, ``similarity``,
+        ``untrained`` (its value at step 0; NaN without a snapshot there) and ``progress``.
+
+    Raises:
+        InputError: the study has no such matrix.
+    """
+    matrix = study.similarity(measure)
+    labels = study.labels(measure)[list(LABELS)].copy()
+    position = pd.Series(np.arange(len(labels)), index=pd.MultiIndex.from_frame(
+        labels[["run", "layer", "step"]]
+    ))  # fmt: skip
+    last = labels.groupby(["run", "layer"])["step"].transform("max")
+    first = labels.groupby(["run", "layer"])["step"].transform("min")
+    finals = position.loc[list(zip(labels["run"], labels["layer"], last, strict=True))].to_numpy()
+    values = np.asarray(matrix.values[np.arange(len(labels)), finals], dtype=float)
+    start = position.loc[list(zip(labels["run"], labels["layer"], first, strict=True))].to_numpy()
+    untrained = np.where(first == 0, values[start], np.nan)
+    room = 1 - untrained
+    with np.errstate(invalid="ignore", divide="ignore"):
+        progress = np.where(room >= LEAST_ROOM, (values - untrained) / room, np.nan)
+    return labels.assign(
+        part=labels["layer"].map(part_of),
+        similarity=values,
+        untrained=untrained,
+        progress=progress,
+    )
+
+
+def steps_to_reach(
+    trajectories: pd.DataFrame, threshold: float = 0.9, column: str = "similarity"
+) -> pd.DataFrame:
+    """The first snapshot's step at which each layer of each run reaches a threshold.
+
+    Args:
+        trajectories: as `similarity_to_final` gives.
+        threshold: of ``similarity`` or ``progress``.
+        column: which of the two.
+
+    Returns:
+        One row a run and layer: run, layer, part, ``reached`` (a step; NaN where the trajectory
+        is undefined) and ``untrained``.
+    """
+    rows = []
+    for (run, layer), curve in trajectories.groupby(["run", "layer"], sort=False):
+        curve = curve.sort_values("step")
+        above = curve[curve[column] >= threshold]
+        rows.append(
+            {
+                "run": run,
+                "layer": layer,
+                "part": curve["part"].iloc[0],
+                "reached": float(above["step"].iloc[0]) if len(above) else np.nan,
+                "untrained": curve["untrained"].iloc[0],
+            }
+        )
+    return pd.DataFrame(rows)
