@@ -1,0 +1,1 @@
+"""Similarity of representations: measures, all pairs of them, and what the scores are worth."""

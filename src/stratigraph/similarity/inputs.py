@@ -1,0 +1,127 @@
+"""What a caller may hand over, made into one thing: a finite real matrix ``(n, p)``.
+
+Arrays, tensors, data frames and nested lists become a torch tensor of float32 or float64 without a
+copy where that is possible; axes beyond the second are flattened. Everything else is refused with
+the reason, before any arithmetic: one infinity can hang a LAPACK routine for ever.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stratigraph.errors import InputError
+
+__all__ = ["as_matrix", "check_finite", "check_probes", "nonfinite"]
+
+
+def as_matrix(value: Any, name: str = "x") -> Tensor:
+    """``value`` as a real tensor ``(n, p)``, float32 or float64, on the device where it was.
+
+    Integers, booleans and float64 become float64; float16, bfloat16 and float32 become float32.
+    Values are not looked at: see `check_finite`.
+
+    Raises:
+        InputError: the type, the dtype or the shape cannot be a representation.
+
+    """
+    tensor = _checked(value, name) if isinstance(value, Tensor) else _from_array(value, name)
+    if tensor.ndim < 2:
+        kind = "a scalar" if tensor.ndim == 0 else f"a vector of shape {tuple(tensor.shape)}"
+        raise InputError(
+            f"{name}: expected a matrix of probes × units, got {kind}; "
+            "one unit is a column, of shape (n, 1)."
+        )
+    if 0 in tensor.shape:
+        what = "probes" if tensor.shape[0] == 0 else "units"
+        raise InputError(f"{name}: expected at least one of each, got no {what}: {_shape(tensor)}.")
+    return tensor.flatten(1) if tensor.ndim > 2 else tensor
+
+
+def check_probes(n: int, least: int, measure: str, name: str = "x") -> None:
+    """Refuse fewer probes than a measure needs."""
+    if n < least:
+        raise InputError(f"{name}: {measure} needs at least {least} probes (rows), got {n}.")
+
+
+def nonfinite(matrix: Tensor) -> str | None:
+    """How many entries are NaN or infinite and where the first stands, or None."""
+    low, high = torch.aminmax(matrix)
+    if bool(torch.isfinite(low)) and bool(torch.isfinite(high)):
+        return None
+    bad = ~torch.isfinite(matrix)
+    flat = int(bad.flatten().to(torch.uint8).argmax())
+    row, column = divmod(flat, matrix.shape[1])
+    return (
+        f"{int(bad.sum())} of {matrix.numel()} values are not finite, "
+        f"the first ({float(matrix[row, column])}) at probe {row}, unit {column}"
+    )
+
+
+def check_finite(matrix: Tensor, name: str = "x") -> None:
+    """Refuse NaN and infinities, saying how many and where the first is."""
+    found = nonfinite(matrix)
+    if found:
+        raise InputError(f"{name}: expected finite values, but {found}. Drop or repair them first.")
+
+
+def _checked(tensor: Tensor, name: str) -> Tensor:
+    if tensor.is_meta:
+        raise InputError(f"{name}: a meta tensor holds no values; materialise it first.")
+    if tensor.is_quantized:
+        raise InputError(f"{name}: a quantised tensor cannot be compared; call dequantize() first.")
+    if tensor.layout is not torch.strided:
+        raise InputError(f"{name}: a sparse tensor cannot be compared; call to_dense() first.")
+    if tensor.is_complex():
+        raise InputError(
+            f"{name}: expected real numbers, got {tensor.dtype}; "
+            "stack real and imaginary parts as units."
+        )
+    tensor = tensor.detach()
+    if tensor.dtype in (torch.float32, torch.float64):
+        return tensor
+    return tensor.to(torch.float32 if tensor.is_floating_point() else torch.float64)
+
+
+def _from_array(value: Any, name: str) -> Tensor:
+    if isinstance(value, np.ma.MaskedArray):
+        raise InputError(
+            f"{name}: a masked array has holes; fill them or drop the probes that have any."
+        )
+    if hasattr(value, "tocsr"):
+        raise InputError(f"{name}: a sparse matrix cannot be compared; call toarray() first.")
+    if hasattr(value, "columns") and hasattr(value, "dtypes"):
+        _check_columns(value, name)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise InputError(
+            f"{name}: expected rows of equal length, got a ragged {type(value).__name__}."
+        ) from error
+    if array.dtype.kind not in "fiub":
+        raise InputError(
+            f"{name}: expected real numbers, got dtype {array.dtype} "
+            f"from a {type(value).__name__}; convert it to float first."
+        )
+    wanted = np.float32 if array.dtype in (np.float16, np.float32) else np.float64
+    array = np.ascontiguousarray(array.astype(wanted, copy=False)) if array.ndim else array
+    with warnings.catch_warnings():
+        # torch warns that a read-only array could be written through the tensor: we never write.
+        warnings.filterwarnings("ignore", message=".*not writable.*", category=UserWarning)
+        return torch.from_numpy(array)
+
+
+def _check_columns(frame: Any, name: str) -> None:
+    for column, dtype in zip(frame.columns, frame.dtypes, strict=True):
+        if getattr(dtype, "kind", "O") not in "fiub":
+            raise InputError(
+                f"{name}: expected numbers in every column, but column {column!r} holds {dtype}."
+            )
+
+
+def _shape(tensor: Tensor) -> str:
+    return "shape " + str(tuple(tensor.shape))

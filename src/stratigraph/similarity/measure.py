@@ -1,0 +1,137 @@
+"""What a measure of representational similarity promises.
+
+A measure is a value: its name, its source, the promises that the law tests hold it to, and three
+functions. ``prepare`` does, once for each representation, everything that does not depend on the
+partner; ``compare`` scores two prepared representations. Where a score is a cosine of vectors that
+depend on one representation each, ``embed`` gives that vector, and a block of pairs is one matrix
+product.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from stratigraph.errors import InputError
+from stratigraph.similarity.inputs import as_matrix, check_finite, check_probes
+
+__all__ = [
+    "Measure",
+    "PrecisionWarning",
+    "Prepared",
+    "UndefinedWarning",
+    "between",
+    "score",
+    "tell",
+]
+
+
+class UndefinedWarning(UserWarning):
+    """A score is NaN because a representation has no geometry."""
+
+
+class PrecisionWarning(UserWarning):
+    """A score rests on digits that the input's dtype hardly holds."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One representation, ready for many comparisons.
+
+    ``form`` names what ``parts`` holds (each measure documents its own); ``reason`` says why the
+    representation has no score, and then ``parts`` is empty; ``doubt`` why it has few digits.
+    """
+
+    n: int
+    form: str
+    parts: tuple[Tensor, ...] = ()
+    reason: str | None = None
+    doubt: str | None = None
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A score of two representations, and what it promises.
+
+    Attributes:
+        name: its key in the catalogue.
+        source: the publication that defines it.
+        larger: what a larger value means.
+        cost: of preparing one representation and of one pair (n probes, p units).
+        prepare: finite matrix ``(n, p)`` → `Prepared`.
+        compare: two `Prepared` that have a geometry → float.
+        embed: finite matrix → `Prepared` of form ``vector``, whose cosines are the scores; or None.
+        bounds: the interval that no score leaves (None: unbounded).
+        itself: the score of a representation with itself.
+        symmetric: compare(x, y) = compare(y, x).
+        metric: obeys the triangle inequality.
+        rotation, scale, translation, affine: what may be done to either side without changing the
+            score: an orthogonal map of the units, a positive factor, an offset for each unit, any
+            invertible affine map.
+        permutation: the order of the units does not matter (implied by ``rotation``).
+        least: the fewest probes with which it is defined.
+        biased: independent representations score high where units outnumber probes.
+
+    """
+
+    name: str
+    source: str
+    larger: str
+    cost: str
+    prepare: Callable[[Tensor], Prepared]
+    compare: Callable[[Prepared, Prepared], float]
+    embed: Callable[[Tensor], Prepared] | None = None
+    bounds: tuple[float | None, float | None] = (0.0, 1.0)
+    itself: float = 1.0
+    symmetric: bool = True
+    metric: bool = False
+    rotation: bool = True
+    scale: bool = True
+    translation: bool = True
+    affine: bool = False
+    permutation: bool = True
+    least: int = 2
+    biased: bool = False
+
+
+def between(measure: Measure, x: Prepared, y: Prepared) -> float:
+    """The score of two prepared representations: NaN where either has no geometry."""
+    if x.reason or y.reason:
+        return math.nan
+    return measure.compare(x, y)
+
+
+def tell(measure: str, name: str, reason: str | None, doubt: str | None, level: int = 2) -> None:
+    """Warn that a representation has no score, or few digits of one."""
+    if reason:
+        text = f"{measure} is NaN for {name}, which is {reason}."
+        warnings.warn(text, UndefinedWarning, stacklevel=level + 1)
+    elif doubt:
+        warnings.warn(f"{name}: {doubt}.", PrecisionWarning, stacklevel=level + 1)
+
+
+def score(measure: Measure, x: Any, y: Any) -> float:
+    """One measure of two representations as a caller has them: the body of the pair functions.
+
+    Raises:
+        InputError: either is not a finite real matrix, or the numbers of probes differ.
+
+    """
+    left, right = as_matrix(x, "x"), as_matrix(y, "y")
+    if len(left) != len(right):
+        raise InputError(
+            "x and y: expected the same probes in the same order, "
+            f"got {len(left)} and {len(right)} rows."
+        )
+    check_probes(len(left), measure.least, measure.name, "x and y")
+    prepared = []
+    for name, matrix in (("x", left), ("y", right)):
+        check_finite(matrix, name)
+        prepared.append(measure.prepare(matrix))
+        tell(measure.name, name, prepared[-1].reason, prepared[-1].doubt, level=3)
+    return between(measure, prepared[0], prepared[1])

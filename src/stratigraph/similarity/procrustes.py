@@ -1,0 +1,63 @@
+"""Procrustes similarity: how well one representation can be rotated onto another.
+
+With X, Y centred and divided by their Frobenius norms, and ‖·‖_* the nuclear norm,
+
+    s = max_R ⟨XR, Y⟩ = ‖XᵀY‖_* ∈ [0, 1],     ‖XR − Y‖²_F = 2 − 2s at its least.
+
+Only inner products between probes matter, so X may be replaced by any F with FFᵀ = XXᵀ: the n × r
+factor of its principal directions, r ≤ min(p, n − 1). The pair then costs r³, whatever p.
+
+Source: Ding, Denain & Steinhardt 2021, arXiv 2108.01661; Williams et al. 2021, arXiv 2110.14739.
+Cost: preparing np·min(n, p) and the eigenvectors of the smaller Gram matrix; a pair n·r² + r³.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stratigraph.similarity.centring import centre
+from stratigraph.similarity.measure import Measure, Prepared, score
+from stratigraph.similarity.spectral import factor, nuclear_norm
+
+__all__ = ["PROCRUSTES_SIMILARITY", "procrustes_similarity"]
+
+
+def procrustes_similarity(x: Any, y: Any) -> float:
+    """Procrustes similarity of two representations ``(n, p)`` and ``(n, q)`` of the same probes.
+
+    Axes beyond the second are flattened. NaN, with an `UndefinedWarning`, where either is constant.
+
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).normal(size=(100, 3))
+    >>> round(procrustes_similarity(x, -3 * x[:, ::-1] + 5), 9)
+    1.0
+    """
+    return score(PROCRUSTES_SIMILARITY, x, y)
+
+
+def _prepare(x: Tensor) -> Prepared:
+    """Form ``factor``: F (n, r), FFᵀ = X_c X_cᵀ / ‖X_c‖²_F, leading directions first."""
+    found = centre(x)
+    if found.reason:
+        return Prepared(len(x), "none", reason=found.reason)
+    matrix = found.matrix / torch.linalg.vector_norm(found.matrix)
+    return Prepared(len(x), "factor", (factor(matrix),), doubt=found.doubt)
+
+
+def _compare(x: Prepared, y: Prepared) -> float:
+    value = nuclear_norm(x.parts[0].T @ y.parts[0])
+    return min(max(value, 0.0), 1.0)
+
+
+PROCRUSTES_SIMILARITY = Measure(
+    name="procrustes_similarity",
+    source="Ding, Denain & Steinhardt 2021, arXiv 2108.01661 (1 − d²/2 of their distance)",
+    larger="more alike",
+    cost="prepare n²p + n³; pair n·r² + r³, r ≤ min(p, n − 1)",
+    prepare=_prepare,
+    compare=_compare,
+    biased=True,
+)
