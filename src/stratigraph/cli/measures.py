@@ -14,7 +14,7 @@ def measures(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")] = False,
 ) -> None:
     """List the measures: what a larger value means, invariances, cost and source."""
-    from stratigraph.similarity import MEASURES
+    from stratigraph.similarity.catalog import MEASURES
 
     invariances = ("rotation", "scale", "translation", "affine", "permutation")
     facts = [

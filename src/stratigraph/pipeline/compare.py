@@ -18,7 +18,7 @@ from stratigraph.errors import DataError
 from stratigraph.identity import digest, plain
 from stratigraph.pipeline.extract import is_current, reading_digest
 from stratigraph.pipeline.progress import Progress
-from stratigraph.similarity import compare_stored
+from stratigraph.similarity.matrix import compare_stored
 from stratigraph.snapshots import record_exists, sha256, verified, write_record
 from stratigraph.study import (
     MeasureConfig,

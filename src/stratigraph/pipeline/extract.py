@@ -18,7 +18,7 @@ from stratigraph.engine import Engine
 from stratigraph.errors import StratigraphError
 from stratigraph.identity import digest, plain
 from stratigraph.pipeline.progress import Progress
-from stratigraph.similarity import reduce_units
+from stratigraph.similarity.reduction import reduce_units
 from stratigraph.snapshots import record_exists, verified, write_record
 from stratigraph.study import (
     ActivationsConfig,

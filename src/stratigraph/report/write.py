@@ -20,7 +20,7 @@ from stratigraph.report import figure_data as numbers
 from stratigraph.report import figures as ink
 from stratigraph.report.figures.style import MEASURE_NAMES
 from stratigraph.report.headline import THRESHOLD, reach_table
-from stratigraph.similarity import find_measure
+from stratigraph.similarity.catalog import find_measure
 from stratigraph.snapshots import read_json, replace_file, write_text
 from stratigraph.study import (
     LEAST_ROOM,

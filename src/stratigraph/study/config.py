@@ -34,7 +34,7 @@ from typing import Any
 from stratigraph.activations import DECODER_INPUTS
 from stratigraph.errors import ConfigError, suggest
 from stratigraph.objectives import OBJECTIVES
-from stratigraph.similarity import find_measure
+from stratigraph.similarity.catalog import find_measure
 from stratigraph.study.selection import SELECTIONS
 from stratigraph.study.yaml_file import read_yaml
 from stratigraph.training import RunConfig, SnapshotSchedule, whole_number
@@ -61,6 +61,20 @@ SCHEDULE_KEYS = {
 PROBE_SOURCES = ("validation", "training", "paper")
 NAME = re.compile(r"[\w<>()+=.,'\" -]{1,100}", re.UNICODE)
 MOST_RUNS = 1000
+
+
+def _one_of(where: str, value: Any, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ConfigError(f"{where}: {value!r} is not known.{suggest(value, known)}")
+
+
+def _mapping(where: str, value: Any, known: Sequence[str]) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where}: expected a mapping, got {value!r}.")
+    for key in value:
+        if key not in known:
+            raise ConfigError(f"{where}: no key is called {key!r}.{suggest(key, known)}")
+    return dict(value)
 
 
 @dataclass(frozen=True)
@@ -138,20 +152,6 @@ class StudyConfig:
             twice = next((name for name in names if names.count(name) > 1), None)
             if twice is not None:
                 raise ConfigError(f"{what} {twice} stands in the study twice; remove one.")
-
-
-def _one_of(where: str, value: Any, known: Sequence[str]) -> None:
-    if value not in known:
-        raise ConfigError(f"{where}: {value!r} is not known.{suggest(value, known)}")
-
-
-def _mapping(where: str, value: Any, known: Sequence[str]) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"{where}: expected a mapping, got {value!r}.")
-    for key in value:
-        if key not in known:
-            raise ConfigError(f"{where}: no key is called {key!r}.{suggest(key, known)}")
-    return dict(value)
 
 
 def _axis(where: str, value: Any) -> list[Any]:

@@ -6,13 +6,11 @@ of any two runs on the same data can be compared row by row.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 import torch
 
 from stratigraph.data import draw_paper_probes, draw_probes
-from stratigraph.identity import canonical, digest
+from stratigraph.identity import digest
 from stratigraph.study.config import ActivationsConfig, ProbesConfig
 from stratigraph.study.run import Run
 from stratigraph.training import RunConfig, derived_seed, split_of
@@ -21,10 +19,7 @@ __all__ = ["probe_images", "probe_indices", "probe_noise", "probes_digest"]
 
 
 def probe_indices(config: RunConfig, probes: ProbesConfig) -> np.ndarray:
-    """The images that every run of a study on these data is shown, in order: int64 (n,).
-
-    They depend on the data, the split and the study's probes, not on the run.
-    """
+    """The images that every run of a study on these data is shown, in order: int64 (n,)."""
     dataset = config.dataset()
     if probes.source == "paper":
         return draw_paper_probes(dataset, probes.count, probes.seed)
@@ -33,14 +28,16 @@ def probe_indices(config: RunConfig, probes: ProbesConfig) -> np.ndarray:
     return draw_probes(dataset, parts, probes.count, probes.seed, held_out=held_out)
 
 
-@lru_cache(maxsize=4)
-def _probe_images(data: str, config: RunConfig, probes: ProbesConfig) -> torch.Tensor:
-    return config.dataset().tensor(probe_indices(config, probes))
-
-
 def probe_images(config: RunConfig, probes: ProbesConfig) -> torch.Tensor:
     """The probes as the network takes them: float32 (n, c, h, w); kept for the next caller."""
-    return _probe_images(canonical(config.data), config, probes)
+    key = probes_digest(config, probes)
+    if key not in _kept:
+        _kept.clear()  # tasks come run by run: one set of probes at a time is enough
+        _kept[key] = config.dataset().tensor(probe_indices(config, probes))
+    return _kept[key]
+
+
+_kept: dict[str, torch.Tensor] = {}
 
 
 def probes_digest(config: RunConfig, probes: ProbesConfig) -> str:

@@ -139,6 +139,9 @@ class RunConfig:
         _positive("validation", self.validation, below=1)
         set_field(self, "run_id", identity.run_id(self.to_dict()))
 
+    def __hash__(self) -> int:
+        return hash(self.run_id)
+
     @property
     def strength_name(self) -> str | None:
         """The objective's parameter that studies vary, such as ``beta``; None where it has none."""
