@@ -168,7 +168,7 @@ def load_array_file(
 
 def as_bytes(array: np.ndarray, max_value: int = 255) -> np.ndarray:
     """Values of [0, 1] as bytes from 0 to `max_value`; bytes stay as they are."""
-    if array.dtype.kind in "bu":
+    if array.dtype.kind in ("b", "u"):
         return array.astype(np.uint8, copy=False)
     precision = np.promote_types(array.dtype, np.float32)
     return np.rint(np.multiply(array, max_value, dtype=precision)).astype(np.uint8)
@@ -210,7 +210,7 @@ def _arrange(array: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
 
 
 def _check_type(name: str, dtype: np.dtype[Any]) -> None:
-    if dtype != np.uint8 and dtype.kind not in "bf":
+    if dtype != np.uint8 and dtype.kind not in ("b", "f"):
         raise DataError(
             f"{name}: an array of {dtype}; expected uint8, bool, or floats in [0, 1]. Values from "
             f"0 to 255 become uint8 with .astype(numpy.uint8)"

@@ -93,7 +93,7 @@ def _image(items: TorchDataset[Any], index: int) -> np.ndarray:
         )
     if item.dtype == np.uint8:
         return item if item.ndim == 3 else item[None]
-    if item.dtype.kind not in "bf":
+    if item.dtype.kind not in ("b", "f"):
         raise DataError(f"item {index} is of {item.dtype}; expected uint8, or floats in [0, 1]")
     # The negation also catches NaN.
     if item.dtype.kind == "f" and not (item.min() >= 0 and item.max() <= 1):
