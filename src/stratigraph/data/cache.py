@@ -32,6 +32,7 @@ __all__ = [
     "check_array",
     "file_sha256",
     "open_array",
+    "read_checksum",
     "replacing",
     "write_array",
 ]
@@ -177,13 +178,25 @@ def check_array(path: Path) -> None:
         IntegrityError: they differ, or there is no hash.
 
     """
-    try:
-        expected = _checksum(path).read_text().split(maxsplit=1)[0]
-    except (OSError, IndexError, UnicodeDecodeError) as error:
-        raise IntegrityError(f"{path}: no readable hash in {_checksum(path).name}") from error
+    expected = read_checksum(path)
     found = file_sha256(path)
     if found != expected:
-        raise IntegrityError(f"{path}: its SHA-256 is {found}; {expected} was written")
+        raise IntegrityError(f"{path}: its SHA-256 is {found}; {expected} was written; remove it")
+
+
+def read_checksum(path: Path) -> str:
+    """The hash that was written beside an array.
+
+    Raises:
+        IntegrityError: there is none.
+
+    """
+    try:
+        return _checksum(path).read_text().split(maxsplit=1)[0]
+    except (OSError, IndexError, UnicodeDecodeError) as error:
+        raise IntegrityError(
+            f"{path}: no readable hash in {_checksum(path).name}; remove both"
+        ) from error
 
 
 def _checksum(path: Path) -> Path:
