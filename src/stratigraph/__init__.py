@@ -38,12 +38,11 @@ __all__ = [
 if TYPE_CHECKING:
     from stratigraph.activations.capture import capture
     from stratigraph.data import load_dataset
-    from stratigraph.pipeline import run_study
+    from stratigraph.pipeline import run_study, train
     from stratigraph.similarity.cka import debiased_cka, linear_cka
     from stratigraph.similarity.matrix import similarity_matrix
     from stratigraph.similarity.procrustes import procrustes_similarity
     from stratigraph.study import load_study
-    from stratigraph.pipeline import train
 
 
 def __getattr__(name: str) -> Any:

@@ -30,6 +30,7 @@ def canonical(value: Any) -> str:
 
     Raises:
         ValueError: a number is NaN or infinite, which JSON cannot say.
+
     """
 
     def normal(item: Any) -> Any:

@@ -30,6 +30,7 @@ def select_layers(model: nn.Module, layers: Sequence[str] | None = None) -> list
 
     Raises:
         InputError: a name or glob that matches nothing; near names are in the message.
+
     """
     known = [name for name, _ in model.named_modules() if name]
     if layers is None:
@@ -41,7 +42,9 @@ def select_layers(model: nn.Module, layers: Sequence[str] | None = None) -> list
     for pattern in [layers] if isinstance(layers, str) else layers:
         matched = [name for name in known if fnmatchcase(name, pattern)]
         if not matched:
-            raise InputError(f"layers: the network has no layer {pattern!r}.{suggest(pattern, known)}")
+            raise InputError(
+                f"layers: the network has no layer {pattern!r}.{suggest(pattern, known)}"
+            )
         chosen.update(matched)
     return [name for name in known if name in chosen]
 
@@ -61,6 +64,7 @@ def reading(
 
     Raises:
         InputError: a layer returns something other than a tensor.
+
     """
 
     def hook(name: str) -> Callable[..., None]:
@@ -108,6 +112,7 @@ def capture(
     Raises:
         InputError: no inputs, a batch size below 1, an unknown layer, a layer that runs never or
             more than once in a pass, or one that returns no tensor with a row for every input.
+
     """
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise InputError(f"batch_size: expected a whole number ≥ 1, got {batch_size!r}.")

@@ -67,6 +67,7 @@ def read_vae(
 
     Raises:
         InputError: an unknown layer or decoder input.
+
     """
     if decoder_input not in DECODER_INPUTS:
         raise InputError(

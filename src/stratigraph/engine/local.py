@@ -32,6 +32,7 @@ class LocalEngine:
 
     Raises:
         ConfigError: fewer than 1 or more than 1,024 workers.
+
     """
 
     name = "local"
@@ -124,9 +125,7 @@ def _in_processes(
 
 
 def _pool(executor: Any, workers: int) -> Any:
-    one_thread = {
-        name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    }
+    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return executor(max_workers=workers, env=one_thread, initializer=_start_worker)
 
 

@@ -54,5 +54,6 @@ class Engine(Protocol):
             function: importable by name in another process.
             tasks: read lazily; at most a few per worker are in flight.
             tick: called a few times a second while waiting, to draw progress.
+
         """
         ...

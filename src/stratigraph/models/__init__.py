@@ -68,6 +68,7 @@ def build_vae(
 
     Raises:
         ConfigError: an unknown name, or images that the architecture cannot take.
+
     """
     check_architecture(architecture)
     if initialisation not in INITIALISATIONS:

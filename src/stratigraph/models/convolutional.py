@@ -55,6 +55,7 @@ def convolutional_encoder(image_shape: tuple[int, int, int], kernel: int = 2) ->
 
     Raises:
         ConfigError: the sides are not multiples of 16.
+
     """
     rows, columns = _grid(image_shape)
     padding = (kernel - 2) // 2
@@ -75,6 +76,7 @@ def convolutional_decoder(image_shape: tuple[int, int, int], latents: int) -> nn
 
     Raises:
         ConfigError: the sides are not multiples of 16.
+
     """
     rows, columns = _grid(image_shape)
     return nn.Sequential(

@@ -36,8 +36,6 @@ def fully_connected_decoder(image_shape: tuple[int, int, int], latents: int) -> 
             dense1=nn.Sequential(nn.Linear(latents, WIDTH), nn.Tanh()),
             dense2=nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Tanh()),
             dense3=nn.Sequential(nn.Linear(WIDTH, WIDTH), nn.Tanh()),
-            output=nn.Sequential(
-                nn.Linear(WIDTH, prod(image_shape)), nn.Unflatten(1, image_shape)
-            ),
+            output=nn.Sequential(nn.Linear(WIDTH, prod(image_shape)), nn.Unflatten(1, image_shape)),
         )
     )

@@ -48,6 +48,7 @@ class VAE(nn.Module):
         width: features that the encoder gives.
         latents: dimensions of z.
         decoder: latents (b, z) → (b, c, h, w), logits or means; its children are its layers.
+
     """
 
     def __init__(

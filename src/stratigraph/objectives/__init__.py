@@ -70,6 +70,7 @@ def build_objective(name: str, **parameters: Any) -> Objective:
     Raises:
         ConfigError: an unknown name or parameter, a missing one, or a value that is not a finite
             number ≥ 0 (a number of steps: a whole number ≥ 1).
+
     """
     if name not in OBJECTIVES:
         raise ConfigError(f"objective: none is called {name!r}.{suggest(name, OBJECTIVES)}")

@@ -57,15 +57,13 @@ def kl_divergence(mean: Latents, log_var: Latents) -> Scalar:
 
 
 def log_density(points: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
-    """log N(points; mean, e^{log_var}), elementwise with broadcasting."""
+    """Log N(points; mean, e^{log_var}), elementwise with broadcasting."""
     return -0.5 * ((points - mean).square() * (-log_var).exp() + log_var + LOG_2PI)
 
 
 def pairwise_log_density(posterior: Posterior) -> Tensor:
-    """log q(z_jl | x_i) for every sample j, posterior i and latent l: (b, b, z)."""
-    return log_density(
-        posterior.sample[:, None], posterior.mean[None], posterior.log_var[None]
-    )
+    """Log q(z_jl | x_i) for every sample j, posterior i and latent l: (b, b, z)."""
+    return log_density(posterior.sample[:, None], posterior.mean[None], posterior.log_var[None])
 
 
 def total_correlation(posterior: Posterior) -> Scalar:

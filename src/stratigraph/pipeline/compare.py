@@ -39,6 +39,7 @@ def representation_table(study: Study) -> tuple[pd.DataFrame, list[Path], str]:
     Raises:
         DataError: there is none.
         IntegrityError: one is damaged.
+
     """
     rows: list[dict[str, Any]] = []
     files: list[Path] = []
@@ -106,7 +107,9 @@ def _compare(
     plans = []
     # Representations of different probes cannot be compared: each set is a matrix of its own.
     for probes in labels["probes"].unique():
-        rows = np.flatnonzero(labels["probes"] == probes)
+        # Layer by layer: the pairs that sparse selections ask for then lie in few blocks.
+        own = labels[labels["probes"] == probes]
+        rows = own.sort_values("layer", kind="stable").index.to_numpy()
         block = np.ix_(rows, rows)
         result = compare_stored(
             [files[row] for row in rows],

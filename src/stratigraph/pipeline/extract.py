@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from stratigraph.activations import read_vae
 from stratigraph.engine import Engine
 from stratigraph.errors import StratigraphError
@@ -73,9 +74,7 @@ def extract_task(task: ExtractTask) -> None:
                 }
             )
 
-    write_record(
-        representations_path(task.run, task.step), fill, {**task.about, "layers": layers}
-    )
+    write_record(representations_path(task.run, task.step), fill, {**task.about, "layers": layers})
 
 
 def reading_digest(study: Study, run: Run) -> dict[str, Any]:
@@ -110,6 +109,7 @@ def extract_study(study: Study, engine: Engine, progress: Progress) -> int:
 
     Raises:
         StratigraphError: a snapshot could not be read; those that could are kept.
+
     """
     tasks = []
     for run in study.runs.values():

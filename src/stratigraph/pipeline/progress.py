@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress as Bars, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 
 from stratigraph.study import Run
 
@@ -114,9 +115,7 @@ class Watch:
             speed += state.get("steps_per_second", 0.0)
             if run.run_id not in self.tasks:
                 label = f"  {run.config.label()}"
-                self.tasks[run.run_id] = self.bars.add_task(
-                    label, total=run.config.steps, note=""
-                )
+                self.tasks[run.run_id] = self.bars.add_task(label, total=run.config.steps, note="")
             loss = state.get("loss")
             note = "" if loss is None else f"loss {loss:.1f}"
             self.bars.update(self.tasks[run.run_id], completed=state["step"], note=note)

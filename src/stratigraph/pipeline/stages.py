@@ -36,6 +36,7 @@ def open_study(source: str | Path, out: str | Path | None = None, most_runs: int
         ConfigError: the file is not a study, or the folder holds another one.
         DataError: there is no such file or folder.
         StorageError: the folder's path is a file.
+
     """
     path = Path(source)
     if path.is_dir():
@@ -125,6 +126,7 @@ def run_study(
     Raises:
         ConfigError: the study cannot be run as written.
         DataError: its data are missing or damaged.
+
     """
     study = open_study(source, out, most_runs)
     engine = engine or LocalEngine()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ def check_device(device: str) -> torch.device:
 
     Raises:
         ConfigError: it does not; the message lists those that it has.
+
     """
     try:
         wanted = torch.device(device)
@@ -107,6 +108,7 @@ def train_run(directory: Path, config: RunConfig, device: str = "cpu") -> dict[s
         BusyError: another process trains it.
         ConfigError: the folder holds another run, or the device is not there.
         StorageError: the disk would not take a snapshot; those before it are whole.
+
     """
     where = check_device(device)
     with locked(directory):
@@ -242,6 +244,7 @@ def train(
     Raises:
         ConfigError: a value that cannot be used.
         BusyError: another process trains it.
+
     """
     chosen = config if isinstance(config, RunConfig) else RunConfig.from_dict(config)
     directory = Path("results", "runs", chosen.run_id) if out is None else Path(out)

@@ -76,7 +76,9 @@ def _configuration(runs: tuple[Run, ...], varies: set[str]) -> Configuration:
         words.append(config.architecture)
     if "latents" in varies:
         words.append(f"{config.latents} latents")
-    words.extend(getattr(config, key) for key in ("reconstruction", "initialisation") if key in varies)
+    words.extend(
+        getattr(config, key) for key in ("reconstruction", "initialisation") if key in varies
+    )
     label = ", ".join(words)
     slug = "".join(c if c.isalnum() else "-" for c in label)
     while "--" in slug:
@@ -198,6 +200,7 @@ def reconstructions(study: Study, data: str, probes: dict[str, Any]) -> Images:
         study: a trained study.
         data: the name of the data set shown.
         probes: configuration label → images (b, c, h, w) in [0, 1].
+
     """
     rows, labels = [], []
     for c in configurations(study):
@@ -223,6 +226,7 @@ def traversal(run: Run, probe: torch.Tensor, many: torch.Tensor, count: int = 9)
         probe: the image that is varied, (1, c, h, w).
         many: images (b, c, h, w) on which each latent's mean KL is taken; rows are in its order.
         count: steps of the traversal.
+
     """
     model = run.model().eval()
     mean, log_var = model.encode(many)

@@ -70,6 +70,7 @@ def write_report(study: Study) -> Path:
     Raises:
         InputError: the study has no similarity matrix yet.
         StorageError: the disk would not take it.
+
     """
     sections = [section for section in _sections(study) if section.figures]
     environment = jinja2.Environment(
@@ -122,10 +123,14 @@ def _sections(study: Study) -> Iterator[Section]:
             _keep(
                 study,
                 f"convergence-{name}",
-                ink.draw_convergence(tables, labels, f"{objective[0]} on {objective[1]}", THRESHOLD),
+                ink.draw_convergence(
+                    tables, labels, f"{objective[0]} on {objective[1]}", THRESHOLD
+                ),
                 "Each layer's similarity to its final state (mean over seeds, band: extremes). "
-                "Solid blue: encoder, dash-dotted green: latents, dashed orange: decoder; darker "
-                f"is nearer to the input of its part. Thin line: {THRESHOLD}.",
+                "Solid blue: encoder, dash-dotted green: mean and log-variance, dotted pink: the "
+                "sample (under shared noise, so alike from the start where a latent has "
+                "collapsed), dashed orange: decoder; darker is nearer to the input of its part. "
+                f"Thin line: {THRESHOLD}.",
             )
         )
     yield section
@@ -190,7 +195,9 @@ def _sections(study: Study) -> Iterator[Section]:
             _keep(
                 study,
                 f"reconstructions-{data}",
-                ink.draw_images(numbers.reconstructions(study, data, shown), "decoded from the mean"),
+                ink.draw_images(
+                    numbers.reconstructions(study, data, shown), "decoded from the mean"
+                ),
                 f"First row: {SHOWN_IMAGES} of the probes. Below: decoded from their means.",
             )
         )

@@ -20,6 +20,7 @@ def locked(directory: Path) -> Iterator[None]:
 
     Raises:
         BusyError: another process holds it; the message names its pid and host.
+
     """
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / ".lock"

@@ -41,6 +41,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
     Raises:
         DataError: the file cannot be parsed.
+
     """
     try:
         return load_file(path)
@@ -64,6 +65,7 @@ def load_snapshot(run: Path, step: int, model: nn.Module) -> None:
         InputError: the run has no snapshot at that step; the message lists those it has.
         IntegrityError: the file is damaged.
         DataError: its tensors are not those of the model.
+
     """
     path = snapshot_path(run, step)
     if not record_exists(path):

@@ -87,6 +87,7 @@ def write_record(
 
     Raises:
         StorageError: the disk would not take it; what stood there before still does.
+
     """
     parent = directory.parent
     with _storage(directory, "writing"):
@@ -127,6 +128,7 @@ def verified(directory: Path) -> dict[str, Any]:
     Raises:
         DataError: there is no such record, or it was written by a newer version.
         IntegrityError: a file is missing, or its bytes are not those that were written.
+
     """
     path = directory / MANIFEST
     try:
@@ -159,6 +161,7 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
 
     Raises:
         StorageError: the disk would not take it; what stood there before still does.
+
     """
     with _storage(path, "writing"):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -188,6 +191,7 @@ def read_json(path: Path) -> Any:
 
     Raises:
         DataError: it is missing or is not JSON.
+
     """
     try:
         return json.loads(path.read_bytes())

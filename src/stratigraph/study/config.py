@@ -123,6 +123,7 @@ class StudyConfig:
 
     Raises:
         ConfigError: no run, a run twice, or a value that cannot be used.
+
     """
 
     name: str
@@ -222,11 +223,21 @@ def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> Stud
 
     Raises:
         ConfigError: an unknown, missing or unusable value; or more than ``most_runs`` runs.
+
     """
     table = _mapping(
         "study",
         value if value is not None else {},
-        ("name", "description", "grid", "training", "snapshots", "probes", "activations", "measures"),
+        (
+            "name",
+            "description",
+            "grid",
+            "training",
+            "snapshots",
+            "probes",
+            "activations",
+            "measures",
+        ),
     )
     for key in ("name", "grid", "training"):
         if key not in table:
@@ -275,6 +286,7 @@ def load_config(path: str | Path, most_runs: int = MOST_RUNS) -> StudyConfig:
     Raises:
         DataError: the file cannot be read.
         ConfigError: it is not a study; the message names the key, the value and what is allowed.
+
     """
     text, value = read_yaml(Path(path))
     return parse_config(value, text, most_runs)

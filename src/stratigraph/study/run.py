@@ -63,12 +63,11 @@ class Run:
         Raises:
             InputError: there is no snapshot at that step.
             IntegrityError: its file is damaged.
+
         """
         steps = self.steps
         if step is None and not steps:
             raise InputError(f"run {self.run_id} has no snapshot yet; train it first.")
-        model = build_vae(
-            self.config.architecture, self.dataset().image_shape, self.config.latents
-        )
+        model = build_vae(self.config.architecture, self.dataset().image_shape, self.config.latents)
         load_snapshot(self.path, steps[-1] if step is None else step, model)
         return model

@@ -43,6 +43,7 @@ def select_pairs(labels: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
     Args:
         labels: one row a representation, with columns run, step, layer and probes.
         names: of `SELECTIONS`, all valid.
+
     """
     if "all" in names:
         return comparable(labels)

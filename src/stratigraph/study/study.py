@@ -32,6 +32,7 @@ class Study:
 
         Raises:
             InputError: none does, or several do.
+
         """
         found = [run for run_id, run in self.runs.items() if run_id.startswith(prefix)]
         if not prefix or not found:
@@ -67,6 +68,7 @@ class Study:
         Raises:
             InputError: the study has no such matrix.
             IntegrityError: it is damaged.
+
         """
         folder = self._matrix_folder(measure)
         about = verified(folder)
@@ -95,6 +97,7 @@ def load_study(path: str | Path) -> Study:
     Raises:
         DataError: the folder holds no study.
         ConfigError: its study file is not valid.
+
     """
     folder = Path(path)
     if not (folder / STUDY_FILE).is_file():

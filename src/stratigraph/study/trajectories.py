@@ -20,11 +20,27 @@ __all__ = ["LEAST_ROOM", "part_of", "similarity_to_final", "steps_to_reach"]
 
 LEAST_ROOM = 0.02
 
-LABELS = ("run", "data", "architecture", "objective", "strength", "latents", "seed", "layer", "step")
+LABELS = (
+    "run",
+    "data",
+    "architecture",
+    "objective",
+    "strength",
+    "latents",
+    "seed",
+    "layer",
+    "step",
+)
 
 
 def part_of(layer: str) -> str:
-    """The part of the network a layer belongs to: input, encoder, latents or decoder."""
+    """The part of the network a layer belongs to: input, encoder, latents, sample or decoder.
+
+    The sample is apart from the latents' parameters: under shared noise a collapsed latent is the
+    same noise at every step, so its similarity to itself says nothing about learning.
+    """
+    if layer == "z_sample":
+        return "sample"
     if layer.startswith("z_"):
         return "latents"
     return layer.split(".", 1)[0]
@@ -39,6 +55,7 @@ def similarity_to_final(study: Study, measure: str) -> pd.DataFrame:
 
     Raises:
         InputError: the study has no such matrix.
+
     """
     matrix = study.similarity(measure)
     labels = study.labels(measure)[list(LABELS)].copy()
@@ -75,6 +92,7 @@ def steps_to_reach(
     Returns:
         One row a run and layer: run, layer, part, ``reached`` (a step; NaN where the trajectory
         is undefined) and ``untrained``.
+
     """
     rows = []
     for (run, layer), curve in trajectories.groupby(["run", "layer"], sort=False):

@@ -23,14 +23,18 @@ class _Loader(yaml.SafeLoader):
     """SafeLoader with YAML 1.2's booleans and floats, unique keys and no aliases."""
 
     yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":float"))]
+        first: [
+            (tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":float"))
+        ]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.constructor.ConstructorError(
-                None, None, "aliases (*name) are not read; write the value out",
+                None,
+                None,
+                "aliases (*name) are not read; write the value out",
                 self.peek_event().start_mark,
             )
         return super().compose_node(parent, index)
@@ -46,7 +50,9 @@ class _Loader(yaml.SafeLoader):
                 )
             if key in lines:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands on line {lines[key]} and again here",
+                    None,
+                    None,
+                    f"the key {key!r} stands on line {lines[key]} and again here",
                     key_node.start_mark,
                 )
             lines[key] = line
@@ -75,6 +81,7 @@ def parse_yaml(text: str, where: str) -> Any:
 
     Raises:
         ConfigError: it is not YAML, or holds what is refused; the message has line and column.
+
     """
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
@@ -92,6 +99,7 @@ def read_yaml(path: Path) -> tuple[str, Any]:
     Raises:
         DataError: it is missing or a folder.
         ConfigError: see `parse_yaml`; also bytes that are not UTF-8.
+
     """
     try:
         text = path.read_bytes().decode("utf-8")

@@ -29,6 +29,7 @@ def whole_number(where: str, value: Any, least: int, most: int) -> int:
 
     Raises:
         ConfigError: it is not.
+
     """
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise ConfigError(
@@ -87,6 +88,7 @@ class RunConfig:
 
     Raises:
         ConfigError: a value that cannot be used, said with its name.
+
     """
 
     data: Mapping[str, Any]
@@ -180,6 +182,7 @@ class RunConfig:
 
         Raises:
             ConfigError: an unknown or missing key, or a value that cannot be used.
+
         """
         known = {f.name: f for f in dataclasses.fields(cls) if f.init}
         for key in values:

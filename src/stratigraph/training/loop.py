@@ -98,6 +98,7 @@ def training_states(
     Raises:
         ConfigError: fewer training images than one batch.
         DivergedError: the loss of a step is NaN or infinite; the update is not made.
+
     """
     train = split_of(config, dataset).train
     per_epoch = len(train) // config.batch_size

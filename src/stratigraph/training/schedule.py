@@ -26,6 +26,7 @@ class SnapshotSchedule:
 
     Raises:
         ConfigError: no step, a negative one, one that is not whole, or steps that do not increase.
+
     """
 
     steps: tuple[int, ...]
@@ -64,6 +65,7 @@ class SnapshotSchedule:
             last: the last step of training.
             first: the first step after 0.
             start: keep step 0 as well.
+
         """
         wanted = count - 1 if start else count
         if first < 1 or first > last or wanted < 2:

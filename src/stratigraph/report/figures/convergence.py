@@ -32,6 +32,7 @@ def draw_convergence(
         labels: the configurations to draw.
         title: what the columns share.
         threshold: drawn as a thin line.
+
     """
     with mpl.rc_context(STYLE):
         figure = new_figure(1.6 + 2.9 * len(labels), 0.6 + 2.5 * len(tables))
@@ -62,11 +63,16 @@ def _lines(axis: Axes, table: pd.DataFrame) -> None:
                 continue  # the probes never change: its line is 1 by definition
             line = table[table["layer"] == layer].sort_values("step")
             axis.plot(
-                line["step"], line["mean"], dash, color=colours[layer], linewidth=1.1,
+                line["step"], line["mean"], linestyle=dash, color=colours[layer], linewidth=1.1,
                 label=short(layer),
             )  # fmt: skip
             axis.fill_between(
-                line["step"], line["low"], line["high"], color=colours[layer], alpha=0.12, linewidth=0
+                line["step"],
+                line["low"],
+                line["high"],
+                color=colours[layer],
+                alpha=0.12,
+                linewidth=0,
             )
 
 
@@ -88,7 +94,14 @@ def draw_parts(tables: dict[str, pd.DataFrame], title: str) -> Figure:
                     chosen = table[table["part"] == part]
                     per_run = chosen.groupby(["run", "step"])[column].mean().reset_index()
                     over = per_run.groupby("step")[column].agg(["mean", "min", "max"])
-                    axis.plot(over.index, over["mean"], dash, color=colour, label=part, marker=".")
+                    axis.plot(
+                        over.index,
+                        over["mean"],
+                        linestyle=dash,
+                        color=colour,
+                        label=part,
+                        marker=".",
+                    )
                     axis.fill_between(
                         over.index, over["min"], over["max"], color=colour, alpha=0.15, linewidth=0
                     )

@@ -31,9 +31,9 @@ def draw_heat_maps(rows: Sequence[Sequence[HeatMap]], measure: str, label: str) 
                 kind = (
                     f"across seeds ({heat.pairs} pair{'s' * (heat.pairs != 1)})"
                     if heat.across_seeds
-                    else f"within run (mean of {heat.pairs})"
+                    else f"within run ({heat.pairs} run{'s' * (heat.pairs != 1)})"
                 )
-                axis.set_title(kind)
+                axis.set_title(f"step {heat.row_step:,} to {heat.column_step:,}, {kind}")
                 axis.set_xticks(
                     np.arange(len(heat.columns)), [short(n) for n in heat.columns], rotation=90
                 )
@@ -41,7 +41,7 @@ def draw_heat_maps(rows: Sequence[Sequence[HeatMap]], measure: str, label: str) 
                     np.arange(len(heat.rows)), [short(n) for n in heat.rows] if c == 0 else []
                 )
                 axis.set_xlabel(f"layers at step {heat.column_step:,}")
-                axis.set_ylabel(f"layers at step {heat.row_step:,}" if c == 0 else "")
+                axis.set_ylabel("layers at the earlier step" if c == 0 else "")
                 axis.spines[:].set_visible(False)
         figure.colorbar(image, ax=axes, shrink=0.6, label=MEASURE_NAMES.get(measure, measure))
         figure.suptitle(label, fontsize=10)

@@ -42,7 +42,7 @@ def draw_losses(table: pd.DataFrame) -> Figure:
             step_axis(axis, sorted(chosen["step"].unique()))
         for axis in axes[len(labels) :]:
             axis.set_axis_off()
-        for axis in axes[:: columns]:
+        for axis in axes[::columns]:
             axis.set_ylabel("nats an image")
         axes[0].legend(frameon=False, loc="lower left")
         figure.suptitle("Losses: training batches (lines), held-out images (dots)", fontsize=10)

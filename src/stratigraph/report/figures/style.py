@@ -7,6 +7,7 @@ Parts of the network differ by hue *and* by dash, so that a print in grey still 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -15,10 +16,11 @@ from matplotlib.figure import Figure
 __all__ = ["MEASURE_NAMES", "PARTS", "SCORES", "layer_colours", "new_figure", "short", "step_axis"]
 
 SCORES = mpl.colormaps["viridis"].with_extremes(bad="#d9d9d9")
-PARTS = {
+PARTS: dict[str, tuple[str, Any]] = {
     "input": ("#555555", ":"),
     "encoder": ("#0072B2", "-"),
     "latents": ("#009E73", "-."),
+    "sample": ("#CC79A7", (0, (1, 1.5))),
     "decoder": ("#D55E00", "--"),
 }
 MEASURE_NAMES = {
@@ -49,8 +51,11 @@ def new_figure(width: float, height: float) -> Figure:
 
 def short(layer: str) -> str:
     """A layer's name as it stands on an axis: ``enc conv1``, ``z mean``, ``dec deconv2``."""
-    return layer.replace("encoder.", "enc ").replace("decoder.", "dec ").replace("z_", "z ").replace(
-        "_", " "
+    return (
+        layer.replace("encoder.", "enc ")
+        .replace("decoder.", "dec ")
+        .replace("z_", "z ")
+        .replace("_", " ")
     )
 
 
