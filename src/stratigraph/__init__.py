@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "RunConfig": "stratigraph.training",
     "capture": "stratigraph.activations.capture",
     "debiased_cka": "stratigraph.similarity.cka",
     "linear_cka": "stratigraph.similarity.cka",
@@ -19,10 +20,11 @@ _HOME = {
     "procrustes_similarity": "stratigraph.similarity.procrustes",
     "run_study": "stratigraph.pipeline",
     "similarity_matrix": "stratigraph.similarity.matrix",
-    "train": "stratigraph.pipeline",
+    "train": "stratigraph.pipeline.train",
 }
 
 __all__ = [
+    "RunConfig",
     "__version__",
     "capture",
     "debiased_cka",
@@ -38,11 +40,13 @@ __all__ = [
 if TYPE_CHECKING:
     from stratigraph.activations.capture import capture
     from stratigraph.data import load_dataset
-    from stratigraph.pipeline import run_study, train
+    from stratigraph.pipeline import run_study
+    from stratigraph.pipeline.train import train
     from stratigraph.similarity.cka import debiased_cka, linear_cka
     from stratigraph.similarity.matrix import similarity_matrix
     from stratigraph.similarity.procrustes import procrustes_similarity
     from stratigraph.study import load_study
+    from stratigraph.training import RunConfig
 
 
 def __getattr__(name: str) -> Any:

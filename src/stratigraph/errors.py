@@ -72,7 +72,7 @@ class StorageError(StratigraphError):
 def suggest(name: str, known: Iterable[str]) -> str:
     """The tail of an error message for an unknown name.
 
-    Returns `` Did you mean 'cka'?`` where a near name exists, and the list of known names otherwise.
+    Returns `` Did you mean 'cka'?`` where a near name exists, and the known names otherwise.
     """
     names = sorted(known)
     near = difflib.get_close_matches(str(name), names, n=2, cutoff=0.6)

@@ -53,7 +53,9 @@ def show(
 
     chosen = load_study(study).run(run)
     metrics = chosen.metrics.groupby("split").last() if chosen.steps else None
-    losses: dict[str, Any] = {} if metrics is None else metrics.to_dict("index")
+    losses: dict[str, Any] = {}
+    if metrics is not None:
+        losses = {str(split): row.to_dict() for split, row in metrics.iterrows()}
     facts = {
         "run": chosen.run_id,
         "label": chosen.config.label(),
@@ -75,7 +77,7 @@ def show(
     typer.echo(f"snapshots  {', '.join(map(str, chosen.steps)) or 'none yet'}")
     for split, row in losses.items():
         parts = ", ".join(f"{key} {row[key]:.2f}" for key in ("loss", "reconstruction", "kl"))
-        typer.echo(f"{split:<10} {parts} (nats an image, step {row['step']})")
+        typer.echo(f"{split:<10} {parts} (nats an image, step {row['step']:.0f})")
     typer.echo("config")
     for key, value in chosen.config.to_dict().items():
         typer.echo(f"  {key}: {json.dumps(value)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -17,7 +17,7 @@ def measures(
     from stratigraph.similarity.catalog import MEASURES
 
     invariances = ("rotation", "scale", "translation", "affine", "permutation")
-    facts = [
+    facts: list[dict[str, Any]] = [
         {
             "name": name,
             "larger": measure.larger,

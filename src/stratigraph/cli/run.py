@@ -1,4 +1,4 @@
-"""``stratigraph run`` and its stages, one at a time: ``train``, ``extract``, ``compare``, ``report``."""
+"""``stratigraph run``, and its stages one at a time."""
 
 from __future__ import annotations
 

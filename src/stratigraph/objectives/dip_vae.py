@@ -44,7 +44,7 @@ class DIPVAEI:
 
 @dataclass(frozen=True)
 class DIPVAEII:
-    """R + KL + the penalty on Cov(μ) + E[diag(e^{lv})]; ``lambda_d`` is ``lambda_od`` unless given."""
+    """R + KL + the penalty on Cov(μ) + E[diag(e^{lv})]; ``lambda_d`` is λ_od unless given."""
 
     lambda_od: float
     lambda_d: float | None = None

@@ -4,7 +4,7 @@ from stratigraph.pipeline.compare import compare_study
 from stratigraph.pipeline.extract import extract_study
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.stages import STAGES, open_study, run_stage, run_study
-from stratigraph.pipeline.train import train, train_run, train_study
+from stratigraph.pipeline.train import train_run, train_study
 
 __all__ = [
     "STAGES",
@@ -14,7 +14,6 @@ __all__ = [
     "open_study",
     "run_stage",
     "run_study",
-    "train",
     "train_run",
     "train_study",
 ]

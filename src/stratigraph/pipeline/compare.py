@@ -74,7 +74,8 @@ def representation_table(study: Study) -> tuple[pd.DataFrame, list[Path], str]:
                 files.append(record / f"{layer['name']}.npy")
     if not rows:
         raise DataError(
-            f"study {study.config.name} has nothing to compare yet; run `stratigraph extract` first."
+            f"study {study.config.name} has nothing to compare yet; "
+            "run `stratigraph extract` first."
         )
     return pd.DataFrame(rows), files, digest(hashes)
 

@@ -28,7 +28,8 @@ class MetricsLog:
         """Take up what was logged up to a step, and forget what came after."""
         if self.path.is_file():
             table = pd.read_parquet(self.path)
-            self.rows = table[table["step"] <= last_step].to_dict("records")
+            kept = table[table["step"] <= last_step].to_dict("records")
+            self.rows = [{str(key): value for key, value in row.items()} for row in kept]
 
     def add(self, step: int, split: str, terms: Mapping[str, float]) -> None:
         """One more row."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,8 +120,8 @@ def train_run(directory: Path, config: RunConfig, device: str = "cpu") -> dict[s
         report = _State(directory, config.steps)
         step = 0
         try:
-            for step in _advance(directory, config, where, report):
-                pass
+            for reached in _advance(directory, config, where, report):
+                step = reached
         except DivergedError as error:
             report.end("diverged", error.step, str(error))
         except Exception as error:
@@ -147,19 +147,21 @@ def _write_config(directory: Path, config: RunConfig, device: str) -> None:
     write_json(path, {**about, "config": config.to_dict()})
 
 
-def _advance(directory: Path, config: RunConfig, device: torch.device, report: _State) -> Any:
+def _advance(
+    directory: Path, config: RunConfig, device: torch.device, report: _State
+) -> Iterator[int]:
     """Yield each step as it is done, having kept what is due at it."""
     dataset = config.dataset()
-    state = initial_state(config, dataset.image_shape, device)
-    resumed = load_checkpoint(directory, state.model, state.optimiser)
+    begun = initial_state(config, dataset.image_shape, device)
+    resumed = load_checkpoint(directory, begun.model, begun.optimiser)
     metrics = MetricsLog(directory)
     if resumed is not None:
-        state.step = resumed
+        begun.step = resumed
         metrics.load(resumed)
     held_out = validation_indices(config, dataset)
     keep = set(config.snapshots)
     saved = time.monotonic()
-    for state in training_states(config, dataset, state):
+    for state in training_states(config, dataset, begun):
         step, loss = state.step, None
         if step != resumed:
             if state.terms is not None:

@@ -202,7 +202,8 @@ def reconstructions(study: Study, data: str, probes: dict[str, Any]) -> Images:
         probes: configuration label → images (b, c, h, w) in [0, 1].
 
     """
-    rows, labels = [], []
+    rows: list[np.ndarray] = []
+    labels: list[str] = []
     for c in configurations(study):
         if c.data != data:
             continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -54,13 +56,13 @@ def headline(study: Study) -> list[str]:
             ("progress", "  above the untrained network"),
         ):
             table = reach_table(study, measure, column)
-            parts = [_part(row) for row in table.itertuples() if row.part != "latents"]
+            parts = [_part(row) for row in table.to_dict("records") if row["part"] != "latents"]
             lines.append(f"  {what:<30} {'   '.join(parts)}")
-        table = reach_table(study, measure).set_index("part")["untrained"]
-        if {"encoder", "decoder"} <= set(table.index) and table.notna().all():
+        untrained = reach_table(study, measure).set_index("part")["untrained"]
+        if untrained.reindex(["encoder", "decoder"]).notna().all():
             lines.append(
-                f"  {'  untrained network already at':<30} encoder {table['encoder']:.2f}   "
-                f"decoder {table['decoder']:.2f}"
+                f"  {'  untrained network already at':<30} encoder {untrained['encoder']:.2f}   "
+                f"decoder {untrained['decoder']:.2f}"
             )
     lines.append(
         f"  (layers whose untrained state is within {LEAST_ROOM} of the final one have no progress)"
@@ -68,7 +70,7 @@ def headline(study: Study) -> list[str]:
     return lines
 
 
-def _part(row: tuple) -> str:
-    if np.isnan(row.median):  # type: ignore[attr-defined]
-        return f"{row.part} undefined"  # type: ignore[attr-defined]
-    return f"{row.part} {row.median:,.0f} ({row.lower:,.0f} to {row.upper:,.0f})"  # type: ignore[attr-defined]
+def _part(row: dict[Any, Any]) -> str:
+    if np.isnan(row["median"]):
+        return f"{row['part']} undefined"
+    return f"{row['part']} {row['median']:,.0f} ({row['lower']:,.0f} to {row['upper']:,.0f})"

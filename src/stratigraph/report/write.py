@@ -12,6 +12,7 @@ from typing import Any
 
 import jinja2
 import numpy as np
+import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
@@ -237,25 +238,29 @@ def _number(value: float, digits: int = 0) -> str:
     return "–" if np.isnan(value) else f"{value:,.{digits}f}"
 
 
-def _quartiles(row: Any) -> str:
-    return f"{_number(row.lower)} to {_number(row.upper)}"
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def _quartiles(row: dict[str, Any]) -> str:
+    return f"{_number(row['lower'])} to {_number(row['upper'])}"
 
 
 def _reach_rows(study: Study) -> Iterator[dict[str, Any]]:
     for measure in study.measures():
         raw = reach_table(study, measure)
         progress = reach_table(study, measure, "progress")
-        for one, two in zip(raw.itertuples(), progress.itertuples(), strict=True):
+        for one, two in zip(_rows(raw), _rows(progress), strict=True):
             yield {
                 "measure": MEASURE_NAMES.get(measure, measure),
-                "part": one.part,
-                "median": _number(one.median),
+                "part": one["part"],
+                "median": _number(one["median"]),
                 "quartiles": _quartiles(one),
-                "progress_median": _number(two.median),
+                "progress_median": _number(two["median"]),
                 "progress_quartiles": _quartiles(two),
-                "untrained": _number(one.untrained, 2),
-                "layers": one.layers,
-                "undefined": two.undefined,
+                "untrained": _number(one["untrained"], 2),
+                "layers": one["layers"],
+                "undefined": two["undefined"],
             }
 
 

@@ -50,7 +50,7 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def save_snapshot(run: Path, step: int, model: nn.Module, about: dict[str, Any]) -> None:
-    """Keep the weights of ``model`` at ``step``; an existing snapshot of that step is kept as it is."""
+    """Keep the weights of ``model`` at ``step``; a snapshot that is there already stays."""
     path = snapshot_path(run, step)
     if record_exists(path):
         return

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ TRAINING = (
     "steps", "batch_size", "learning_rate", "beta_1", "beta_2", "epsilon", "reconstruction",
     "initialisation", "validation", "split_seed", "validation_images", "log_every",
 )  # fmt: skip
-SCHEDULES = {
+SCHEDULES: dict[str, Callable[..., SnapshotSchedule]] = {
     "log": SnapshotSchedule.log_spaced,
     "even": SnapshotSchedule.evenly_spaced,
     "explicit": SnapshotSchedule.explicit,
@@ -251,7 +251,8 @@ def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> Stud
             runs.append(run)
             if len(runs) > most_runs:
                 raise ConfigError(
-                    f"grid: more than {most_runs} runs; make it smaller, or allow it with --max-runs."
+                    f"grid: more than {most_runs} runs; make it smaller, or allow it with "
+                    "--max-runs."
                 )
     probes = _mapping("probes", table.get("probes", {}), ("count", "seed", "from"))
     if "from" in probes:

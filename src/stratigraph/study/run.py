@@ -37,7 +37,7 @@ class Run:
 
     @property
     def state(self) -> dict[str, Any]:
-        """Where it stands: ``state`` (waiting, running, done, diverged, failed), ``step``, …"""
+        """Where it stands: ``state`` (waiting, running, done, diverged, failed) and ``step``."""
         return read_state(self.path)
 
     @property

@@ -22,7 +22,7 @@ __all__ = ["parse_yaml", "read_yaml"]
 class _Loader(yaml.SafeLoader):
     """SafeLoader with YAML 1.2's booleans and floats, unique keys and no aliases."""
 
-    yaml_implicit_resolvers = {
+    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own attribute
         first: [
             (tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":float"))
         ]
@@ -35,7 +35,7 @@ class _Loader(yaml.SafeLoader):
                 None,
                 None,
                 "aliases (*name) are not read; write the value out",
-                self.peek_event().start_mark,
+                self.peek_event().start_mark,  # type: ignore[no-untyped-call]
             )
         return super().compose_node(parent, index)
 

@@ -27,4 +27,5 @@ __all__ = [
     "training_states",
     "validation_indices",
     "validation_terms",
+    "whole_number",
 ]

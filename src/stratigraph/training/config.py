@@ -15,7 +15,7 @@ from stratigraph import identity
 from stratigraph.data import DATASETS, Dataset, load_dataset
 from stratigraph.errors import ConfigError, suggest
 from stratigraph.models import INITIALISATIONS, check_architecture
-from stratigraph.objectives import OBJECTIVES, RECONSTRUCTIONS, build_objective
+from stratigraph.objectives import RECONSTRUCTIONS, build_objective
 from stratigraph.training.schedule import SnapshotSchedule
 
 __all__ = ["RunConfig", "whole_number"]
@@ -147,7 +147,7 @@ class RunConfig:
     @property
     def strength_name(self) -> str | None:
         """The objective's parameter that studies vary, such as ``beta``; None where it has none."""
-        return OBJECTIVES[self.objective["name"]].strength
+        return build_objective(**self.objective).strength
 
     @property
     def strength(self) -> float | None:

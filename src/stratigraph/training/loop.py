@@ -2,8 +2,8 @@
 
 One step is: a batch of images, one pass with one noise draw, the objective, one Adam update. What
 is done with the states (snapshots, metrics, a progress bar) is the caller's; the loop writes
-nothing and knows no file. Step t's images and noise depend on (seed, t) alone, so a state of weights
-and moments is all that a resumed run needs to go on with the same bits.
+nothing and knows no file. Step t's images and noise depend on (seed, t) alone, so a state of
+weights and moments is all that a resumed run needs to go on with the same bits.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def initial_state(
         config.latents,
         seed=derived_seed(config.seed, "weights"),
         initialisation=config.initialisation,
-    ).to(device, memory_format=torch.channels_last)
+    )
+    model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.Adam(
         model.parameters(),
         lr=config.learning_rate,
@@ -124,7 +125,7 @@ def training_states(
         terms = evaluate(objective, config.reconstruction, result, images, state.step)
         if not torch.isfinite(terms.loss):
             raise DivergedError(state.step, {k: float(v) for k, v in terms._asdict().items()})
-        terms.loss.backward()
+        terms.loss.backward()  # type: ignore[no-untyped-call]
         state.optimiser.step()
         state.step += 1
         state.terms = Terms(*(term.detach() for term in terms))
@@ -142,7 +143,7 @@ def validation_indices(config: RunConfig, dataset: Dataset) -> np.ndarray:
 def validation_terms(
     config: RunConfig, dataset: Dataset, state: TrainingState, held_out: np.ndarray
 ) -> dict[str, float]:
-    """The objective on the images ``held_out``, with a noise draw that is the same at every step."""
+    """The objective on the images ``held_out``, with one noise draw for all steps."""
     noise = step_noise(config.split_seed, -1, len(held_out), config.latents)
     objective = build_objective(**config.objective)
     device = next(state.model.parameters()).device

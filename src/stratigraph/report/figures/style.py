@@ -28,7 +28,7 @@ MEASURE_NAMES = {
     "linear_cka": "Linear CKA (biased)",
     "procrustes_similarity": "Procrustes similarity",
 }
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 9,
     "axes.labelsize": 8,
@@ -51,12 +51,9 @@ def new_figure(width: float, height: float) -> Figure:
 
 def short(layer: str) -> str:
     """A layer's name as it stands on an axis: ``enc conv1``, ``z mean``, ``dec deconv2``."""
-    return (
-        layer.replace("encoder.", "enc ")
-        .replace("decoder.", "dec ")
-        .replace("z_", "z ")
-        .replace("_", " ")
-    )
+    for long, word in (("encoder.", "enc "), ("decoder.", "dec "), ("_", " ")):
+        layer = layer.replace(long, word)
+    return layer
 
 
 def layer_colours(layers: Sequence[str], part: str) -> dict[str, tuple[float, ...]]:
