@@ -17,13 +17,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast, final
+from typing import Protocol, final, runtime_checkable
 
 import numpy as np
 
 from stratigraph.errors import DataError, UnsafeFileError
 
-__all__ = ["ArrayStream", "array_stream", "guarded", "gzip_bytes", "tar_files"]
+__all__ = ["ArrayStream", "Readable", "array_stream", "guarded", "gzip_bytes", "tar_files"]
 
 MAX_MEMBERS = 10_000
 BLOCK = 8 << 20
@@ -48,13 +48,26 @@ def guarded(path: Path, what: str) -> Iterator[None]:
         raise DataError(f"{path} is not a whole {what}: {error or type(error).__name__}") from error
 
 
+@runtime_checkable
+class Readable(Protocol):
+    """What a plain file, a gzip file and a member of a zip archive have in common."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next `size` bytes, or fewer at the end."""
+        ...
+
+    def tell(self) -> int:
+        """How many bytes were read."""
+        ...
+
+
 @final
 @dataclass(frozen=True)
 class ArrayStream:
     """An array that is read from the front, a block of rows at a time."""
 
     path: Path
-    stream: IO[bytes]
+    stream: Readable
     shape: tuple[int, ...]
     dtype: np.dtype
 
@@ -106,7 +119,7 @@ def npz_keys(archive: zipfile.ZipFile) -> list[str]:
     return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
 
 
-def _array(path: Path, name: str, stream: IO[bytes], size: int) -> ArrayStream:
+def _array(path: Path, name: str, stream: Readable, size: int) -> ArrayStream:
     with guarded(path, ".npy array"):
         version = np.lib.format.read_magic(stream)
         if version == (1, 0):
@@ -132,11 +145,11 @@ def _array(path: Path, name: str, stream: IO[bytes], size: int) -> ArrayStream:
 
 
 @contextmanager
-def gzip_bytes(path: Path) -> Iterator[IO[bytes]]:
+def gzip_bytes(path: Path) -> Iterator[Readable]:
     """A file's bytes, uncompressed if its name ends in ``.gz``; read them inside `guarded`."""
     if path.suffix == ".gz":
         with gzip.open(path, "rb") as unzipped:
-            yield cast("IO[bytes]", unzipped)
+            yield unzipped
     else:
         with path.open("rb") as plain:
             yield plain

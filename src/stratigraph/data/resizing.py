@@ -11,7 +11,6 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from stratigraph.errors import ConfigError
-from stratigraph.shapes import BytesImages
 
 __all__ = ["check_size", "resize"]
 
@@ -23,7 +22,9 @@ def check_size(name: str, size: int, allowed: tuple[int, ...]) -> int:
     return int(size)
 
 
-def resize(images: UInt8[np.ndarray, "b h w c"], size: int) -> BytesImages:
+def resize(
+    images: UInt8[np.ndarray, "b h w c"], size: int
+) -> UInt8[np.ndarray, "b c {size} {size}"]:
     """Channels-last images of any size → (b, c, `size`, `size`)."""
     batch, height, width, channels = images.shape
     if (height, width) != (size, size):

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+from jaxtyping import Int
 
 from stratigraph.data.dataset import Dataset
 from stratigraph.errors import InputError
-from stratigraph.shapes import Indices
 
 __all__ = ["Split", "check_seed", "split"]
 
@@ -24,8 +24,8 @@ __all__ = ["Split", "check_seed", "split"]
 class Split:
     """Ascending indices of the two parts; they are disjoint."""
 
-    train: Indices
-    validation: Indices
+    train: Int[np.ndarray, " train"]
+    validation: Int[np.ndarray, " validation"]
 
 
 def split(

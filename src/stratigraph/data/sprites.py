@@ -50,7 +50,7 @@ COUNT = math.prod(FACTOR_SIZES)
 class RenderedSprites:
     """Sprites read from the bit-packed file at `cache`, or rendered where it is not there (yet).
 
-    Both ways give the same bits. Reading a batch of 64 from the file is some thirty times faster.
+    Both ways give the same bits. Reading a batch of 64 from the file is about twenty times faster.
     """
 
     size: int

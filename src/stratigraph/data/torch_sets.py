@@ -8,6 +8,7 @@ are of one shape. Random transforms would give other images at every look: leave
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -32,7 +33,7 @@ LOOKS = 64  # images of a fingerprint
 class TorchImages:
     """The images of a map-style set, asked for one by one."""
 
-    items: TorchDataset[Any] = field(repr=False)
+    items: TorchDataset[Any] | Sequence[Any] = field(repr=False)
     count: int
     image_shape: tuple[int, int, int]
     max_value: int = 255
@@ -64,7 +65,7 @@ class TorchImages:
         return hasher.hexdigest()
 
 
-def load_torch(items: TorchDataset[Any], *, name: str | None = None) -> Dataset:
+def load_torch(items: TorchDataset[Any] | Sequence[Any], *, name: str | None = None) -> Dataset:
     """A map-style torch data set, as the module's text says."""
     if isinstance(items, IterableDataset) or not hasattr(items, "__len__"):
         raise InputError(
@@ -78,7 +79,7 @@ def load_torch(items: TorchDataset[Any], *, name: str | None = None) -> Dataset:
     return Dataset(name=name or type(items).__name__, source=source)
 
 
-def _image(items: TorchDataset[Any], index: int) -> np.ndarray:
+def _image(items: TorchDataset[Any] | Sequence[Any], index: int) -> np.ndarray:
     item = items[index]
     if isinstance(item, tuple | list) and item:
         item = item[0]
