@@ -7,6 +7,7 @@ All of them, or a union of:
 ``same_step``       two runs at one step, any layers (and one run with itself at that step)
 ``same_layer``      one layer, any runs and steps
 ``trajectory``      one layer of one run, over its own training
+``to_final``        one layer of one run, each step against the last
 ``aligned``         one layer at one step, across runs
 ``final``           the last step of each run, any runs and layers
 ==================  ===========================================================================
@@ -24,7 +25,16 @@ import pandas as pd
 
 __all__ = ["SELECTIONS", "comparable", "select_pairs"]
 
-SELECTIONS = ("all", "within_run", "same_step", "same_layer", "trajectory", "aligned", "final")
+SELECTIONS = (
+    "all",
+    "within_run",
+    "same_step",
+    "same_layer",
+    "trajectory",
+    "to_final",
+    "aligned",
+    "final",
+)
 
 
 def _equal(column: pd.Series) -> np.ndarray:
@@ -56,6 +66,7 @@ def select_pairs(labels: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
             "same_step": step,
             "same_layer": layer,
             "trajectory": run & layer,
+            "to_final": run & layer & (last[:, None] | last[None, :]),
             "aligned": layer & step,
             "final": last[:, None] & last[None, :],
         }[name]

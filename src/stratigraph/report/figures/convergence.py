@@ -84,7 +84,7 @@ def draw_parts(tables: dict[str, pd.DataFrame], title: str) -> Figure:
     columns = ("similarity to final state", "progress above the untrained network")
     with mpl.rc_context(STYLE):
         figure = new_figure(7.6, 0.6 + 2.5 * len(tables))
-        axes = figure.subplots(len(tables), 2, squeeze=False, sharey=True)
+        axes = figure.subplots(len(tables), 2, squeeze=False)
         for r, (measure, table) in enumerate(tables.items()):
             for c, what in enumerate(columns):
                 axis = axes[r, c]
@@ -106,7 +106,7 @@ def draw_parts(tables: dict[str, pd.DataFrame], title: str) -> Figure:
                         over.index, over["min"], over["max"], color=colour, alpha=0.15, linewidth=0
                     )
                 axis.axhline(0.9, color="#999999", linewidth=0.6, zorder=0)
-                axis.set_ylim(-0.05, 1.03)
+                axis.set_ylim(-0.05 if c == 0 else -1.0, 1.03)
                 step_axis(axis, sorted(table["step"].unique()))
                 axis.set_title(what if r == 0 else "")
                 if c == 0:

@@ -1,0 +1,116 @@
+"""What our training loop costs beside a bare one, and what a second worker brings.
+
+    python benchmarks/train_step.py [--size 64] [--steps 100] [--repeats 5]
+
+Both loops train the same network on the same batches with the same Adam, on one thread, in turn, in
+one process; CPU seconds are compared, as the ratio of the medians over repeats. Ours also renders
+or unpacks the images, draws the noise, evaluates the terms and checks that the loss is finite; the
+bare loop is given its images and noise as tensors. The second part trains in processes of one
+thread each and compares model-steps per second of two workers with one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+
+import torch
+from torch.nn import functional
+
+from stratigraph.engine import LocalEngine
+from stratigraph.training import RunConfig, initial_state, step_noise, to_batch, training_states
+
+
+def config(size: int, steps: int, seed: int = 0) -> RunConfig:
+    """The paper's network and optimiser on sprites."""
+    return RunConfig(
+        data={"name": "sprites", "size": size},
+        objective={"name": "beta_vae", "beta": 4},
+        steps=steps,
+        seed=seed,
+    )
+
+
+def bare_loop(run: RunConfig, steps: int) -> float:
+    """CPU seconds a step of forward, backward and Adam on tensors that are there."""
+    dataset = run.dataset()
+    state = initial_state(run, dataset.image_shape)
+    images = to_batch(dataset, torch.arange(run.batch_size).numpy(), torch.device("cpu"))
+    noise = step_noise(0, 0, run.batch_size, run.latents)
+    model, optimiser = state.model.train(), state.optimiser
+    began = time.process_time()
+    for _ in range(steps):
+        optimiser.zero_grad(set_to_none=True)
+        output, (mean, log_var, _) = model(images, noise)
+        reconstruction = functional.binary_cross_entropy_with_logits(
+            output, images, reduction="sum"
+        )
+        kl = 0.5 * (mean.square() + log_var.exp() - log_var - 1).sum()
+        ((reconstruction + 4 * kl) / run.batch_size).backward()
+        optimiser.step()
+    return (time.process_time() - began) / steps
+
+
+def our_loop(run: RunConfig, steps: int) -> float:
+    """CPU seconds a step of the generator of states."""
+    dataset = run.dataset()
+    states = training_states(run, dataset, initial_state(run, dataset.image_shape))
+    next(states)
+    next(states)  # the first step also draws the epoch's order
+    began = time.process_time()
+    for _ in range(steps):
+        next(states)
+    return (time.process_time() - began) / steps
+
+
+def advance(task: tuple[int, int, int]) -> float:
+    """Train a model in a worker; return the seconds that its steps took."""
+    size, steps, seed = task
+    run = config(size, steps, seed)
+    dataset = run.dataset()
+    states = training_states(run, dataset, initial_state(run, dataset.image_shape))
+    next(states)
+    began = time.perf_counter()
+    for _ in states:
+        pass
+    return time.perf_counter() - began
+
+
+def throughput(size: int, steps: int, workers: int) -> float:
+    """Model-steps per second of ``workers`` processes, each training one model at a time."""
+    engine = LocalEngine(workers)
+    tasks = [(size, steps, seed) for seed in range(2 * workers)]
+    seconds = [outcome.value for outcome in engine.map(advance, tasks)]
+    return workers * steps / statistics.mean(seconds)
+
+
+def main() -> None:
+    """Measure and print, as a table and as one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--size", type=int, default=64, choices=(32, 64))
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--repeats", type=int, default=5)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    run = config(given.size, given.steps + 2)
+    run.dataset().prepare()
+    bare_loop(run, 5)  # warm the allocator and the kernels
+    bare, ours = [], []
+    for _ in range(given.repeats):
+        bare.append(bare_loop(run, given.steps))
+        ours.append(our_loop(run, given.steps))
+    ratio = statistics.median(ours) / statistics.median(bare)
+    one = throughput(given.size, given.steps, 1)
+    two = throughput(given.size, given.steps, 2)
+    print(f"network of the paper, {given.size} x {given.size}, batch {run.batch_size}, one thread")
+    print(f"bare loop   {1e3 * statistics.median(bare):8.2f} CPU ms a step")
+    print(f"our loop    {1e3 * statistics.median(ours):8.2f} CPU ms a step   x{ratio:.3f}")
+    print(f"1 worker    {one:8.2f} model-steps/s")
+    print(f"2 workers   {two:8.2f} model-steps/s   x{two / one:.2f}")
+    print(json.dumps({"ratio": ratio, "scaling": two / one, "bare": bare, "ours": ours}))
+
+
+if __name__ == "__main__":
+    main()
