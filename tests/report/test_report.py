@@ -1,0 +1,139 @@
+"""The numbers behind the figures, and the file that shows them."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from stratigraph.report import figure_data as numbers
+from stratigraph.report import headline, reach_table, report_path, write_report
+from stratigraph.snapshots import write_text
+from stratigraph.study import load_study, probe_images
+
+
+def test_configurations_join_seeds(tiny_study):
+    found = numbers.configurations(tiny_study)
+    assert [c.label for c in found] == ["beta_vae, beta = 1", "beta_vae, beta = 4"]
+    assert [[run.config.seed for run in c.runs] for c in found] == [[0, 1], [0, 1]]
+
+
+def test_heat_maps_keep_within_run_and_across_seeds_apart(tiny_study):
+    runs = numbers.configurations(tiny_study)[0].runs
+    matrix = tiny_study.similarity("debiased_cka").values
+    labels = tiny_study.labels("debiased_cka")
+
+    def rows(run, step):
+        chosen = (labels["run"] == run.run_id) & (labels["step"] == step)
+        return np.flatnonzero(chosen)
+
+    within = numbers.heat_map(tiny_study, "debiased_cka", runs, 2, 12, across_seeds=False)
+    blocks = [matrix[np.ix_(rows(run, 2), rows(run, 12))] for run in runs]
+    np.testing.assert_allclose(within.values, np.mean(blocks, axis=0))
+    assert within.pairs == 2
+    across = numbers.heat_map(tiny_study, "debiased_cka", runs, 2, 12, across_seeds=True)
+    blocks = [matrix[np.ix_(rows(a, 2), rows(b, 12))] for a in runs for b in runs if a is not b]
+    np.testing.assert_allclose(across.values, np.mean(blocks, axis=0))
+    assert across.pairs == 1
+    assert within.rows[0] == "input"
+    assert within.rows[-1] == "decoder.output"
+
+
+def test_no_heat_map_of_pairs_that_were_not_compared(tiny_study):
+    runs = numbers.configurations(tiny_study)[0].runs
+    assert (
+        numbers.heat_map(tiny_study, "procrustes_similarity", runs, 2, 5, across_seeds=True) is None
+    )
+
+
+def test_curves_end_at_one(tiny_study):
+    table = numbers.curves(tiny_study, "debiased_cka")
+    final = table[table["step"] == 12]
+    np.testing.assert_allclose(final["mean"], 1, atol=1e-6)
+    assert (table["low"] <= table["mean"] + 1e-12).all()
+    assert (table["mean"] <= table["high"] + 1e-12).all()
+    assert set(table["runs"]) == {2}
+
+
+def test_a_traversal_moves_one_latent(tiny_study):
+    run = next(iter(tiny_study.runs.values()))
+    images = probe_images(run.config, tiny_study.config.probes)
+    grid = numbers.traversal(run, images[:1], images, count=5)
+    assert grid.images.shape == (10, 5, 32, 32, 1)
+    assert grid.images.min() >= 0
+    assert grid.images.max() <= 1
+    order = [float(re.search(r": ([\d.]+) nats", label)[1]) for label in grid.labels]
+    assert order == sorted(order, reverse=True)
+
+
+def test_reach_table_counts_layers_and_runs(tiny_study):
+    table = reach_table(tiny_study, "debiased_cka").set_index("part")
+    assert table.loc["encoder", "layers"] == 4 * 5
+    assert table.loc["decoder", "layers"] == 4 * 6
+    assert table.loc["latents", "layers"] == 4 * 2
+    assert (table["lower"] <= table["median"]).all()
+    text = "\n".join(headline(tiny_study))
+    assert f"encoder {table.loc['encoder', 'median']:,.0f} (" in text
+
+
+class _Page(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.sources, self.alts, self.scripts, self.text = [], [], 0, []
+
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
+        self.scripts += tag == "script"
+        self.sources += [v for k, v in attrs if k in ("src", "href")]
+        if tag == "img":
+            self.alts.append(values.get("alt"))
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_the_report_is_one_self_contained_file(tiny_study):
+    page = _Page()
+    page.feed(report_path(tiny_study).read_text())
+    assert page.sources
+    assert all(source.startswith(("data:image/png", "#")) for source in page.sources)
+    assert all(page.alts)
+    assert page.scripts == 0
+    text = " ".join(page.text)
+    for needed in (
+        "When layers settle",
+        "across seeds",
+        "What the networks make",
+        "arXiv 2205.08399",
+    ):
+        assert needed in text
+    for run in tiny_study.runs:
+        assert run in text
+
+
+def test_the_same_study_draws_the_same_bytes(tiny_study):
+    folder = tiny_study.path / "figures"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    html = report_path(tiny_study).read_bytes()
+    write_report(tiny_study)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert report_path(tiny_study).read_bytes() == html
+
+
+@pytest.mark.parametrize("payload", ["<img src=x onerror=alert(1)>", "</title><script>x</script>"])
+def test_what_a_study_says_is_escaped(tiny_study, tmp_path, payload):
+    import shutil
+
+    folder = tmp_path / "copy"
+    shutil.copytree(tiny_study.path, folder)
+    file = folder / "study.yaml"
+    text = file.read_text().replace("Four VAEs of a few steps, to test the whole path.", payload)
+    write_text(file, text)
+    write_report(load_study(folder))
+    html = report_path(load_study(folder)).read_text()
+    assert payload not in html
+    page = _Page()
+    page.feed(html)
+    assert page.scripts == 0
