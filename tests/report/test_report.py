@@ -102,12 +102,8 @@ def test_the_report_is_one_self_contained_file(tiny_study):
     assert all(page.alts)
     assert page.scripts == 0
     text = " ".join(page.text)
-    for needed in (
-        "When layers settle",
-        "across seeds",
-        "What the networks make",
-        "arXiv 2205.08399",
-    ):
+    needs = ("When layers settle", "across seeds", "What the networks make", "arXiv 2205.08399")
+    for needed in needs:
         assert needed in text
     for run in tiny_study.runs:
         assert run in text

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 
+@runtime_checkable
 class Objective(Protocol):
     """R + regulariser; ``strength`` names the parameter that studies vary, if there is one."""
 

@@ -33,7 +33,7 @@ def draw_heat_maps(rows: Sequence[Sequence[HeatMap]], measure: str, label: str) 
                     if heat.across_seeds
                     else f"within run ({heat.pairs} run{'s' * (heat.pairs != 1)})"
                 )
-                axis.set_title(f"step {heat.row_step:,} to {heat.column_step:,}, {kind}")
+                axis.set_title(f"step {heat.row_step:,} to {heat.column_step:,}\n{kind}")
                 axis.set_xticks(
                     np.arange(len(heat.columns)), [short(n) for n in heat.columns], rotation=90
                 )
