@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import statistics
 import time
 
@@ -65,8 +66,8 @@ def our_loop(run: RunConfig, steps: int) -> float:
     return (time.process_time() - began) / steps
 
 
-def advance(task: tuple[int, int, int]) -> float:
-    """Train a model in a worker; return the seconds that its steps took."""
+def advance(task: tuple[int, int, int]) -> tuple[float, float]:
+    """Train a model in a worker; return the seconds of its steps and the worker's peak MB."""
     size, steps, seed = task
     run = config(size, steps, seed)
     dataset = run.dataset()
@@ -75,15 +76,16 @@ def advance(task: tuple[int, int, int]) -> float:
     began = time.perf_counter()
     for _ in states:
         pass
-    return time.perf_counter() - began
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return time.perf_counter() - began, peak
 
 
-def throughput(size: int, steps: int, workers: int) -> float:
-    """Model-steps per second of ``workers`` processes, each training one model at a time."""
+def throughput(size: int, steps: int, workers: int) -> tuple[float, float]:
+    """Model-steps per second of processes that train a model each, and their peak memory in MB."""
     engine = LocalEngine(workers)
     tasks = [(size, steps, seed) for seed in range(2 * workers)]
-    seconds = [outcome.value for outcome in engine.map(advance, tasks)]
-    return workers * steps / statistics.mean(seconds)
+    seconds, peaks = zip(*(outcome.value for outcome in engine.map(advance, tasks)), strict=True)
+    return workers * steps / statistics.mean(seconds), max(peaks)
 
 
 def main() -> None:
@@ -102,13 +104,13 @@ def main() -> None:
         bare.append(bare_loop(run, given.steps))
         ours.append(our_loop(run, given.steps))
     ratio = statistics.median(ours) / statistics.median(bare)
-    one = throughput(given.size, given.steps, 1)
-    two = throughput(given.size, given.steps, 2)
+    one, _ = throughput(given.size, given.steps, 1)
+    two, peak = throughput(given.size, given.steps, 2)
     print(f"network of the paper, {given.size} x {given.size}, batch {run.batch_size}, one thread")
     print(f"bare loop   {1e3 * statistics.median(bare):8.2f} CPU ms a step")
     print(f"our loop    {1e3 * statistics.median(ours):8.2f} CPU ms a step   x{ratio:.3f}")
     print(f"1 worker    {one:8.2f} model-steps/s")
-    print(f"2 workers   {two:8.2f} model-steps/s   x{two / one:.2f}")
+    print(f"2 workers   {two:8.2f} model-steps/s   x{two / one:.2f}, peak {peak:.0f} MB a process")
     print(json.dumps({"ratio": ratio, "scaling": two / one, "bare": bare, "ours": ours}))
 
 

@@ -49,6 +49,10 @@ def _engine(name: str, workers: int | None) -> Engine:
 def _headline(study: Study) -> None:
     from stratigraph.report import headline, report_path
 
+    states = [run.state["state"] for run in study.runs.values()]
+    if set(states) != {"done"}:
+        counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
+        typer.echo(f"runs: {counts}; `stratigraph list {study.path}` says why")
     for line in headline(study):
         typer.echo(line)
     typer.echo(f"report: {report_path(study)}")

@@ -16,10 +16,10 @@ import pandas as pd
 from stratigraph.engine import Engine
 from stratigraph.errors import DataError
 from stratigraph.identity import digest, plain
-from stratigraph.pipeline.extract import is_current, reading_digest
+from stratigraph.pipeline.extract import current_facts, reading_digest
 from stratigraph.pipeline.progress import Progress
 from stratigraph.similarity.matrix import compare_stored
-from stratigraph.snapshots import record_exists, sha256, verified, write_record
+from stratigraph.snapshots import MANIFEST, sha256, write_record
 from stratigraph.study import (
     MeasureConfig,
     Study,
@@ -49,10 +49,10 @@ def representation_table(study: Study) -> tuple[pd.DataFrame, list[Path], str]:
         config = run.config
         for step in run.steps:
             record = representations_path(run.path, step)
-            if not record_exists(record) or not is_current(record, about):
+            facts = current_facts(record, about)
+            if facts is None:
                 continue
-            facts = verified(record)
-            hashes.append([run.run_id, step, sha256(record / "manifest.json")])
+            hashes.append([run.run_id, step, sha256(record / MANIFEST)])
             for layer in facts["layers"]:
                 rows.append(
                     {
@@ -87,7 +87,7 @@ def compare_study(study: Study, engine: Engine, progress: Progress) -> list[str]
     for measure in study.config.measures:
         path = similarity_path(study.path, measure.name)
         about = {"representations": source, "measure": measure.name, "pairs": plain(measure.pairs)}
-        if not is_current(path, about):
+        if current_facts(path, about) is None:
             _compare(path, measure, labels, files, about, engine, progress)
             made.append(measure.name)
     return made

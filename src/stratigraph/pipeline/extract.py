@@ -35,7 +35,7 @@ from stratigraph.study import (
 )
 from stratigraph.training import RunConfig
 
-__all__ = ["extract_study", "is_current", "reading_digest"]
+__all__ = ["current_facts", "extract_study", "reading_digest"]
 
 
 @dataclass(frozen=True)
@@ -96,12 +96,17 @@ def _keep_probes(study: Study, run: Run) -> None:
         write_record(path, lambda folder: np.save(folder / "indices.npy", indices), about)
 
 
-def is_current(path: Path, about: Mapping[str, Any]) -> bool:
-    """Whether the record at ``path`` was made with these settings."""
+def current_facts(path: Path, about: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the record at ``path`` says of itself, if it was made with these settings.
+
+    Raises:
+        IntegrityError: it is damaged.
+
+    """
     if not record_exists(path):
-        return False
+        return None
     held = verified(path)
-    return all(held.get(key) == value for key, value in about.items())
+    return held if all(held.get(key) == value for key, value in about.items()) else None
 
 
 def extract_study(study: Study, engine: Engine, progress: Progress) -> int:
@@ -116,7 +121,7 @@ def extract_study(study: Study, engine: Engine, progress: Progress) -> int:
         about = reading_digest(study, run)
         _keep_probes(study, run)
         for step in run.steps:
-            if not is_current(representations_path(run.path, step), about):
+            if current_facts(representations_path(run.path, step), about) is None:
                 tasks.append(
                     ExtractTask(
                         run.path,

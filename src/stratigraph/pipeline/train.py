@@ -201,22 +201,31 @@ def train_study(
     """Train every run that is not done; return the states of all, in the study's order.
 
     A run that fails ends alone: its state says why, and the others go on.
+
+    Raises:
+        BusyError: another process trains some of the runs; the others have been trained.
+
     """
     check_device(device)
     prepare_data([run.config for run in study.runs.values()], progress)
     waiting = [run for run in study.runs.values() if run.state["state"] not in ("done", "diverged")]
+    busy: list[BusyError] = []
     tasks = [TrainTask(run.path, run.config.to_dict(), device) for run in waiting]
     with progress.training(list(study.runs.values()), waiting) as watch:
         for outcome in engine.map(run_task, tasks, tick=watch.update):
             run = waiting[outcome.index]
             failure = outcome.failure
-            if failure is not None and not isinstance(failure.error, BusyError):
+            if failure is not None and isinstance(failure.error, BusyError):
+                busy.append(failure.error)
+            elif failure is not None:
                 # The process may have died before it could say so itself.
                 kind = "killed" if failure.kind == "killed" else "failed"
                 step = run.state["step"]
                 facts = {"state": kind, "step": step, "steps": run.config.steps}
                 write_json(run.path / "state.json", {**facts, "reason": failure.message})
             watch.ended(run, failure.message if failure else "")
+    if busy:
+        raise busy[0]
     return [run.state for run in study.runs.values()]
 
 

@@ -22,7 +22,7 @@ from stratigraph.report import figures as ink
 from stratigraph.report.figures.style import MEASURE_NAMES
 from stratigraph.report.headline import THRESHOLD, reach_table
 from stratigraph.similarity.catalog import find_measure
-from stratigraph.snapshots import read_json, replace_file, write_text
+from stratigraph.snapshots import MANIFEST, read_json, replace_file, write_text
 from stratigraph.study import (
     LEAST_ROOM,
     Run,
@@ -284,7 +284,7 @@ def _run_row(run: Run) -> dict[str, Any]:
 
 def _measure_rows(study: Study) -> Iterator[dict[str, str]]:
     for config in study.config.measures:
-        manifest = similarity_path(study.path, config.name) / "manifest.json"
+        manifest = similarity_path(study.path, config.name) / MANIFEST
         if manifest.is_file():
             facts = read_json(manifest)
             yield {

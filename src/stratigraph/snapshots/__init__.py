@@ -14,6 +14,7 @@ from stratigraph.snapshots.snapshot import (
     snapshot_steps,
 )
 from stratigraph.snapshots.store import (
+    MANIFEST,
     read_json,
     record_exists,
     remove_leftovers,
@@ -26,6 +27,7 @@ from stratigraph.snapshots.store import (
 )
 
 __all__ = [
+    "MANIFEST",
     "checkpoint_step",
     "load_checkpoint",
     "load_snapshot",

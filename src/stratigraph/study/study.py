@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from stratigraph.errors import DataError, InputError, suggest
-from stratigraph.snapshots import record_exists, verified
+from stratigraph.snapshots import MANIFEST, record_exists, verified
 from stratigraph.study.config import StudyConfig, load_config
 from stratigraph.study.layout import STUDY_FILE, run_path, similarity_path
 from stratigraph.study.run import Run
@@ -56,8 +58,7 @@ class Study:
 
     def labels(self, measure: str) -> pd.DataFrame:
         """One row a representation, in the order of the matrix: run, step, layer and more."""
-        self._matrix_folder(measure)
-        return pd.read_parquet(similarity_path(self.path, measure) / "labels.parquet")
+        return self._opened(measure)[1].copy()
 
     def similarity(self, measure: str) -> xr.DataArray:
         """The similarity matrix: (k, k), dims x and y, with the labels as coordinates.
@@ -70,16 +71,17 @@ class Study:
             IntegrityError: it is damaged.
 
         """
-        folder = self._matrix_folder(measure)
-        about = verified(folder)
-        labels = self.labels(measure)
-        values = np.load(folder / "values.npy", mmap_mode="r", allow_pickle=False)
+        values, labels, about = self._opened(measure)
         coordinates = {
             f"{name}_{axis}": (axis, labels[name].to_numpy())
             for axis in ("x", "y")
             for name in labels.columns
         }
         return xr.DataArray(values, dims=("x", "y"), coords=coordinates, name=measure, attrs=about)
+
+    def _opened(self, measure: str) -> tuple[np.ndarray, pd.DataFrame, dict[str, Any]]:
+        folder = self._matrix_folder(measure)
+        return _open_matrix(folder, (folder / MANIFEST).stat().st_mtime_ns)
 
     def _matrix_folder(self, measure: str) -> Path:
         folder = similarity_path(self.path, measure)
@@ -89,6 +91,14 @@ class Study:
                 f"{', '.join(self.measures()) or 'none yet: run `stratigraph compare`'}."
             )
         return folder
+
+
+@lru_cache(maxsize=8)
+def _open_matrix(folder: Path, stamp: int) -> tuple[np.ndarray, pd.DataFrame, dict[str, Any]]:
+    """Values, labels and facts, their hashes checked once for each time they were written."""
+    about = verified(folder)
+    values = np.load(folder / "values.npy", mmap_mode="r", allow_pickle=False)
+    return values, pd.read_parquet(folder / "labels.parquet"), about
 
 
 def load_study(path: str | Path) -> Study:
