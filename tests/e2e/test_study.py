@@ -150,7 +150,8 @@ def test_a_study_may_grow(tiny_study, tiny_file, tmp_path):
 
 
 def test_a_run_that_diverges_is_named_and_the_others_go_on(tiny_file, tmp_path):
-    text = tiny_file.read_text().replace("beta: [1, 4]", "beta: [1, 1e42]")
+    worse = "beta: 1}\n    dip_vae_i: {lambda_od: 3e37}"
+    text = tiny_file.read_text().replace("beta: [1, 4]}", worse)
     bad = tmp_path / "bad.yaml"
     bad.write_text(text)
     study = run_study(bad, tmp_path / "out", engine=LocalEngine(1))

@@ -124,7 +124,8 @@ def training_states(
         result = state.model(images, noise)
         terms = evaluate(objective, config.reconstruction, result, images, state.step)
         if not torch.isfinite(terms.loss):
-            raise DivergedError(state.step, {k: float(v) for k, v in terms._asdict().items()})
+            values = {name: float(term.detach()) for name, term in terms._asdict().items()}
+            raise DivergedError(state.step, values)
         terms.loss.backward()  # type: ignore[no-untyped-call]
         state.optimiser.step()
         state.step += 1
