@@ -95,7 +95,7 @@ def centre_single(x: Tensor, name: str = "x") -> Centred:
     else:
         x = rescaled(x.clone(), exponent)
     mean = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
-    for rows in x.split(ROWS):
+    for rows in torch.split(x, ROWS):
         mean += rows.to(torch.float64).sum(0)
     mean /= len(x)
     coarse = mean.to(x.dtype)
@@ -103,7 +103,7 @@ def centre_single(x: Tensor, name: str = "x") -> Centred:
     matrix, squares = torch.empty_like(x), x.new_empty(len(x))
     # Row by row, while a piece is in the cache: one reading and one writing of the layer in all.
     for rows, out, square in zip(
-        x.split(ROWS), matrix.split(ROWS), squares.split(ROWS), strict=True
+        *(torch.split(whole, ROWS) for whole in (x, matrix, squares)), strict=True
     ):
         torch.sub(rows, coarse, out=out)
         out -= fine

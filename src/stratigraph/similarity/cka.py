@@ -25,7 +25,7 @@ from stratigraph.similarity.centring import centre, centre_single
 from stratigraph.similarity.gram import gram, norm64, packed_gram, u_product
 from stratigraph.similarity.measure import Measure, Prepared, score
 
-__all__ = ["DEBIASED_CKA", "LINEAR_CKA", "debiased_cka", "linear_cka"]
+__all__ = ["DEBIASED_CKA", "LINEAR_CKA", "debiased_cka", "embed_debiased", "linear_cka"]
 
 SINGLE = 1 << 20  # entries from which a float32 layer's Gram matrix is formed in float32
 EQUIDISTANT = (
@@ -116,7 +116,8 @@ def _embed_biased(x: Tensor) -> Prepared:
     return _embed(x, debiased=False)
 
 
-def _embed_debiased(x: Tensor) -> Prepared:
+def embed_debiased(x: Tensor) -> Prepared:
+    """The packed U-centred kernel, of length 1."""
     return _embed(x, debiased=True)
 
 
@@ -138,7 +139,7 @@ DEBIASED_CKA = Measure(
     cost="prepare n²p; pair n² (a block of pairs is one product)",
     prepare=_prepare_debiased,
     compare=_compare_debiased,
-    embed=_embed_debiased,
+    embed=embed_debiased,
     bounds=(-1.0, 1.0),
     least=4,
 )

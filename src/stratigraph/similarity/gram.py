@@ -16,6 +16,8 @@ and, without forming K̃,
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -104,8 +106,9 @@ def _pack_rows(
     first = 0 if diagonal else 1
     on_cpu = panel.device.type == "cpu"
     # On the CPU a numpy slice costs a tenth of a tensor's, and there are n of them.
-    rows, out = (panel.numpy(), result.numpy()) if on_cpu else (panel, result)
-    add = None if half is None else (half.numpy() if on_cpu else half)
+    rows: Any = panel.numpy() if on_cpu else panel
+    out: Any = result.numpy() if on_cpu else result
+    add: Any = half.numpy() if on_cpu and half is not None else half
     for row in range(len(panel)):
         width = rows.shape[1] - first - row
         piece = out[at : at + width]
@@ -121,5 +124,5 @@ def _pack_rows(
 
 def norm64(vector: Tensor) -> float:
     """The Euclidean norm, summed in float64 whatever the dtype, without a float64 copy."""
-    squares = [torch.dot(part, part) for part in map(Tensor.double, vector.split(1 << 16))]
+    squares = [torch.dot(part, part) for part in map(Tensor.double, torch.split(vector, 1 << 16))]
     return float(torch.stack(squares).sum().sqrt())
