@@ -71,9 +71,7 @@ def test_pwcca_weights_by_use():
 
 @pytest.mark.parametrize("name", ["mean_cca", "r2_cca", "pwcca", "linear_predictivity"])
 def test_more_units_than_probes_are_refused(name):
-    with pytest.raises(
-        InputError, match=rf"{name}: 90 units but only 60 probes.* score is 1"
-    ):
+    with pytest.raises(InputError, match=rf"{name}: 90 units but only 60 probes.* score is 1"):
         of(name, WIDE, Y)
 
 

@@ -14,7 +14,7 @@ reported as undefined, with the reason, and never scored 0 or 1.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ from stratigraph.similarity.inputs import check_finite
 __all__ = ["CONSTANT", "Centred", "centre", "centre_single", "power_of_two", "rescaled"]
 
 CONSTANT = "constant: every probe has the same activations, so no geometry is left to compare"
-SAFE = 8  # a largest entry within 2^±8 needs no scaling: fourth powers stay far inside float32
+SAFE = (2.0**-20, 2.0**20)  # variances whose squares and sums stay far inside float32
 ROWS = 32  # rows whose float64 copy stays in the cache
 RESOLUTION = {torch.float32: 1e-6, torch.float64: 1e-14}
 
@@ -84,16 +84,27 @@ def centre_single(x: Tensor, name: str = "x") -> Centred:
     """`centre` for wide float32 layers: the mean in float64, the rest in float32, in half the time.
 
     With m = m₁ + m₂, m₁ its float32 part, x − m₁ is exact where an offset dominates (Sterbenz), and
-    − m₂ repairs what m₁ left, so each entry of X_c is right to one rounding of itself.
+    − m₂ repairs what m₁ left, so each entry of X_c is right to one rounding of itself. Layers of
+    ordinary size are read once for the mean and once more; others are scaled first.
     """
-    low, high = (float(value) for value in torch.aminmax(x))
-    if not (math.isfinite(low) and math.isfinite(high)):
-        check_finite(x, name)
-    exponent = power_of_two(max(abs(low), abs(high)))
-    if abs(exponent) <= SAFE:
-        exponent = 0
-    else:
-        x = rescaled(x.clone(), exponent)
+    matrix, mean, squares = _removed(x)
+    energy = float(squares.sum(dtype=torch.float64)) / x.numel()
+    exponent = 0
+    if not SAFE[0] <= energy <= SAFE[1]:
+        low, high = (float(value) for value in torch.aminmax(x))
+        if not (math.isfinite(low) and math.isfinite(high)):
+            check_finite(x, name)
+        exponent = power_of_two(max(abs(low), abs(high)))
+        matrix, mean, squares = _removed(rescaled(x.clone(), exponent))
+        energy = float(squares.sum(dtype=torch.float64)) / x.numel()
+    if energy <= (2 * torch.finfo(x.dtype).eps * float(mean.abs().max())) ** 2:
+        # As near to constant as float32 comes: let float64 say which.
+        return centre(x, name)
+    return Centred(matrix, mean, exponent, squares, doubt=_doubt(energy, mean, x.dtype))
+
+
+def _removed(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """X_c, m in float64, and the squared norms of the rows, a few rows in the cache at a time."""
     mean = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
     for rows in torch.split(x, ROWS):
         mean += rows.to(torch.float64).sum(0)
@@ -101,19 +112,13 @@ def centre_single(x: Tensor, name: str = "x") -> Centred:
     coarse = mean.to(x.dtype)
     fine = (mean - coarse).to(x.dtype)
     matrix, squares = torch.empty_like(x), x.new_empty(len(x))
-    # Row by row, while a piece is in the cache: one reading and one writing of the layer in all.
     for rows, out, square in zip(
         *(torch.split(whole, ROWS) for whole in (x, matrix, squares)), strict=True
     ):
         torch.sub(rows, coarse, out=out)
         out -= fine
         torch.sum(out * out, 1, out=square)
-    energy = float(squares.sum(dtype=torch.float64))
-    if energy <= x.numel() * (2 * torch.finfo(x.dtype).eps * float(mean.abs().max())) ** 2:
-        # As near to constant as float32 comes: let float64 say which.
-        return replace(centre(x, name), exponent=exponent)
-    doubt = _doubt(energy / x.numel(), mean, x.dtype)
-    return Centred(matrix, mean, exponent, squares, doubt=doubt)
+    return matrix, mean, squares
 
 
 def _doubt(variance: float, mean: Tensor, dtype: torch.dtype) -> str | None:

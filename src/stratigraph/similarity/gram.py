@@ -16,6 +16,7 @@ and, without forming K̃,
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from torch import Tensor
 
 __all__ = ["gram", "norm64", "pack", "packed_gram", "packed_length", "u_centred", "u_product"]
 
+SMALL = 512  # probes up to which one product and one gather beat panels and row copies
 PANEL = 256  # rows of a product at a time: wide enough for the processor, half the flops of XXᵀ
 
 
@@ -88,12 +90,29 @@ def packed_gram(x: Tensor, squares: Tensor, debiased: bool) -> Tensor:
     half = None
     if debiased:
         half = squares / (n - 2) - squares.sum() / (2 * (n - 1) * (n - 2))
+    if n <= SMALL:
+        kernel, cut = x.new_zeros(n, n), n // 2
+        torch.mm(x[:cut], x.T, out=kernel[:cut])
+        torch.mm(x[cut:], x[cut:].T, out=kernel[cut:, cut:])
+        if half is not None:
+            kernel += half[:, None]
+            kernel += half[None, :]
+        else:
+            kernel.diagonal().mul_(0.5**0.5)
+        return torch.take(kernel, _upper(n, not debiased).to(x.device))
     result = x.new_empty(packed_length(n, not debiased))
     at = 0
     for start in range(0, n, PANEL):
         panel = x[start : start + PANEL] @ x[start:].T
         at = _pack_rows(panel, at, result, not debiased, None if half is None else half[start:])
     return result
+
+
+@lru_cache(maxsize=8)
+def _upper(n: int, diagonal: bool) -> Tensor:
+    """Flat positions of the upper half of an n × n matrix."""
+    rows, columns = torch.triu_indices(n, n, 0 if diagonal else 1)
+    return rows * n + columns
 
 
 def _pack_rows(
