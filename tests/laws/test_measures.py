@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
+import re
 
 import numpy as np
 import pytest
@@ -15,11 +17,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stratigraph.errors import InputError
 from stratigraph.similarity.catalog import MEASURES
 from stratigraph.similarity.measure import Measure, between
 
 EXACT = 1e-8
-n, p, q = 24, 5, 7
+ROOT = 1e-6  # a distance near 0 is the root of a rounding error
+n, p, q = 64, 5, 7
 SEEDS = st.integers(0, 2**32 - 1)
 
 
@@ -71,11 +75,21 @@ def asymmetry(measure: Measure, seed: int) -> float:
     return abs(value(measure, x, y) - value(measure, y, x))
 
 
+def widest(measure: Measure) -> int:
+    """Far more units than probes, or as many as a measure that refuses those takes."""
+    try:
+        measure.prepare(torch.from_numpy(np.random.default_rng(0).normal(size=(n, 4 * n))))
+    except InputError as refused:
+        assert re.search("probes", str(refused))
+        return n - 2 if measure.name != "svcca" else n // 2
+    return 10 * n
+
+
 def outside(measure: Measure, seed: int) -> float:
     low, high = measure.bounds
     rng = np.random.default_rng(seed)
     worst = 0.0
-    for a, b in itertools.product((1, p, 3 * n), (2, 3 * n)):
+    for a, b in itertools.product((1, p, widest(measure) // 5), (2, 40)):
         score = value(measure, rng.normal(size=(n, a)), rng.normal(size=(n, b)))
         worst = max(worst, (low or -np.inf) - score if low is not None else 0.0)
         worst = max(worst, score - high if high is not None else 0.0)
@@ -88,10 +102,10 @@ def off_itself(measure: Measure, seed: int) -> float:
 
 
 def triangle(measure: Measure, seed: int) -> float:
-    """By how much the triangle inequality fails, for the score taken as a distance."""
+    """By how much the score fails to be a distance: 0 from itself, no detour shorter."""
     x, y, rng = draw(seed)
     z = rng.normal(size=(n, 4))
-    worst = 0.0
+    worst = abs(value(measure, x, x))
     for a, b, c in itertools.permutations((x, y, z)):
         direct = value(measure, a, c)
         worst = max(worst, direct - value(measure, a, b) - value(measure, b, c))
@@ -108,10 +122,13 @@ def too_few(measure: Measure, seed: int) -> float:
 def excess(measure: Measure, seed: int) -> float:
     """What independent representations of far more units than probes score, beyond 0.2."""
     rng = np.random.default_rng(seed)
-    found = [
-        value(measure, rng.normal(size=(n, 40 * n)), rng.normal(size=(n, 40 * n))) for _ in range(4)
-    ]
-    return max(abs(float(np.mean(found))) - 0.2, 0.0)
+    width = widest(measure)
+    found = [value(measure, *rng.normal(size=(2, n, width))) for _ in range(2)]
+    independent = float(np.mean(found))
+    # A distance errs the other way: independent representations look near.
+    if measure.itself == 0:
+        return max(math.pi / 2 - 0.2 - independent, 0.0) if measure.scale else 1.0
+    return max(abs(independent) - 0.2, 0.0)
 
 
 # promise → how far a measure is from keeping it, for a seed
@@ -148,10 +165,10 @@ def named(case) -> str:
 
 
 @pytest.mark.parametrize(("measure", "law"), KEPT, ids=named)
-@settings(max_examples=12, deadline=None, derandomize=True, database=None)
+@settings(max_examples=6, deadline=None, derandomize=True, database=None)
 @given(seed=SEEDS)
 def test_what_is_promised_holds(measure, law, seed):
-    assert LAWS[law](measure, seed) <= EXACT
+    assert LAWS[law](measure, seed) <= (EXACT if measure.itself else ROOT)
 
 
 @pytest.mark.parametrize(("measure", "law"), BROKEN, ids=named)
@@ -162,7 +179,7 @@ def test_what_is_not_promised_fails_on_a_witness(measure, law):
 @pytest.mark.parametrize(
     "measure", [m for m in MEASURES.values() if m.embed is not None], ids=named
 )
-@settings(max_examples=12, deadline=None, derandomize=True, database=None)
+@settings(max_examples=6, deadline=None, derandomize=True, database=None)
 @given(seed=SEEDS)
 def test_vectors_have_the_scores_as_cosines(measure, seed):
     x, y, _ = draw(seed)

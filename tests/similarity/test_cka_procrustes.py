@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import textbook
+import torch
 from representations import gaussian, layers
 
+from stratigraph.errors import InputError
+from stratigraph.similarity.centring import centre_single
 from stratigraph.similarity.cka import debiased_cka, linear_cka
 from stratigraph.similarity.matrix import similarity_matrix
 from stratigraph.similarity.procrustes import procrustes_similarity
@@ -100,3 +103,24 @@ def test_debiased_is_the_cosine_and_not_a_root_of_a_negative():
     values = [debiased_cka(gaussian(12, 3, s), gaussian(12, 3, s + 500)) for s in range(60)]
     assert np.isfinite(values).all()
     assert min(values) < 0 < max(values)
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e-3, 1, 1e4, 1e20])
+@pytest.mark.parametrize("offset", [0, 1e4])
+def test_the_float32_path_equals_the_float64_path(scale, offset):
+    x, y = (gaussian(700, 20, s) @ gaussian(20, 1600, 9) for s in (0, 1))
+    a = {"x": ((x + offset) * scale).astype(np.float32), "y": (x + 2 * y).astype(np.float32)}
+    for name in ("linear_cka", "debiased_cka"):
+        matrix = similarity_matrix(a, measure=name)
+        assert matrix.attrs["plan"].startswith("vectors")
+        assert matrix.item(0, 1) == pytest.approx(FUNCTIONS[name](a["x"], a["y"]), abs=1e-6)
+
+
+def test_the_float32_path_sees_constants_and_infinities():
+    constant = np.full((700, 1600), 0.1, np.float32)
+    with pytest.warns(UserWarning, match="constant"):
+        matrix = similarity_matrix({"x": constant, "y": gaussian(700, 3)})
+    assert np.isnan(matrix.item(0, 1))
+    constant[5, 6] = np.inf
+    with pytest.raises(InputError, match=r"the first \(inf\) at probe 5, unit 6"):
+        centre_single(torch.from_numpy(constant))

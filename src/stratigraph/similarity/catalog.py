@@ -3,20 +3,50 @@
 from __future__ import annotations
 
 from stratigraph.errors import InputError, suggest
+from stratigraph.similarity.cca import MEAN_CCA, PWCCA, R2_CCA, SVCCA
 from stratigraph.similarity.cka import DEBIASED_CKA, LINEAR_CKA
+from stratigraph.similarity.kernel_cka import kernel_measure
+from stratigraph.similarity.matching import PERMUTATION_SIMILARITY, SOFT_MATCHING
 from stratigraph.similarity.measure import Measure
+from stratigraph.similarity.neighbours import CKNNA, MUTUAL_KNN
+from stratigraph.similarity.predictivity import LINEAR_PREDICTIVITY
 from stratigraph.similarity.procrustes import PROCRUSTES_SIMILARITY
+from stratigraph.similarity.rsa import RSA_COSINE, RSA_PEARSON, RSA_SPEARMAN
+from stratigraph.similarity.shape import ANGULAR_SHAPE_DISTANCE, SIZE_AND_SHAPE_DISTANCE
 
-__all__ = ["MEASURES", "find_measure"]
+__all__ = ["ALIASES", "MEASURES", "find_measure"]
 
 MEASURES: dict[str, Measure] = {
     "linear_cka": LINEAR_CKA,
     "debiased_cka": DEBIASED_CKA,
+    "rbf_cka": kernel_measure("rbf"),
+    "debiased_rbf_cka": kernel_measure("rbf", debiased=True),
+    "laplacian_cka": kernel_measure("laplacian"),
     "procrustes_similarity": PROCRUSTES_SIMILARITY,
+    "angular_shape_distance": ANGULAR_SHAPE_DISTANCE,
+    "size_and_shape_distance": SIZE_AND_SHAPE_DISTANCE,
+    "mean_cca": MEAN_CCA,
+    "r2_cca": R2_CCA,
+    "svcca": SVCCA,
+    "pwcca": PWCCA,
+    "linear_predictivity": LINEAR_PREDICTIVITY,
+    "rsa_pearson": RSA_PEARSON,
+    "rsa_spearman": RSA_SPEARMAN,
+    "rsa_cosine": RSA_COSINE,
+    "mutual_knn": MUTUAL_KNN,
+    "cknna": CKNNA,
+    "permutation_similarity": PERMUTATION_SIMILARITY,
+    "soft_matching": SOFT_MATCHING,
 }
 
-# What people type: the short names of papers and of other libraries.
-ALIASES = {"cka": "debiased_cka", "procrustes": "procrustes_similarity"}
+# What people type: short names, and names of what is the same thing (each equality is tested).
+ALIASES = {
+    "cka": "debiased_cka",
+    "procrustes": "procrustes_similarity",
+    "normalized_bures_similarity": "procrustes_similarity",
+    "bures_distance": "size_and_shape_distance",
+    "rsa_whitened": "linear_cka",
+}
 
 
 def find_measure(measure: str | Measure) -> Measure:

@@ -21,15 +21,17 @@ from torch import Tensor
 
 from stratigraph.similarity.inputs import check_finite
 
-__all__ = ["CONSTANT", "Centred", "centre", "power_of_two", "rescaled"]
+__all__ = ["CONSTANT", "Centred", "centre", "centre_single", "power_of_two", "rescaled"]
 
 CONSTANT = "constant: every probe has the same activations, so no geometry is left to compare"
+SAFE = (2.0**-20, 2.0**20)  # variances whose squares and sums stay far inside float32
+ROWS = 32  # rows whose float64 copy stays in the cache
 RESOLUTION = {torch.float32: 1e-6, torch.float64: 1e-14}
 
 
 @dataclass(frozen=True)
 class Centred:
-    """X_c · 2^−exponent in float64, and the mean in the same scale.
+    """X_c · 2^−exponent, the mean in the same scale, and the squared norm of each row of X_c.
 
     ``reason`` says why there is no geometry, ``doubt`` why there are few digits of it.
     """
@@ -37,6 +39,7 @@ class Centred:
     matrix: Tensor
     mean: Tensor
     exponent: int
+    squares: Tensor
     reason: str | None = None
     doubt: str | None = None
 
@@ -70,12 +73,56 @@ def centre(x: Tensor, name: str = "x") -> Centred:
     matrix -= rest
     mean += rest
     if float(matrix.abs().max()) <= 8 * torch.finfo(torch.float64).eps:
-        return Centred(torch.zeros_like(matrix), mean, exponent, CONSTANT)
-    return Centred(matrix, mean, exponent, doubt=_doubt(matrix, mean, x.dtype))
+        nothing = torch.zeros_like(matrix)
+        return Centred(nothing, mean, exponent, nothing.sum(1), CONSTANT)
+    squares = matrix.square().sum(1)
+    doubt = _doubt(float(squares.sum()) / x.numel(), mean, x.dtype)
+    return Centred(matrix, mean, exponent, squares, doubt=doubt)
 
 
-def _doubt(matrix: Tensor, mean: Tensor, dtype: torch.dtype) -> str | None:
-    spread = float(matrix.square().mean().sqrt())
+def centre_single(x: Tensor, name: str = "x") -> Centred:
+    """`centre` for wide float32 layers: the mean in float64, the rest in float32, in half the time.
+
+    With m = m₁ + m₂, m₁ its float32 part, x − m₁ is exact where an offset dominates (Sterbenz), and
+    − m₂ repairs what m₁ left, so each entry of X_c is right to one rounding of itself. Layers of
+    ordinary size are read once for the mean and once more; others are scaled first.
+    """
+    matrix, mean, squares = _removed(x)
+    energy = float(squares.sum(dtype=torch.float64)) / x.numel()
+    exponent = 0
+    if not SAFE[0] <= energy <= SAFE[1]:
+        low, high = (float(value) for value in torch.aminmax(x))
+        if not (math.isfinite(low) and math.isfinite(high)):
+            check_finite(x, name)
+        exponent = power_of_two(max(abs(low), abs(high)))
+        matrix, mean, squares = _removed(rescaled(x.clone(), exponent))
+        energy = float(squares.sum(dtype=torch.float64)) / x.numel()
+    if energy <= (2 * torch.finfo(x.dtype).eps * float(mean.abs().max())) ** 2:
+        # As near to constant as float32 comes: let float64 say which.
+        return centre(x, name)
+    return Centred(matrix, mean, exponent, squares, doubt=_doubt(energy, mean, x.dtype))
+
+
+def _removed(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """X_c, m in float64, and the squared norms of the rows, a few rows in the cache at a time."""
+    mean = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
+    for rows in torch.split(x, ROWS):
+        mean += rows.to(torch.float64).sum(0)
+    mean /= len(x)
+    coarse = mean.to(x.dtype)
+    fine = (mean - coarse).to(x.dtype)
+    matrix, squares = torch.empty_like(x), x.new_empty(len(x))
+    for rows, out, square in zip(
+        *(torch.split(whole, ROWS) for whole in (x, matrix, squares)), strict=True
+    ):
+        torch.sub(rows, coarse, out=out)
+        out -= fine
+        torch.sum(out * out, 1, out=square)
+    return matrix, mean, squares
+
+
+def _doubt(variance: float, mean: Tensor, dtype: torch.dtype) -> str | None:
+    spread = math.sqrt(variance)
     offset = float(mean.square().mean().sqrt())
     if spread >= RESOLUTION[dtype] * offset:
         return None

@@ -21,12 +21,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stratigraph.similarity.centring import centre
-from stratigraph.similarity.gram import gram, pack, u_centred, u_product
+from stratigraph.similarity.centring import centre, centre_single
+from stratigraph.similarity.gram import gram, norm64, packed_gram, u_product
 from stratigraph.similarity.measure import Measure, Prepared, score
 
-__all__ = ["DEBIASED_CKA", "LINEAR_CKA", "debiased_cka", "linear_cka"]
+__all__ = ["DEBIASED_CKA", "LINEAR_CKA", "debiased_cka", "embed_debiased", "linear_cka"]
 
+SINGLE = 1 << 20  # entries from which a float32 layer's Gram matrix is formed in float32
 EQUIDISTANT = (
     "equidistant: all its probes are equally far apart, so the debiased kernel is zero everywhere"
 )
@@ -99,23 +100,24 @@ def _compare_debiased(x: Prepared, y: Prepared) -> float:
 
 
 def _embed(x: Tensor, debiased: bool) -> Prepared:
-    found = centre(x)
+    single = x.dtype == torch.float32 and x.numel() > SINGLE
+    found = centre_single(x) if single else centre(x)
     if found.reason:
         return Prepared(len(x), "vector", reason=found.reason)
-    kernel = gram(found.matrix / torch.linalg.vector_norm(found.matrix))
-    size = float(torch.linalg.vector_norm(kernel))
-    vector = pack(u_centred(kernel) if debiased else kernel, diagonal=not debiased)
-    norm = float(torch.linalg.vector_norm(vector))
-    if norm <= 1e-7 * size:
+    vector = packed_gram(found.matrix, found.squares, debiased)
+    norm = norm64(vector)
+    size = float(torch.linalg.vector_norm(found.squares))  # ‖K‖_F is at least this
+    if norm <= 1e4 * torch.finfo(vector.dtype).eps * size / len(x):
         return Prepared(len(x), "vector", reason=EQUIDISTANT)
-    return Prepared(len(x), "vector", (vector / norm,), doubt=found.doubt)
+    return Prepared(len(x), "vector", (vector.div_(norm),), doubt=found.doubt)
 
 
 def _embed_biased(x: Tensor) -> Prepared:
     return _embed(x, debiased=False)
 
 
-def _embed_debiased(x: Tensor) -> Prepared:
+def embed_debiased(x: Tensor) -> Prepared:
+    """The packed U-centred kernel, of length 1."""
     return _embed(x, debiased=True)
 
 
@@ -137,7 +139,7 @@ DEBIASED_CKA = Measure(
     cost="prepare n²p; pair n² (a block of pairs is one product)",
     prepare=_prepare_debiased,
     compare=_compare_debiased,
-    embed=_embed_debiased,
+    embed=embed_debiased,
     bounds=(-1.0, 1.0),
     least=4,
 )

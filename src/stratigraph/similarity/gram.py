@@ -16,24 +16,28 @@ and, without forming K̃,
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any
+
 import torch
 from torch import Tensor
 
-__all__ = ["gram", "pack", "packed_length", "u_centred", "u_product"]
+__all__ = ["gram", "norm64", "pack", "packed_gram", "packed_length", "u_centred", "u_product"]
 
+SMALL = 512  # probes up to which one product and one gather beat panels and row copies
 PANEL = 256  # rows of a product at a time: wide enough for the processor, half the flops of XXᵀ
 
 
-def gram(x: Tensor, y: Tensor | None = None) -> Tensor:
+def gram(x: Tensor, y: Tensor | None = None, panel: int = PANEL) -> Tensor:
     """XXᵀ by its upper triangle, in row panels, mirrored; XYᵀ where ``y`` is given."""
     if y is not None:
         return x @ y.T
     n = len(x)
-    if n <= PANEL:
+    if n <= panel:
         return x @ x.T
     result = x.new_empty(n, n)
-    for start in range(0, n, PANEL):
-        stop = min(start + PANEL, n)
+    for start in range(0, n, panel):
+        stop = min(start + panel, n)
         torch.mm(x[start:stop], x[start:].T, out=result[start:stop, start:])
         result[stop:, start:stop] = result[start:stop, stop:].T
     return result
@@ -72,11 +76,72 @@ def pack(kernel: Tensor, diagonal: bool) -> Tensor:
     """
     n = len(kernel)
     result = kernel.new_empty(packed_length(n, diagonal))
-    first, at = (0 if diagonal else 1), 0
-    for row in range(n):
-        piece = kernel[row, row + first :]
-        result[at : at + len(piece)] = piece
-        if diagonal:
-            result[at] *= 0.5**0.5
-        at += len(piece)
+    _pack_rows(kernel, 0, result, diagonal)
     return result
+
+
+def packed_gram(x: Tensor, squares: Tensor, debiased: bool) -> Tensor:
+    """The packed half of K = XXᵀ, or of K̃, of centred features, never holding K whole.
+
+    Row panels of the upper triangle are computed, U-centred and packed: half the flops of a full
+    product, and n²/2 entries of memory. ``squares`` is the diagonal of K.
+    """
+    n = len(x)
+    half = None
+    if debiased:
+        half = squares / (n - 2) - squares.sum() / (2 * (n - 1) * (n - 2))
+    if n <= SMALL:
+        kernel, cut = x.new_zeros(n, n), n // 2
+        torch.mm(x[:cut], x.T, out=kernel[:cut])
+        torch.mm(x[cut:], x[cut:].T, out=kernel[cut:, cut:])
+        if half is not None:
+            kernel += half[:, None]
+            kernel += half[None, :]
+        else:
+            kernel.diagonal().mul_(0.5**0.5)
+        return torch.take(kernel, _upper(n, not debiased).to(x.device))
+    result = x.new_empty(packed_length(n, not debiased))
+    at = 0
+    for start in range(0, n, PANEL):
+        panel = x[start : start + PANEL] @ x[start:].T
+        at = _pack_rows(panel, at, result, not debiased, None if half is None else half[start:])
+    return result
+
+
+@lru_cache(maxsize=8)
+def _upper(n: int, diagonal: bool) -> Tensor:
+    """Flat positions of the upper half of an n × n matrix."""
+    rows, columns = torch.triu_indices(n, n, 0 if diagonal else 1)
+    return rows * n + columns
+
+
+def _pack_rows(
+    panel: Tensor, at: int, result: Tensor, diagonal: bool, half: Tensor | None = None
+) -> int:
+    """Append the upper half of a panel that begins on the diagonal; return where the next one goes.
+
+    ``half``, from this panel on, is what K̃ adds for each of a pair's two probes.
+    """
+    first = 0 if diagonal else 1
+    on_cpu = panel.device.type == "cpu"
+    # On the CPU a numpy slice costs a tenth of a tensor's, and there are n of them.
+    rows: Any = panel.numpy() if on_cpu else panel
+    out: Any = result.numpy() if on_cpu else result
+    add: Any = half.numpy() if on_cpu and half is not None else half
+    for row in range(len(panel)):
+        width = rows.shape[1] - first - row
+        piece = out[at : at + width]
+        piece[:] = rows[row, first + row :]
+        if add is not None:
+            piece += add[first + row :]
+            piece += add[row]
+        if diagonal:
+            piece[0] *= 0.5**0.5
+        at += width
+    return at
+
+
+def norm64(vector: Tensor) -> float:
+    """The Euclidean norm, summed in float64 whatever the dtype, without a float64 copy."""
+    squares = [torch.dot(part, part) for part in map(Tensor.double, torch.split(vector, 1 << 16))]
+    return float(torch.stack(squares).sum().sqrt())

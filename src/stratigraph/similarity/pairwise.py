@@ -27,6 +27,7 @@ from torch import Tensor
 
 from stratigraph.engine import Engine
 from stratigraph.errors import InputError, StratigraphError
+from stratigraph.similarity.gram import gram, norm64
 from stratigraph.similarity.measure import Measure, Prepared, between
 from stratigraph.similarity.reduction import read_coordinates
 
@@ -266,7 +267,7 @@ def _embed(task: _EmbedTask) -> _Embedded:
         norms.append(1.0)
         if found.parts:
             vector = found.parts[0].to("cpu", torch.float32)
-            norms[-1] = float(torch.linalg.vector_norm(vector.double()))
+            norms[-1] = norm64(vector)
             if not rows.shape[1]:
                 rows = np.zeros((len(rows), len(vector)), np.float32)
             rows[index] = vector.numpy()
@@ -286,7 +287,7 @@ def _multiply(task: _ProductTask) -> np.ndarray:
     total = torch.zeros(sum(map(len, left)), sum(map(len, right)), dtype=torch.float64)
     for start in range(0, width, TILE):
         tile = _tile(left, start, width)
-        total += tile @ (tile if task.same else _tile(right, start, width)).T
+        total += gram(tile, None if task.same else _tile(right, start, width), panel=128)
     return total.numpy()
 
 

@@ -133,7 +133,7 @@ def _wide(x: Tensor, name: str) -> tuple[Centred, Tensor]:
     mean = torch.cat([part.mean for part in parts])
     moving = [part for part in parts if part.reason is None]
     if not moving:
-        return Centred(kernel, mean, exponent, CONSTANT), kernel
+        return Centred(kernel, mean, exponent, kernel.diagonal(), CONSTANT), kernel
     doubt = None if any(part.doubt is None for part in moving) else moving[0].doubt
     energies, directions = torch.linalg.eigh(kernel)
     energies, directions = energies.flip(0), directions.flip(1)
@@ -146,4 +146,4 @@ def _wide(x: Tensor, name: str) -> tuple[Centred, Tensor]:
     rows[:n, :rank] = directions * roots
     rows[n, :rank] = along
     rows[n, rank] = outside
-    return Centred(kernel, mean, exponent, doubt=doubt), rows
+    return Centred(kernel, mean, exponent, kernel.diagonal(), doubt=doubt), rows

@@ -1,0 +1,120 @@
+"""Canonical correlations: what two representations share up to any invertible affine map.
+
+With Q_x, Q_y orthonormal bases of the centred features (ranks r, s ≤ n − 1), the canonical
+correlations ρ_i are the singular values of Q_xᵀQ_y, and
+
+    mean CCA  Σρ_i / min(r, s)            R² CCA  Σρ_i² / min(r, s)
+    SVCCA     mean CCA of the leading directions that hold 99 % of the variance
+    PWCCA     Σα_iρ_i / Σα_i,  α_i = Σ_j |⟨h_i, x_j⟩|, h_i the canonical variates of x
+
+Where p ≥ n, a basis spans every probe and ρ = 1 whatever the data: refused, with what to do.
+
+Sources: Hotelling 1936; Raghu et al. 2017, arXiv 1706.05806; Morcos et al. 2018, arXiv 1806.05759.
+Cost: preparing np² and an eigendecomposition; a pair n r s and the singular values of r × s.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from stratigraph.errors import InputError
+from stratigraph.similarity.centring import centre
+from stratigraph.similarity.measure import Measure, Prepared
+from stratigraph.similarity.spectral import factor
+
+__all__ = ["MEAN_CCA", "PWCCA", "R2_CCA", "SVCCA", "prepare_basis"]
+
+VARIANCE = 0.99
+
+
+def prepare_basis(x: Tensor, name: str, keep: float = 1.0) -> Prepared:
+    """Form ``basis``: Q (n, r), and X_c / ‖X_c‖ (n, p).
+
+    Raises:
+        InputError: the directions kept span every probe, so that any two would agree.
+
+    """
+    n, p = x.shape
+    if p >= n and keep == 1.0:
+        raise InputError(
+            f"{name}: {p} units but only {n} probes; with units ≥ probes every score is 1 whatever "
+            "the data. Take more probes than units, or svcca, or debiased_cka."
+        )
+    found = centre(x)
+    if found.reason:
+        return Prepared(n, "none", reason=found.reason)
+    matrix = found.matrix / torch.linalg.vector_norm(found.matrix)
+    directions = factor(matrix)
+    roots = torch.linalg.vector_norm(directions, dim=0)
+    if keep < 1.0:
+        held = roots.square().cumsum(0) / roots.square().sum()
+        rank = int((held < keep).sum()) + 1
+        if rank >= n - 1:
+            raise InputError(
+                f"{name}: {keep:.0%} of the variance takes {rank} directions, and {n} probes hold "
+                f"at most {n - 1}; take more probes."
+            )
+        directions, roots = directions[:, :rank], roots[:rank]
+    return Prepared(n, "basis", (directions / roots, matrix), doubt=found.doubt)
+
+
+def _mean(x: Prepared, y: Prepared, power: int) -> float:
+    rho = torch.linalg.svdvals(x.parts[0].T @ y.parts[0]).clamp(0, 1)
+    return float(rho.pow(power).mean())
+
+
+def _weighted(x: Prepared, y: Prepared) -> float:
+    left, rho, _ = torch.linalg.svd(x.parts[0].T @ y.parts[0], full_matrices=False)
+    weights = ((x.parts[0] @ left).T @ x.parts[1]).abs().sum(1)
+    return float((weights * rho.clamp(0, 1)).sum() / weights.sum())
+
+
+_COST = "prepare n·p²; pair n·r·s + SVD of r × s"
+
+MEAN_CCA = Measure(
+    name="mean_cca",
+    source="Hotelling 1936; Raghu et al. 2017, arXiv 1706.05806",
+    larger="more linearly related",
+    cost=_COST,
+    prepare=partial(prepare_basis, name="mean_cca"),
+    compare=partial(_mean, power=1),
+    affine=True,
+    biased=True,
+    least=3,
+)
+R2_CCA = Measure(
+    name="r2_cca",
+    source="Kornblith et al. 2019, arXiv 1905.00414, table 1",
+    larger="more linearly related",
+    cost=_COST,
+    prepare=partial(prepare_basis, name="r2_cca"),
+    compare=partial(_mean, power=2),
+    affine=True,
+    biased=True,
+    least=3,
+)
+SVCCA = Measure(
+    name="svcca",
+    source="Raghu et al. 2017, arXiv 1706.05806 (99 % of the variance kept)",
+    larger="leading directions more linearly related",
+    cost=_COST,
+    prepare=partial(prepare_basis, name="svcca", keep=VARIANCE),
+    compare=partial(_mean, power=1),
+    biased=True,
+    least=3,
+)
+PWCCA = Measure(
+    name="pwcca",
+    source="Morcos, Raghu & Bengio 2018, arXiv 1806.05759",
+    larger="more linearly related, weighted by what x's units use",
+    cost=_COST,
+    prepare=partial(prepare_basis, name="pwcca"),
+    compare=_weighted,
+    symmetric=False,
+    rotation=False,
+    biased=True,
+    least=3,
+)

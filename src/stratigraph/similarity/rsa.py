@@ -1,0 +1,78 @@
+"""Representational similarity analysis: compare which probes each representation tells apart.
+
+With D_ij = ‖x_i − x_j‖² for i < j (packed), and E the same of y:
+
+    rsa_pearson   the correlation of D and E          rsa_spearman  that of their ranks
+    rsa_cosine    D·E / (‖D‖‖E‖)
+
+The whitened cosine of Diedrichsen et al. 2021, in which entries that share a probe are
+decorrelated, equals linear CKA exactly: it is here under that name (see the tests).
+
+Source: Kriegeskorte, Mur & Bandettini 2008; Diedrichsen et al. 2021, arXiv 2007.02789.
+Cost: preparing n²p (and n² log n to rank); a pair n²/2, a block of pairs one product.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from scipy.stats import rankdata
+from torch import Tensor
+
+from stratigraph.similarity.centring import centre
+from stratigraph.similarity.gram import gram, pack
+from stratigraph.similarity.measure import Measure, Prepared
+from stratigraph.similarity.vectors import cosine, unit_vector
+
+__all__ = ["RSA_COSINE", "RSA_PEARSON", "RSA_SPEARMAN", "squared_distances"]
+
+EQUIDISTANT = "equidistant: all its probes are equally far apart, so its distances do not vary"
+
+
+def squared_distances(matrix: Tensor) -> Tensor:
+    """‖x_i − x_j‖² of centred rows, zero on the diagonal."""
+    kernel = gram(matrix)
+    diagonal = kernel.diagonal()
+    result = (diagonal[:, None] + diagonal[None, :] - 2 * kernel).clamp_min(0)
+    result.fill_diagonal_(0)
+    return result
+
+
+def _embed(x: Tensor, how: str) -> Prepared:
+    found = centre(x)
+    if found.reason:
+        return Prepared(len(x), "vector", reason=found.reason)
+    matrix = found.matrix / torch.linalg.vector_norm(found.matrix)
+    vector = pack(squared_distances(matrix), diagonal=False)
+    size = float(torch.linalg.vector_norm(vector))
+    if how == "spearman":
+        # Distances that differ by rounding are one rank: the last digits are not data.
+        step = 1e-12 * float(vector.max())
+        ranks = rankdata((vector / step).round().cpu().numpy())
+        vector = torch.from_numpy(ranks).to(vector.device)
+        size = float(torch.linalg.vector_norm(vector))
+    if how != "cosine":
+        vector = vector - vector.mean()
+    return unit_vector(len(x), vector, size, EQUIDISTANT, found.doubt)
+
+
+def _measure(how: str, text: str) -> Measure:
+    embed = partial(_embed, how=how)
+    return Measure(
+        name=f"rsa_{how}",
+        source="Kriegeskorte, Mur & Bandettini 2008, Front. Syst. Neurosci. 2:4",
+        larger=text,
+        cost="prepare n²p; pair n²/2 (a block of pairs is one product)",
+        prepare=embed,
+        compare=cosine,
+        embed=embed,
+        bounds=(0.0, 1.0) if how == "cosine" else (-1.0, 1.0),
+        biased=how == "cosine",
+        least=2 if how == "cosine" else 3,
+    )
+
+
+RSA_PEARSON = _measure("pearson", "distances between probes more linearly related")
+RSA_SPEARMAN = _measure("spearman", "distances between probes in more the same order")
+RSA_COSINE = _measure("cosine", "distances between probes more nearly proportional")

@@ -1,0 +1,256 @@
+"""CKA from batches: linear in the number of probes, in memory that does not grow with it.
+
+A batch of m probes gives an unbiased estimate of every HSIC, the U-statistic ⟨K̃, L̃⟩/(m(m − 3)) of
+its m × m kernels. Sums over batches estimate numerator and denominators without bias,
+
+    CKA = Σ_b ⟨K̃_b, L̃_b⟩ / √(Σ_b ‖K̃_b‖² · Σ_b ‖L̃_b‖²),
+
+and per batch all pairs of layers are one product of packed, U-centred Gram vectors: n·m·Σp flops
+for the kernels and n·m·k²/2 for the pairs, against n²Σp for all probes at once.
+
+The batches' sums are kept in at most 64 groups (when they are full, neighbours are merged), and
+leaving out one group at a time gives the jackknife's standard error:
+
+    s² = (g − 1)/g Σ_g (θ_(g) − θ̄)²,   interval θ ± t_{g−1} s.
+
+Estimate and interval assume batches drawn at random: sorted data need a shuffle first, which
+`shuffled_batches` does with a stated seed.
+
+Source: Song et al. 2012; Nguyen, Raghu & Kornblith 2021, arXiv 2010.15327 (minibatch CKA);
+Efron & Tibshirani 1993 (jackknife over groups).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor
+
+from stratigraph.errors import InputError
+from stratigraph.similarity.centring import centre, centre_single
+from stratigraph.similarity.gram import packed_gram
+from stratigraph.similarity.inputs import as_matrix
+
+__all__ = ["StreamedCKA", "shuffled_batches", "stream_cka"]
+
+GROUPS = 64
+LEAST = 4  # probes of a batch: the U-statistic divides by m − 3
+SINGLE = 1 << 16  # entries from which a float32 batch is multiplied in float32
+
+
+@dataclass(frozen=True)
+class StreamedCKA:
+    """Minibatch-unbiased CKA of all pairs, with an interval.
+
+    Attributes:
+        values: ``(k, k′)``, NaN where a layer is constant.
+        lower: the lower end of the interval for each pair; NaN from fewer than two groups.
+        upper: its upper end.
+        names_x: the layers, in order.
+        names_y: those of the other axis.
+        probes: that were used.
+        batches: that were used.
+        dropped: probes of batches of fewer than 4, which no unbiased estimate can use.
+        reasons: layer → why it has no score.
+
+    """
+
+    values: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    names_x: tuple[str, ...]
+    names_y: tuple[str, ...]
+    probes: int
+    batches: int
+    dropped: int
+    reasons: dict[str, str]
+
+    @property
+    def width(self) -> float:
+        """Half the widest interval."""
+        half = (self.upper - self.lower) / 2
+        return float(np.nanmax(half)) if np.isfinite(half).any() else math.inf
+
+
+def shuffled_batches(
+    a: Mapping[str, Any], b: Mapping[str, Any] | None = None, *, size: int = 250, seed: int = 0
+) -> Iterator[tuple[dict[str, Any], dict[str, Any] | None]]:
+    """Cut arrays of the same probes into batches, in an order drawn from ``seed``."""
+    n = len(next(iter(a.values())))
+    order = np.random.default_rng(seed).permutation(n)
+    for start in range(0, n, size):
+        rows = np.sort(order[start : start + size])
+        yield (
+            {name: value[rows] for name, value in a.items()},
+            None if b is None else {name: value[rows] for name, value in b.items()},
+        )
+
+
+def stream_cka(
+    batches: Iterable[Any],
+    *,
+    precision: float | None = None,
+    confidence: float = 0.95,
+    least_batches: int = 16,
+) -> StreamedCKA:
+    """Minibatch-unbiased CKA of every layer with every layer.
+
+    Args:
+        batches: each a mapping layer → ``(m, p…)``, or a pair of such mappings (one for each axis;
+            the second may be None). Batches in random order, of 4 probes at least.
+        precision: stop reading as soon as no interval is wider than ± this; None reads all.
+        confidence: of the intervals.
+        least_batches: read before the first look at the width, so that a lucky start stops nothing.
+
+    Raises:
+        InputError: no batch could be used, batches differ in their layers, or a value is not
+            finite.
+
+    """
+    if precision is not None and not 0 < precision < math.inf:
+        raise InputError(f"precision: expected a positive half-width, got {precision!r}.")
+    if not 0 < confidence < 1:
+        raise InputError(f"confidence: expected a number between 0 and 1, got {confidence!r}.")
+    sums = _Sums()
+    look = least_batches
+    for batch in batches:
+        a, b = batch if isinstance(batch, tuple) else (batch, None)
+        sums.add(a, b)
+        if precision is not None and sums.batches >= look:
+            found = sums.result(confidence)
+            if found.width <= precision:
+                return found
+            # Each look is a chance to stop early by luck: look again after a quarter more.
+            look = math.ceil(1.25 * sums.batches)
+    if not sums.batches:
+        raise InputError(
+            f"batches: expected at least one of {LEAST} or more probes, "
+            f"got {sums.dropped} probes in all."
+        )
+    return sums.result(confidence)
+
+
+class _Sums:
+    """Sums of ⟨K̃, L̃⟩, ‖K̃‖², ‖L̃‖² over groups of batches."""
+
+    def __init__(self) -> None:
+        self.names: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+        self.groups: list[tuple[np.ndarray, np.ndarray, np.ndarray, float]] = []
+        self.counts: list[int] = []
+        self.first: tuple[np.ndarray, np.ndarray] | None = None  # exponents of the first batch
+        self.span, self.probes, self.batches, self.dropped = 1, 0, 0, 0
+
+    def add(self, a: Mapping[str, Any], b: Mapping[str, Any] | None) -> None:
+        names = (tuple(a), tuple(a if b is None else b))
+        if self.names is None:
+            self.names = names
+        elif names != self.names:
+            raise InputError(
+                f"batches: expected the layers {self.names[0]} in each, got {names[0]}."
+            )
+        left = _vectors(a)
+        if left is None:
+            self.dropped += len(next(iter(a.values())))
+            return
+        right = left if b is None else _vectors(b)
+        if right is None or right[0].shape[1] != left[0].shape[1]:
+            raise InputError("batches: expected the same probes on both sides of each batch.")
+        m = left[1]
+        # Packed halves: twice their product is the sum over i ≠ j.
+        inner = 2 * (left[0] @ right[0].T).double().numpy()
+        own = [2 * v.double().square().sum(1).numpy() for v in (left[0], right[0])]
+        # Layers are scaled by powers of two, batch by batch: here all to the first batch's.
+        self.first = self.first or (left[2], right[2])
+        scale = [
+            np.exp2(2 * (e - e0)) for e, e0 in zip((left[2], right[2]), self.first, strict=True)
+        ]
+        part = (inner * np.outer(*scale), own[0] * scale[0] ** 2, own[1] * scale[1] ** 2, 1.0)
+        weight = 1.0 / (m * (m - 3)) * m
+        scaled = tuple(np.asarray(v) * weight for v in part)
+        self._store((scaled[0], scaled[1], scaled[2], float(m)))
+        self.probes += m
+        self.batches += 1
+
+    def _store(self, part: tuple[np.ndarray, np.ndarray, np.ndarray, float]) -> None:
+        if self.groups and self.counts[-1] < self.span:
+            self.groups[-1] = _merged(self.groups[-1], part)
+            self.counts[-1] += 1
+            return
+        if len(self.groups) == GROUPS:
+            pairs = range(0, GROUPS, 2)
+            self.groups = [_merged(self.groups[i], self.groups[i + 1]) for i in pairs]
+            self.counts = [self.counts[i] + self.counts[i + 1] for i in pairs]
+            self.span *= 2
+        self.groups.append(part)
+        self.counts.append(1)
+
+    def result(self, confidence: float) -> StreamedCKA:
+        if self.names is None:
+            raise InputError("batches: expected at least one, got none.")
+        stacked = [np.stack([group[i] for group in self.groups]) for i in range(3)]
+        whole = [part.sum(0) for part in stacked]
+        values = _cosines(whole)
+        low = high = np.full_like(values, math.nan)
+        count = len(self.groups)
+        if count > 1:
+            left_out = np.stack(
+                [_cosines([whole[i] - stacked[i][g] for i in range(3)]) for g in range(count)]
+            )
+            spread = np.sqrt((count - 1) / count * np.square(left_out - left_out.mean(0)).sum(0))
+            reach = spread * stats.t.ppf((1 + confidence) / 2, count - 1)
+            low, high = values - reach, values + reach
+        reasons = {
+            name: "constant in every batch, or equidistant: its debiased HSIC with itself is 0"
+            for names, own in zip(self.names, whole[1:], strict=True)
+            for name, value in zip(names, own, strict=True)
+            if value <= 0
+        }
+        return StreamedCKA(
+            values,
+            low,
+            high,
+            *self.names,
+            probes=self.probes,
+            batches=self.batches,
+            dropped=self.dropped,
+            reasons=reasons,
+        )
+
+
+def _merged(a: tuple, b: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    return (a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3])
+
+
+def _cosines(sums: list[np.ndarray]) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = sums[0] / np.sqrt(np.outer(sums[1], sums[2]))
+    return np.where(np.outer(sums[1] > 0, sums[2] > 0), np.clip(value, -1.0, 1.0), math.nan)
+
+
+def _vectors(layers: Mapping[str, Any]) -> tuple[Tensor, int, np.ndarray] | None:
+    """Packed U-centred Gram vectors as rows, the number of probes, each layer's exponent."""
+    rows: Tensor | None = None
+    exponents = np.zeros(len(layers))
+    m = -1
+    for index, (name, value) in enumerate(layers.items()):
+        x = as_matrix(value, name)
+        if m < 0:
+            m = len(x)
+        elif len(x) != m:
+            raise InputError(f"{name}: expected the {m} probes of its batch, got {len(x)} rows.")
+        if m < LEAST:
+            return None
+        single = x.dtype == torch.float32 and x.numel() > SINGLE
+        found = centre_single(x, name) if single else centre(x, name)
+        if rows is None:
+            rows = torch.zeros(len(layers), m * (m - 1) // 2, dtype=torch.float64)
+        if found.reason is None:
+            exponents[index] = found.exponent
+            rows[index] = packed_gram(found.matrix, found.squares, debiased=True)
+    return None if rows is None else (rows, m, exponents)

@@ -1,0 +1,66 @@
+"""Jackknife and permutation null: their closed forms, their coverage, their size."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from representations import gaussian
+
+from stratigraph.errors import InputError
+from stratigraph.similarity.cka import debiased_cka
+from stratigraph.similarity.measure import UndefinedWarning
+from stratigraph.similarity.uncertainty import cka_interval, cka_null
+
+X = gaussian(30, 5)
+Y = X @ gaussian(5, 4, 1) + gaussian(30, 4, 2)
+
+
+def test_jackknife_equals_leaving_out_one_by_one():
+    scores = np.array([debiased_cka(np.delete(X, i, 0), np.delete(Y, i, 0)) for i in range(30)])
+    found = cka_interval(X + 1e4, Y * 1e-9)
+    assert found.value == pytest.approx(debiased_cka(X, Y), abs=1e-9)
+    expected = math.sqrt(29 / 30 * np.sum((scores - scores.mean()) ** 2))
+    assert found.error == pytest.approx(expected, rel=1e-6)
+    assert found.lower < found.value < found.upper
+
+
+def test_jackknife_covers():
+    whole, noise = gaussian(20_000, 6, 1), gaussian(20_000, 8, 3)
+    other = whole @ gaussian(6, 8, 2) + 2 * noise
+    truth = debiased_cka(whole, other)
+    rows = [np.random.default_rng(s).choice(20_000, 150, replace=False) for s in range(100)]
+    found = [cka_interval(whole[r], other[r]) for r in rows]
+    assert np.mean([f.lower <= truth <= f.upper for f in found]) > 0.88
+
+
+def test_null_equals_permuting_the_data():
+    found = cka_null(X, Y, permutations=20, seed=7)
+    rng = np.random.default_rng(7)
+    expected = [debiased_cka(X, Y[rng.permutation(30)]) for _ in range(20)]
+    np.testing.assert_allclose(found.null, expected, atol=1e-10)
+    assert found.p_value == pytest.approx(1 / 21)
+
+
+def test_null_has_its_size():
+    small = [
+        cka_null(gaussian(25, 40, s), gaussian(25, 40, s + 900), 39).p_value <= 0.1
+        for s in range(100)
+    ]
+    assert np.mean(small) < 0.2
+
+
+def test_bad_arguments():
+    with pytest.raises(InputError, match=r"needs at least 6 probes \(rows\), got 5"):
+        cka_interval(X[:5], Y[:5])
+    with pytest.raises(InputError, match="confidence"):
+        cka_interval(X, Y, 95)
+    with pytest.raises(InputError, match="permutations: expected a whole number"):
+        cka_null(X, Y, 0)
+    with pytest.raises(InputError, match="got 30 and 29 rows"):
+        cka_null(X, Y[:29])
+    with pytest.warns(UndefinedWarning):
+        assert math.isnan(cka_interval(X, np.ones((30, 2))).value)
+    with pytest.warns(UndefinedWarning):
+        assert math.isnan(cka_null(np.ones((30, 2)), Y).p_value)
