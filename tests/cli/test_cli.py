@@ -57,6 +57,13 @@ def test_list_and_show(call, tiny_study):
     assert json.loads(out)["config"]["objective"] == {"name": "beta_vae", "beta": 1}
 
 
+def test_compare_explains_its_plans(call, tiny_study):
+    code, out, _ = call("compare", tiny_study.path, "--quiet", "--explain", "--workers", "1")
+    assert code == 0
+    assert [line.split(":")[0] for line in out.splitlines()] == tiny_study.measures()
+    assert "vectors" in out
+
+
 def test_measures_say_what_they_promise(call):
     code, out, _ = call("measures", "--json")
     facts = {fact["name"]: fact for fact in json.loads(out)}
@@ -96,6 +103,7 @@ def test_version_and_module(tiny_study):
         (("name: tiny", "name: ../x"), 2, "name: expected 1 to 100"),
         (("name: tiny", "name: tiny\nname: two"), 2, "stands on line 2 and again here"),
         (("debiased_cka", "ckaa"), 2, "'ckaa'"),
+        (("- debiased_cka", "- soft_matching"), 2, "depends on the units themselves"),
         (("name: sprites", "name: sprits"), 2, "Did you mean 'sprites'"),
         (("size: 32, cache: false", "size: 33, cache: false"), 2, "size 33"),
         (("{count: 24}", "!!python/object:os.system {count: 24}"), 2, "could not determine"),

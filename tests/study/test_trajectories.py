@@ -32,7 +32,9 @@ def planted(curves: dict[str, list[float]], steps=STEPS):
         )
         values[i, j] = values[j, i] = finals[i]
     matrix = xr.DataArray(values, dims=("x", "y"))
-    return SimpleNamespace(similarity=lambda _: matrix, labels=lambda _: labels)
+    return SimpleNamespace(
+        similarity=lambda _: matrix, labels=lambda _: labels, complete=lambda: ["r"]
+    )
 
 
 def test_similarity_untrained_and_progress():

@@ -7,9 +7,9 @@ operation downstream cannot change what was read. The network runs in ``eval`` a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
@@ -25,8 +25,9 @@ def select_layers(model: nn.Module, layers: Sequence[str] | None = None) -> list
 
     Args:
         model: any module.
-        layers: dotted names of ``named_modules()`` or globs (``encoder.*``); nothing means the
-            model's own ``layer_names()`` where it has them, and its leaves otherwise.
+        layers: dotted names of ``named_modules()`` or globs (``encoder.*`` one level down, ``**``
+            at any depth); nothing means the model's own ``layer_names()`` where it has them, and
+            its leaves otherwise.
 
     Raises:
         InputError: a name or glob that matches nothing; near names are in the message.
@@ -40,13 +41,19 @@ def select_layers(model: nn.Module, layers: Sequence[str] | None = None) -> list
         return [name for name, module in model.named_modules() if name and not _children(module)]
     chosen = set()
     for pattern in [layers] if isinstance(layers, str) else layers:
-        matched = [name for name in known if fnmatchcase(name, pattern)]
+        matched = [name for name in known if re.fullmatch(_expression(pattern), name)]
         if not matched:
             raise InputError(
                 f"layers: the network has no layer {pattern!r}.{suggest(pattern, known)}"
             )
         chosen.update(matched)
     return [name for name in known if name in chosen]
+
+
+def _expression(pattern: str) -> str:
+    """A glob as a regular expression: ``*`` and ``?`` stay within one level, ``**`` does not."""
+    parts = {"**": ".*", "*": r"[^.]*", "?": r"[^.]"}
+    return "".join(parts.get(t, re.escape(t)) for t in re.findall(r"\*\*|.", pattern))
 
 
 def _children(module: nn.Module) -> bool:
@@ -139,7 +146,9 @@ def capture(
                 f"got shape {tuple(output.shape)}."
             )
         if name not in read:
-            read[name] = torch.empty((len(inputs), *output.shape[1:]), dtype=output.dtype)
+            # A normal tensor, not one of inference mode: the caller may differentiate through it.
+            with torch.inference_mode(False):
+                read[name] = torch.empty((len(inputs), *output.shape[1:]), dtype=output.dtype)
         read[name][rows] = output
 
     with reading(model, names, receive):

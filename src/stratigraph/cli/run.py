@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,7 +34,6 @@ MaxRuns = Annotated[int, typer.Option("--max-runs", help="Refuse a larger grid."
 ABOUT = {
     "train": "Train every run of a study that is not done.",
     "extract": "Read every layer of every snapshot on the probes.",
-    "compare": "Compute the similarity matrices.",
     "report": "Write the figures and the report.",
 }
 
@@ -102,7 +102,28 @@ def _stage(name: str) -> None:
     _COMMANDS[name] = command
 
 
-_COMMANDS = {"run": run}
+def compare(
+    study: StudySource,
+    out: Out = None,
+    engine: EngineName = "local",
+    workers: Workers = None,
+    quiet: Quiet = False,
+    max_runs: MaxRuns = 1000,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print how each matrix was computed, and why so.")
+    ] = False,
+) -> None:
+    """Compute the similarity matrices."""
+    from stratigraph.pipeline import Progress, open_study, run_stage
+
+    opened = open_study(study, out, max_runs)
+    run_stage("compare", opened, _engine(engine, workers), Progress(quiet))
+    if explain:
+        for measure in opened.measures():
+            typer.echo(f"{measure}: {opened.similarity(measure).attrs['plan']}")
+
+
+_COMMANDS: dict[str, Callable[..., None]] = {"run": run, "compare": compare}
 for _name in ABOUT:
     _stage(_name)
 

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import islice
+from threading import Event, Thread
 from typing import Any
 
 from stratigraph.engine.protocol import Failure, Outcome
@@ -55,15 +56,20 @@ class LocalEngine:
     ) -> Iterator[Outcome]:
         """See `Engine.map`."""
         if self.workers == 1:
-            return _in_process(function, tasks)
+            return _in_process(function, tasks, tick)
         return _in_processes(function, tasks, self.workers, tick or (lambda: None))
 
 
-def _in_process(function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterator[Outcome]:
+def _in_process(
+    function: Callable[[Any], Any], tasks: Iterable[Any], tick: Callable[[], None] | None
+) -> Iterator[Outcome]:
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    over = Event()
+    if tick is not None:
+        Thread(target=_tick_until, args=(over, tick), daemon=True).start()
     try:
         for index, task in enumerate(tasks):
             try:
@@ -71,7 +77,13 @@ def _in_process(function: Callable[[Any], Any], tasks: Iterable[Any]) -> Iterato
             except Exception as error:
                 yield Outcome(index, failure=_raised(error))
     finally:
+        over.set()
         torch.set_num_threads(threads)
+
+
+def _tick_until(over: Event, tick: Callable[[], None]) -> None:
+    while not over.wait(TICK_SECONDS):
+        tick()
 
 
 def _in_processes(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from stratigraph.shapes import Images, Latents
@@ -71,9 +72,11 @@ class VAE(nn.Module):
         """Latents (b, z) → the decoder's output (b, c, h, w)."""
         return self.decoder(latents)
 
-    def forward(self, images: Images, noise: Latents) -> VAEOutput:
-        """One pass with the given standard normal noise (b, z)."""
+    def forward(self, images: Images, noise: Latents | None = None) -> VAEOutput:
+        """One pass with the given standard normal noise (b, z); without it, from the mean."""
         mean, log_var = self.encode(images)
+        if noise is None:
+            noise = torch.zeros_like(mean)
         sample = self.z_sample(mean, log_var, noise)
         return VAEOutput(self.decode(sample), Posterior(mean, log_var, sample))
 

@@ -28,6 +28,7 @@ from stratigraph.snapshots import (
     remove_leftovers,
     save_checkpoint,
     save_snapshot,
+    snapshot_steps,
     write_json,
 )
 from stratigraph.study import Run, Study, read_state
@@ -65,6 +66,14 @@ def check_device(device: str) -> torch.device:
             f"this machine has {', '.join(found)}."
         ) from None
     return wanted
+
+
+def is_over(directory: Path, config: RunConfig) -> bool:
+    """Whether a run needs no more training: it diverged, or has every snapshot that it should."""
+    state = read_state(directory)["state"]
+    if state == "done":
+        return set(config.snapshots) <= set(snapshot_steps(directory))
+    return state == "diverged"
 
 
 class _State:
@@ -112,11 +121,10 @@ def train_run(directory: Path, config: RunConfig, device: str = "cpu") -> dict[s
     """
     where = check_device(device)
     with locked(directory):
-        state = read_state(directory)
-        if state["state"] in ("done", "diverged"):
-            return state
-        remove_leftovers(directory)
         _write_config(directory, config, device)
+        if is_over(directory, config):
+            return read_state(directory)
+        remove_leftovers(directory)
         report = _State(directory, config.steps)
         step = 0
         try:
@@ -161,15 +169,16 @@ def _advance(
     held_out = validation_indices(config, dataset)
     keep = set(config.snapshots)
     saved = time.monotonic()
-    for state in training_states(config, dataset, begun):
-        step, loss = state.step, None
-        if step != resumed:
+    try:
+        for state in training_states(config, dataset, begun):
+            step, loss = state.step, None
             if state.terms is not None:
                 loss = float(state.terms.loss)
                 if step % config.log_every == 0 or step == config.steps:
-                    terms = {k: float(v) for k, v in state.terms._asdict().items()}
+                    terms = {name: float(term) for name, term in state.terms._asdict().items()}
                     metrics.add(step, "training", terms)
-            if step in keep:
+            # What is due at the step that a run goes on from was done before it was interrupted.
+            if step in keep and step != resumed:
                 metrics.add(step, "validation", validation_terms(config, dataset, state, held_out))
                 metrics.save()
                 save_snapshot(directory, step, state.model, {"run_id": config.run_id})
@@ -177,8 +186,11 @@ def _advance(
                 metrics.save()
                 save_checkpoint(directory, step, state.model, state.optimiser)
                 saved = time.monotonic()
-        report.beat(step, loss)
-        yield step
+            report.beat(step, loss)
+            yield step
+    except DivergedError:
+        metrics.save()  # the last losses say how it came about
+        raise
 
 
 @dataclass(frozen=True)
@@ -208,7 +220,7 @@ def train_study(
     """
     check_device(device)
     prepare_data([run.config for run in study.runs.values()], progress)
-    waiting = [run for run in study.runs.values() if run.state["state"] not in ("done", "diverged")]
+    waiting = [run for run in study.runs.values() if not is_over(run.path, run.config)]
     busy: list[BusyError] = []
     tasks = [TrainTask(run.path, run.config.to_dict(), device) for run in waiting]
     with progress.training(list(study.runs.values()), waiting) as watch:

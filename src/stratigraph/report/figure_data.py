@@ -5,6 +5,8 @@ The figures, the report and the tests share them; nothing here draws.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +14,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from stratigraph.identity import canonical
 from stratigraph.study import Run, Study, similarity_to_final
+from stratigraph.training import RunConfig
 
 __all__ = [
     "Configuration",
@@ -24,6 +28,7 @@ __all__ = [
     "losses",
     "panel_steps",
     "reconstructions",
+    "slug",
     "traversal",
 ]
 
@@ -48,44 +53,54 @@ class Configuration:
 
 
 def configurations(study: Study) -> list[Configuration]:
-    """The study's configurations, seeds joined, in the order of the study file."""
+    """The study's configurations with a final state, seeds joined, in the order of its file."""
     groups: dict[str, list[Run]] = {}
-    for run in study.runs.values():
-        if run.steps:
-            values = run.config.to_dict()
-            groups.setdefault(repr(sorted({**values, "seed": 0}.items(), key=str)), []).append(run)
-    varies = _varying([runs[0] for runs in groups.values()])
-    return [_configuration(tuple(runs), varies) for runs in groups.values()]
+    for run_id in study.complete():
+        run = study.runs[run_id]
+        groups.setdefault(canonical({**run.config.to_dict(), "seed": 0}), []).append(run)
+    tables = [runs[0].config.to_dict() for runs in groups.values()]
+    varies = {
+        key
+        for key in ("data", "architecture", "latents", "reconstruction", "initialisation")
+        if any(table[key] != tables[0][key] for table in tables)
+    }
+    found: list[Configuration] = []
+    for runs in groups.values():
+        label = _label(runs[0].config, varies)
+        if any(label == other.label for other in found):  # they differ in a rarer setting
+            label = f"{label} ({runs[0].run_id[:4]})"
+        config = runs[0].config
+        found.append(
+            Configuration(
+                label, slug(label), config.objective["name"], config.strength,
+                " ".join(_words(config.data)), tuple(runs),
+            )
+        )  # fmt: skip
+    return found
 
 
-def _varying(runs: list[Run]) -> set[str]:
-    """The axes, beside the objective, on which configurations differ and which labels must say."""
-    keys = ("data", "architecture", "latents", "reconstruction", "initialisation")
-    tables = [run.config.to_dict() for run in runs]
-    return {key for key in keys if any(table[key] != tables[0][key] for table in tables)}
+def slug(text: str) -> str:
+    """A text as a file's name: letters and digits joined by single dashes."""
+    return re.sub(r"[^0-9A-Za-z]+", "-", text).strip("-")
 
 
-def _configuration(runs: tuple[Run, ...], varies: set[str]) -> Configuration:
-    config = runs[0].config
-    words = [config.objective["name"]]
-    if config.strength is not None:
-        words.append(f"{config.strength_name} = {config.strength:g}")
+def _words(values: Mapping[str, Any]) -> list[str]:
+    """``{name: sprites, size: 32}`` as ``sprites``, ``size 32``."""
+    return [str(v) if k == "name" else f"{k} {v}" for k, v in values.items()]
+
+
+def _label(config: RunConfig, varies: set[str]) -> str:
+    objective = config.objective
+    words = [objective["name"]]
+    words += [f"{key} = {value:g}" for key, value in objective.items() if key != "name"]
     if "data" in varies:
-        words.append(" ".join(str(value) for value in config.data.values()))
-    if "architecture" in varies:
-        words.append(config.architecture)
+        words.append(" ".join(_words(config.data)))
     if "latents" in varies:
         words.append(f"{config.latents} latents")
-    words.extend(
-        getattr(config, key) for key in ("reconstruction", "initialisation") if key in varies
-    )
-    label = ", ".join(words)
-    slug = "".join(c if c.isalnum() else "-" for c in label)
-    while "--" in slug:
-        slug = slug.replace("--", "-")
-    return Configuration(
-        label, slug, config.objective["name"], config.strength, config.data["name"], runs
-    )
+    for key in ("architecture", "reconstruction", "initialisation"):
+        if key in varies:
+            words.append(getattr(config, key))
+    return ", ".join(words)
 
 
 @dataclass(frozen=True)
@@ -198,7 +213,7 @@ def reconstructions(study: Study, data: str, probes: dict[str, Any]) -> Images:
 
     Args:
         study: a trained study.
-        data: the name of the data set shown.
+        data: the data set shown, as `Configuration.data` says it.
         probes: configuration label → images (b, c, h, w) in [0, 1].
 
     """
@@ -215,7 +230,7 @@ def reconstructions(study: Study, data: str, probes: dict[str, Any]) -> Images:
         mean, _ = model.encode(images)
         rows.append(_to_image(model.decode(mean), c.first.config.reconstruction))
         labels.append(c.label)
-    return Images(np.stack(rows), labels, f"Reconstructions of held-out {data}")
+    return Images(np.stack(rows), labels, f"Reconstructions of probes: {data}")
 
 
 @torch.inference_mode()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stratigraph.report.figures.style import MEASURE_NAMES
+from stratigraph.report.figures.style import measure_name
 from stratigraph.study import LEAST_ROOM, Study, similarity_to_final, steps_to_reach
 
 __all__ = ["THRESHOLD", "headline", "reach_table"]
@@ -50,9 +50,9 @@ def headline(study: Study) -> list[str]:
         f"{study.config.name}: step at which a layer reaches {THRESHOLD} of its final similarity, "
         "median over runs and layers (quartiles)"
     ]
-    for measure in study.measures():
+    for measure in study.scores():
         for column, what in (
-            ("similarity", MEASURE_NAMES.get(measure, measure)),
+            ("similarity", measure_name(measure)),
             ("progress", "  above the untrained network"),
         ):
             table = reach_table(study, measure, column)

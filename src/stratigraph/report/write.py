@@ -17,9 +17,10 @@ import torch
 from matplotlib.figure import Figure
 
 from stratigraph import __version__
+from stratigraph.errors import InputError
 from stratigraph.report import figure_data as numbers
 from stratigraph.report import figures as ink
-from stratigraph.report.figures.style import MEASURE_NAMES
+from stratigraph.report.figures.style import measure_name
 from stratigraph.report.headline import THRESHOLD, reach_table
 from stratigraph.similarity.catalog import find_measure
 from stratigraph.snapshots import MANIFEST, read_json, replace_file, write_text
@@ -69,10 +70,15 @@ def write_report(study: Study) -> Path:
     """Draw every figure of a study and write its report; return the report's path.
 
     Raises:
-        InputError: the study has no similarity matrix yet.
+        InputError: the study has no matrix of a similarity yet.
         StorageError: the disk would not take it.
 
     """
+    if not study.scores():
+        raise InputError(
+            f"study {study.config.name} has no similarity matrix to report on; run `stratigraph "
+            "compare`, with at least one measure that is 1 for identical representations."
+        )
     sections = [section for section in _sections(study) if section.figures]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("stratigraph.report"),
@@ -98,8 +104,8 @@ def write_report(study: Study) -> Path:
 
 def _sections(study: Study) -> Iterator[Section]:
     configurations = numbers.configurations(study)
-    tables = {measure: numbers.curves(study, measure) for measure in study.measures()}
-    raw = {measure: similarity_to_final(study, measure) for measure in study.measures()}
+    tables = {measure: numbers.curves(study, measure) for measure in study.scores()}
+    raw = {measure: similarity_to_final(study, measure) for measure in study.scores()}
 
     section = Section(
         "convergence",
@@ -119,7 +125,7 @@ def _sections(study: Study) -> Iterator[Section]:
     )
     for objective in dict.fromkeys((c.objective, c.data) for c in configurations):
         labels = [c.label for c in configurations if (c.objective, c.data) == objective]
-        name = "-".join(objective)
+        name = numbers.slug("-".join(objective))
         section.figures.append(
             _keep(
                 study,
@@ -143,7 +149,7 @@ def _sections(study: Study) -> Iterator[Section]:
         "pairs across seeds answer different questions and are never averaged together. Grey "
         "cells are undefined, or were not asked for.",
     )
-    measure = study.measures()[0]
+    measure = study.scores()[0]
     for c in configurations:
         steps = numbers.panel_steps(c.runs)
         rows = [
@@ -195,7 +201,7 @@ def _sections(study: Study) -> Iterator[Section]:
         section.figures.append(
             _keep(
                 study,
-                f"reconstructions-{data}",
+                f"reconstructions-{numbers.slug(data)}",
                 ink.draw_images(
                     numbers.reconstructions(study, data, shown), "decoded from the mean"
                 ),
@@ -247,12 +253,12 @@ def _quartiles(row: dict[str, Any]) -> str:
 
 
 def _reach_rows(study: Study) -> Iterator[dict[str, Any]]:
-    for measure in study.measures():
+    for measure in study.scores():
         raw = reach_table(study, measure)
         progress = reach_table(study, measure, "progress")
         for one, two in zip(_rows(raw), _rows(progress), strict=True):
             yield {
-                "measure": MEASURE_NAMES.get(measure, measure),
+                "measure": measure_name(measure),
                 "part": one["part"],
                 "median": _number(one["median"]),
                 "quartiles": _quartiles(one),
@@ -300,11 +306,18 @@ def _counts(study: Study) -> str:
     runs = list(study.runs.values())
     snapshots = sum(len(run.steps) for run in runs)
     done = sum(run.state["state"] == "done" for run in runs)
-    representations = len(study.labels(study.measures()[0]))
+    representations = len(study.labels(study.scores()[0]))
     return (
         f"{len(runs)} runs ({done} done), {snapshots} snapshots, {representations:,} "
-        f"representations of {study.config.probes.count:,} probes."
+        f"representations of {_probe_counts(study)} probes."
     )
+
+
+def _probe_counts(study: Study) -> str:
+    """How many probes there are, for each set of data (duplicates may have been dropped)."""
+    configs = {c.data: c.first.config for c in numbers.configurations(study)}
+    counts = {len(probe_images(config, study.config.probes)) for config in configs.values()}
+    return " or ".join(f"{count:,}" for count in sorted(counts)) or "no"
 
 
 def _made(study: Study) -> str:
@@ -321,7 +334,7 @@ def _made(study: Study) -> str:
     }[reading.decoder_input]
     return (
         f"stratigraph {__version__}, torch {torch.__version__}, numpy {np.__version__}, Python "
-        f"{platform.python_version()}. Probes: {probes.count:,} {source} (seed {probes.seed}). The "
+        f"{platform.python_version()}. Probes: {_probe_counts(study)} {source} (seed {probes.seed}). The "
         f"decoder was read from {decoder}. Representations are centred in float64 and compared "
         "through coordinates with the same inner products."
     )

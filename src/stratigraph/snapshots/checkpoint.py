@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn, optim
 
@@ -74,6 +75,14 @@ def load_checkpoint(run: Path, model: nn.Module, optimiser: optim.Optimizer) -> 
             if key.startswith("optimiser."):
                 _, index, name = key.split(".", 2)
                 state.setdefault(int(index), {})[name] = value
+        # Adam's kernels walk parameter and moments together: the moments must lie in memory as the
+        # parameters do (channels last), whatever the file's order.
+        parameters = [p for group in optimiser.param_groups for p in group["params"]]
+        for position, moments in state.items():
+            like = parameters[position]
+            for name, value in moments.items():
+                if value.shape == like.shape:
+                    moments[name] = torch.empty_like(like).copy_(value)
         whole = optimiser.state_dict()
         whole["state"] = state
         optimiser.load_state_dict(whole)

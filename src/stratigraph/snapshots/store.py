@@ -202,8 +202,8 @@ def read_json(path: Path) -> Any:
 
 
 def remove_leftovers(directory: Path) -> None:
-    """Remove what an interrupted write left in a folder; its lock must be held."""
-    for path in directory.glob(f"{TEMPORARY}*"):
+    """Remove what interrupted writes left anywhere in a folder; its lock must be held."""
+    for path in list(directory.rglob(f"{TEMPORARY}*")):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:

@@ -112,7 +112,12 @@ class MeasureConfig:
     pairs: tuple[str, ...] = ("all",)
 
     def __post_init__(self) -> None:
-        find_measure(self.name)
+        if not find_measure(self.name).rotation:
+            raise ConfigError(
+                f"measures: {self.name} depends on the units themselves, and a study keeps "
+                "representations up to a rotation of them; use stratigraph.similarity_matrix on "
+                "activations, or another measure."
+            )
         for pair in self.pairs:
             _one_of(f"measures: {self.name}: pairs", pair, SELECTIONS)
 

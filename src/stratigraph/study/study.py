@@ -13,6 +13,7 @@ import pandas as pd
 import xarray as xr
 
 from stratigraph.errors import DataError, InputError, suggest
+from stratigraph.similarity.catalog import find_measure
 from stratigraph.snapshots import MANIFEST, record_exists, verified
 from stratigraph.study.config import StudyConfig, load_config
 from stratigraph.study.layout import STUDY_FILE, run_path, similarity_path
@@ -55,6 +56,14 @@ class Study:
             for measure in self.config.measures
             if record_exists(similarity_path(self.path, measure.name))
         ]
+
+    def complete(self) -> list[str]:
+        """The runs that have reached their last step: only these have a final state."""
+        return [i for i, run in self.runs.items() if run.steps[-1:] == [run.config.steps]]
+
+    def scores(self) -> list[str]:
+        """Those of `measures` that are 1 for identical representations, so no distances."""
+        return [name for name in self.measures() if find_measure(name).itself == 1]
 
     def labels(self, measure: str) -> pd.DataFrame:
         """One row a representation, in the order of the matrix: run, step, layer and more."""

@@ -58,16 +58,21 @@ def similarity_to_final(study: Study, measure: str) -> pd.DataFrame:
 
     """
     matrix = study.similarity(measure)
-    labels = study.labels(measure)[list(LABELS)].copy()
-    position = pd.Series(np.arange(len(labels)), index=pd.MultiIndex.from_frame(
-        labels[["run", "layer", "step"]]
-    ))  # fmt: skip
-    last = labels.groupby(["run", "layer"])["step"].transform("max")
-    first = labels.groupby(["run", "layer"])["step"].transform("min")
-    finals = position.loc[list(zip(labels["run"], labels["layer"], last, strict=True))].to_numpy()
-    values = np.asarray(matrix.values[np.arange(len(labels)), finals], dtype=float)
-    start = position.loc[list(zip(labels["run"], labels["layer"], first, strict=True))].to_numpy()
-    untrained = np.where(first == 0, values[start], np.nan)
+    every = study.labels(measure)[list(LABELS)]
+    # A run that stopped before its last step has no final state to be similar to.
+    labels = every[every["run"].isin(study.complete())]
+    rows = labels.index.to_numpy()
+    keys = pd.MultiIndex.from_frame(labels[["run", "layer", "step"]])
+    place = pd.Series(rows, index=keys)
+    steps = labels.groupby(["run", "layer"])["step"]
+
+    def row_at(step: pd.Series) -> np.ndarray:
+        """The matrix's row of the same run and layer at another step."""
+        return place.loc[list(zip(labels["run"], labels["layer"], step, strict=True))].to_numpy()
+
+    first, final = steps.transform("min"), row_at(steps.transform("max"))
+    values = np.asarray(matrix.values[rows, final], dtype=float)
+    untrained = np.where(first == 0, matrix.values[row_at(first), final], np.nan)
     room = 1 - untrained
     with np.errstate(invalid="ignore", divide="ignore"):
         progress = np.where(room >= LEAST_ROOM, (values - untrained) / room, np.nan)

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stratigraph.report.figures.style import (
-    MEASURE_NAMES,
     PARTS,
     STYLE,
     layer_colours,
+    measure_name,
     new_figure,
     short,
     step_axis,
@@ -47,7 +47,7 @@ def draw_convergence(
                 step_axis(axis, sorted(chosen["step"].unique()))
                 axis.set_title(f"{label} ({int(chosen['runs'].max())} seeds)" if r == 0 else "")
                 if c == 0:
-                    axis.set_ylabel(f"{MEASURE_NAMES.get(measure, measure)}\nto final state")
+                    axis.set_ylabel(f"{measure_name(measure)}\nto final state")
         handles, names = axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside right center", frameon=False)
         figure.suptitle(title, fontsize=10)
@@ -110,7 +110,7 @@ def draw_parts(tables: dict[str, pd.DataFrame], title: str) -> Figure:
                 step_axis(axis, sorted(table["step"].unique()))
                 axis.set_title(what if r == 0 else "")
                 if c == 0:
-                    axis.set_ylabel(MEASURE_NAMES.get(measure, measure))
+                    axis.set_ylabel(measure_name(measure))
         axes[0, 0].legend(frameon=False, loc="lower right")
         figure.suptitle(title, fontsize=10)
     return figure

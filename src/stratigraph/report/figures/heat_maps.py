@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from stratigraph.report.figure_data import HeatMap
-from stratigraph.report.figures.style import MEASURE_NAMES, SCORES, STYLE, new_figure, short
+from stratigraph.report.figures.style import SCORES, STYLE, measure_name, new_figure, short
 
 __all__ = ["draw_heat_maps"]
 
@@ -43,6 +43,6 @@ def draw_heat_maps(rows: Sequence[Sequence[HeatMap]], measure: str, label: str) 
                 axis.set_xlabel(f"layers at step {heat.column_step:,}")
                 axis.set_ylabel("layers at the earlier step" if c == 0 else "")
                 axis.spines[:].set_visible(False)
-        figure.colorbar(image, ax=axes, shrink=0.6, label=MEASURE_NAMES.get(measure, measure))
+        figure.colorbar(image, ax=axes, shrink=0.6, label=measure_name(measure))
         figure.suptitle(label, fontsize=10)
     return figure

@@ -13,7 +13,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["MEASURE_NAMES", "PARTS", "SCORES", "layer_colours", "new_figure", "short", "step_axis"]
+__all__ = ["PARTS", "SCORES", "layer_colours", "measure_name", "new_figure", "short", "step_axis"]
 
 SCORES = mpl.colormaps["viridis"].with_extremes(bad="#d9d9d9")
 PARTS: dict[str, tuple[str, Any]] = {
@@ -23,7 +23,7 @@ PARTS: dict[str, tuple[str, Any]] = {
     "sample": ("#CC79A7", (0, (1, 1.5))),
     "decoder": ("#D55E00", "--"),
 }
-MEASURE_NAMES = {
+NAMES = {
     "debiased_cka": "Debiased CKA",
     "linear_cka": "Linear CKA (biased)",
     "procrustes_similarity": "Procrustes similarity",
@@ -41,6 +41,11 @@ STYLE: dict[Any, Any] = {
     "savefig.dpi": 150,
     "pdf.fonttype": 42,
 }
+
+
+def measure_name(measure: str) -> str:
+    """A measure as figures and tables call it."""
+    return NAMES.get(measure, measure.replace("_", " ").replace("cka", "CKA").replace("cca", "CCA"))
 
 
 def new_figure(width: float, height: float) -> Figure:
