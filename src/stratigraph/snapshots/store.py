@@ -101,7 +101,7 @@ def write_record(
                 _sync(path)
                 files[path.name] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
             manifest = {"format": FORMAT, "about": about or {}, "files": files}
-            (fresh / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+            (fresh / MANIFEST).write_bytes(_sealed(manifest))
             _sync(fresh / MANIFEST)
             _sync(fresh)
             if directory.exists():
@@ -115,6 +115,13 @@ def write_record(
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
             raise
+
+
+def _sealed(manifest: dict[str, Any]) -> bytes:
+    """A manifest's bytes, its own hash included: nothing else would notice damage to it."""
+    body = json.dumps(manifest, indent=1, sort_keys=True)
+    seal = hashlib.sha256(body.encode()).hexdigest()
+    return (json.dumps({**manifest, "seal": seal}, indent=1, sort_keys=True) + "\n").encode()
 
 
 def record_exists(directory: Path) -> bool:
@@ -132,17 +139,21 @@ def verified(directory: Path) -> dict[str, Any]:
     """
     path = directory / MANIFEST
     try:
-        manifest = json.loads(path.read_bytes())
+        content = path.read_bytes()
+        manifest = json.loads(content)
         files, version, about = manifest["files"], manifest["format"], manifest["about"]
+        newer = version > FORMAT
     except FileNotFoundError:
         raise DataError(f"{directory}: no record stands here ({MANIFEST} is missing).") from None
     except (ValueError, KeyError, TypeError) as error:
         raise IntegrityError(f"{path}: not a manifest ({error}); the file is damaged.") from None
-    if version > FORMAT:
+    if newer:
         raise DataError(
             f"{path}: written in format {version}, this version reads up to {FORMAT}; "
             "upgrade stratigraph."
         )
+    if _sealed({"files": files, "format": version, "about": about}) != content:
+        raise IntegrityError(f"{path}: damaged; its bytes are not those that were written.")
     for name, facts in files.items():
         file = directory / name
         if not file.is_file():

@@ -1,0 +1,57 @@
+"""What every engine promises."""
+
+import engine_tasks as tasks
+import pytest
+
+from stratigraph.engine import Engine, LocalEngine
+from stratigraph.errors import ConfigError
+
+pytestmark = pytest.mark.parametrize("engine", [LocalEngine(1), LocalEngine(2)], ids=["1", "2"])
+
+
+def test_every_outcome_once_with_its_value(engine):
+    assert isinstance(engine, Engine)
+    outcomes = list(engine.map(tasks.square, range(9)))
+    assert sorted(o.index for o in outcomes) == list(range(9))
+    assert all(o.failure is None and o.value == o.index**2 for o in outcomes)
+    assert list(engine.map(tasks.square, [])) == []
+
+
+def test_an_exception_ends_its_own_task_alone(engine):
+    outcomes = {o.index: o for o in engine.map(tasks.fail_on_three, range(6))}
+    assert [outcomes[i].value for i in (0, 1, 2, 4, 5)] == [0, 1, 2, 4, 5]
+    failure = outcomes[3].failure
+    assert failure.kind == "raised"
+    assert failure.message == "ValueError: three is not welcome"
+    assert isinstance(failure.error, ValueError)
+    assert "fail_on_three" in failure.traceback
+    assert outcomes[3].value is None
+
+
+@pytest.mark.parametrize("function", [tasks.die_on_two])
+def test_a_killed_process_ends_its_own_task_alone(engine, function):
+    if engine.workers == 1:
+        pytest.skip("with one worker the tasks run in this process")
+    outcomes = {o.index: o for o in engine.map(function, range(5))}
+    assert sorted(outcomes) == list(range(5))
+    assert outcomes[2].failure.kind == "killed"
+    assert "died twice on this task" in outcomes[2].failure.message
+    assert [outcomes[i].value for i in (0, 1, 3, 4)] == [0, 1, 3, 4]
+
+
+def test_tasks_are_read_lazily(engine):
+    drawn = []
+    results = engine.map(tasks.square, (drawn.append(i) or i for i in range(50)))
+    next(results)
+    assert len(drawn) <= 2 * engine.workers
+    results.close()
+
+
+def test_tasks_have_one_thread(engine):
+    assert [o.value for o in engine.map(tasks.threads, range(2))] == [1, 1]
+
+
+@pytest.mark.parametrize("workers", [0, -1, 10**6])
+def test_bad_numbers_of_workers(engine, workers):
+    with pytest.raises(ConfigError, match=f"workers: expected 1 to 1024, got {workers}; this mach"):
+        type(engine)(workers)

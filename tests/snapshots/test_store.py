@@ -1,0 +1,68 @@
+"""Records: whole or not at all, and never silently damaged."""
+
+import json
+
+import pytest
+
+from stratigraph.errors import DataError, IntegrityError
+from stratigraph.snapshots import verified, write_record
+
+
+def make(path, text="hello"):
+    write_record(path, lambda folder: (folder / "a.txt").write_text(text), {"step": 7})
+    return path
+
+
+def test_round_trip(tmp_path):
+    record = make(tmp_path / "r")
+    assert verified(record) == {"step": 7}
+    assert [p.name for p in tmp_path.iterdir()] == ["r"]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "manifest.json"])
+def test_no_flipped_byte_or_truncation_is_accepted(tmp_path, name):
+    file = make(tmp_path / "r") / name
+    whole = file.read_bytes()
+    damaged = [whole[:i] for i in range(len(whole))]
+    damaged += [whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :] for i in range(len(whole))]
+    accepted = []
+    for content in damaged:
+        file.write_bytes(content)
+        try:
+            verified(file.parent)
+        except DataError as error:
+            assert str(file.parent) in str(error)
+        else:
+            accepted.append(content)
+    assert accepted == []
+    file.write_bytes(whole)
+    assert verified(file.parent) == {"step": 7}
+
+
+def test_a_failing_fill_leaves_no_trace_and_the_old_record(tmp_path):
+    record = make(tmp_path / "r")
+
+    def fill(folder):
+        (folder / "a.txt").write_text("half")
+        raise RuntimeError("stop")
+
+    for path in (record, tmp_path / "new"):
+        with pytest.raises(RuntimeError, match="stop"):
+            write_record(path, fill)
+    assert [p.name for p in tmp_path.iterdir()] == ["r"]
+    assert (record / "a.txt").read_text() == "hello"
+    assert verified(record) == {"step": 7}
+
+
+def test_missing_files_and_newer_formats(tmp_path):
+    with pytest.raises(DataError, match="no record stands here"):
+        verified(tmp_path / "r")
+    record = make(tmp_path / "r")
+    manifest = json.loads((record / "manifest.json").read_text())
+    (record / "manifest.json").write_text(json.dumps(manifest | {"format": 2}))
+    with pytest.raises(DataError, match="written in format 2, this version reads up to 1; upgrade"):
+        verified(record)
+    make(record)
+    (record / "a.txt").unlink()
+    with pytest.raises(IntegrityError, match=r"a\.txt: missing, though its manifest lists it"):
+        verified(record)
