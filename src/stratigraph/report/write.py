@@ -334,7 +334,7 @@ def _made(study: Study) -> str:
     }[reading.decoder_input]
     return (
         f"stratigraph {__version__}, torch {torch.__version__}, numpy {np.__version__}, Python "
-        f"{platform.python_version()}. Probes: {_probe_counts(study)} {source} (seed {probes.seed}). The "
-        f"decoder was read from {decoder}. Representations are centred in float64 and compared "
-        "through coordinates with the same inner products."
+        f"{platform.python_version()}. Probes: {_probe_counts(study)} {source} (seed "
+        f"{probes.seed}). The decoder was read from {decoder}. Representations are centred in "
+        "float64 and compared through coordinates with the same inner products."
     )

@@ -78,7 +78,9 @@ def write_record(
 ) -> None:
     """Write the record ``directory`` with the files that ``fill`` puts in the folder it is given.
 
-    An existing record is replaced, and stays until the new one is whole on the disk.
+    An existing record is replaced: it stays until the new one is whole on the disk, and is then
+    moved aside for it. Only what can be made again is replaced (never a snapshot or a checkpoint),
+    since a kill between the two renames leaves neither in place.
 
     Args:
         directory: where the record will stand.
