@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from rich.table import Column
 
 from stratigraph.study import Run
 
@@ -21,10 +22,10 @@ LINE_SECONDS = 15.0
 
 
 class Progress:
-    """Says what is going on, or nothing when ``quiet``."""
+    """Says what is going on, on standard error or another console, or nothing when ``quiet``."""
 
-    def __init__(self, quiet: bool = False) -> None:
-        self.console = Console(stderr=True, quiet=quiet, highlight=False)
+    def __init__(self, quiet: bool = False, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, quiet=quiet, highlight=False)
 
     def say(self, text: str) -> None:
         """One line."""
@@ -34,7 +35,7 @@ class Progress:
     def counting(self, what: str, total: int) -> Iterator[Counter]:
         """A bar over ``total`` equal pieces of work."""
         with self._bars() as bars:
-            yield Counter(self, bars, bars.add_task(what, total=total), what, total)
+            yield Counter(self, bars, bars.add_task(what, total=total, note=""), what, total)
 
     @contextmanager
     def training(self, runs: Sequence[Run], waiting: Sequence[Run]) -> Iterator[Watch]:
@@ -57,8 +58,8 @@ class Progress:
 
     def _bars(self) -> Bars:
         return Bars(
-            TextColumn("{task.description}"),
-            BarColumn(),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=20),
             TextColumn("{task.percentage:>3.0f} %"),
             TextColumn("{task.fields[note]}", style="dim"),
             TimeRemainingColumn(),
@@ -74,7 +75,6 @@ class Counter:
     def __init__(self, progress: Progress, bars: Bars, task: TaskID, what: str, total: int) -> None:
         self.progress, self.bars, self.task = progress, bars, task
         self.what, self.total, self.done = what, total, 0
-        bars.update(task, note="")
         self.began = self.last = time.monotonic()
 
     def advance(self, pieces: int = 1) -> None:
@@ -114,7 +114,7 @@ class Watch:
                 continue
             speed += state.get("steps_per_second", 0.0)
             if run.run_id not in self.tasks:
-                label = f"  {run.config.label()}"
+                label = f"  {run.config.label(short=True)}"
                 self.tasks[run.run_id] = self.bars.add_task(label, total=run.config.steps, note="")
             loss = state.get("loss")
             note = "" if loss is None else f"loss {loss:.1f}"

@@ -160,9 +160,11 @@ class RunConfig:
         options = {key: value for key, value in self.data.items() if key != "name"}
         return load_dataset(self.data["name"], **options)
 
-    def label(self) -> str:
-        """The configuration in a few words, for people: ``beta_vae β=4 · sprites · seed 0``."""
+    def label(self, short: bool = False) -> str:
+        """The configuration in a few words, for people; ``short`` leaves out what seldom varies."""
         strength = "" if self.strength is None else f" {self.strength_name}={self.strength:g}"
+        if short:
+            return f"{self.objective['name']}{strength} seed {self.seed}"
         return (
             f"{self.objective['name']}{strength} · {self.data['name']} · {self.architecture} · "
             f"{self.latents} latents · seed {self.seed}"
