@@ -109,6 +109,8 @@ def test_version_and_module(tiny_study):
         (("{count: 24}", "!!python/object:os.system {count: 24}"), 2, "could not determine"),
         (("{count: 24}", "*probes"), 2, "aliases"),
         (("probes: {count: 24}", "probes: {count: 2}"), 2, "probes: count: expected"),
+        (("probes: {count: 24}", "probes: {count: 900000}"), 2, "900000 probes asked"),
+        (("probes:", "activations: {layers: [enc.*]}\nprobes:"), 2, "no layer 'enc.*'"),
     ],
 )
 def test_a_bad_study_is_told_in_one_line(call, tiny_file, tmp_path, change, code, message):

@@ -1,6 +1,14 @@
 """What a network does with the probes, layer by layer."""
 
 from stratigraph.activations.capture import capture, reading, select_layers
-from stratigraph.activations.extract import DECODER_INPUTS, default_layers, read_vae
+from stratigraph.activations.extract import DECODER_INPUTS, default_layers, layers_to_read, read_vae
 
-__all__ = ["DECODER_INPUTS", "capture", "default_layers", "read_vae", "reading", "select_layers"]
+__all__ = [
+    "DECODER_INPUTS",
+    "capture",
+    "default_layers",
+    "layers_to_read",
+    "read_vae",
+    "reading",
+    "select_layers",
+]

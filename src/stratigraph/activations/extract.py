@@ -27,10 +27,11 @@ from stratigraph.activations.capture import capture, select_layers
 from stratigraph.errors import InputError
 from stratigraph.models import VAE
 
-__all__ = ["DECODER_INPUTS", "default_layers", "read_vae"]
+__all__ = ["DECODER_INPUTS", "default_layers", "layers_to_read", "read_vae"]
 
 DECODER_INPUTS = ("mean", "shared_noise", "fresh_noise")
 VARIANCE = "z_variance"
+LOG_VARIANCE = "z_log_var"
 # Views of another layer's numbers: their score is that layer's.
 RESHAPING = ("encoder.flatten", "decoder.reshape")
 
@@ -38,6 +39,27 @@ RESHAPING = ("encoder.flatten", "decoder.reshape")
 def default_layers(model: VAE) -> list[str]:
     """Every layer but those that only reshape another."""
     return [name for name in model.layer_names() if name not in RESHAPING]
+
+
+def layers_to_read(model: VAE, layers: Sequence[str] | None = None) -> tuple[list[str], list[str]]:
+    """The modules to hook, and the layers to give, in the order of the network.
+
+    They differ where ``z_variance`` is asked for, which is made of ``z_log_var``.
+
+    Raises:
+        InputError: a name or glob that matches nothing.
+
+    """
+    wanted = default_layers(model) if layers is None else list(layers)
+    order = {name: position for position, name in enumerate(model.layer_names())}
+    modules = [name for name in wanted if name != VARIANCE]
+    names = select_layers(model, modules) if modules else []
+    shown = sorted(names, key=lambda name: order.get(name, len(order)))
+    if VARIANCE in wanted:
+        names = [*dict.fromkeys([*names, LOG_VARIANCE])]
+        after = shown.index(LOG_VARIANCE) + 1 if LOG_VARIANCE in shown else len(shown)
+        shown.insert(after, VARIANCE)
+    return sorted(names, key=lambda name: order.get(name, len(order))), shown
 
 
 def read_vae(
@@ -73,14 +95,7 @@ def read_vae(
         raise InputError(
             f"decoder_input: expected one of {', '.join(DECODER_INPUTS)}, got {decoder_input!r}."
         )
-    wanted = default_layers(model) if layers is None else list(layers)
-    variance = VARIANCE in wanted
-    names = select_layers(model, [name for name in wanted if name != VARIANCE])
-    order = {name: position for position, name in enumerate(model.layer_names())}
-    names.sort(key=lambda name: order.get(name, len(order)))
-    hidden = variance and "z_log_var" not in names
-    if hidden:
-        names.append("z_log_var")
+    names, shown = layers_to_read(model, layers)
     device = next(model.parameters()).device
 
     def run(batch: Tensor, rows: slice) -> None:
@@ -101,9 +116,9 @@ def read_vae(
         activations = read(images, group)
         for name in group:
             activation = activations.pop(name).numpy()
-            if not (hidden and name == "z_log_var"):
+            if name in shown:
                 yield name, activation
-            if variance and name == "z_log_var":
+            if name == LOG_VARIANCE and VARIANCE in shown:
                 yield VARIANCE, np.exp(activation)
 
 

@@ -17,8 +17,10 @@ from typing import Any
 import torch
 
 from stratigraph import __version__
+from stratigraph.activations import layers_to_read
 from stratigraph.engine import Engine
-from stratigraph.errors import BusyError, ConfigError
+from stratigraph.errors import BusyError, ConfigError, InputError
+from stratigraph.models import build_vae
 from stratigraph.pipeline.metrics import MetricsLog
 from stratigraph.pipeline.progress import Progress
 from stratigraph.snapshots import (
@@ -31,7 +33,7 @@ from stratigraph.snapshots import (
     snapshot_steps,
     write_json,
 )
-from stratigraph.study import Run, Study, read_state
+from stratigraph.study import Run, Study, probe_indices, probes_digest, read_state
 from stratigraph.training import (
     DivergedError,
     RunConfig,
@@ -220,6 +222,7 @@ def train_study(
     """
     check_device(device)
     prepare_data([run.config for run in study.runs.values()], progress)
+    check_reading(study)
     waiting = [run for run in study.runs.values() if not is_over(run.path, run.config)]
     busy: list[BusyError] = []
     tasks = [TrainTask(run.path, run.config.to_dict(), device) for run in waiting]
@@ -249,6 +252,29 @@ def prepare_data(configs: Sequence[RunConfig], progress: Progress) -> None:
             prepared.append(config.data)
             progress.say(f"data: {config.data['name']} …")
             config.dataset().prepare()
+
+
+def check_reading(study: Study) -> None:
+    """Raise now, not after hours of training, if the study's probes or layers cannot be read.
+
+    Raises:
+        ConfigError: a set of data has too few images for the probes, or a network has no such
+            layer.
+
+    """
+    checked = set()
+    for run in study.runs.values():
+        config = run.config
+        key = (probes_digest(config, study.config.probes), config.architecture)
+        if key in checked:
+            continue
+        checked.add(key)
+        try:
+            probe_indices(config, study.config.probes)
+            model = build_vae(config.architecture, config.dataset().image_shape, config.latents)
+            layers_to_read(model, study.config.activations.layers)
+        except InputError as error:
+            raise ConfigError(f"{config.label()}: {error}") from None
 
 
 def train(

@@ -53,9 +53,13 @@ class Configuration:
 
 
 def configurations(study: Study) -> list[Configuration]:
-    """The study's configurations with a final state, seeds joined, in the order of its file."""
+    """The compared configurations with a final state, seeds joined, in the order of the file."""
     groups: dict[str, list[Run]] = {}
+    # A study that has grown since it was compared holds runs that no matrix knows of yet.
+    compared = set(study.labels(study.scores()[0])["run"])
     for run_id in study.complete():
+        if run_id not in compared:
+            continue
         run = study.runs[run_id]
         groups.setdefault(canonical({**run.config.to_dict(), "seed": 0}), []).append(run)
     tables = [runs[0].config.to_dict() for runs in groups.values()]

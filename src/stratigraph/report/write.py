@@ -79,6 +79,11 @@ def write_report(study: Study) -> Path:
             f"study {study.config.name} has no similarity matrix to report on; run `stratigraph "
             "compare`, with at least one measure that is 1 for identical representations."
         )
+    if not numbers.configurations(study):
+        raise InputError(
+            f"study {study.config.name} has no run that reached its last step, so nothing has a "
+            f"final state to report on; `stratigraph list {study.path}` says why."
+        )
     sections = [section for section in _sections(study) if section.figures]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("stratigraph.report"),

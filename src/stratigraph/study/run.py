@@ -20,7 +20,12 @@ __all__ = ["Run", "read_state"]
 def read_state(path: Path) -> dict[str, Any]:
     """The state of the run in a folder: ``state``, ``step`` and more; ``waiting`` if none yet."""
     file = path / "state.json"
-    return read_json(file) if file.is_file() else {"state": "waiting", "step": 0}
+    if not file.is_file():
+        return {"state": "waiting", "step": 0}
+    state = read_json(file)
+    if not isinstance(state, dict) or not {"state", "step"} <= state.keys():
+        raise DataError(f"{file}: not a run's state; delete it, and the run goes on.")
+    return state
 
 
 @dataclass(frozen=True)
