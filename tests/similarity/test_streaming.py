@@ -146,3 +146,4 @@ def test_batches_of_more_than_a_panel():
     assert found.values[0, 1] == pytest.approx(debiased_cka(a["x"], a["y"]), abs=1e-9)
     alone = stream_cka([{"dead": np.ones((700, 3))}])
     assert np.isnan(alone.values).all()
+    assert np.isnan(stream_cka([({"dead": np.ones((700, 3))}, a)]).values).all()

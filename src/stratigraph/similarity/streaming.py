@@ -164,10 +164,14 @@ class _Sums:
         right = left if b is None else _vectors(b)
         if right is None or right[1] != left[1]:
             raise InputError("batches: expected the same probes on both sides of each batch.")
-        m = left[1]
+        m, width = left[1], max(left[0].shape[1], right[0].shape[1])
+        # A side on which every layer is constant has no width of its own.
+        xs, ys = (
+            v if v.shape[1] == width else v.new_zeros(len(v), width) for v in (left[0], right[0])
+        )
         # Packed halves: twice their product is the sum over i ≠ j.
-        inner = 2 * (left[0] @ right[0].T).double().numpy()
-        own = [2 * v.double().square().sum(1).numpy() for v in (left[0], right[0])]
+        inner = 2 * (xs @ ys.T).numpy()
+        own = [2 * v.square().sum(1).numpy() for v in (xs, ys)]
         # Layers are scaled by powers of two, batch by batch: here all to the first batch's.
         self.first = self.first or (left[2], right[2])
         scale = [
