@@ -11,7 +11,7 @@ from representations import gaussian, layers
 
 from stratigraph.engine import LocalEngine
 from stratigraph.errors import DataError, InputError
-from stratigraph.similarity.matrix import compare_stored, similarity_matrix
+from stratigraph.similarity.matrix import compare_stored, explain, similarity_matrix
 from stratigraph.similarity.measure import UndefinedWarning
 from stratigraph.similarity.reduction import read_coordinates, reduce_units
 
@@ -191,3 +191,15 @@ def test_stored_files_that_are_not_reductions(tmp_path):
         compare_stored([*paths, tmp_path / "short.npy"])
     with pytest.raises(InputError, match="at least one"):
         compare_stored([])
+
+
+def test_the_planner_takes_the_cheaper_way_and_says_why():
+    narrow, wide = explain(5000, [10] * 14), explain(1000, [4096] * 14, [8192] * 14)
+    assert (narrow.way, wide.way) == ("features", "vectors")
+    assert "in feature space" in str(wide)
+    assert not wide.spill
+    assert explain(1000, [4096] * 14, memory=1 << 20).spill
+    assert "scratch folder" in str(explain(1000, [4096] * 14, memory=1 << 20))
+    assert explain(1000, [4096] * 3, measure="procrustes").way == "pairs"
+    doubled = explain(1000, [8192] * 14, [16384] * 14)
+    assert 1.9 < doubled.flops / wide.flops < 2.1

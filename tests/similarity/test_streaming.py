@@ -129,3 +129,21 @@ def test_bad_arguments(arguments, message):
         stream_cka([{"x": gaussian(20, 3)}], **arguments)
     with pytest.raises(InputError, match="expected the layers"):
         stream_cka([{"x": gaussian(20, 3)}, {"y": gaussian(20, 3)}])
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1, 0), (1, 0.5), (1, 50), (1e-20, 0), (1e15, 3)])
+def test_wide_float32_batches_equal_float64(scale, offset):
+    x, y = (np.maximum(gaussian(120, 9, s) @ gaussian(9, 900, 7), 0) + offset for s in (0, 1))
+    single = {"x": (x * scale).astype(np.float32), "y": (y + x).astype(np.float32)}
+    double = {name: value.astype(np.float64) for name, value in single.items()}
+    found, expected = (stream_cka(shuffled_batches(a, size=120)) for a in (single, double))
+    np.testing.assert_allclose(found.values, expected.values, atol=1e-6)
+
+
+def test_batches_of_more_than_a_panel():
+    a = {"x": gaussian(700, 3), "y": gaussian(700, 90) + gaussian(700, 3) @ gaussian(3, 90)}
+    found = stream_cka([a])
+    assert found.values[0, 1] == pytest.approx(debiased_cka(a["x"], a["y"]), abs=1e-9)
+    alone = stream_cka([{"dead": np.ones((700, 3))}])
+    assert np.isnan(alone.values).all()
+    assert np.isnan(stream_cka([({"dead": np.ones((700, 3))}, a)]).values).all()

@@ -17,7 +17,6 @@ and, without forming K̃,
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,9 +63,9 @@ def u_product(inner: float, d: Tensor, e: Tensor) -> float:
     )
 
 
-def packed_length(n: int, diagonal: bool) -> int:
-    """Entries of a packed half."""
-    return n * (n + 1) // 2 if diagonal else n * (n - 1) // 2
+def packed_length(n: int) -> int:
+    """Entries that a packed half takes at most."""
+    return n * (n + 1) // 2 + (n * PANEL // 2 if n > SMALL else 0)
 
 
 def pack(kernel: Tensor, diagonal: bool) -> Tensor:
@@ -74,38 +73,47 @@ def pack(kernel: Tensor, diagonal: bool) -> Tensor:
 
     With the diagonal, its entries are divided by √2, so that v·w = ½⟨K, L⟩_F either way.
     """
-    n = len(kernel)
-    result = kernel.new_empty(packed_length(n, diagonal))
-    _pack_rows(kernel, 0, result, diagonal)
+    result = torch.take(kernel, _upper(len(kernel), diagonal).to(kernel.device))
+    if diagonal:
+        result[_diagonal(len(kernel)).to(kernel.device)] *= 0.5**0.5
     return result
 
 
 def packed_gram(x: Tensor, squares: Tensor, debiased: bool) -> Tensor:
     """The packed half of K = XXᵀ, or of K̃, of centred features, never holding K whole.
 
-    Row panels of the upper triangle are computed, U-centred and packed: half the flops of a full
-    product, and n²/2 entries of memory. ``squares`` is the diagonal of K.
+    Up to 512 probes, the upper triangle. Beyond, row panels of it one after another, each written
+    where the product leaves it: zeros below the diagonal pad the vector by n · 128 entries, which
+    costs less than moving n rows. ``squares`` is the diagonal of K.
     """
     n = len(x)
-    half = None
-    if debiased:
-        half = squares / (n - 2) - squares.sum() / (2 * (n - 1) * (n - 2))
+    half = squares / (n - 2) - squares.sum() / (2 * (n - 1) * (n - 2)) if debiased else None
     if n <= SMALL:
         kernel, cut = x.new_zeros(n, n), n // 2
         torch.mm(x[:cut], x.T, out=kernel[:cut])
         torch.mm(x[cut:], x[cut:].T, out=kernel[cut:, cut:])
-        if half is not None:
-            kernel += half[:, None]
-            kernel += half[None, :]
-        else:
-            kernel.diagonal().mul_(0.5**0.5)
+        _centre_panel(kernel, half)
         return torch.take(kernel, _upper(n, not debiased).to(x.device))
-    result = x.new_empty(packed_length(n, not debiased))
+    starts = range(0, n, PANEL)
+    result = x.new_empty(sum(min(PANEL, n - start) * (n - start) for start in starts))
     at = 0
-    for start in range(0, n, PANEL):
-        panel = x[start : start + PANEL] @ x[start:].T
-        at = _pack_rows(panel, at, result, not debiased, None if half is None else half[start:])
+    for start in starts:
+        rows = x[start : start + PANEL]
+        panel = result[at : at + len(rows) * (n - start)].view(len(rows), n - start)
+        torch.mm(rows, x[start:].T, out=panel)
+        _centre_panel(panel, None if half is None else half[start:])
+        panel[:, : len(rows)].triu_(1 if debiased else 0)
+        at += panel.numel()
     return result
+
+
+def _centre_panel(panel: Tensor, half: Tensor | None) -> None:
+    """What K̃ adds for each of a pair's two probes; or 1/√2 on the diagonal of K."""
+    if half is None:
+        panel.diagonal().mul_(0.5**0.5)
+    else:
+        panel += half[: len(panel), None]
+        panel += half[None, :]
 
 
 @lru_cache(maxsize=8)
@@ -115,30 +123,11 @@ def _upper(n: int, diagonal: bool) -> Tensor:
     return rows * n + columns
 
 
-def _pack_rows(
-    panel: Tensor, at: int, result: Tensor, diagonal: bool, half: Tensor | None = None
-) -> int:
-    """Append the upper half of a panel that begins on the diagonal; return where the next one goes.
-
-    ``half``, from this panel on, is what K̃ adds for each of a pair's two probes.
-    """
-    first = 0 if diagonal else 1
-    on_cpu = panel.device.type == "cpu"
-    # On the CPU a numpy slice costs a tenth of a tensor's, and there are n of them.
-    rows: Any = panel.numpy() if on_cpu else panel
-    out: Any = result.numpy() if on_cpu else result
-    add: Any = half.numpy() if on_cpu and half is not None else half
-    for row in range(len(panel)):
-        width = rows.shape[1] - first - row
-        piece = out[at : at + width]
-        piece[:] = rows[row, first + row :]
-        if add is not None:
-            piece += add[first + row :]
-            piece += add[row]
-        if diagonal:
-            piece[0] *= 0.5**0.5
-        at += width
-    return at
+@lru_cache(maxsize=8)
+def _diagonal(n: int) -> Tensor:
+    """Positions of the diagonal in the packed upper half."""
+    rows = torch.arange(n)
+    return rows * n - rows * (rows - 1) // 2
 
 
 def norm64(vector: Tensor) -> float:

@@ -21,13 +21,13 @@ from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.inputs import as_matrix, check_finite, check_probes
 from stratigraph.similarity.measure import Measure, tell
 from stratigraph.similarity.pairwise import Comparison, Progress, all_pairs
-from stratigraph.similarity.planner import choose
+from stratigraph.similarity.planner import Plan, choose
 from stratigraph.similarity.reduction import read_coordinates
 
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["StoredComparison", "compare_stored", "similarity_matrix"]
+__all__ = ["StoredComparison", "compare_stored", "explain", "similarity_matrix"]
 
 MEMORY = 2 << 30
 
@@ -89,6 +89,23 @@ def similarity_matrix(
             "notes": json.dumps(_notes(chosen, n, {**left, **columns})),
         },
     )
+
+
+def explain(
+    n: int,
+    widths: Sequence[int],
+    others: Sequence[int] | None = None,
+    measure: str | Measure = "debiased_cka",
+    *,
+    memory: int = MEMORY,
+) -> Plan:
+    """How representations of these sizes would be compared, at what cost, and why.
+
+    >>> print(explain(5000, [10, 10]))
+    features: 5e+06 flops in feature space, 5.8e+08 through Gram matrices
+    """
+    pairs = len(widths) * len(others) if others else len(widths) * (len(widths) + 1) // 2
+    return choose(find_measure(measure), n, widths, others, pairs, memory)
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def choose(
     direct = sum(2.0 * n * p * min(n, p) for p in widths) + pairs * 2.0 * n * spread
     if measure.embed is None:
         return Plan("pairs", direct, 0, False, f"{measure.name} has no vector form")
-    length = packed_length(n, diagonal=True)
+    length = packed_length(n)
     held = 4 * length * len(widths)
     embedded = sum(float(n) * n * p for p in widths) + 2.0 * length * pairs
     if direct < embedded:

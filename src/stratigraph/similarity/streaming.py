@@ -34,7 +34,7 @@ from torch import Tensor
 
 from stratigraph.errors import InputError
 from stratigraph.similarity.centring import centre, centre_single
-from stratigraph.similarity.gram import packed_gram
+from stratigraph.similarity.gram import SMALL, pack, packed_gram, u_centred
 from stratigraph.similarity.inputs import as_matrix
 
 __all__ = ["StreamedCKA", "shuffled_batches", "stream_cka"]
@@ -42,6 +42,9 @@ __all__ = ["StreamedCKA", "shuffled_batches", "stream_cka"]
 GROUPS = 64
 LEAST = 4  # probes of a batch: the U-statistic divides by m − 3
 SINGLE = 1 << 16  # entries from which a float32 batch is multiplied in float32
+
+
+ORDINARY = (2.0**-20, 2.0**20)  # mean squares whose products stay far inside float32
 
 
 @dataclass(frozen=True)
@@ -159,12 +162,16 @@ class _Sums:
             self.dropped += len(next(iter(a.values())))
             return
         right = left if b is None else _vectors(b)
-        if right is None or right[0].shape[1] != left[0].shape[1]:
+        if right is None or right[1] != left[1]:
             raise InputError("batches: expected the same probes on both sides of each batch.")
-        m = left[1]
+        m, width = left[1], max(left[0].shape[1], right[0].shape[1])
+        # A side on which every layer is constant has no width of its own.
+        xs, ys = (
+            v if v.shape[1] == width else v.new_zeros(len(v), width) for v in (left[0], right[0])
+        )
         # Packed halves: twice their product is the sum over i ≠ j.
-        inner = 2 * (left[0] @ right[0].T).double().numpy()
-        own = [2 * v.double().square().sum(1).numpy() for v in (left[0], right[0])]
+        inner = 2 * (xs @ ys.T).numpy()
+        own = [2 * v.square().sum(1).numpy() for v in (xs, ys)]
         # Layers are scaled by powers of two, batch by batch: here all to the first batch's.
         self.first = self.first or (left[2], right[2])
         scale = [
@@ -235,7 +242,7 @@ def _cosines(sums: list[np.ndarray]) -> np.ndarray:
 
 def _vectors(layers: Mapping[str, Any]) -> tuple[Tensor, int, np.ndarray] | None:
     """Packed U-centred Gram vectors as rows, the number of probes, each layer's exponent."""
-    rows: Tensor | None = None
+    vectors: list[Tensor | None] = []
     exponents = np.zeros(len(layers))
     m = -1
     for index, (name, value) in enumerate(layers.items()):
@@ -247,10 +254,38 @@ def _vectors(layers: Mapping[str, Any]) -> tuple[Tensor, int, np.ndarray] | None
         if m < LEAST:
             return None
         single = x.dtype == torch.float32 and x.numel() > SINGLE
-        found = centre_single(x, name) if single else centre(x, name)
-        if rows is None:
-            rows = torch.zeros(len(layers), m * (m - 1) // 2, dtype=torch.float64)
-        if found.reason is None:
-            exponents[index] = found.exponent
-            rows[index] = packed_gram(found.matrix, found.squares, debiased=True)
-    return None if rows is None else (rows, m, exponents)
+        vectors.append(_uncentred(x) if single else None)
+        if vectors[-1] is None:
+            found = centre_single(x, name) if single else centre(x, name)
+            if found.reason is None:
+                exponents[index] = found.exponent
+                vectors[-1] = packed_gram(found.matrix, found.squares, debiased=True)
+    width = max((len(v) for v in vectors if v is not None), default=1)
+    rows = torch.zeros(len(vectors), width, dtype=torch.float64)
+    for row, vector in zip(rows, vectors, strict=True):
+        if vector is not None:
+            row.copy_(vector)
+    return rows, m, exponents
+
+
+def _uncentred(x: Tensor) -> Tensor | None:
+    """The packed K̃ straight from XXᵀ, where the offset is too small to cost any digits.
+
+    U-centring annuls an offset exactly; in float32 it costs digits as the offset's energy grows
+    against the spread's. While it holds no more than four fifths of the whole, the loss is within a
+    factor of five of one rounding, and centring the features first is not worth a pass over them.
+    """
+    m = len(x)
+    if m > SMALL:
+        return None
+    mean = (x.new_ones(1, m) @ x).double() / m
+    kernel, cut = x.new_zeros(m, m), m // 2
+    torch.mm(x[:cut], x.T, out=kernel[:cut])
+    torch.mm(x[cut:], x[cut:].T, out=kernel[cut:, cut:])
+    kernel[cut:, :cut] = kernel[:cut, cut:].T
+    energy = float(kernel.diagonal().double().sum())
+    offset = m * float(mean.square().sum())
+    # Also False for NaN and infinity: the careful path names them.
+    if not (ORDINARY[0] < energy / x.numel() < ORDINARY[1] and offset < 0.8 * energy):
+        return None
+    return pack(u_centred(kernel.double()), diagonal=False)

@@ -71,9 +71,9 @@ def cka_interval(x: Any, y: Any, confidence: float = 0.95) -> Interval:
     if kernels is None:
         return Interval(*[math.nan] * 4)
     k, m = kernels
-    whole, left_out = zip(_hsics(k, m), _hsics(k, k), _hsics(m, m), strict=True)
-    value = whole[0] / math.sqrt(whole[1] * whole[2])
-    scores = left_out[0] / (left_out[1] * left_out[2]).sqrt()
+    (xy, xy_less), (xx, xx_less), (yy, yy_less) = _hsics(k, m), _hsics(k, k), _hsics(m, m)
+    value = xy / math.sqrt(xx * yy)
+    scores = xy_less / (xx_less * yy_less).sqrt()
     n = len(scores)
     error = math.sqrt((n - 1) / n * float((scores - scores.mean()).square().sum()))
     reach = error * float(stats.t.ppf((1 + confidence) / 2, n - 1))
