@@ -77,9 +77,10 @@ def build_vae(
             + suggest(initialisation, INITIALISATIONS)
         )
     make_encoder, make_decoder = ARCHITECTURES[architecture]
-    encoder = make_encoder(image_shape)
     with torch.device("meta"):
         probe = make_encoder(image_shape)(torch.empty(1, *image_shape))
-    model = VAE(encoder, probe.shape[1], latents, make_decoder(image_shape, latents))
+    with torch.random.fork_rng(devices=[]):  # torch's layers draw weights as they are made
+        encoder, decoder = make_encoder(image_shape), make_decoder(image_shape, latents)
+        model = VAE(encoder, probe.shape[1], latents, decoder)
     initialise(model, initialisation, seed)
     return model
