@@ -7,7 +7,7 @@ run: `identity.run_id`. Where a run is executed (device, workers) is not part of
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +42,8 @@ def _named(where: str, value: Any) -> dict[str, Any]:
     """``beta_vae`` and ``{name: beta_vae, …}`` are the same thing."""
     if isinstance(value, str):
         return {"name": value}
-    if isinstance(value, Mapping) and isinstance(value.get("name"), str):
+    keyed = isinstance(value, Mapping) and all(isinstance(key, str) for key in value)
+    if keyed and isinstance(value.get("name"), str):
         return dict(value)
     raise ConfigError(f"{where}: expected a name, or a mapping with a `name`, got {value!r}.")
 
@@ -116,11 +117,17 @@ class RunConfig:
         set_field(self, "data", _named("data", self.data))
         set_field(self, "objective", _named("objective", self.objective))
         whole_number("steps", self.steps, 1, 10**9)
-        kept = self.snapshots
-        kept = kept.steps if isinstance(kept, SnapshotSchedule) else tuple(kept) or (0, self.steps)
+        kept: Any = self.snapshots
+        kept = kept.steps if isinstance(kept, SnapshotSchedule) else kept
+        if isinstance(kept, str) or not isinstance(kept, Sequence):
+            raise ConfigError(f"snapshots: expected a list of steps, got {kept!r}.")
+        kept = tuple(kept) or (0, self.steps)
         set_field(self, "snapshots", SnapshotSchedule.explicit(kept, self.steps).steps)
         _check_data(self.data)
         build_objective(**self.objective)
+        for what in ("architecture", "reconstruction", "initialisation"):
+            if not isinstance(getattr(self, what), str):
+                raise ConfigError(f"{what}: expected a name, got {getattr(self, what)!r}.")
         check_architecture(self.architecture)
         for what, name, known in (
             ("reconstruction", self.reconstruction, RECONSTRUCTIONS),
@@ -139,7 +146,12 @@ class RunConfig:
         _positive("beta_1", self.beta_1, below=1, zero=True)
         _positive("beta_2", self.beta_2, below=1, zero=True)
         _positive("validation", self.validation, below=1)
-        set_field(self, "run_id", identity.run_id(self.to_dict()))
+        try:
+            set_field(self, "run_id", identity.run_id(self.to_dict()))
+        except (TypeError, ValueError) as error:  # every other value has been checked
+            raise ConfigError(
+                f"data: its options are plain JSON values, got {self.data!r} ({error})."
+            ) from None
 
     def __hash__(self) -> int:
         return hash(self.run_id)
