@@ -27,7 +27,7 @@ from stratigraph.similarity.measure import Measure, Prepared, score
 
 __all__ = ["DEBIASED_CKA", "LINEAR_CKA", "debiased_cka", "embed_debiased", "linear_cka"]
 
-SINGLE = 1 << 20  # entries from which a float32 layer's Gram matrix is formed in float32
+SINGLE = 1 << 18  # entries from which a float32 layer's Gram matrix is formed in float32
 EQUIDISTANT = (
     "equidistant: all its probes are equally far apart, so the debiased kernel is zero everywhere"
 )
