@@ -102,7 +102,7 @@ def test_the_report_is_one_self_contained_file(tiny_study):
     assert all(page.alts)
     assert page.scripts == 0
     text = " ".join(page.text)
-    needs = ("When layers settle", "across seeds", "What the networks make", "arXiv 2205.08399")
+    needs = ("When layers reach 0.9", "across seeds", "What the networks make", "arXiv 2205.08399")
     for needed in needs:
         assert needed in text
     for run in tiny_study.runs:

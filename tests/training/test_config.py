@@ -180,7 +180,7 @@ BAD = [
     (
         "architecture",
         "convolutionl",
-        "architecture: no architecture is called 'convolutionl'. Did you mean 'convolutional'",
+        "architecture: none is called 'convolutionl'. Did you mean 'convolutional'",
     ),
     ("architecture", None, "architecture: expected a name, got None."),
     ("architecture", ["a"], "architecture: expected a name, got ['a']."),

@@ -46,13 +46,18 @@ def _engine(name: str, workers: int | None) -> Engine:
     return LocalEngine(workers)
 
 
-def _headline(study: Study) -> None:
-    from stratigraph.report import headline, report_path
-
+def _told_states(study: Study) -> int:
+    """Say how many runs are in which state, unless all are done; the exit code that follows."""
     states = [run.state["state"] for run in study.runs.values()]
     if set(states) != {"done"}:
         counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
         typer.echo(f"runs: {counts}; `stratigraph list {study.path}` says why")
+    return 1 if {"failed", "killed"} & set(states) else 0
+
+
+def _headline(study: Study) -> None:
+    from stratigraph.report import headline, report_path
+
     for line in headline(study):
         typer.echo(line)
     typer.echo(f"report: {report_path(study)}")
@@ -78,7 +83,9 @@ def run(
         device=device,
         most_runs=max_runs,
     )
+    code = _told_states(done)
     _headline(done)
+    raise typer.Exit(code)
 
 
 def _stage(name: str) -> None:
@@ -97,6 +104,8 @@ def _stage(name: str) -> None:
         run_stage(name, opened, _engine(engine, workers), Progress(quiet), device)
         if name == "report":
             _headline(opened)
+        if name == "train":
+            raise typer.Exit(_told_states(opened))
 
     command.__doc__ = ABOUT[name]
     _COMMANDS[name] = command

@@ -8,6 +8,7 @@ With one worker the tasks run in this process, under the same one thread.
 from __future__ import annotations
 
 import os
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -147,8 +148,16 @@ def _start_worker() -> None:
     import torch
 
     torch.set_num_threads(1)
+    Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     # Ctrl-C goes to the whole process group; the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _end_with(parent: int) -> None:
+    """End this worker when its parent is gone: an orphan would hold its run's lock for hours."""
+    while os.getppid() == parent:
+        time.sleep(TICK_SECONDS)
+    os._exit(1)
 
 
 def _raised(error: BaseException) -> Failure:

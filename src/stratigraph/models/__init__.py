@@ -44,9 +44,7 @@ ARCHITECTURES: dict[
 def check_architecture(name: str) -> None:
     """Raise a ConfigError unless ``name`` is an architecture."""
     if name not in ARCHITECTURES:
-        raise ConfigError(
-            f"architecture: no architecture is called {name!r}.{suggest(name, ARCHITECTURES)}"
-        )
+        raise ConfigError(f"architecture: none is called {name!r}.{suggest(name, ARCHITECTURES)}")
 
 
 def build_vae(

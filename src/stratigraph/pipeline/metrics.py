@@ -16,8 +16,8 @@ __all__ = ["MetricsLog"]
 class MetricsLog:
     """Rows of (step, split, loss, reconstruction, regulariser, kl); loss terms in nats an image.
 
-    A ``training`` row is of the batch of the update that led to its step; a ``validation`` row is
-    of held-out images at that step.
+    A ``training`` row, every ``log_every`` steps and at each snapshot, is of the batch of the
+    update that led to its step; a ``validation`` row is of held-out images at that step.
     """
 
     def __init__(self, run: Path) -> None:

@@ -16,7 +16,7 @@ from stratigraph.pipeline.extract import extract_study
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.train import train_study
 from stratigraph.report import write_report
-from stratigraph.snapshots import write_text
+from stratigraph.snapshots import locked, write_text
 from stratigraph.study import STUDY_FILE, Study, load_config, load_study
 
 __all__ = ["STAGES", "open_study", "run_stage", "run_study"]
@@ -74,11 +74,13 @@ def _train(study: Study, engine: Engine, progress: Progress, device: str) -> Non
 
 
 def _extract(study: Study, engine: Engine, progress: Progress, device: str) -> None:
-    extract_study(study, engine, progress)
+    with locked(study.path):
+        extract_study(study, engine, progress)
 
 
 def _compare(study: Study, engine: Engine, progress: Progress, device: str) -> None:
-    compare_study(study, engine, progress)
+    with locked(study.path):
+        compare_study(study, engine, progress)
 
 
 def _report(study: Study, engine: Engine, progress: Progress, device: str) -> None:

@@ -58,8 +58,8 @@ def check_device(device: str) -> torch.device:
     """
     try:
         wanted = torch.device(device)
-        torch.empty(1, device=wanted)
-    except (RuntimeError, AssertionError) as error:
+        torch.empty(1, device=wanted).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         found = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
         if torch.backends.mps.is_available():
             found.append("mps")
@@ -176,7 +176,7 @@ def _advance(
             step, loss = state.step, None
             if state.terms is not None:
                 loss = float(state.terms.loss)
-                if step % config.log_every == 0 or step == config.steps:
+                if step % config.log_every == 0 or step in keep:
                     terms = {name: float(term) for name, term in state.terms._asdict().items()}
                     metrics.add(step, "training", terms)
             # What is due at the step that a run goes on from was done before it was interrupted.

@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import base64
 import io
-import platform
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import jinja2
-import numpy as np
-import pandas as pd
-import torch
 from matplotlib.figure import Figure
 
-from stratigraph import __version__
 from stratigraph.errors import InputError
 from stratigraph.report import figure_data as numbers
 from stratigraph.report import figures as ink
-from stratigraph.report.figures.style import measure_name
-from stratigraph.report.headline import THRESHOLD, reach_table
-from stratigraph.similarity.catalog import find_measure
-from stratigraph.snapshots import MANIFEST, read_json, replace_file, write_text
+from stratigraph.report import tables
+from stratigraph.report.headline import THRESHOLD
+from stratigraph.snapshots import replace_file, write_text
 from stratigraph.study import (
     LEAST_ROOM,
-    Run,
     Study,
     probe_images,
-    similarity_path,
     similarity_to_final,
 )
 
@@ -93,14 +84,14 @@ def write_report(study: Study) -> Path:
     )
     html = environment.get_template("report.html").render(
         study=study.config,
-        counts=_counts(study),
+        counts=tables.counts(study),
         sections=sections,
         threshold=THRESHOLD,
         least_room=LEAST_ROOM,
-        reach=list(_reach_rows(study)),
-        runs=[_run_row(run) for run in study.runs.values()],
-        measures=list(_measure_rows(study)),
-        made=_made(study),
+        reach=list(tables.reach_rows(study)),
+        runs=[tables.run_row(run) for run in study.runs.values()],
+        measures=list(tables.measure_rows(study)),
+        made=tables.made(study),
     )
     path = report_path(study)
     write_text(path, html)
@@ -122,10 +113,11 @@ def _sections(study: Study) -> Iterator[Section]:
         _keep(
             study,
             "parts",
-            ink.draw_parts(raw, "Mean over layers of each part, all runs"),
+            ink.draw_parts(raw, "Mean over layers of each part, all runs", THRESHOLD),
             "Mean similarity to the final state over the layers of encoder, latents and decoder; "
             "bands are the extremes over runs. Right: the same as progress above the untrained "
-            f"network, over layers with room to move (1 − s₀ ≥ {LEAST_ROOM}).",
+            f"network, over layers with room to move (1 − s₀ ≥ {LEAST_ROOM}), cut off below −1: "
+            "with little room, small differences count for much.",
         )
     )
     for objective in dict.fromkeys((c.objective, c.data) for c in configurations):
@@ -152,7 +144,7 @@ def _sections(study: Study) -> Iterator[Section]:
         "Layers against layers",
         "Every layer at a step against every layer of the final state. Pairs within a run and "
         "pairs across seeds answer different questions and are never averaged together. Grey "
-        "cells are undefined, or were not asked for.",
+        "cells are undefined, or were not asked for; a debiased score below 0 is drawn as 0.",
     )
     measure = study.scores()[0]
     for c in configurations:
@@ -243,103 +235,3 @@ def _keep(study: Study, name: str, figure: Figure, caption: str) -> Drawn:
     )
     width, height = (round(float(side) * 96) for side in figure.get_size_inches())
     return Drawn(name, base64.b64encode(png).decode(), width, height, caption, caption)
-
-
-def _number(value: float, digits: int = 0) -> str:
-    return "–" if np.isnan(value) else f"{value:,.{digits}f}"
-
-
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
-
-
-def _quartiles(row: dict[str, Any]) -> str:
-    return f"{_number(row['lower'])} to {_number(row['upper'])}"
-
-
-def _reach_rows(study: Study) -> Iterator[dict[str, Any]]:
-    for measure in study.scores():
-        raw = reach_table(study, measure)
-        progress = reach_table(study, measure, "progress")
-        for one, two in zip(_rows(raw), _rows(progress), strict=True):
-            yield {
-                "measure": measure_name(measure),
-                "part": one["part"],
-                "median": _number(one["median"]),
-                "quartiles": _quartiles(one),
-                "progress_median": _number(two["median"]),
-                "progress_quartiles": _quartiles(two),
-                "untrained": _number(one["untrained"], 2),
-                "layers": one["layers"],
-                "undefined": two["undefined"],
-            }
-
-
-def _run_row(run: Run) -> dict[str, Any]:
-    state = run.state
-    row = {
-        "id": run.run_id,
-        "label": run.config.label(),
-        "state": state["state"],
-        "reason": state.get("reason", ""),
-        "step": f"{state['step']:,}",
-        "snapshots": len(run.steps),
-        **dict.fromkeys(("loss", "reconstruction", "kl"), "–"),
-    }
-    if run.steps:
-        held_out = run.metrics.query("split == 'validation'")
-        for name in ("loss", "reconstruction", "kl"):
-            row[name] = _number(float(held_out[name].iloc[-1]), 2)
-    return row
-
-
-def _measure_rows(study: Study) -> Iterator[dict[str, str]]:
-    for config in study.config.measures:
-        manifest = similarity_path(study.path, config.name) / MANIFEST
-        if manifest.is_file():
-            facts = read_json(manifest)
-            yield {
-                "name": config.name,
-                "source": find_measure(config.name).source,
-                "pairs": ", ".join(config.pairs),
-                "plan": facts["about"].get("plan", ""),
-                "hash": facts["files"]["values.npy"]["sha256"][:16],
-            }
-
-
-def _counts(study: Study) -> str:
-    runs = list(study.runs.values())
-    snapshots = sum(len(run.steps) for run in runs)
-    done = sum(run.state["state"] == "done" for run in runs)
-    representations = len(study.labels(study.scores()[0]))
-    return (
-        f"{len(runs)} runs ({done} done), {snapshots} snapshots, {representations:,} "
-        f"representations of {_probe_counts(study)} probes."
-    )
-
-
-def _probe_counts(study: Study) -> str:
-    """How many probes there are, for each set of data (duplicates may have been dropped)."""
-    configs = {c.data: c.first.config for c in numbers.configurations(study)}
-    counts = {len(probe_images(config, study.config.probes)) for config in configs.values()}
-    return " or ".join(f"{count:,}" for count in sorted(counts)) or "no"
-
-
-def _made(study: Study) -> str:
-    probes, reading = study.config.probes, study.config.activations
-    source = {
-        "validation": "held-out images",
-        "training": "training images",
-        "paper": "images drawn with replacement from the whole set, as published",
-    }[probes.source]
-    decoder = {
-        "mean": "the mean of the posterior",
-        "shared_noise": "a sample under one noise draw shared by all snapshots",
-        "fresh_noise": "a sample under noise drawn afresh for each snapshot, as published",
-    }[reading.decoder_input]
-    return (
-        f"stratigraph {__version__}, torch {torch.__version__}, numpy {np.__version__}, Python "
-        f"{platform.python_version()}. Probes: {_probe_counts(study)} {source} (seed "
-        f"{probes.seed}). The decoder was read from {decoder}. Representations are centred in "
-        "float64 and compared through coordinates with the same inner products."
-    )

@@ -64,6 +64,9 @@ def _storage(path: Path, doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        named = error.filename
+        if isinstance(named, str) and not Path(named).is_relative_to(path.parent):
+            raise  # reading something else failed while this was being written
         with contextlib.suppress(OSError):
             free = shutil.disk_usage(path.parent).free
             raise StorageError(

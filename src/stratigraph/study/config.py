@@ -199,6 +199,8 @@ def _schedule(value: Any, steps: int) -> SnapshotSchedule:
         raise ConfigError("snapshots: explicit needs `steps`, a list of steps.")
     if kind in ("log", "even"):
         table.setdefault("count", 12)
+    if kind == "log":
+        table.setdefault("first", min(10, steps))
     return SCHEDULES[kind](last=steps, **table)
 
 

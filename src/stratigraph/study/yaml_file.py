@@ -1,8 +1,9 @@
 """Reading a study file: YAML with everything dangerous or ambiguous refused.
 
-Beyond PyYAML's safe loader: a key twice in a mapping is an error (PyYAML keeps the last), ``1e-3``
-is a number (YAML 1.1 reads it as text), ``no`` and ``yes`` are words rather than booleans, and
-aliases are refused, since a few lines of them can stand for billions of values.
+Beyond PyYAML's safe loader: a key twice in a mapping is an error (PyYAML keeps the last); ``1e-3``
+is a number (YAML 1.1 reads it as text); ``no`` and ``yes`` are words rather than booleans, ``010``
+and ``1:30`` words rather than 8 and 90, dates words; and aliases are refused, since a few lines of
+them can stand for billions of values.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ __all__ = ["parse_yaml", "read_yaml"]
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2's booleans and floats, unique keys and no aliases."""
+    """SafeLoader with YAML 1.2's booleans and numbers, unique keys and no aliases."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own attribute
         first: [
-            (tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":float"))
+            (tag, pattern)
+            for tag, pattern in resolvers
+            if not tag.endswith((":bool", ":float", ":int", ":timestamp"))
         ]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
@@ -61,6 +64,9 @@ class _Loader(yaml.SafeLoader):
 
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^[-+]?(?:0|[1-9][0-9]*)$"), list("-+0123456789")
 )
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",

@@ -14,7 +14,7 @@ from typing import Any
 from stratigraph import identity
 from stratigraph.data import DATASETS, Dataset, load_dataset
 from stratigraph.errors import ConfigError, suggest
-from stratigraph.models import INITIALISATIONS, check_architecture
+from stratigraph.models import ARCHITECTURES, INITIALISATIONS
 from stratigraph.objectives import RECONSTRUCTIONS, build_objective
 from stratigraph.training.schedule import SnapshotSchedule
 
@@ -125,14 +125,13 @@ class RunConfig:
         set_field(self, "snapshots", SnapshotSchedule.explicit(kept, self.steps).steps)
         _check_data(self.data)
         build_objective(**self.objective)
-        for what in ("architecture", "reconstruction", "initialisation"):
-            if not isinstance(getattr(self, what), str):
-                raise ConfigError(f"{what}: expected a name, got {getattr(self, what)!r}.")
-        check_architecture(self.architecture)
         for what, name, known in (
+            ("architecture", self.architecture, ARCHITECTURES),
             ("reconstruction", self.reconstruction, RECONSTRUCTIONS),
             ("initialisation", self.initialisation, INITIALISATIONS),
         ):
+            if not isinstance(name, str):
+                raise ConfigError(f"{what}: expected a name, got {name!r}.")
             if name not in known:
                 raise ConfigError(f"{what}: none is called {name!r}.{suggest(name, known)}")
         whole_number("latents", self.latents, 1, MOST_LATENTS)

@@ -45,7 +45,7 @@ def draw_convergence(
                 axis.axhline(threshold, color="#999999", linewidth=0.6, zorder=0)
                 axis.set_ylim(-0.02, 1.03)
                 step_axis(axis, sorted(chosen["step"].unique()))
-                axis.set_title(f"{label} ({int(chosen['runs'].max())} seeds)" if r == 0 else "")
+                axis.set_title(f"{label} ({int(chosen['runs'].max())} runs)" if r == 0 else "")
                 if c == 0:
                     axis.set_ylabel(f"{measure_name(measure)}\nto final state")
         handles, names = axes[0, 0].get_legend_handles_labels()
@@ -76,8 +76,8 @@ def _lines(axis: Axes, table: pd.DataFrame) -> None:
             )
 
 
-def draw_parts(tables: dict[str, pd.DataFrame], title: str) -> Figure:
-    """Encoder, latents and decoder: the mean over their layers, one line a configuration.
+def draw_parts(tables: dict[str, pd.DataFrame], title: str, threshold: float) -> Figure:
+    """Encoder, latents and decoder: the mean over their layers and all runs, with the extremes.
 
     Beside each measure's panel, the same as progress above the untrained network.
     """
@@ -105,7 +105,7 @@ def draw_parts(tables: dict[str, pd.DataFrame], title: str) -> Figure:
                     axis.fill_between(
                         over.index, over["min"], over["max"], color=colour, alpha=0.15, linewidth=0
                     )
-                axis.axhline(0.9, color="#999999", linewidth=0.6, zorder=0)
+                axis.axhline(threshold, color="#999999", linewidth=0.6, zorder=0)
                 axis.set_ylim(-0.05 if c == 0 else -1.0, 1.03)
                 step_axis(axis, sorted(table["step"].unique()))
                 axis.set_title(what if r == 0 else "")

@@ -21,7 +21,7 @@ def draw_losses(table: pd.DataFrame) -> Figure:
     columns = min(COLUMNS, len(labels))
     rows = math.ceil(len(labels) / columns)
     with mpl.rc_context(STYLE):
-        figure = new_figure(0.6 + 2.6 * columns, 0.7 + 2.2 * rows)
+        figure = new_figure(max(0.6 + 2.6 * columns, 5.0), 0.7 + 2.2 * rows)
         axes = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
         for axis, label in zip(axes, labels, strict=False):
             chosen = table[table["configuration"] == label]

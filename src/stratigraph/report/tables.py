@@ -1,0 +1,126 @@
+"""The report's tables and sentences: what the figures do not show."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from stratigraph import __version__
+from stratigraph.report import figure_data as numbers
+from stratigraph.report.figures.style import measure_name
+from stratigraph.report.headline import reach_table
+from stratigraph.similarity.catalog import find_measure
+from stratigraph.snapshots import MANIFEST, read_json
+from stratigraph.study import Run, Study, probe_images, similarity_path
+
+__all__ = ["counts", "made", "measure_rows", "reach_rows", "run_row"]
+
+
+def _number(value: float, digits: int = 0) -> str:
+    return "–" if np.isnan(value) else f"{value:,.{digits}f}"
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def _quartiles(row: dict[str, Any]) -> str:
+    return f"{_number(row['lower'])} to {_number(row['upper'])}"
+
+
+def reach_rows(study: Study) -> Iterator[dict[str, Any]]:
+    """A row a measure and part: when layers reach the threshold, and from where."""
+    for measure in study.scores():
+        raw = reach_table(study, measure)
+        progress = reach_table(study, measure, "progress")
+        for one, two in zip(_rows(raw), _rows(progress), strict=True):
+            yield {
+                "measure": measure_name(measure),
+                "part": one["part"],
+                "median": _number(one["median"]),
+                "quartiles": _quartiles(one),
+                "progress_median": _number(two["median"]),
+                "progress_quartiles": _quartiles(two),
+                "untrained": _number(one["untrained"], 2),
+                "layers": one["layers"],
+                "undefined": two["undefined"],
+            }
+
+
+def run_row(run: Run) -> dict[str, Any]:
+    """A run's row: state, snapshots and its last held-out losses, nats an image."""
+    state = run.state
+    row = {
+        "id": run.run_id,
+        "label": run.config.label(),
+        "state": state["state"],
+        "reason": state.get("reason", ""),
+        "step": f"{state['step']:,}",
+        "snapshots": len(run.steps),
+        **dict.fromkeys(("loss", "reconstruction", "kl"), "–"),
+    }
+    if run.steps:
+        held_out = run.metrics.query("split == 'validation'")
+        for name in ("loss", "reconstruction", "kl"):
+            row[name] = _number(float(held_out[name].iloc[-1]), 2)
+    return row
+
+
+def measure_rows(study: Study) -> Iterator[dict[str, str]]:
+    """A row a measure: its source, its pairs, its plan and its hash."""
+    for config in study.config.measures:
+        manifest = similarity_path(study.path, config.name) / MANIFEST
+        if manifest.is_file():
+            facts = read_json(manifest)
+            yield {
+                "name": config.name,
+                "source": find_measure(config.name).source,
+                "pairs": ", ".join(config.pairs),
+                "plan": facts["about"].get("plan", ""),
+                "hash": facts["files"]["values.npy"]["sha256"][:16],
+            }
+
+
+def counts(study: Study) -> str:
+    """How much there is, in a sentence."""
+    runs = list(study.runs.values())
+    snapshots = sum(len(run.steps) for run in runs)
+    done = sum(run.state["state"] == "done" for run in runs)
+    representations = len(study.labels(study.scores()[0]))
+    return (
+        f"{len(runs)} runs ({done} done), {snapshots} snapshots, {representations:,} "
+        f"representations of {_probe_counts(study)} probes."
+    )
+
+
+def _probe_counts(study: Study) -> str:
+    """How many probes there are, for each set of data (duplicates may have been dropped)."""
+    configs = {c.data: c.first.config for c in numbers.configurations(study)}
+    counts = {len(probe_images(config, study.config.probes)) for config in configs.values()}
+    return " or ".join(f"{count:,}" for count in sorted(counts)) or "no"
+
+
+def made(study: Study) -> str:
+    """Versions, probes and way of reading, in a few sentences."""
+    probes, reading = study.config.probes, study.config.activations
+    source = {
+        "validation": "held-out images",
+        "training": "training images",
+        "paper": "images drawn with replacement from the whole set, as published",
+    }[probes.source]
+    decoder = {
+        "mean": "the mean of the posterior",
+        "shared_noise": "a sample under one noise draw shared by all snapshots",
+        "fresh_noise": "a sample under noise drawn afresh for each snapshot, as published",
+    }[reading.decoder_input]
+    return (
+        f"stratigraph {__version__}, torch {torch.__version__}, numpy {np.__version__}, Python "
+        f"{platform.python_version()}. Probes: {_probe_counts(study)} {source} (seed "
+        f"{probes.seed}). The decoder was read from {decoder}. Representations are centred in "
+        "float64 and compared through coordinates with the same inner products."
+    )
