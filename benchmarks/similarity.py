@@ -285,7 +285,7 @@ def model_batch(seed: int, widths: list[int]) -> dict[str, torch.Tensor]:
     return {str(p): torch.relu(causes @ torch.randn(64, p, generator=fixed) / 8) for p in widths}
 
 
-def large(count: int = 4096) -> None:
+def large(count: int = 1024) -> None:
     """All pairs of many prepared representations, n = 1,000, out of core."""
     with tempfile.TemporaryDirectory() as name:
         paths = stored(Path(name), count, 1000)
