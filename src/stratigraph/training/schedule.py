@@ -90,5 +90,5 @@ class SnapshotSchedule:
 
     @classmethod
     def _rounded(cls, spaced: np.ndarray, start: bool) -> SnapshotSchedule:
-        whole = {round(float(step)) for step in spaced}
+        whole = {round(float(step)) for step in spaced} - {0}
         return cls(tuple(sorted(whole | {0} if start else whole)))
