@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from itertools import islice
 from threading import Event, Thread
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 from stratigraph.engine.protocol import Failure, Outcome
 from stratigraph.errors import ConfigError
 
-__all__ = ["LocalEngine"]
+__all__ = ["LocalEngine", "one_thread"]
 
 TICK_SECONDS = 0.25
 ATTEMPTS = 2  # a task whose process dies twice is the likely killer, not the victim
@@ -61,25 +62,35 @@ class LocalEngine:
         return _in_processes(function, tasks, self.workers, tick or (lambda: None))
 
 
-def _in_process(
-    function: Callable[[Any], Any], tasks: Iterable[Any], tick: Callable[[], None] | None
-) -> Iterator[Outcome]:
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run torch on one thread within: the order of its sums, hence the bits, depend on it."""
     import torch
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _in_process(
+    function: Callable[[Any], Any], tasks: Iterable[Any], tick: Callable[[], None] | None
+) -> Iterator[Outcome]:
     over = Event()
     if tick is not None:
         Thread(target=_tick_until, args=(over, tick), daemon=True).start()
     try:
         for index, task in enumerate(tasks):
             try:
-                yield Outcome(index, value=function(task))
+                with one_thread():
+                    value = function(task)
+                yield Outcome(index, value=value)
             except Exception as error:
                 yield Outcome(index, failure=_raised(error))
     finally:
         over.set()
-        torch.set_num_threads(threads)
 
 
 def _tick_until(over: Event, tick: Callable[[], None]) -> None:

@@ -18,7 +18,7 @@ import torch
 
 from stratigraph import __version__
 from stratigraph.activations import layers_to_read
-from stratigraph.engine import Engine
+from stratigraph.engine import Engine, one_thread
 from stratigraph.errors import BusyError, ConfigError, InputError
 from stratigraph.models import build_vae
 from stratigraph.pipeline.metrics import MetricsLog
@@ -113,7 +113,7 @@ class _State:
 
 
 def train_run(directory: Path, config: RunConfig, device: str = "cpu") -> dict[str, Any]:
-    """Train one run in its folder, or go on with it; return its state.
+    """Train one run in its folder, or go on with it, on one thread; return its state.
 
     Raises:
         BusyError: another process trains it.
@@ -122,7 +122,7 @@ def train_run(directory: Path, config: RunConfig, device: str = "cpu") -> dict[s
 
     """
     where = check_device(device)
-    with locked(directory):
+    with locked(directory), one_thread():
         _write_config(directory, config, device)
         if is_over(directory, config):
             return read_state(directory)
