@@ -7,7 +7,6 @@ and leaves the same bytes whatever interrupted it and however many run beside it
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from stratigraph.errors import BusyError, ConfigError, InputError
 from stratigraph.models import build_vae
 from stratigraph.pipeline.metrics import MetricsLog
 from stratigraph.pipeline.progress import Progress
+from stratigraph.pipeline.state import StateFile
 from stratigraph.snapshots import (
     load_checkpoint,
     locked,
@@ -46,7 +46,6 @@ from stratigraph.training import (
 __all__ = ["train", "train_run", "train_study"]
 
 CHECKPOINT_SECONDS = 60.0
-HEARTBEAT_SECONDS = 0.5
 
 
 def check_device(device: str) -> torch.device:
@@ -78,40 +77,6 @@ def is_over(directory: Path, config: RunConfig) -> bool:
     return state == "diverged"
 
 
-class _State:
-    """The run's ``state.json``: cheap to write often, and read by everyone who watches."""
-
-    def __init__(self, run: Path, steps: int) -> None:
-        self.path = run / "state.json"
-        self.steps = steps
-        self.began = self.last = time.monotonic()
-        self.first_step: int | None = None
-
-    def beat(self, step: int, loss: float | None) -> None:
-        """Say where the run is, at most a few times a second."""
-        now = time.monotonic()
-        if self.first_step is None:
-            self.first_step, self.began = step, now
-        elif now - self.last < HEARTBEAT_SECONDS:
-            return
-        self.last = now
-        speed = (step - self.first_step) / max(now - self.began, 1e-9)
-        self._write(
-            {"state": "running", "step": step, "loss": loss, "steps_per_second": round(speed, 2)}
-        )
-
-    def end(self, state: str, step: int, reason: str = "") -> None:
-        """Say that the run is over; this one reaches the disk."""
-        write_json(self.path, {"state": state, "step": step, "steps": self.steps, "reason": reason})
-
-    def _write(self, facts: dict[str, Any]) -> None:
-        # Renamed but not synced: it is replaced within the second, and a lost one costs nothing.
-        facts |= {"steps": self.steps, "pid": os.getpid()}
-        fresh = self.path.with_name(f".state-{os.getpid()}")
-        fresh.write_text(json.dumps(facts))
-        fresh.replace(self.path)
-
-
 def train_run(directory: Path, config: RunConfig, device: str = "cpu") -> dict[str, Any]:
     """Train one run in its folder, or go on with it, on one thread; return its state.
 
@@ -127,7 +92,7 @@ def train_run(directory: Path, config: RunConfig, device: str = "cpu") -> dict[s
         if is_over(directory, config):
             return read_state(directory)
         remove_leftovers(directory)
-        report = _State(directory, config.steps)
+        report = StateFile(directory, config.steps)
         step = 0
         try:
             for reached in _advance(directory, config, where, report):
@@ -158,7 +123,7 @@ def _write_config(directory: Path, config: RunConfig, device: str) -> None:
 
 
 def _advance(
-    directory: Path, config: RunConfig, device: torch.device, report: _State
+    directory: Path, config: RunConfig, device: torch.device, report: StateFile
 ) -> Iterator[int]:
     """Yield each step as it is done, having kept what is due at it."""
     dataset = config.dataset()

@@ -24,8 +24,8 @@ def draw_images(grid: Images, note: str) -> Figure:
             top, left = r * (height + GAP), c * (width + GAP)
             canvas[top : top + height, left : left + width] = grid.images[r, c]
     with mpl.rc_context(STYLE):
-        # Room for the longest label, at about 0.065 inches a letter.
-        beside = 0.5 + 0.065 * max(len(label) for label in grid.labels)
+        # Room for the longest label, at about 0.075 inches a letter.
+        beside = 0.9 + 0.075 * max(len(label) for label in grid.labels)
         figure = new_figure(beside + CELL * columns, 0.8 + CELL * rows)
         axis = figure.subplots()
         shown = canvas[..., 0] if channels == 1 else canvas

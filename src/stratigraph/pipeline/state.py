@@ -1,0 +1,49 @@
+"""Where a run stands, written by whoever trains it and read by whoever watches."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from stratigraph.snapshots import write_json
+
+__all__ = ["StateFile"]
+
+HEARTBEAT_SECONDS = 0.5
+
+
+class StateFile:
+    """The run's ``state.json``: cheap to write often, and read by everyone who watches."""
+
+    def __init__(self, run: Path, steps: int) -> None:
+        self.path = run / "state.json"
+        self.steps = steps
+        self.began = self.last = time.monotonic()
+        self.first_step: int | None = None
+
+    def beat(self, step: int, loss: float | None) -> None:
+        """Say where the run is, at most a few times a second."""
+        now = time.monotonic()
+        if self.first_step is None:
+            self.first_step, self.began = step, now
+        elif now - self.last < HEARTBEAT_SECONDS:
+            return
+        self.last = now
+        speed = (step - self.first_step) / max(now - self.began, 1e-9)
+        self._write(
+            {"state": "running", "step": step, "loss": loss, "steps_per_second": round(speed, 2)}
+        )
+
+    def end(self, state: str, step: int, reason: str = "") -> None:
+        """Say that the run is over; this one reaches the disk."""
+        write_json(self.path, {"state": state, "step": step, "steps": self.steps, "reason": reason})
+
+    def _write(self, facts: dict[str, Any]) -> None:
+        # Renamed but not synced: it is replaced within the second, and a lost one costs nothing.
+        facts |= {"steps": self.steps, "pid": os.getpid()}
+        fresh = self.path.with_name(f".state-{os.getpid()}")
+        fresh.write_text(json.dumps(facts))
+        fresh.replace(self.path)
