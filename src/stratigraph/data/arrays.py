@@ -26,10 +26,11 @@ import numpy as np
 
 from stratigraph.data.archives import array_stream, guarded, npz_keys
 from stratigraph.data.cache import cache_dir as cache_folder
-from stratigraph.data.cache import file_sha256, open_array
+from stratigraph.data.cache import open_array
 from stratigraph.data.dataset import Dataset
 from stratigraph.data.download import check_file
 from stratigraph.data.stored import StoredImages, store
+from stratigraph.durable import sha256
 from stratigraph.errors import ConfigError, DataError, IntegrityError
 from stratigraph.shapes import BytesImages, Indices
 
@@ -99,7 +100,7 @@ class ArrayFile:
 
     def prepare(self) -> None:
         """Check that the file is the one that was loaded."""
-        found = file_sha256(self.path)
+        found = sha256(self.path)
         if found != self.sha256:
             raise IntegrityError(
                 f"{self.path}: its SHA-256 is {found}; it was {self.sha256} when it was loaded"
@@ -146,10 +147,10 @@ def load_array_file(
         axes = _axes(str(path), shape, channels)
         _check_type(str(path), dtype)
         top = _check_values(str(path), stream.blocks())
-    sha256 = file_sha256(path)
+    content = sha256(path)
     if key is None and dtype == np.uint8:
-        return Dataset(name=name, source=ArrayFile(path, shape, axes, top, sha256))
-    settings = hashlib.sha256(f"{sha256} {key} {axes}".encode()).hexdigest()
+        return Dataset(name=name, source=ArrayFile(path, shape, axes, top, content))
+    settings = hashlib.sha256(f"{content} {key} {axes}".encode()).hexdigest()
 
     def blocks() -> Iterator[np.ndarray]:
         with array_stream(path, key) as stream:

@@ -13,16 +13,14 @@ import hashlib
 import io
 import math
 import os
-import tempfile
 import weakref
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pooch
 
+from stratigraph.durable import replacing, sha256
 from stratigraph.errors import IntegrityError, StorageError
 
 __all__ = [
@@ -30,10 +28,8 @@ __all__ = [
     "StoredArray",
     "cache_dir",
     "check_array",
-    "file_sha256",
     "open_array",
     "read_checksum",
-    "replacing",
     "write_array",
 ]
 
@@ -44,12 +40,6 @@ def cache_dir(folder: str | Path | None = None) -> Path:
     """`folder`, or ``$STRATIGRAPH_CACHE``, or the platform's own place for caches."""
     chosen = folder or os.environ.get(ENVIRONMENT) or pooch.os_cache("stratigraph")
     return Path(chosen).expanduser()
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def write_array(
@@ -71,7 +61,7 @@ def write_array(
     written = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as stream:
+        with replacing(path) as fresh, fresh.open("wb") as stream:
             stream.write(header.getbuffer())
             for block in blocks:
                 data = np.ascontiguousarray(block, dtype=dtype).data
@@ -81,35 +71,12 @@ def write_array(
             if written != expected:
                 raise StorageError(f"{path}: {written} bytes for {shape}, which takes {expected}")
             with replacing(_checksum(path)) as beside:
-                beside.write(f"{hasher.hexdigest()}  {path.name}\n".encode())
+                beside.write_text(f"{hasher.hexdigest()}  {path.name}\n")
     except OSError as error:
         raise StorageError(
             f"{path}: {error.strerror or error}; the array takes {expected:,} bytes. "
             f"Free some space, or point {ENVIRONMENT} at another folder"
         ) from error
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A temporary file beside `path` that takes its name, durably, if the block ends well."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.chmod(0o644)  # mkstemp makes it private; a cache may be shared
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    if os.name == "posix":  # or the rename may not survive a loss of power
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 class StoredArray:
@@ -179,7 +146,7 @@ def check_array(path: Path) -> None:
 
     """
     expected = read_checksum(path)
-    found = file_sha256(path)
+    found = sha256(path)
     if found != expected:
         raise IntegrityError(f"{path}: its SHA-256 is {found}; {expected} was written; remove it")
 

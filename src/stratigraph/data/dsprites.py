@@ -16,10 +16,10 @@ import numpy as np
 
 from stratigraph.data.archives import array_stream
 from stratigraph.data.cache import cache_dir as cache_folder
-from stratigraph.data.cache import file_sha256
 from stratigraph.data.dataset import Dataset
 from stratigraph.data.download import PublishedFile, locate
 from stratigraph.data.stored import StoredImages, store
+from stratigraph.durable import sha256
 from stratigraph.errors import DataError
 
 __all__ = ["load_dsprites"]
@@ -43,7 +43,7 @@ def load_dsprites(
     With ``verify=False`` a file in `root` is read by its format alone, whatever its hash.
     """
     path = locate(FILE, root, cache_dir, verify)
-    key = FILE.known_hash.partition(":")[2] if verify or root is None else file_sha256(path)
+    key = FILE.known_hash.partition(":")[2] if verify or root is None else sha256(path)
     images = StoredImages(
         path=cache_folder(cache_dir) / f"dsprites-{key[:12]}.npy",
         count=math.prod(FACTOR_SIZES),

@@ -25,11 +25,11 @@ import numpy as np
 
 from stratigraph.data.archives import ArrayStream, guarded, gzip_bytes
 from stratigraph.data.cache import cache_dir as cache_folder
-from stratigraph.data.cache import file_sha256
 from stratigraph.data.dataset import Dataset
 from stratigraph.data.download import check_file
 from stratigraph.data.resizing import check_size
 from stratigraph.data.stored import StoredImages, store
+from stratigraph.durable import sha256
 from stratigraph.errors import DataError
 
 __all__ = ["FAMILY", "load_idx", "loader"]
@@ -64,7 +64,7 @@ def load_idx(
     for images_path, labels_path in files:
         for path in (images_path, labels_path):
             check_file(path, None)
-            key.update(bytes.fromhex(file_sha256(path)))
+            key.update(bytes.fromhex(sha256(path)))
     parts = [_labels(path) for _, path in files]
     labels = np.concatenate(parts)
     counts = [len(part) for part in parts]

@@ -16,11 +16,11 @@ import numpy as np
 
 from stratigraph.data.archives import guarded
 from stratigraph.data.cache import cache_dir as cache_folder
-from stratigraph.data.cache import file_sha256
 from stratigraph.data.dataset import Dataset
 from stratigraph.data.download import PublishedFile, locate
 from stratigraph.data.resizing import check_size, resize
 from stratigraph.data.stored import StoredImages, store
+from stratigraph.durable import sha256
 from stratigraph.errors import DataError
 
 __all__ = ["load_shapes3d"]
@@ -49,7 +49,7 @@ def load_shapes3d(
     """
     size = check_size("shapes3d", size, (64, 32))
     path = locate(FILE, root, cache_dir, verify)
-    key = FILE.known_hash.partition(":")[2] if verify or root is None else file_sha256(path)
+    key = FILE.known_hash.partition(":")[2] if verify or root is None else sha256(path)
     images = StoredImages(
         path=cache_folder(cache_dir) / f"shapes3d-{key[:12]}-{size}.npy",
         count=math.prod(FACTOR_SIZES),

@@ -21,11 +21,11 @@ import numpy as np
 
 from stratigraph.data.archives import ArrayStream, guarded, gzip_bytes
 from stratigraph.data.cache import cache_dir as cache_folder
-from stratigraph.data.cache import file_sha256
 from stratigraph.data.dataset import Dataset
 from stratigraph.data.download import PublishedFile, locate
 from stratigraph.data.resizing import check_size, resize
 from stratigraph.data.stored import StoredImages, store
+from stratigraph.durable import sha256
 from stratigraph.errors import ConfigError, DataError
 
 __all__ = ["load_smallnorb"]
@@ -90,7 +90,7 @@ def load_smallnorb(
     paths = {name: locate(file, root, cache_dir, verify) for name, file in FILES.items()}
     hashes = list(HASHES.values())
     if root is not None and not verify:
-        hashes = [file_sha256(path) for path in paths.values()]
+        hashes = [sha256(path) for path in paths.values()]
     key = hashlib.sha256("".join(hashes).encode()).hexdigest()
     images = StoredImages(
         path=cache_folder(cache_dir) / f"smallnorb-{key[:12]}-{size}.npy",

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stratigraph.durable import sha256
 from stratigraph.engine import Engine
 from stratigraph.errors import DataError
 from stratigraph.identity import digest, plain
 from stratigraph.pipeline.extract import current_facts, reading_digest
 from stratigraph.pipeline.progress import Progress
 from stratigraph.similarity.matrix import compare_stored
-from stratigraph.snapshots import MANIFEST, sha256, write_record
+from stratigraph.snapshots import MANIFEST, remove_leftovers, write_record
 from stratigraph.study import (
     MeasureConfig,
     Study,
@@ -82,6 +83,7 @@ def representation_table(study: Study) -> tuple[pd.DataFrame, list[Path], str]:
 
 def compare_study(study: Study, engine: Engine, progress: Progress) -> list[str]:
     """Compute each similarity matrix that is missing or out of date; return their measures."""
+    remove_leftovers(study.path / "similarity")
     labels, files, source = representation_table(study)
     made = []
     for measure in study.config.measures:

@@ -20,7 +20,7 @@ from stratigraph.errors import StratigraphError
 from stratigraph.identity import digest, plain
 from stratigraph.pipeline.progress import Progress
 from stratigraph.similarity.reduction import reduce_units
-from stratigraph.snapshots import record_exists, verified, write_record
+from stratigraph.snapshots import record_exists, remove_leftovers, verified, write_record
 from stratigraph.study import (
     ActivationsConfig,
     ProbesConfig,
@@ -119,6 +119,7 @@ def extract_study(study: Study, engine: Engine, progress: Progress) -> int:
     tasks = []
     for run in study.runs.values():
         about = reading_digest(study, run)
+        remove_leftovers(run.path / "representations")
         _keep_probes(study, run)
         for step in run.steps:
             if current_facts(representations_path(run.path, step), about) is None:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from stratigraph.durable import TEMPORARY
 from stratigraph.snapshots import write_json
 
 __all__ = ["StateFile"]
@@ -44,6 +45,6 @@ class StateFile:
     def _write(self, facts: dict[str, Any]) -> None:
         # Renamed but not synced: it is replaced within the second, and a lost one costs nothing.
         facts |= {"steps": self.steps, "pid": os.getpid()}
-        fresh = self.path.with_name(f".state-{os.getpid()}")
+        fresh = self.path.with_name(f"{TEMPORARY}state-{os.getpid()}")
         fresh.write_text(json.dumps(facts))
         fresh.replace(self.path)

@@ -6,7 +6,6 @@ and leaves the same bytes whatever interrupted it and however many run beside it
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from stratigraph.pipeline.state import StateFile
 from stratigraph.snapshots import (
     load_checkpoint,
     locked,
+    read_json,
     remove_checkpoints,
     remove_leftovers,
     save_checkpoint,
@@ -91,7 +91,7 @@ def train_run(directory: Path, config: RunConfig, device: str = "cpu") -> dict[s
         _write_config(directory, config, device)
         if is_over(directory, config):
             return read_state(directory)
-        remove_leftovers(directory)
+        remove_leftovers(directory, directory / "snapshots", directory / "checkpoint")
         report = StateFile(directory, config.steps)
         step = 0
         try:
@@ -111,7 +111,7 @@ def train_run(directory: Path, config: RunConfig, device: str = "cpu") -> dict[s
 def _write_config(directory: Path, config: RunConfig, device: str) -> None:
     path = directory / "config.json"
     if path.is_file():
-        held = json.loads(path.read_bytes()).get("run_id")
+        held = read_json(path).get("run_id")
         if held != config.run_id:
             raise ConfigError(
                 f"{directory}: holds run {held}, not {config.run_id}; choose another folder."
@@ -200,9 +200,8 @@ def train_study(
             elif failure is not None:
                 # The process may have died before it could say so itself.
                 kind = "killed" if failure.kind == "killed" else "failed"
-                step = run.state["step"]
-                facts = {"state": kind, "step": step, "steps": run.config.steps}
-                write_json(run.path / "state.json", {**facts, "reason": failure.message})
+                state = StateFile(run.path, run.config.steps)
+                state.end(kind, run.state["step"], failure.message)
             watch.ended(run, failure.message if failure else "")
     if busy:
         raise busy[0]

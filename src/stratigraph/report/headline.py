@@ -51,14 +51,15 @@ def headline(study: Study) -> list[str]:
         "median over runs and layers (quartiles)"
     ]
     for measure in study.scores():
+        tables = {c: reach_table(study, measure, c) for c in ("similarity", "progress")}
         for column, what in (
             ("similarity", measure_name(measure)),
             ("progress", "  above the untrained network"),
         ):
-            table = reach_table(study, measure, column)
+            table = tables[column]
             parts = [_part(row) for row in table.to_dict("records") if row["part"] != "latents"]
             lines.append(f"  {what:<30} {'   '.join(parts)}")
-        untrained = reach_table(study, measure).set_index("part")["untrained"]
+        untrained = tables["similarity"].set_index("part")["untrained"]
         if untrained.reindex(["encoder", "decoder"]).notna().all():
             lines.append(
                 f"  {'  untrained network already at':<30} encoder {untrained['encoder']:.2f}   "

@@ -16,7 +16,7 @@ from stratigraph.report.figures.style import measure_name
 from stratigraph.report.headline import reach_table
 from stratigraph.similarity.catalog import find_measure
 from stratigraph.snapshots import MANIFEST, read_json
-from stratigraph.study import Run, Study, probe_images, similarity_path
+from stratigraph.study import Run, Study, probe_indices, similarity_path
 
 __all__ = ["counts", "made", "measure_rows", "reach_rows", "run_row"]
 
@@ -101,7 +101,7 @@ def counts(study: Study) -> str:
 def _probe_counts(study: Study) -> str:
     """How many probes there are, for each set of data (duplicates may have been dropped)."""
     configs = {c.data: c.first.config for c in numbers.configurations(study)}
-    counts = {len(probe_images(config, study.config.probes)) for config in configs.values()}
+    counts = {len(probe_indices(config, study.config.probes)) for config in configs.values()}
     return " or ".join(f"{count:,}" for count in sorted(counts)) or "no"
 
 

@@ -39,7 +39,6 @@ class Drawn:
     width: int
     height: int
     caption: str
-    alt: str
 
 
 @dataclass
@@ -234,4 +233,4 @@ def _keep(study: Study, name: str, figure: Figure, caption: str) -> Drawn:
         lambda path: figure.savefig(path, format="pdf", metadata={"CreationDate": None}),
     )
     width, height = (round(float(side) * 96) for side in figure.get_size_inches())
-    return Drawn(name, base64.b64encode(png).decode(), width, height, caption, caption)
+    return Drawn(name, base64.b64encode(png).decode(), width, height, caption)

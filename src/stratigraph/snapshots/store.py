@@ -15,13 +15,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from stratigraph.durable import TEMPORARY, replacing, sha256, sync
 from stratigraph.errors import DataError, IntegrityError, StorageError
 
 __all__ = [
@@ -31,7 +31,6 @@ __all__ = [
     "record_exists",
     "remove_leftovers",
     "replace_file",
-    "sha256",
     "verified",
     "write_json",
     "write_record",
@@ -40,22 +39,6 @@ __all__ = [
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-TEMPORARY = ".new-"
-CHUNK = 1 << 20
-
-
-def sha256(path: Path) -> str:
-    """The hash of a file's bytes, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -103,12 +86,12 @@ def write_record(
             fill(fresh)
             files = {}
             for path in sorted(fresh.iterdir()):
-                _sync(path)
+                sync(path)
                 files[path.name] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
             manifest = {"format": FORMAT, "about": about or {}, "files": files}
             (fresh / MANIFEST).write_bytes(_sealed(manifest))
-            _sync(fresh / MANIFEST)
-            _sync(fresh)
+            sync(fresh / MANIFEST)
+            sync(fresh)
             if directory.exists():
                 aside = parent / f"{TEMPORARY}old-{uuid.uuid4().hex[:12]}"
                 directory.rename(aside)
@@ -116,7 +99,7 @@ def write_record(
                 shutil.rmtree(aside)
             else:
                 fresh.rename(directory)
-            _sync(parent)
+            sync(parent)
         except BaseException:
             shutil.rmtree(fresh, ignore_errors=True)
             raise
@@ -181,15 +164,8 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """
     with _storage(path, "writing"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.parent / f"{TEMPORARY}{uuid.uuid4().hex[:12]}-{path.name}"
-        try:
+        with replacing(path) as fresh:
             write(fresh)
-            _sync(fresh)
-            fresh.replace(path)
-            _sync(path.parent)
-        except BaseException:
-            fresh.unlink(missing_ok=True)
-            raise
 
 
 def write_text(path: Path, text: str) -> None:
@@ -217,10 +193,11 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: not JSON ({error}).") from None
 
 
-def remove_leftovers(directory: Path) -> None:
-    """Remove what interrupted writes left anywhere in a folder; its lock must be held."""
-    for path in list(directory.rglob(f"{TEMPORARY}*")):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+def remove_leftovers(*directories: Path) -> None:
+    """Remove what interrupted writes left in folders; the locks of their writers must be held."""
+    for directory in directories:
+        for path in directory.glob(f"{TEMPORARY}*"):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)

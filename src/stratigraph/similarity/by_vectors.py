@@ -1,0 +1,166 @@
+"""Pairs by vectors: a measure that is a cosine of one vector for each representation.
+
+The vectors are made once (float32, in memory or in a scratch folder), and a block of pairs is one
+matrix product, in float64, over tiles of columns.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stratigraph.errors import InputError
+from stratigraph.similarity.blocks import Notes, Run, Source, blocks, cuts, joined, prepared
+from stratigraph.similarity.gram import gram, norm64
+from stratigraph.similarity.measure import Measure
+from stratigraph.similarity.reduction import read_coordinates
+
+__all__ = ["by_vectors"]
+
+Vectors: TypeAlias = np.ndarray | Path
+
+EMBED_BLOCK = 32  # representations whose vectors one task makes, where n allows
+PRODUCT_BLOCK = 256  # vectors a side of one product
+TILE = 8192  # columns at a time: 16 MB of float64 a side
+
+
+@dataclass(frozen=True)
+class _EmbedTask:
+    sources: tuple[Source, ...]
+    measure: Measure
+    path: Path | None
+
+
+@dataclass(frozen=True)
+class _Embedded:
+    vectors: Vectors
+    norms: tuple[float, ...]
+    notes: Notes
+
+
+@dataclass(frozen=True)
+class _ProductTask:
+    left: tuple[Vectors, ...]
+    right: tuple[Vectors, ...]
+    same: bool
+
+
+def by_vectors(
+    sides: list[list[Source]],
+    measure: Measure,
+    mask: np.ndarray,
+    run: Run,
+    folder: Path | None,
+) -> tuple[np.ndarray, list[Notes]]:
+    """Scores ``(k, k′)``, NaN outside ``mask``, and each side's notes.
+
+    Args:
+        sides: one list of sources, or two.
+        measure: one that embeds.
+        mask: the pairs wanted, bool ``(k, k′)``.
+        run: maps a function over tasks, giving (index, value) as they end.
+        folder: where the vectors are kept; None keeps them in memory.
+
+    """
+    made, norms, notes = [], [], []
+    for number, side in enumerate(sides):
+        size = _embed_block(side)
+        tasks = [
+            _EmbedTask(
+                tuple(side[cut]),
+                measure,
+                None if folder is None else folder / f"vectors-{number}-{cut.start}.npy",
+            )
+            for cut in cuts(len(side), size)
+        ]
+        done: dict[int, _Embedded] = dict(run(_embed, tasks))
+        ordered = [done[index] for index in range(len(tasks))]
+        made.append((size, [e.vectors for e in ordered]))
+        norms.append(np.array([norm for e in ordered for norm in e.norms]))
+        notes.append(joined([e.notes for e in ordered]))
+    size = max(PRODUCT_BLOCK // made[0][0], 1) * made[0][0]
+    found = blocks(mask, size)
+    products = [
+        _ProductTask(
+            _chunks(*made[0], block.rows),
+            _chunks(*made[-1], block.columns),
+            same=len(sides) == 1 and block.rows == block.columns,
+        )
+        for block in found
+    ]
+    values = np.full(mask.shape, math.nan)
+    for index, product in run(_multiply, products):
+        values[found[index].rows, found[index].columns] = product
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values /= norms[0][:, None] * norms[-1][None, :]
+    low, high = measure.bounds
+    return np.where(mask, np.clip(values, low, high), math.nan), notes
+
+
+def _embed_block(side: list[Source]) -> int:
+    """Few enough that a task's vectors take 256 MB at most: fixed by n, not by the machine."""
+    first = side[0]
+    n = len(first) if isinstance(first, Tensor) else len(read_coordinates(first))
+    return max(1, min(EMBED_BLOCK, 2**27 // n**2))
+
+
+def _chunks(size: int, vectors: list[Vectors], cut: slice) -> tuple[Vectors, ...]:
+    return tuple(vectors[cut.start // size : -(-cut.stop // size)])
+
+
+def _embed(task: _EmbedTask) -> _Embedded:
+    """Vectors as rows of float32, zero where a representation has none, and their norms."""
+    embed = task.measure.embed
+    if embed is None:
+        raise InputError(f"measure: {task.measure.name} cannot be embedded as vectors.")
+    rows, reasons, doubts, norms = np.zeros((len(task.sources), 0), np.float32), [], [], []
+    for index, source in enumerate(task.sources):
+        found = prepared(source, embed, task.measure)
+        reasons.append(found.reason)
+        doubts.append(found.doubt)
+        norms.append(1.0)
+        if found.parts:
+            vector = found.parts[0].to("cpu", torch.float32)
+            norms[-1] = norm64(vector)
+            if not rows.shape[1]:
+                rows = np.zeros((len(rows), len(vector)), np.float32)
+            rows[index] = vector.numpy()
+    if task.path is not None:
+        np.save(task.path, rows)
+    return _Embedded(
+        rows if task.path is None else task.path,
+        tuple(norms),
+        Notes(tuple(reasons), tuple(doubts)),
+    )
+
+
+def _multiply(task: _ProductTask) -> np.ndarray:
+    left = [_opened(vectors) for vectors in task.left]
+    right = left if task.same else [_opened(vectors) for vectors in task.right]
+    width = max(vectors.shape[1] for vectors in [*left, *right])
+    total = torch.zeros(sum(map(len, left)), sum(map(len, right)), dtype=torch.float64)
+    for start in range(0, width, TILE):
+        tile = _tile(left, start, width)
+        total += gram(tile, None if task.same else _tile(right, start, width), panel=128)
+    return total.numpy()
+
+
+def _opened(vectors: Vectors) -> np.ndarray:
+    return np.load(vectors, mmap_mode="r") if isinstance(vectors, Path) else vectors
+
+
+def _tile(chunks: list[np.ndarray], start: int, width: int) -> Tensor:
+    """Columns of stacked vectors in float64; a chunk in which none is defined stays zero."""
+    tile = torch.zeros(sum(map(len, chunks)), min(TILE, width - start), dtype=torch.float64)
+    view, at = tile.numpy(), 0
+    for chunk in chunks:
+        if chunk.shape[1]:
+            view[at : at + len(chunk)] = chunk[:, start : start + TILE]
+        at += len(chunk)
+    return tile
