@@ -133,3 +133,34 @@ def test_what_a_study_says_is_escaped(tiny_study, tmp_path, payload):
     page = _Page()
     page.feed(html)
     assert page.scripts == 0
+
+
+def test_labels_say_what_tells_configurations_apart_and_no_more(tiny_study):
+    from dataclasses import replace
+    from types import SimpleNamespace
+
+    from stratigraph.training import RunConfig
+
+    base = next(iter(tiny_study.runs.values()))
+
+    def labels(*objectives):
+        runs = {}
+        for objective in objectives:
+            config = RunConfig.from_dict({**base.config.to_dict(), "objective": objective})
+            runs[config.run_id] = replace(base, config=config)
+        study = SimpleNamespace(
+            runs=runs,
+            complete=lambda: list(runs),
+            scores=lambda: ["any"],
+            labels=lambda _: {"run": list(runs)},
+        )
+        return [c.label for c in numbers.configurations(study)]
+
+    annealed = {"name": "annealed_vae", "c_max": 5, "gamma": 10}
+    same = labels(annealed, {**annealed, "c_max": 25}, {"name": "beta_vae", "beta": 2})
+    assert same == ["annealed_vae, c_max = 5", "annealed_vae, c_max = 25", "beta_vae, beta = 2"]
+    differ = labels(annealed, {**annealed, "gamma": 1000})
+    assert differ == [
+        "annealed_vae, c_max = 5, gamma = 10",
+        "annealed_vae, c_max = 5, gamma = 1000",
+    ]

@@ -68,6 +68,12 @@ def configurations(study: Study) -> list[Configuration]:
         for key in ("data", "architecture", "latents", "reconstruction", "initialisation")
         if any(table[key] != tables[0][key] for table in tables)
     }
+    parameters: dict[tuple[str, str], set[Any]] = {}
+    for table in tables:
+        for key, value in table["objective"].items():
+            parameters.setdefault((table["objective"]["name"], key), set()).add(value)
+    # An objective's strength is always said, its other parameters where they tell runs apart.
+    varies |= {f"{name}.{key}" for (name, key), values in parameters.items() if len(values) > 1}
     found: list[Configuration] = []
     for runs in groups.values():
         label = _label(runs[0].config, varies)
@@ -96,7 +102,11 @@ def _words(values: Mapping[str, Any]) -> list[str]:
 def _label(config: RunConfig, varies: set[str]) -> str:
     objective = config.objective
     words = [objective["name"]]
-    words += [f"{key} = {value:g}" for key, value in objective.items() if key != "name"]
+    words += [
+        f"{key} = {value:g}"
+        for key, value in objective.items()
+        if key == config.strength_name or f"{objective['name']}.{key}" in varies
+    ]
     if "data" in varies:
         words.append(" ".join(_words(config.data)))
     if "latents" in varies:
