@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 from stratigraph.engine import LocalEngine
 from stratigraph.similarity.certified import certified_matrix
@@ -310,6 +311,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    threadpool_limits(options.threads)
     print(f"torch {torch.__version__}, {options.threads} thread(s)")
     for name in options.jobs or JOBS:
         print(f"{name}: {JOBS[name].__doc__}")

@@ -64,13 +64,15 @@ class LocalEngine:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Run torch on one thread within: the order of its sums, hence the bits, depend on it."""
+    """Run torch and BLAS on one thread within: the order of sums, hence the bits, depend on it."""
     import torch
+    from threadpoolctl import threadpool_limits
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1):
+            yield
     finally:
         torch.set_num_threads(threads)
 

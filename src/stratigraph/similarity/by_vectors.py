@@ -147,7 +147,7 @@ def _multiply(task: _ProductTask) -> np.ndarray:
     total = torch.zeros(sum(map(len, left)), sum(map(len, right)), dtype=torch.float64)
     for start in range(0, width, TILE):
         tile = _tile(left, start, width)
-        total += gram(tile, None if task.same else _tile(right, start, width), panel=128)
+        total += gram(tile, None if task.same else _tile(right, start, width))
     return total.numpy()
 
 

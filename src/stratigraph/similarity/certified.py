@@ -23,10 +23,11 @@ import torch
 from torch import Tensor
 
 from stratigraph.errors import InputError
+from stratigraph.similarity.centring import centre
 from stratigraph.similarity.inputs import as_matrix, check_finite
-from stratigraph.similarity.measure import tell
+from stratigraph.similarity.measure import Prepared, tell
 from stratigraph.similarity.procrustes import PROCRUSTES_SIMILARITY
-from stratigraph.similarity.spectral import nuclear_norm
+from stratigraph.similarity.spectral import factor, nuclear_norm
 
 if TYPE_CHECKING:
     import xarray
@@ -71,6 +72,15 @@ def certify(fx: Tensor, fy: Tensor, tolerance: float) -> Bracket:
         level /= 2 if level > 1e-6 else math.inf
 
 
+def _principal(x: Tensor) -> Prepared:
+    """Form ``factor``: F (n, r), FFᵀ = X_c X_cᵀ / ‖X_c‖²_F, leading directions first."""
+    found = centre(x)
+    if found.reason:
+        return Prepared(len(x), "none", reason=found.reason)
+    matrix = found.matrix / torch.linalg.vector_norm(found.matrix)
+    return Prepared(len(x), "factor", (factor(matrix),), doubt=found.doubt)
+
+
 def certified_procrustes(x: Any, y: Any, tolerance: float = 1e-3) -> Bracket:
     """An interval no wider than ``tolerance`` that holds the Procrustes similarity of x and y."""
     found = certified_matrix({"x": x}, {"y": y}, tolerance=tolerance)
@@ -108,7 +118,7 @@ def certified_matrix(
         for name, value in given.items():
             matrix = as_matrix(value, f"{argument}[{name!r}]")
             check_finite(matrix, f"{argument}[{name!r}]")
-            found = PROCRUSTES_SIMILARITY.prepare(matrix)
+            found = _principal(matrix)
             tell("procrustes_similarity", repr(name), found.reason, found.doubt)
             side.append(found)
         sides.append(side)

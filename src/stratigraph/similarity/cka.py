@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from stratigraph.similarity.centring import centre, centre_single
-from stratigraph.similarity.gram import gram, norm64, packed_gram, u_product
+from stratigraph.similarity.gram import gram, norm64, packed_gram, packed_uncentred, u_product
 from stratigraph.similarity.measure import Measure, Prepared, score
 
 __all__ = ["DEBIASED_CKA", "LINEAR_CKA", "debiased_cka", "embed_debiased", "linear_cka"]
@@ -101,15 +101,20 @@ def _compare_debiased(x: Prepared, y: Prepared) -> float:
 
 def _embed(x: Tensor, debiased: bool) -> Prepared:
     single = x.dtype == torch.float32 and x.numel() > SINGLE
-    found = centre_single(x) if single else centre(x)
-    if found.reason:
-        return Prepared(len(x), "vector", reason=found.reason)
-    vector = packed_gram(found.matrix, found.squares, debiased)
+    direct = packed_uncentred(x, debiased) if single and 2 * x.shape[1] >= len(x) else None
+    doubt = None
+    if direct is None:
+        found = centre_single(x) if single else centre(x)
+        if found.reason:
+            return Prepared(len(x), "vector", reason=found.reason)
+        doubt = found.doubt
+        direct = packed_gram(found.matrix, found.squares, debiased), found.squares
+    vector, squares = direct
     norm = norm64(vector)
-    size = float(torch.linalg.vector_norm(found.squares))  # ‖K‖_F is at least this
+    size = float(torch.linalg.vector_norm(squares))  # ‖K‖_F is at least this
     if norm <= 1e4 * torch.finfo(vector.dtype).eps * size / len(x):
         return Prepared(len(x), "vector", reason=EQUIDISTANT)
-    return Prepared(len(x), "vector", (vector.div_(norm),), doubt=found.doubt)
+    return Prepared(len(x), "vector", (vector.div_(norm),), doubt=doubt)
 
 
 def _embed_biased(x: Tensor) -> Prepared:

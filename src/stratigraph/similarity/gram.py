@@ -18,28 +18,28 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["gram", "norm64", "pack", "packed_gram", "packed_length", "u_centred", "u_product"]
+__all__ = ["gram", "norm64", "pack", "packed_gram", "packed_length", "packed_uncentred", "u_centred", "u_product"]
 
 SMALL = 512  # probes up to which one product and one gather beat panels and row copies
-PANEL = 256  # rows of a product at a time: wide enough for the processor, half the flops of XXᵀ
+PANEL = 256  # rows that are copied at a time
+ORDINARY = (2.0**-20, 2.0**20)  # mean squares whose products stay far inside float32
 
 
-def gram(x: Tensor, y: Tensor | None = None, panel: int = PANEL) -> Tensor:
-    """XXᵀ by its upper triangle, in row panels, mirrored; XYᵀ where ``y`` is given."""
-    if y is not None:
-        return x @ y.T
-    n = len(x)
-    if n <= panel:
-        return x @ x.T
-    result = x.new_empty(n, n)
-    for start in range(0, n, panel):
-        stop = min(start + panel, n)
-        torch.mm(x[start:stop], x[start:].T, out=result[start:stop, start:])
-        result[stop:, start:stop] = result[start:stop, stop:].T
-    return result
+def gram(x: Tensor, y: Tensor | None = None) -> Tensor:
+    """XXᵀ, or XYᵀ where ``y`` is given.
+
+    On the CPU by numpy, whose XXᵀ is a symmetric rank-k product (BLAS syrk): half the flops.
+    """
+    other = x if y is None else y
+    if x.device.type != "cpu":
+        return x @ other.T
+    left = x.numpy()
+    with np.errstate(over="ignore", invalid="ignore"):  # callers look at what came out
+        return torch.from_numpy(left @ (left if y is None else other.numpy()).T)
 
 
 def u_centred(kernel: Tensor) -> Tensor:
@@ -80,40 +80,70 @@ def pack(kernel: Tensor, diagonal: bool) -> Tensor:
 
 
 def packed_gram(x: Tensor, squares: Tensor, debiased: bool) -> Tensor:
-    """The packed half of K = XXᵀ, or of K̃, of centred features, never holding K whole.
+    """The packed half of K = XXᵀ, or of K̃, of centred features; ``squares`` is K's diagonal."""
+    return packed(gram(x), not debiased, _u_shift(squares) if debiased else None)
 
-    Up to 512 probes, the upper triangle. Beyond, row panels of it one after another, each written
-    where the product leaves it: zeros below the diagonal pad the vector by n · 128 entries, which
-    costs less than moving n rows. ``squares`` is the diagonal of K.
+
+def packed_uncentred(x: Tensor, debiased: bool) -> tuple[Tensor, Tensor] | None:
+    """`packed_gram` and K's diagonal straight from XXᵀ, where that costs no digits; else None.
+
+    With the rows' sums r and their total T, K_ij = (XXᵀ)_ij − r_i/n − r_j/n + T/n², so features
+    are never centred: for wide layers that saves every pass over X but the product's own. In
+    float32 it costs digits as the offset's energy T/n grows against the whole, Σ‖x_i‖². While it
+    holds no more than four fifths, the loss is within a factor of five of one rounding.
     """
-    n = len(x)
-    half = squares / (n - 2) - squares.sum() / (2 * (n - 1) * (n - 2)) if debiased else None
+    n, p = x.shape
+    kernel = gram(x)
+    d = kernel.diagonal().double()
+    energy = float(d.sum())
+    # Also False for NaN and infinity: the careful path names them.
+    if not ORDINARY[0] < energy / (n * p) < ORDINARY[1]:
+        return None
+    r = kernel.sum(0, dtype=torch.float64) / n
+    mean = r.mean()
+    if not float(mean) * n < 0.8 * energy:
+        return None
+    d = d - 2 * r + mean
+    shift = r - mean / 2
+    vector = packed(kernel, not debiased, shift + _u_shift(d) if debiased else shift)
+    return vector, d.to(x.dtype)
+
+
+def _u_shift(d: Tensor) -> Tensor:
+    """What K̃_ij is less than K_ij for each of its two probes."""
+    n = len(d)
+    return d.sum() / (2 * (n - 1) * (n - 2)) - d / (n - 2)
+
+
+def packed(kernel: Tensor, diagonal: bool, shift: Tensor | None = None) -> Tensor:
+    """The half that `pack` gives, less shift_i + shift_j, in panels; ``kernel`` is overwritten.
+
+    Up to 512 probes, one gather. Beyond, row panels of the upper triangle one after another: zeros
+    below the diagonal pad the vector by n · 128 entries, which costs less than moving n rows.
+    """
+    n = len(kernel)
+    shift = None if shift is None else shift.to(kernel.dtype)
     if n <= SMALL:
-        kernel, cut = x.new_zeros(n, n), n // 2
-        torch.mm(x[:cut], x.T, out=kernel[:cut])
-        torch.mm(x[cut:], x[cut:].T, out=kernel[cut:, cut:])
-        _centre_panel(kernel, half)
-        return torch.take(kernel, _upper(n, not debiased).to(x.device))
+        if shift is not None:
+            kernel -= shift[:, None]
+            kernel -= shift[None, :]
+        kernel.diagonal().mul_(0.5**0.5)
+        return torch.take(kernel, _upper(n, diagonal).to(kernel.device))
     starts = range(0, n, PANEL)
-    result = x.new_empty(sum(min(PANEL, n - start) * (n - start) for start in starts))
+    result = kernel.new_empty(sum(min(PANEL, n - start) * (n - start) for start in starts))
     at = 0
     for start in starts:
-        rows = x[start : start + PANEL]
-        panel = result[at : at + len(rows) * (n - start)].view(len(rows), n - start)
-        torch.mm(rows, x[start:].T, out=panel)
-        _centre_panel(panel, None if half is None else half[start:])
-        panel[:, : len(rows)].triu_(1 if debiased else 0)
-        at += panel.numel()
-    return result
-
-
-def _centre_panel(panel: Tensor, half: Tensor | None) -> None:
-    """What K̃ adds for each of a pair's two probes; or 1/√2 on the diagonal of K."""
-    if half is None:
+        rows = kernel[start : start + PANEL, start:]
+        panel = result[at : at + rows.numel()].view(rows.shape)
+        if shift is None:
+            panel.copy_(rows)
+        else:
+            torch.sub(rows, shift[start:], out=panel)
+            panel -= shift[start : start + PANEL, None]
+        panel[:, : len(rows)].triu_(0 if diagonal else 1)
         panel.diagonal().mul_(0.5**0.5)
-    else:
-        panel += half[: len(panel), None]
-        panel += half[None, :]
+        at += rows.numel()
+    return result
 
 
 @lru_cache(maxsize=8)

@@ -4,11 +4,11 @@ With X, Y centred and divided by their Frobenius norms, and ‖·‖_* the nucle
 
     s = max_R ⟨XR, Y⟩ = ‖XᵀY‖_* ∈ [0, 1],     ‖XR − Y‖²_F = 2 − 2s at its least.
 
-Only inner products between probes matter, so X may be replaced by any F with FFᵀ = XXᵀ: the n × r
-factor of its principal directions, r ≤ min(p, n − 1). The pair then costs r³, whatever p.
+Only inner products between probes matter, so X may be replaced by any F with FFᵀ = XXᵀ, of at most
+n − 1 columns (`alignment`). The pair then costs r³, whatever p.
 
 Source: Ding, Denain & Steinhardt 2021, arXiv 2108.01661; Williams et al. 2021, arXiv 2110.14739.
-Cost: preparing np·min(n, p) and the eigenvectors of the smaller Gram matrix; a pair n·r² + r³.
+Cost: preparing np·min(n, p) and a factorisation of the smaller Gram matrix; a pair n·r² + r³.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stratigraph.similarity.alignment import aligned_norm, factored
 from stratigraph.similarity.centring import centre
 from stratigraph.similarity.measure import Measure, Prepared, score
-from stratigraph.similarity.spectral import factor, nuclear_norm
 
 __all__ = ["PROCRUSTES_SIMILARITY", "procrustes_similarity"]
 
@@ -39,17 +39,15 @@ def procrustes_similarity(x: Any, y: Any) -> float:
 
 
 def _prepare(x: Tensor) -> Prepared:
-    """Form ``factor``: F (n, r), FFᵀ = X_c X_cᵀ / ‖X_c‖²_F, leading directions first."""
+    """Form ``factor`` or ``cholesky`` of X_c / ‖X_c‖_F, as `factored` has them."""
     found = centre(x)
     if found.reason:
         return Prepared(len(x), "none", reason=found.reason)
-    matrix = found.matrix / torch.linalg.vector_norm(found.matrix)
-    return Prepared(len(x), "factor", (factor(matrix),), doubt=found.doubt)
+    return factored(found.matrix / torch.linalg.vector_norm(found.matrix), found.doubt)
 
 
 def _compare(x: Prepared, y: Prepared) -> float:
-    value = nuclear_norm(x.parts[0].T @ y.parts[0])
-    return min(max(value, 0.0), 1.0)
+    return min(max(aligned_norm(x, y), 0.0), 1.0)
 
 
 PROCRUSTES_SIMILARITY = Measure(

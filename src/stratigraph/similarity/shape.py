@@ -15,14 +15,15 @@ Cost: as procrustes_similarity.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from stratigraph.similarity.alignment import aligned_norm, factored
 from stratigraph.similarity.centring import centre
 from stratigraph.similarity.measure import Measure, Prepared
 from stratigraph.similarity.procrustes import PROCRUSTES_SIMILARITY
-from stratigraph.similarity.spectral import factor, nuclear_norm
 
 __all__ = ["ANGULAR_SHAPE_DISTANCE", "SIZE_AND_SHAPE_DISTANCE"]
 
@@ -35,18 +36,19 @@ def _angle(x: Prepared, y: Prepared) -> float:
 
 
 def _prepare_sized(x: Tensor) -> Prepared:
-    """Form ``factor``: F (n, r) with FFᵀ = X_c X_cᵀ / ‖X_c‖², and log‖X_c‖."""
+    """As `procrustes_similarity`, with log‖X_c‖ as the last part."""
     found = centre(x)
     if found.reason:
         return Prepared(len(x), "none", reason=found.reason)
     norm = torch.linalg.vector_norm(found.matrix)
     size = norm.log() + found.exponent * math.log(2)
-    return Prepared(len(x), "factor", (factor(found.matrix / norm), size), doubt=found.doubt)
+    made = factored(found.matrix / norm, found.doubt)
+    return replace(made, parts=(*made.parts, size))
 
 
 def _size_and_shape(x: Prepared, y: Prepared) -> float:
-    a, b = math.exp(float(x.parts[1])), math.exp(float(y.parts[1]))
-    value = min(nuclear_norm(x.parts[0].T @ y.parts[0]), 1.0)
+    a, b = math.exp(float(x.parts[-1])), math.exp(float(y.parts[-1]))
+    value = min(aligned_norm(x, y), 1.0)
     gap = 0.0 if value > 1 - ROUNDING else 1 - value
     return math.sqrt((a - b) ** 2 + 2 * a * b * gap)
 

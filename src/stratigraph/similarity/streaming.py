@@ -34,7 +34,7 @@ from torch import Tensor
 
 from stratigraph.errors import InputError
 from stratigraph.similarity.centring import centre, centre_single
-from stratigraph.similarity.gram import SMALL, pack, packed_gram, u_centred
+from stratigraph.similarity.gram import packed_gram, packed_uncentred
 from stratigraph.similarity.inputs import as_matrix
 
 __all__ = ["StreamedCKA", "shuffled_batches", "stream_cka"]
@@ -42,9 +42,6 @@ __all__ = ["StreamedCKA", "shuffled_batches", "stream_cka"]
 GROUPS = 64
 LEAST = 4  # probes of a batch: the U-statistic divides by m − 3
 SINGLE = 1 << 16  # entries from which a float32 batch is multiplied in float32
-
-
-ORDINARY = (2.0**-20, 2.0**20)  # mean squares whose products stay far inside float32
 
 
 @dataclass(frozen=True)
@@ -254,8 +251,9 @@ def _vectors(layers: Mapping[str, Any]) -> tuple[Tensor, int, np.ndarray] | None
         if m < LEAST:
             return None
         single = x.dtype == torch.float32 and x.numel() > SINGLE
-        vectors.append(_uncentred(x) if single else None)
-        if vectors[-1] is None:
+        direct = packed_uncentred(x, debiased=True) if single else None
+        vectors.append(None if direct is None else direct[0])
+        if direct is None:
             found = centre_single(x, name) if single else centre(x, name)
             if found.reason is None:
                 exponents[index] = found.exponent
@@ -266,26 +264,3 @@ def _vectors(layers: Mapping[str, Any]) -> tuple[Tensor, int, np.ndarray] | None
         if vector is not None:
             row.copy_(vector)
     return rows, m, exponents
-
-
-def _uncentred(x: Tensor) -> Tensor | None:
-    """The packed K̃ straight from XXᵀ, where the offset is too small to cost any digits.
-
-    U-centring annuls an offset exactly; in float32 it costs digits as the offset's energy grows
-    against the spread's. While it holds no more than four fifths of the whole, the loss is within a
-    factor of five of one rounding, and centring the features first is not worth a pass over them.
-    """
-    m = len(x)
-    if m > SMALL:
-        return None
-    mean = (x.new_ones(1, m) @ x).double() / m
-    kernel, cut = x.new_zeros(m, m), m // 2
-    torch.mm(x[:cut], x.T, out=kernel[:cut])
-    torch.mm(x[cut:], x[cut:].T, out=kernel[cut:, cut:])
-    kernel[cut:, :cut] = kernel[:cut, cut:].T
-    energy = float(kernel.diagonal().double().sum())
-    offset = m * float(mean.square().sum())
-    # Also False for NaN and infinity: the careful path names them.
-    if not (ORDINARY[0] < energy / x.numel() < ORDINARY[1] and offset < 0.8 * energy):
-        return None
-    return pack(u_centred(kernel.double()), diagonal=False)
