@@ -101,7 +101,7 @@ def _compare_debiased(x: Prepared, y: Prepared) -> float:
 
 def _embed(x: Tensor, debiased: bool) -> Prepared:
     single = x.dtype == torch.float32 and x.numel() > SINGLE
-    direct = packed_uncentred(x, debiased) if single and 2 * x.shape[1] >= len(x) else None
+    direct = packed_uncentred(x, debiased) if single and 4 * x.shape[1] >= len(x) else None
     doubt = None
     if direct is None:
         found = centre_single(x) if single else centre(x)
