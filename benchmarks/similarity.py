@@ -1,24 +1,28 @@
 """Ours and the peers on the same arrays, in one process, every value checked against float64.
 
-    python benchmarks/similarity.py [A] [B] [C] [growth] [streaming] [large] [--threads 1]
+    python benchmarks/similarity.py [A] [B] [B5] [C] [vae] [growth] [streaming] [large]
+                                    [--threads 1] [--json FILE]
 
 Jobs that are not named are not run; with none named, all are. Peers that are not installed are left
 out by name. CPU seconds are the steadier figure on a shared machine; ``gemm`` is what a plain
-float32 (or float64) product of this machine takes, in the same minute, for the plan's flops.
+float32 product of this machine takes, in the same minute, for the plan's flops.
 
-A  14 × 14 layers of two models, n = 5,000: exact CKA, and minibatch-unbiased at batch 250
-B  14 × 14 layers, n = 1,000: Procrustes, exact and certified; a peer's total is extrapolated from
-   timed pairs by the flops of its singular value decompositions, and says so
-C  280 × 280 layers (20 snapshots of 14), n = 1,000: exact CKA
+A    14 × 14 layers of two models, n = 5,000: exact CKA, and minibatch-unbiased at batch 250
+B    14 × 14 layers, n = 1,000: Procrustes, exact and certified; a peer's total is extrapolated from
+     timed pairs by the flops of its singular value decompositions, and says so
+B5   B at n = 5,000, exact
+C    280 × 280 layers (20 snapshots of 14), n = 1,000: exact CKA; slow peers on the first 28
+vae  layers of two VAEs trained here on sprites: Procrustes and CKA, exact and certified
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
+import json
 import resource
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -28,17 +32,21 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
+import peers
+from stratigraph.activations import read_vae
+from stratigraph.data import draw_probes
 from stratigraph.engine import LocalEngine
-from stratigraph.similarity.certified import certified_matrix
-from stratigraph.similarity.cka import DEBIASED_CKA
+from stratigraph.similarity.cka import DEBIASED_CKA, LINEAR_CKA
 from stratigraph.similarity.matrix import compare_stored, similarity_matrix
 from stratigraph.similarity.measure import between
 from stratigraph.similarity.procrustes import PROCRUSTES_SIMILARITY
 from stratigraph.similarity.reduction import reduce_units
 from stratigraph.similarity.streaming import stream_cka
+from stratigraph.training import RunConfig, initial_state, split_of, training_states
 
 WIDTHS = [4096, 8192, 2048, 1024, 1024, 256, 10, 10, 10, 256, 1024, 2048, 8192, 4096]
 BATCH = 250
+RESULTS: list[dict[str, Any]] = []
 
 
 def model(n: int, seed: int, widths: list[int] = WIDTHS) -> dict[str, torch.Tensor]:
@@ -52,15 +60,6 @@ def model(n: int, seed: int, widths: list[int] = WIDTHS) -> dict[str, torch.Tens
     return found
 
 
-def peer(module: str) -> Any:
-    """A peer's module, or None where it is not installed or does not import."""
-    try:
-        return importlib.import_module(module)
-    except Exception as error:
-        print(f"  {module}: left out ({type(error).__name__})")
-        return None
-
-
 def timed(name: str, run: Callable[[], Any], check: Callable[[Any], float] | None = None) -> Any:
     """Run, and print wall and CPU seconds, the process's new peak memory, and the error."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -72,6 +71,7 @@ def timed(name: str, run: Callable[[], Any], check: Callable[[Any], float] | Non
     cpu += now.ru_utime + now.ru_stime - children.ru_utime - children.ru_stime
     peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     error = "" if check is None else f"  error {check(value):.1e}"
+    RESULTS.append({"name": name, "wall": wall, "cpu": cpu})
     print(f"  {name:44s} {wall:8.2f} s wall {cpu:8.2f} s CPU {peak:+7.0f} MB{error}", flush=True)
     return value
 
@@ -133,62 +133,35 @@ def job_a() -> None:
         run = partial(similarity_matrix, a, b, name)
         timed(f"ours, exact {name}", lambda go=run: go().to_numpy(), check)
     timed("textbook Gram form, float32", lambda: textbook(a, b), check)
-    pytorch_cka = peer("cka")
     cuts = [slice(i, i + BATCH) for i in range(0, n, BATCH)]
     gemm(2 * flops * BATCH / n)
     debiased = against(DEBIASED_CKA, a, b, [0, 3, 5, 6])
 
-    def ours() -> np.ndarray:
-        batches = (({k: v[c] for k, v in a.items()}, {k: v[c] for k, v in b.items()}) for c in cuts)
-        return stream_cka(batches).values
+    def ours(size: int) -> np.ndarray:
+        parts = [slice(i, i + size) for i in range(0, n, size)]
+        return stream_cka(
+            ({k: v[c] for k, v in a.items()}, {k: v[c] for k, v in b.items()}) for c in parts
+        ).values
 
-    for _ in range(2):
-        timed("ours, minibatch 250, with intervals", ours, debiased)
-    if pytorch_cka is not None:
-
-        def theirs() -> np.ndarray:
-            sums = [torch.zeros(14, 14), torch.zeros(14), torch.zeros(14)]
-            for c in cuts:
-                grams = [torch.stack([x[c] @ x[c].T for x in side]) for side in wide]
-                for total, part in zip(sums, pytorch_cka.hsic(*grams), strict=True):
-                    total += part
-            return (sums[0] / torch.sqrt(torch.outer(sums[1], sums[2]))).numpy()
-
-        for _ in range(2):
-            timed("pytorch-cka, minibatch 250", theirs, debiased)
-    cka_pytorch = peer("cka_pytorch.hsic")
-    if cka_pytorch is not None:
-
-        def theirs_too() -> np.ndarray:
-            sums = [torch.zeros(196), torch.zeros(14), torch.zeros(14)]
-            for c in cuts:
-                grams = [[x[c] @ x[c].T for x in side] for side in wide]
-                stacks = [torch.stack(g) for g in grams]
-                sums[1] += cka_pytorch.hsic1(stacks[0], stacks[0])
-                sums[2] += cka_pytorch.hsic1(stacks[1], stacks[1])
-                for start in range(0, 196, 64):
-                    pairs = range(start, min(start + 64, 196))
-                    left = torch.stack([grams[0][i // 14] for i in pairs])
-                    right = torch.stack([grams[1][i % 14] for i in pairs])
-                    sums[0][start : start + 64] += cka_pytorch.hsic1(left, right)
-            return (sums[0].reshape(14, 14) / torch.sqrt(torch.outer(sums[1], sums[2]))).numpy()
-
-        timed("cka-pytorch, minibatch 250", theirs_too, debiased)
+    for size in (BATCH, BATCH, BATCH // 2):
+        timed(f"ours, minibatch {size}, with intervals", partial(ours, size), debiased)
+    for name, file, scores in (
+        ("cka", None, peers.pytorch_cka),
+        ("cka_pytorch", "hsic.py", peers.cka_pytorch),
+        ("torch_cka", None, peers.torch_cka),
+    ):
+        theirs = peers.module(name, file)
+        if theirs is not None:
+            run = partial(scores, theirs, *wide, cuts)
+            for _ in range(1 if name == "torch_cka" else 2):
+                timed(f"{scores.__name__}, minibatch {BATCH}", run, debiased)
 
 
 def job_b() -> None:
     """14 × 14 Procrustes, n = 1,000."""
     a, b = model(1000, 0), model(1000, 1)
     check = against(PROCRUSTES_SIMILARITY, a, b, [2, 3, 5, 6])
-    exact = timed(
-        "ours, exact", lambda: similarity_matrix(a, b, "procrustes_similarity").to_numpy(), check
-    )
-    for tolerance in (1e-1, 1e-2):
-        timed(
-            f"ours, certified to {tolerance}",
-            lambda t=tolerance: certified_matrix(a, b, tolerance=t)["value"].to_numpy(),
-            lambda values: float(np.abs(values - exact).max()),
-        )
+    exact = certified(a, b, "procrustes_similarity", check)
     xs, ys = list(a.values()), list(b.values())
 
     def svd(i: int, j: int) -> float:
@@ -200,15 +173,68 @@ def job_b() -> None:
         p, q = WIDTHS[i], WIDTHS[j]
         return float(min(p, q)) ** 2 * max(p, q)
 
-    sample = [(2, 2), (2, 0), (3, 2), (3, 3), (5, 3)]
+    sample = [(0, 0), (2, 2), (2, 0), (3, 2), (3, 3), (5, 3)]
     seconds = [_cpu(lambda i=i, j=j: svd(i, j)) for i, j in sample]
     rate = sum(seconds) / sum(weight(i, j) for i, j in sample)
     total = rate * sum(weight(i, j) for i in range(14) for j in range(14))
-    error = max(abs(svd(i, j) - exact[i, j]) for i, j in sample[3:])
+    error = max(abs(svd(i, j) - exact[i, j]) for i, j in sample[4:])
     print(
         f"  {'anatome’s form (nuclear norm of XᵀY, float32)':44s} {'':15s} {total:8.0f} s CPU, "
         f"extrapolated from {len(sample)} pairs; error {error:.1e}"
     )
+
+
+def certified(
+    a: dict, b: dict, measure: str, check: Callable[[Any], float] | None = None
+) -> np.ndarray:
+    """Exact, then within tolerances, with the error against the exact values."""
+    exact = timed(
+        f"ours, exact {measure}", lambda: similarity_matrix(a, b, measure).to_numpy(), check
+    )
+    for tolerance in (1e-1, 1e-2, 1e-3):
+        timed(
+            f"ours, certified to {tolerance}",
+            lambda t=tolerance: similarity_matrix(a, b, measure, tolerance=t).to_numpy(),
+            lambda values: float(np.nanmax(np.abs(values - exact))),
+        )
+    return exact
+
+
+def job_b5() -> None:
+    """14 × 14 Procrustes, n = 5,000."""
+    a, b = model(5000, 0), model(5000, 1)
+    timed("ours, exact", lambda: similarity_matrix(a, b, "procrustes_similarity").to_numpy())
+
+
+def vae() -> None:
+    """Every layer of two VAEs (64 × 64 sprites, 600 steps, two seeds), 1,000 held-out probes."""
+    a, b = trained(600, 0), trained(600, 1)
+    print("   ", ", ".join(f"{name} {v.shape[1]}" for name, v in a.items()))
+    check = against(PROCRUSTES_SIMILARITY, a, b, [3, 5, 6])
+    certified(a, b, "procrustes_similarity", check)
+    both = {f"0:{k}": v for k, v in a.items()} | {f"1:{k}": v for k, v in b.items()}
+    many = {f"{copy}:{k}": v for copy in range(10) for k, v in both.items()}
+    print(f"    all pairs of {len(many)} (the layers ten times over)")
+    certified(many, many, "debiased_cka")
+
+
+def trained(steps: int, seed: int) -> dict[str, torch.Tensor]:
+    """What the layers of one trained VAE hold on the probes."""
+    run = RunConfig(
+        data={"name": "sprites", "size": 64},
+        objective={"name": "beta_vae", "beta": 4},
+        steps=steps,
+        seed=seed,
+    )
+    dataset = run.dataset()
+    dataset.prepare()
+    state = deque(training_states(run, dataset, initial_state(run, dataset.image_shape)), maxlen=1)[
+        0
+    ]
+    probes = draw_probes(dataset, split_of(run, dataset), 1000)
+    noise = torch.zeros(1000, run.latents)
+    read = read_vae(state.model, dataset.tensor(probes), noise)
+    return {name: torch.from_numpy(value).flatten(1) for name, value in read}
 
 
 def job_c() -> None:
@@ -219,14 +245,26 @@ def job_c() -> None:
     check = against(DEBIASED_CKA, a, a, [0, 20, 150, 279])
     gemm(sum(v.shape[1] for v in a.values()) * 1e6 + 280**2 * 499_500.0)
     timed("ours, exact debiased_cka", lambda: similarity_matrix(a).to_numpy(), check)
-    pytorch_cka = peer("cka")
-    if pytorch_cka is not None:
-        features = list(a.values())
+    features = list(a.values())
+    theirs = peers.module("cka")
+    if theirs is not None:
         timed(
             "pytorch-cka, exact",
-            lambda: pytorch_cka.cka_from_features(features, features).numpy(),
+            lambda: theirs.cka_from_features(features, features).numpy(),
             check,
         )
+    few = dict(list(a.items())[:28])
+    check = against(LINEAR_CKA, few, few, [0, 3, 5, 20])
+    print("    the first 28 of them")
+    timed(
+        "ours, linear_cka of 28",
+        lambda: similarity_matrix(few, None, "linear_cka"),
+        lambda v: check(v.to_numpy()),
+    )
+    for name, scores in (("rsatoolbox", peers.rsatoolbox), ("repsim", peers.repsim)):
+        found = peers.module(name)
+        if found is not None:
+            timed(f"{name}, linear CKA of 28", partial(scores, found, features[:28]), check)
 
 
 def stored(folder: Path, count: int, n: int) -> list[Path]:
@@ -245,15 +283,15 @@ def growth() -> None:
     with tempfile.TemporaryDirectory() as name:
         for count in (150, 300, 600, 1200):
             paths = stored(Path(name), count, 500)
-            engine = LocalEngine(1)
-            run = partial(compare_stored, paths, engine=engine)
-            timed(f"stored CKA, K = {count}, n = 500", run)
+            run = partial(compare_stored, paths, engine=LocalEngine(1))
+            timed(f"stored CKA, K = {count}", run)
     for width in (1024, 2048, 4096, 8192):
         layer = next(iter(model(500, 0, [width]).values()))
-        reduced = timed(f"reduce_units, n = 500, p = {width}", lambda x=layer: reduce_units(x))
+        reduced = timed(f"reduce_units, p = {width}", lambda x=layer: reduce_units(x))
         coordinates = torch.from_numpy(reduced.coordinates[:-1])
         other = DEBIASED_CKA.prepare(coordinates)
         seconds = _cpu(lambda p=other: [between(DEBIASED_CKA, p, p) for _ in range(20)])
+        RESULTS.append({"name": f"pair, p = {width}", "cpu": seconds / 20})
         print(f"    one pair afterwards: {1e3 * seconds / 20:.2f} ms")
 
 
@@ -266,9 +304,7 @@ def streaming() -> None:
             for seed in range(count // BATCH):
                 yield model_batch(seed, widths)
 
-        found = timed(
-            f"stream_cka, n = {n}, widths {widths}", lambda make=batches: stream_cka(make())
-        )
+        found = timed(f"stream_cka, n = {n}", lambda make=batches: stream_cka(make()))
         print(f"    widest interval ± {found.width:.1e}")
 
     def forever() -> Any:
@@ -300,7 +336,8 @@ def large(count: int = 1024) -> None:
 
 
 JOBS = {
-    "A": job_a, "B": job_b, "C": job_c, "growth": growth, "streaming": streaming, "large": large,
+    "A": job_a, "B": job_b, "B5": job_b5, "C": job_c, "vae": vae, "growth": growth,
+    "streaming": streaming, "large": large,
 }  # fmt: skip
 
 
@@ -309,6 +346,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("jobs", nargs="*", choices=[*JOBS, []], default=[])
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path, help="write what was timed to this file")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     threadpool_limits(options.threads)
@@ -316,6 +354,8 @@ def main() -> None:
     for name in options.jobs or JOBS:
         print(f"{name}: {JOBS[name].__doc__}")
         JOBS[name]()
+    if options.json:
+        options.json.write_text(json.dumps(RESULTS, indent=1) + "\n")
 
 
 if __name__ == "__main__":

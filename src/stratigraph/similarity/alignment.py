@@ -6,7 +6,8 @@ K = XXᵀ of those n − 1 rows, and any F with FFᵀ = K,
 
     ‖XᵀY‖_* = ‖F_xᵀF_y‖_* = Σ √λ(F_xᵀ L F_x)
 
-``factor``    F (n − 1, r): principal coordinates, for narrow layers and those of low rank
+``factor``    F (n − 1, r): the rows themselves for narrow layers of full rank, which need no
+              factoring, and principal coordinates for any of low rank
 ``cholesky``  F triangular, K = FFᵀ, where units outnumber probes and K has full rank. Factoring then
               costs n³/3, a twentieth of the eigenvectors, and FᵀLF is one LAPACK call (sygst) of n³.
 
@@ -36,15 +37,17 @@ def factored(matrix: Tensor, doubt: str | None = None) -> Prepared:
     diagonal of K; form ``factor`` holds F.
     """
     n, p = matrix.shape
-    if p < n:
-        return Prepared(n, "factor", (factor(_without_mean(matrix)),), doubt=doubt)
-    kernel = _without_mean(_without_mean(gram(matrix)).T)
+    rows = _without_mean(matrix)
+    kernel = gram(rows if p >= n else rows.T)
     triangle, failed = torch.linalg.cholesky_ex(kernel)
     pivots = triangle.diagonal().square()
     if bool(failed) or not float(pivots.min()) > PIVOT * float(pivots.max()):
-        return Prepared(n, "factor", (factor(_without_mean(matrix)),), doubt=doubt)
-    diagonal = kernel.diagonal().clone()
-    return Prepared(n, "cholesky", (triangle + kernel.triu(1), diagonal), doubt=doubt)
+        return Prepared(n, "factor", (factor(rows),), doubt=doubt)
+    if p < n:
+        return Prepared(n, "factor", (rows,), doubt=doubt)
+    return Prepared(
+        n, "cholesky", (triangle + kernel.triu(1), kernel.diagonal().clone()), doubt=doubt
+    )
 
 
 def aligned_norm(x: Prepared, y: Prepared) -> float:

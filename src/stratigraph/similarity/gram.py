@@ -22,7 +22,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["gram", "norm64", "pack", "packed_gram", "packed_length", "packed_uncentred", "u_centred", "u_product"]
+__all__ = [
+    "gram",
+    "norm64",
+    "pack",
+    "packed_gram",
+    "packed_length",
+    "packed_uncentred",
+    "u_centred",
+    "u_product",
+]
 
 SMALL = 512  # probes up to which one product and one gather beat panels and row copies
 PANEL = 256  # rows that are copied at a time

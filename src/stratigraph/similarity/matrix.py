@@ -18,11 +18,13 @@ from torch import Tensor
 from stratigraph.engine import Engine, LocalEngine
 from stratigraph.errors import InputError
 from stratigraph.similarity.catalog import find_measure
+from stratigraph.similarity.certified import certified_matrix
 from stratigraph.similarity.inputs import as_matrix, check_finite, check_probes
 from stratigraph.similarity.measure import Measure, tell
 from stratigraph.similarity.pairwise import Comparison, Progress, all_pairs
 from stratigraph.similarity.planner import Plan, choose
 from stratigraph.similarity.reduction import read_coordinates
+from stratigraph.similarity.streaming import shuffled_batches, stream_cka
 
 if TYPE_CHECKING:
     import xarray
@@ -37,6 +39,8 @@ def similarity_matrix(
     b: Mapping[str, Any] | None = None,
     measure: str | Measure = "debiased_cka",
     *,
+    tolerance: float | None = None,
+    precision: float | None = None,
     memory: int = MEMORY,
     progress: Progress | None = None,
 ) -> xarray.DataArray:
@@ -46,6 +50,10 @@ def similarity_matrix(
         a: name → activations ``(n, p…)`` of the same probes; axes beyond two are flattened.
         b: the same for the other axis.
         measure: a name of the catalogue, or a `Measure`.
+        tolerance: settle for scores within intervals no wider than this, which hold the exact ones
+            for certain (`certified`); Procrustes and linear CKA only.
+        precision: read probes in random batches until every 95 % interval is within ± this
+            (`streaming`); debiased CKA only.
         memory: bytes of prepared vectors to hold; more goes to a scratch folder.
         progress: called with (tasks done, tasks in all).
 
@@ -53,6 +61,7 @@ def similarity_matrix(
         dims ``("x", "y")``, coordinates the names, float64; attributes ``measure``, ``plan`` (how
         it was computed, and why), ``reasons`` (JSON: name → why its scores are NaN) and ``notes``
         (JSON: name → what to keep in mind, such as a biased score with more units than probes).
+        With a tolerance or a precision, the coordinates ``lower`` and ``upper`` (x, y) beside it.
 
     Raises:
         InputError: an entry cannot be compared; the message names it.
@@ -64,6 +73,12 @@ def similarity_matrix(
     left = _matrices(a, "a")
     right = None if b is None or b is a else _matrices(b, "b")
     n = _shared_probes([left, right or {}], chosen)
+    if tolerance is not None and precision is not None:
+        raise InputError("tolerance and precision: expected one of them, got both.")
+    if tolerance is not None:
+        return _certified(left, right, chosen, tolerance)
+    if precision is not None:
+        return _streamed(left, right, chosen, precision)
     widths = [[m.shape[1] for m in side.values()] for side in (left, right) if side is not None]
     pairs = len(left) * len(right) if right is not None else len(left) * (len(left) + 1) // 2
     plan = choose(chosen, n, widths[0], widths[1] if right is not None else None, pairs, memory)
@@ -87,6 +102,60 @@ def similarity_matrix(
             "plan": str(plan),
             "reasons": json.dumps(reasons),
             "notes": json.dumps(_notes(chosen, n, {**left, **columns})),
+        },
+    )
+
+
+def _certified(
+    left: Mapping[str, Tensor],
+    right: Mapping[str, Tensor] | None,
+    measure: Measure,
+    tolerance: float,
+) -> xarray.DataArray:
+    found = certified_matrix(left, right, measure=measure, tolerance=tolerance)
+    n = len(next(iter(left.values())))
+    attributes = {
+        **found.attrs,
+        "notes": json.dumps(_notes(measure, n, {**left, **(right or {})})),
+    }
+    return (
+        found["value"]
+        .rename(measure.name)
+        .assign_coords(lower=found["lower"], upper=found["upper"])
+        .assign_attrs(attributes)
+    )
+
+
+def _streamed(
+    left: Mapping[str, Tensor],
+    right: Mapping[str, Tensor] | None,
+    measure: Measure,
+    precision: float,
+) -> xarray.DataArray:
+    import xarray
+
+    if measure.name != "debiased_cka":
+        raise InputError(f"precision: only debiased_cka can be streamed, got {measure.name}.")
+    found = stream_cka(shuffled_batches(left, right), precision=precision)
+    for name, reason in found.reasons.items():
+        tell(measure.name, repr(name), reason, None, level=3)
+    return xarray.DataArray(
+        found.values,
+        dims=("x", "y"),
+        coords={
+            "x": list(found.names_x),
+            "y": list(found.names_y),
+            "lower": (("x", "y"), found.lower),
+            "upper": (("x", "y"), found.upper),
+        },
+        name=measure.name,
+        attrs={
+            "measure": measure.name,
+            "precision": precision,
+            "plan": f"streamed: {found.probes} of {len(next(iter(left.values())))} probes in "
+            f"{found.batches} random batches; widest 95 % interval ± {found.width:.2g}",
+            "reasons": json.dumps(found.reasons),
+            "notes": json.dumps({}),
         },
     )
 
