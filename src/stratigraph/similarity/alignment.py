@@ -8,8 +8,8 @@ K = XXᵀ of those n − 1 rows, and any F with FFᵀ = K,
 
 ``factor``    F (n − 1, r): the rows themselves for narrow layers of full rank, which need no
               factoring, and principal coordinates for any of low rank
-``cholesky``  F triangular, K = FFᵀ, where units outnumber probes and K has full rank. Factoring then
-              costs n³/3, a twentieth of the eigenvectors, and FᵀLF is one LAPACK call (sygst) of n³.
+``cholesky``  F triangular, K = FFᵀ, where units outnumber probes and K has full rank: n³/3, a
+              twentieth of the eigenvectors, and FᵀLF is one LAPACK call (sygst) of n³
 
 Cost: preparing np·min(n, p) and a factorisation; a pair n·r·s + min(r, s)³ · 4/3, whatever p.
 """
@@ -37,12 +37,13 @@ def factored(matrix: Tensor, doubt: str | None = None) -> Prepared:
     diagonal of K; form ``factor`` holds F.
     """
     n, p = matrix.shape
-    rows = _without_mean(matrix)
-    kernel = gram(rows if p >= n else rows.T)
+    # Wide layers keep their n rows: the product is what has to lose one.
+    rows = matrix if p >= n else _without_mean(matrix)
+    kernel = _without_mean(_without_mean(gram(matrix)).T) if p >= n else gram(rows.T)
     triangle, failed = torch.linalg.cholesky_ex(kernel)
     pivots = triangle.diagonal().square()
     if bool(failed) or not float(pivots.min()) > PIVOT * float(pivots.max()):
-        return Prepared(n, "factor", (factor(rows),), doubt=doubt)
+        return Prepared(n, "factor", (factor(kernel if p >= n else rows, kernel),), doubt=doubt)
     if p < n:
         return Prepared(n, "factor", (rows,), doubt=doubt)
     return Prepared(

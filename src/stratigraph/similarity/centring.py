@@ -72,10 +72,11 @@ def centre(x: Tensor, name: str = "x") -> Centred:
     rest = matrix.mean(0)
     matrix -= rest
     mean += rest
-    if float(matrix.abs().max()) <= 8 * torch.finfo(torch.float64).eps:
+    low, high = (float(value) for value in torch.aminmax(matrix))
+    if max(-low, high) <= 8 * torch.finfo(torch.float64).eps:
         nothing = torch.zeros_like(matrix)
         return Centred(nothing, mean, exponent, nothing.sum(1), CONSTANT)
-    squares = matrix.square().sum(1)
+    squares = torch.linalg.vector_norm(matrix, dim=1).square_()
     doubt = _doubt(float(squares.sum()) / x.numel(), mean, x.dtype)
     return Centred(matrix, mean, exponent, squares, doubt=doubt)
 

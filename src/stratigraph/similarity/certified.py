@@ -78,11 +78,12 @@ def certify(fx: Tensor, fy: Tensor, tolerance: float) -> Bracket:
         if r == len(sx) and s == len(sy):
             value = nuclear_norm(inner)
             return Bracket(max(value - ROUNDING, 0.0), min(value + ROUNDING, 1.0), r, s)
-        # Pythagoras: what is outside a projector is the whole less what is inside.
-        y_in_p = (fx[:, :r].T @ fy / sx[:r, None]).square().sum() if r < len(sx) else 1.0
-        x_in_q = (inner / sy[:s]).square().sum() if s < len(sy) else float(sx[:r].square().sum())
-        y_out = math.sqrt(max(float(sy.square().sum()) - float(y_in_p), 0.0) + 1e-15)
-        x_out = math.sqrt(max(float(sx[:r].square().sum()) - float(x_in_q), 0.0) + 1e-15)
+        # Pythagoras: what is outside a projector is the whole less what is inside. Of Y, the tail
+        # counts as outside P altogether, so that only the leading coordinates are multiplied.
+        y_in_p, x_in_q = (inner / sx[:r, None]).square().sum(), (inner / sy[:s]).square().sum()
+        y_left = float(sy[:s].square().sum() - y_in_p) + float(tail_y[s]) ** 2
+        x_left = float(sx[:r].square().sum() - x_in_q)
+        y_out, x_out = (math.sqrt(max(left, 0.0) + 1e-15) for left in (y_left, x_left))
         gap = float(tail_x[r]) * y_out + float(tail_y[s]) * x_out
         if gap <= tolerance:
             value = nuclear_norm(inner)
@@ -190,7 +191,7 @@ def _principal(x: Tensor) -> Prepared:
     found = centre(x)
     if found.reason:
         return Prepared(len(x), "none", reason=found.reason)
-    matrix = found.matrix / torch.linalg.vector_norm(found.matrix)
+    matrix = found.matrix.div_(found.squares.sum().sqrt())
     return Prepared(len(x), "factor", (factor(matrix),), doubt=found.doubt)
 
 

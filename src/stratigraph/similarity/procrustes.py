@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from stratigraph.similarity.alignment import aligned_norm, factored
@@ -43,7 +42,7 @@ def _prepare(x: Tensor) -> Prepared:
     found = centre(x)
     if found.reason:
         return Prepared(len(x), "none", reason=found.reason)
-    return factored(found.matrix / torch.linalg.vector_norm(found.matrix), found.doubt)
+    return factored(found.matrix.div_(found.squares.sum().sqrt()), found.doubt)
 
 
 def _compare(x: Prepared, y: Prepared) -> float:

@@ -23,10 +23,13 @@ ENERGY = 1e-14  # of the whole: what the dropped directions may hold together
 ENOUGH = 2e-7  # error of a nuclear norm, relative, that the fast path may risk
 
 
-def factor(x: Tensor) -> Tensor:
-    """F (n, r), float64, with FFᵀ = XXᵀ: principal coordinates, leading first, signs fixed."""
+def factor(x: Tensor, kernel: Tensor | None = None) -> Tensor:
+    """F (n, r), float64, with FFᵀ = XXᵀ: principal coordinates, leading first, signs fixed.
+
+    ``kernel`` is the smaller of XXᵀ and XᵀX, where it is at hand.
+    """
     n, p = x.shape
-    found, directions = _eigh(gram(x if n <= p else x.T))
+    found, directions = _eigh(gram(x if n <= p else x.T) if kernel is None else kernel)
     found, directions = found.flip(0).clamp_min(0), directions.flip(1)
     tail = found.flip(0).cumsum(0).flip(0)
     rank = max(int((tail > ENERGY * tail[0]).sum()), 1)
