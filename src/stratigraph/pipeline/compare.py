@@ -1,12 +1,14 @@
 """Compare: the similarity matrix of each measure, over every representation of the study.
 
 One matrix a measure, K × K over (run, step, layer), kept as ``values.npy`` with its labels in
-``labels.parquet``. It is made anew when the representations it was made of are no longer those of
-the study.
+``labels.parquet``. Until it is whole its blocks lie in a scratch folder beside it, and a comparison
+that was interrupted goes on from them. It is made anew when the representations it was made of are
+no longer those of the study.
 """
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,8 @@ from stratigraph.study import (
 )
 
 __all__ = ["compare_study", "representation_table"]
+
+SCRATCH = ".scratch-"  # blocks of a comparison that was interrupted: the next one goes on
 
 
 def representation_table(study: Study) -> tuple[pd.DataFrame, list[Path], str]:
@@ -108,6 +112,7 @@ def _compare(
     values = np.full(wanted.shape, np.nan)
     reasons = labels["reason"].to_numpy(dtype=object, copy=True)
     plans = []
+    scratch = _scratch(path, about)
     # Representations of different probes cannot be compared: each set is a matrix of its own.
     for probes in labels["probes"].unique():
         # Layer by layer: the pairs that sparse selections ask for then lie in few blocks.
@@ -119,6 +124,7 @@ def _compare(
             measure.name,
             wanted=wanted[block],
             engine=engine,
+            scratch=scratch / str(probes),
             progress=progress.stage(f"comparing by {measure.name}"),
         )
         values[block] = result.values
@@ -131,3 +137,15 @@ def _compare(
         labels.assign(reason=reasons).to_parquet(folder / "labels.parquet", index=False)
 
     write_record(path, fill, {**about, "plan": "; ".join(plans)})
+    shutil.rmtree(scratch.parent, ignore_errors=True)
+
+
+def _scratch(path: Path, about: dict[str, Any]) -> Path:
+    """Where this comparison keeps its blocks until it is whole; those of another one go."""
+    folder = path.parent / f"{SCRATCH}{path.name}"
+    own = folder / digest(about)[:16]
+    if folder.is_dir():
+        for other in folder.iterdir():
+            if other != own:
+                shutil.rmtree(other, ignore_errors=True)
+    return own

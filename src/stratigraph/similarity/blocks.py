@@ -6,6 +6,7 @@ neither on the number of workers nor on the order in which blocks finish.
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stratigraph.durable import replacing
 from stratigraph.similarity.measure import Measure, Prepared
 from stratigraph.similarity.reduction import read_coordinates
 
-__all__ = ["Block", "Notes", "Run", "Source", "blocks", "cuts", "joined", "prepared"]
+__all__ = ["Block", "Notes", "Run", "Source", "blocks", "cuts", "joined", "kept", "prepared"]
 
 Source: TypeAlias = Tensor | Path
 Run: TypeAlias = Callable[..., Iterator[tuple[int, Any]]]
@@ -38,6 +40,21 @@ class Notes:
 
     reasons: tuple[str | None, ...]
     doubts: tuple[str | None, ...]
+
+    def arrays(self, prefix: str = "") -> dict[str, np.ndarray]:
+        """As arrays of text, "" for None, to be stored."""
+        return {
+            f"{prefix}reasons": np.array([reason or "" for reason in self.reasons], str),
+            f"{prefix}doubts": np.array([doubt or "" for doubt in self.doubts], str),
+        }
+
+    @classmethod
+    def of(cls, arrays: dict[str, np.ndarray], prefix: str = "") -> Notes:
+        """Back from `arrays`."""
+        return cls(
+            tuple(str(text) or None for text in arrays[f"{prefix}reasons"]),
+            tuple(str(text) or None for text in arrays[f"{prefix}doubts"]),
+        )
 
 
 def cuts(count: int, size: int) -> list[slice]:
@@ -67,6 +84,20 @@ def prepared(source: Source, prepare: Callable[[Tensor], Prepared], measure: Mea
     if isinstance(source, Path) and not bool(torch.isfinite(matrix).all()):
         return Prepared(len(matrix), "none", reason="not finite: its activations held NaN or inf")
     return prepare(matrix)
+
+
+def kept(path: Path | None, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """What ``make`` gives, read from ``path`` where an earlier attempt left it whole."""
+    if path is None:
+        return make()
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return dict(stored)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        made = make()
+    with replacing(path) as fresh:
+        np.savez(fresh, **made)
+    return made
 
 
 def joined(notes: list[Notes]) -> Notes:

@@ -8,6 +8,7 @@ length 1, so a tile's product errs by some 1e-9; a representation with itself is
 from __future__ import annotations
 
 import math
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -16,9 +17,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stratigraph.errors import InputError
-from stratigraph.similarity.blocks import Notes, Run, Source, blocks, cuts, joined, prepared
-from stratigraph.similarity.gram import gram, norm64
+from stratigraph.durable import replacing
+from stratigraph.errors import InputError, StorageError
+from stratigraph.similarity.blocks import (
+    Notes,
+    Run,
+    Source,
+    blocks,
+    cuts,
+    joined,
+    kept,
+    prepared,
+)
+from stratigraph.similarity.gram import gram, norm64, packed_length
 from stratigraph.similarity.measure import Measure
 from stratigraph.similarity.reduction import read_coordinates
 
@@ -50,6 +61,7 @@ class _ProductTask:
     left: tuple[Vectors, ...]
     right: tuple[Vectors, ...]
     same: bool
+    path: Path | None
 
 
 def by_vectors(
@@ -66,9 +78,15 @@ def by_vectors(
         measure: one that embeds.
         mask: the pairs wanted, bool ``(k, k′)``.
         run: maps a function over tasks, giving (index, value) as they end.
-        folder: where the vectors are kept; None keeps them in memory.
+        folder: where the vectors and the products are kept; None keeps them in memory. What an
+            interrupted call left in it is not made again.
+
+    Raises:
+        StorageError: the folder's disk has no room for the vectors.
 
     """
+    if folder is not None:
+        _check_room(folder, sides)
     made, norms, notes = [], [], []
     for number, side in enumerate(sides):
         size = _embed_block(side)
@@ -92,6 +110,9 @@ def by_vectors(
             _chunks(*made[0], block.rows),
             _chunks(*made[-1], block.columns),
             same=len(sides) == 1 and block.rows == block.columns,
+            path=None
+            if folder is None
+            else folder / f"product-{block.rows.start}-{block.columns.start}.npz",
         )
         for block in found
     ]
@@ -115,8 +136,39 @@ def _chunks(size: int, vectors: list[Vectors], cut: slice) -> tuple[Vectors, ...
     return tuple(vectors[cut.start // size : -(-cut.stop // size)])
 
 
+def _check_room(folder: Path, sides: list[list[Source]]) -> None:
+    first = sides[0][0]
+    n = len(first) if isinstance(first, Tensor) else len(read_coordinates(first))
+    there = sum(file.stat().st_size for file in folder.glob("vectors-*.npy"))
+    needed = 4 * packed_length(n) * sum(map(len, sides)) - there
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise StorageError(
+            f"{folder}: the prepared representations need {needed / 1e9:.1f} GB more, "
+            f"{free / 1e9:.1f} GB are free. Make room, let TMPDIR name a larger disk, or compare "
+            "fewer probes or representations."
+        )
+
+
 def _embed(task: _EmbedTask) -> _Embedded:
     """Vectors as rows of float32, zero where a representation has none, and their norms."""
+    if task.path is None:
+        rows, norms, notes = _made(task)
+        return _Embedded(rows, norms, notes)
+    path = task.path
+
+    def make() -> dict[str, np.ndarray]:
+        rows, norms, notes = _made(task)
+        with replacing(path) as fresh:
+            np.save(fresh, rows)
+        return {"norms": np.array(norms), **notes.arrays()}
+
+    # The small file comes last: while it is missing, the large one counts for nothing.
+    found = kept(path.with_suffix(".npz"), make)
+    return _Embedded(path, tuple(found["norms"].tolist()), Notes.of(found))
+
+
+def _made(task: _EmbedTask) -> tuple[np.ndarray, tuple[float, ...], Notes]:
     embed = task.measure.embed
     if embed is None:
         raise InputError(f"measure: {task.measure.name} cannot be embedded as vectors.")
@@ -132,16 +184,14 @@ def _embed(task: _EmbedTask) -> _Embedded:
             if not rows.shape[1]:
                 rows = np.zeros((len(rows), len(vector)), np.float32)
             rows[index] = vector.numpy()
-    if task.path is not None:
-        np.save(task.path, rows)
-    return _Embedded(
-        rows if task.path is None else task.path,
-        tuple(norms),
-        Notes(tuple(reasons), tuple(doubts)),
-    )
+    return rows, tuple(norms), Notes(tuple(reasons), tuple(doubts))
 
 
 def _multiply(task: _ProductTask) -> np.ndarray:
+    return kept(task.path, lambda: {"values": _product(task)})["values"]
+
+
+def _product(task: _ProductTask) -> np.ndarray:
     left = [_opened(vectors) for vectors in task.left]
     right = left if task.same else [_opened(vectors) for vectors in task.right]
     width = max(vectors.shape[1] for vectors in [*left, *right])

@@ -7,6 +7,7 @@ both go through the planner and the one pair loop.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.certified import certified_matrix
 from stratigraph.similarity.inputs import as_matrix, check_finite, check_probes
 from stratigraph.similarity.measure import Measure, tell
-from stratigraph.similarity.pairwise import Comparison, Progress, all_pairs
+from stratigraph.similarity.pairwise import PAIR_BLOCK, Comparison, Progress, all_pairs
 from stratigraph.similarity.planner import Plan, choose
 from stratigraph.similarity.reduction import read_coordinates
 from stratigraph.similarity.streaming import shuffled_batches, stream_cka
@@ -82,6 +83,7 @@ def similarity_matrix(
     widths = [[m.shape[1] for m in side.values()] for side in (left, right) if side is not None]
     pairs = len(left) * len(right) if right is not None else len(left) * (len(left) + 1) // 2
     plan = choose(chosen, n, widths[0], widths[1] if right is not None else None, pairs, memory)
+    _check_memory(len(left), len(left if right is None else right), n, plan.way)
     found = all_pairs(
         list(left.values()),
         None if right is None else list(right.values()),
@@ -200,6 +202,7 @@ def compare_stored(
     wanted: np.ndarray | None = None,
     engine: Engine | None = None,
     memory: int = MEMORY,
+    scratch: Path | None = None,
     progress: Progress | None = None,
 ) -> StoredComparison:
     """Compare stored reductions all with all: K files of `reduce_units`, of the same probes.
@@ -214,9 +217,12 @@ def compare_stored(
         wanted: boolean ``(k, k)``, the pairs to compute (either order, for a symmetric measure).
         engine: where blocks run; None is this process, on one thread.
         memory: bytes of prepared vectors to hold in this process; more goes to a scratch folder.
+        scratch: a folder that outlives the call, for these files, measure and pairs alone: blocks
+            that an interrupted call finished are not computed again. The caller removes it.
         progress: called with (tasks done, tasks in all).
 
     Raises:
+        StorageError: there is no room for the prepared vectors.
         InputError: the measure needs the original units, or the numbers of probes differ.
         DataError: a file is missing or is not a reduction.
 
@@ -241,6 +247,7 @@ def compare_stored(
     check_probes(n, chosen.least, chosen.name, str(files[0]))
     pairs = len(files) * (len(files) + 1) // 2 if wanted is None else int(np.sum(wanted))
     plan = choose(chosen, n, [shape[1] for shape in shapes], None, pairs, memory)
+    _check_memory(len(files), len(files), n, plan.way)
     found = all_pairs(
         files,
         None,
@@ -249,9 +256,27 @@ def compare_stored(
         wanted=wanted,
         engine=engine or LocalEngine(workers=1),
         spill=plan.spill,
+        scratch=scratch,
         progress=progress,
     )
     return StoredComparison(found.values, found.reasons_x, str(plan))
+
+
+def _check_memory(rows: int, columns: int, n: int, way: str) -> None:
+    """Refuse what this machine cannot hold, before anything of it is allocated."""
+    needed = 3 * 8 * rows * columns
+    if way != "vectors":
+        needed += 8 * n * n * min(2 * PAIR_BLOCK, rows + columns)
+    try:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # a system that does not say
+        return
+    if needed > there:
+        raise InputError(
+            f"{rows} × {columns} representations of {n} probes need about {needed / 1e9:.1f} GB, "
+            f"and this machine has {there / 1e9:.1f} GB; compare fewer representations, or fewer "
+            "probes, at a time."
+        )
 
 
 def _matrices(given: Mapping[str, Any], argument: str) -> dict[str, Tensor]:

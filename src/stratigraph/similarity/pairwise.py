@@ -24,11 +24,11 @@ import numpy as np
 
 from stratigraph.engine import Engine
 from stratigraph.errors import InputError, StratigraphError
-from stratigraph.similarity.blocks import Notes, Run, Source, blocks, prepared
+from stratigraph.similarity.blocks import Notes, Run, Source, blocks, kept, prepared
 from stratigraph.similarity.by_vectors import by_vectors
 from stratigraph.similarity.measure import Measure, Prepared, between
 
-__all__ = ["Comparison", "Source", "all_pairs"]
+__all__ = ["PAIR_BLOCK", "Comparison", "Source", "all_pairs"]
 
 Progress: TypeAlias = Callable[[int, int], None]
 
@@ -55,6 +55,7 @@ def all_pairs(
     wanted: np.ndarray | None = None,
     engine: Engine | None = None,
     spill: bool = False,
+    scratch: Path | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Compare every representation of ``xs`` with every one of ``ys`` (of ``xs`` where None).
@@ -68,6 +69,8 @@ def all_pairs(
             measure is wanted if either order is.
         engine: where blocks run; None is this process, with torch's own threads.
         spill: keep the vectors in a temporary folder rather than in memory.
+        scratch: a folder that outlives the call, for this comparison alone: what an interrupted
+            call left there is not computed again. The caller removes it.
         progress: called with (tasks done, tasks in all).
 
     """
@@ -75,13 +78,17 @@ def all_pairs(
     sides = [list(xs)] if ys is None else [list(xs), list(ys)]
     mask = _mask(wanted, len(sides[0]), len(sides[-1]), fold=same and measure.symmetric)
     run = partial(_each, engine=engine, progress=progress)
-    if vectors:
+    if scratch is not None:
+        scratch.mkdir(parents=True, exist_ok=True)
+    if vectors and scratch is not None:
+        values, notes = by_vectors(sides, measure, mask, run, scratch)
+    elif vectors:
         spilled = spill or (engine is not None and engine.workers > 1)
         with TemporaryDirectory(prefix="stratigraph-") as folder:
             into = Path(folder) if spilled else None
             values, notes = by_vectors(sides, measure, mask, run, into)
     else:
-        values, notes = _by_pairs(sides, measure, mask, run)
+        values, notes = _by_pairs(sides, measure, mask, run, scratch)
     for axis, side in ((0, notes[0]), (1, notes[-1])):
         bad = [i for i, reason in enumerate(side.reasons) if reason]
         values[(bad, slice(None)) if axis == 0 else (slice(None), bad)] = math.nan
@@ -133,6 +140,7 @@ class _CompareTask:
     same: bool
     wanted: np.ndarray
     measure: Measure
+    path: Path | None
 
 
 def _by_pairs(
@@ -140,6 +148,7 @@ def _by_pairs(
     measure: Measure,
     mask: np.ndarray,
     run: Run,
+    scratch: Path | None,
 ) -> tuple[np.ndarray, list[Notes]]:
     cut_up = blocks(mask, PAIR_BLOCK)
     tasks = [
@@ -149,6 +158,9 @@ def _by_pairs(
             len(sides) == 1 and block.rows == block.columns,
             mask[block.rows, block.columns],
             measure,
+            None
+            if scratch is None
+            else scratch / f"pairs-{block.rows.start}-{block.columns.start}.npz",
         )
         for block in cut_up
     ]
@@ -164,6 +176,15 @@ def _by_pairs(
 
 
 def _compare(task: _CompareTask) -> tuple[np.ndarray, Notes, Notes]:
+    def make() -> dict[str, np.ndarray]:
+        values, left, right = _scored(task)
+        return {"values": values, **left.arrays("left_"), **right.arrays("right_")}
+
+    found = kept(task.path, make)
+    return found["values"], Notes.of(found, "left_"), Notes.of(found, "right_")
+
+
+def _scored(task: _CompareTask) -> tuple[np.ndarray, Notes, Notes]:
     """Each representation that is wanted is prepared once; then every wanted pair is scored."""
     left: dict[int, Prepared] = {}
     right = left if task.same else {}

@@ -1,0 +1,97 @@
+"""An interrupted comparison goes on from its blocks; what cannot fit is refused."""
+
+from __future__ import annotations
+
+import shutil
+from collections import namedtuple
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from representations import gaussian
+
+from stratigraph.errors import InputError, StorageError
+from stratigraph.similarity import by_vectors, matrix
+from stratigraph.similarity.catalog import MEASURES
+from stratigraph.similarity.matrix import compare_stored, similarity_matrix
+from stratigraph.similarity.reduction import reduce_units
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stored")
+    paths = []
+    for seed in range(70):
+        x = gaussian(40, 60, seed) if seed != 5 else np.ones((40, 3))
+        paths.append(folder / f"{seed}.npy")
+        np.save(paths[-1], reduce_units(x).coordinates)
+    return paths
+
+
+def stopping(after):
+    def progress(done, total):
+        if done == after:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def counting(name, calls):
+    measure = MEASURES[name]
+    field = "embed" if measure.embed else "prepare"
+    made = getattr(measure, field)
+
+    def count(x):
+        calls.append(1)
+        return made(x)
+
+    return replace(measure, **{field: count})
+
+
+@pytest.mark.parametrize("name", ["debiased_cka", "procrustes_similarity"])
+def test_an_interrupted_comparison_goes_on(files, tmp_path, name):
+    whole = compare_stored(files, name)
+    calls: list[int] = []
+    measure = counting(name, calls)
+    with pytest.raises(KeyboardInterrupt):
+        compare_stored(files, measure, scratch=tmp_path, progress=stopping(2))
+    before = len(calls)
+    found = compare_stored(files, measure, scratch=tmp_path)
+    total = []
+    compare_stored(files, counting(name, total))
+    assert 0 < before < len(total)
+    assert len(calls) == len(total)
+    assert np.array_equal(found.values, whole.values, equal_nan=True)
+    assert found.reasons == whole.reasons
+    assert "constant" in found.reasons[5]
+    compare_stored(files, measure, scratch=tmp_path)
+    assert len(calls) == len(total)
+
+
+@pytest.mark.parametrize("name", ["debiased_cka", "procrustes_similarity"])
+def test_a_torn_block_is_made_anew(files, tmp_path, name):
+    whole = compare_stored(files, name, scratch=tmp_path)
+    for path in tmp_path.glob("*.npz"):
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    found = compare_stored(files, name, scratch=tmp_path)
+    assert np.array_equal(found.values, whole.values, equal_nan=True)
+    assert not list(tmp_path.glob(".new-*"))
+
+
+def test_a_disk_without_room_is_refused_before_anything_is_written(files, tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(by_vectors.shutil, "disk_usage", lambda path: usage(1, 1, 1000))
+    with pytest.raises(StorageError, match=r"need 0\.0 GB more, 0\.0 GB are free\. Make room"):
+        compare_stored(files, scratch=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.undo()
+    assert shutil.disk_usage(tmp_path).free > 0
+
+
+@pytest.mark.parametrize("measure", ["debiased_cka", "procrustes_similarity"])
+def test_a_job_larger_than_the_machine_is_refused(files, measure, monkeypatch):
+    monkeypatch.setattr(matrix.os, "sysconf", lambda name: 90)
+    with pytest.raises(InputError, match=r"this machine has 0\.0 GB; compare fewer"):
+        compare_stored(files, measure)
+    with pytest.raises(InputError, match="20 × 20 representations of 20 probes need about"):
+        similarity_matrix({str(s): gaussian(20, 3, s) for s in range(20)}, measure=measure)
