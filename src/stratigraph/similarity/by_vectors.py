@@ -1,8 +1,9 @@
 """Pairs by vectors: a measure that is a cosine of one vector for each representation.
 
 The vectors are made once (float32, in memory or in a scratch folder), and a block of pairs is one
-matrix product: float32 over tiles of columns, whose products are summed in float64. Vectors have
-length 1, so a tile's product errs by some 1e-9; a representation with itself is exact.
+matrix product over tiles of columns, summed in float64: in float64 too, or, where that would take
+minutes, in float32, whose rounding then adds at most some 2e-7 to a score. A representation with
+itself is exact.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ Vectors: TypeAlias = np.ndarray | Path
 
 EMBED_BLOCK = 32  # representations whose vectors one task makes, where n allows
 PRODUCT_BLOCK = 256  # vectors a side of one product
-TILE = 8192  # columns at a time: 8 MB a side
+TILE = 8192  # columns at a time: 16 MB of float64 a side
+LONG = 2**37  # multiply-adds of all pairs beyond which they are made in float32
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class _ProductTask:
     left: tuple[Vectors, ...]
     right: tuple[Vectors, ...]
     same: bool
+    device: str
+    dtype: torch.dtype
     path: Path | None
 
 
@@ -103,6 +107,10 @@ def by_vectors(
         made.append((size, [e.vectors for e in ordered]))
         norms.append(np.array([norm for e in ordered for norm in e.norms]))
         notes.append(joined([e.notes for e in ordered]))
+    first = sides[0][0]
+    device = str(first.device) if isinstance(first, Tensor) else "cpu"
+    n = len(first) if isinstance(first, Tensor) else len(read_coordinates(first))
+    dtype = torch.float32 if mask.sum() * packed_length(n) > LONG else torch.float64
     size = max(PRODUCT_BLOCK // made[0][0], 1) * made[0][0]
     found = blocks(mask, size)
     products = [
@@ -110,6 +118,8 @@ def by_vectors(
             _chunks(*made[0], block.rows),
             _chunks(*made[-1], block.columns),
             same=len(sides) == 1 and block.rows == block.columns,
+            device=device,
+            dtype=dtype,
             path=None
             if folder is None
             else folder / f"product-{block.rows.start}-{block.columns.start}.npz",
@@ -195,28 +205,42 @@ def _product(task: _ProductTask) -> np.ndarray:
     left = [_opened(vectors) for vectors in task.left]
     right = left if task.same else [_opened(vectors) for vectors in task.right]
     width = max(vectors.shape[1] for vectors in [*left, *right])
-    total = torch.zeros(sum(map(len, left)), sum(map(len, right)), dtype=torch.float64)
-    own = torch.zeros(len(total), dtype=torch.float64)
-    for start in range(0, width, TILE):
-        tile = _tile(left, start, width)
-        total += gram(tile, None if task.same else _tile(right, start, width))
+    count = [sum(map(len, side)) for side in (left, right)]
+    total = torch.zeros(*count, dtype=torch.float64, device=task.device)
+    own = torch.zeros(count[0], dtype=torch.float64, device=task.device)
+    columns = _columns(sum(count), task.device)
+    for start in range(0, width, columns):
+        tile = _tile(left, start, columns, width, task)
         if task.same:
+            total += gram(tile)
             own += tile.double().square_().sum(1)
+        else:
+            total += gram(tile, _tile(right, start, columns, width, task))
     if task.same:
         total.diagonal().copy_(own)
-    return total.numpy()
+    return total.cpu().numpy()
+
+
+def _columns(rows: int, device: str) -> int:
+    """Columns of a tile: fixed on the CPU, a sixteenth of the free memory on a GPU."""
+    if not device.startswith("cuda"):
+        return TILE
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(free // 16 // (8 * rows), 1)
 
 
 def _opened(vectors: Vectors) -> np.ndarray:
     return np.load(vectors, mmap_mode="r") if isinstance(vectors, Path) else vectors
 
 
-def _tile(chunks: list[np.ndarray], start: int, width: int) -> Tensor:
+def _tile(
+    chunks: list[np.ndarray], start: int, columns: int, width: int, task: _ProductTask
+) -> Tensor:
     """Columns of stacked vectors; a chunk in which none is defined stays zero."""
-    tile = torch.zeros(sum(map(len, chunks)), min(TILE, width - start))
+    tile = torch.zeros(sum(map(len, chunks)), min(columns, width - start), dtype=task.dtype)
     view, at = tile.numpy(), 0
     for chunk in chunks:
         if chunk.shape[1]:
-            view[at : at + len(chunk)] = chunk[:, start : start + TILE]
+            view[at : at + len(chunk)] = chunk[:, start : start + columns]
         at += len(chunk)
-    return tile
+    return tile.to(task.device)

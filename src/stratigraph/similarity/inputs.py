@@ -20,7 +20,7 @@ __all__ = ["as_matrix", "check_finite", "check_probes", "nonfinite"]
 
 
 def as_matrix(value: Any, name: str = "x") -> Tensor:
-    """``value`` as a real tensor ``(n, p)``, float32 or float64, on the device where it was.
+    """``value`` as a real tensor ``(n, p)``, float32 or float64, on its device (MPS: the CPU).
 
     Integers, booleans and float64 become float64; float16, bfloat16 and float32 become float32.
     Values are not looked at: see `check_finite`.
@@ -82,6 +82,8 @@ def _checked(tensor: Tensor, name: str) -> Tensor:
             "stack real and imaginary parts as units."
         )
     tensor = tensor.detach()
+    if tensor.device.type == "mps":
+        tensor = tensor.cpu()  # Apple's GPU has no float64, and shares its memory with the CPU
     if tensor.dtype in (torch.float32, torch.float64):
         return tensor
     return tensor.to(torch.float32 if tensor.is_floating_point() else torch.float64)
