@@ -96,7 +96,7 @@ def kept(path: Path | None, make: Callable[[], dict[str, np.ndarray]]) -> dict[s
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         made = make()
     with replacing(path) as fresh:
-        np.savez(fresh, **made)
+        np.savez(fresh, allow_pickle=False, **made)
     return made
 
 
