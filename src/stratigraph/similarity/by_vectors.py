@@ -2,7 +2,7 @@
 
 The vectors are made once (float32, in memory or in a scratch folder), and a block of pairs is one
 matrix product over tiles of columns, summed in float64: in float64 too, or, where that would take
-minutes, in float32, whose rounding then adds at most some 2e-7 to a score. A representation with
+seconds, in float32, whose rounding then adds at most some 2e-7 to a score. A representation with
 itself is exact.
 """
 
@@ -41,7 +41,7 @@ Vectors: TypeAlias = np.ndarray | Path
 EMBED_BLOCK = 32  # representations whose vectors one task makes, where n allows
 PRODUCT_BLOCK = 256  # vectors a side of one product
 TILE = 8192  # columns at a time: 16 MB of float64 a side
-LONG = 2**37  # multiply-adds of all pairs beyond which they are made in float32
+LONG = 2**34  # multiply-adds of all pairs beyond which they are made in float32
 
 
 @dataclass(frozen=True)
