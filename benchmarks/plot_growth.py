@@ -33,7 +33,7 @@ def main() -> None:
         axis.loglog(at, bound, ":", color="gray", label=f"growth with power {power}")
         axis.set(xlabel=x, ylabel=y, ylim=(min(*seconds, *bound) / 2, max(*seconds, *bound) * 2))
         axis.set_xticks(at, [f"{a:,}" for a in at], rotation=30)
-        axis.minorticks_off()
+        axis.xaxis.minorticks_off()
         axis.legend(frameon=False, fontsize=8)
     figure.savefig(sys.argv[2], metadata={"Date": None})
 
