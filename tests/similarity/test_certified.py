@@ -17,18 +17,23 @@ from stratigraph.similarity.matrix import similarity_matrix
 from stratigraph.similarity.measure import UndefinedWarning
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, database=None)
-@given(
-    seed=st.integers(0, 10_000),
-    p=st.integers(1, 60),
-    q=st.integers(1, 60),
-    decay=st.floats(0, 3),
-    tolerance=st.sampled_from([0.3, 0.1, 1e-2, 1e-3, 1e-5]),
-)
-def test_the_interval_holds_the_exact_value(seed, p, q, decay, tolerance):
-    rng = np.random.default_rng(seed)
+@st.composite
+def related(draw):
+    """Two representations of 30 probes that share a direction, of any decay."""
+    p, q = draw(st.integers(1, 60)), draw(st.integers(1, 60))
+    decay, rng = draw(st.floats(0, 3)), np.random.default_rng(draw(st.integers(0, 10_000)))
     x = rng.normal(size=(30, p)) * np.arange(1, p + 1) ** -decay
-    y = rng.normal(size=(30, q)) * np.arange(1, q + 1) ** -decay + 0.5 * x[:, :1]
+    return x, rng.normal(size=(30, q)) * np.arange(1, q + 1) ** -decay + 0.5 * x[:, :1]
+
+
+TOLERANCES = st.sampled_from([0.3, 0.1, 1e-2, 1e-3, 1e-5])
+CERTAIN = settings(max_examples=40, deadline=None, derandomize=True, database=None)
+
+
+@CERTAIN
+@given(pair=related(), tolerance=TOLERANCES)
+def test_the_interval_holds_the_exact_value(pair, tolerance):
+    x, y = pair
     exact = min(textbook.procrustes_similarity(x, y), 1.0)
     found = certified_procrustes(x, y, tolerance)
     assert found.lower <= exact <= found.upper
@@ -60,18 +65,10 @@ def test_matrix():
         certified_matrix(a, {"y": gaussian(20, 3)})
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, database=None)
-@given(
-    seed=st.integers(0, 10_000),
-    p=st.integers(1, 60),
-    q=st.integers(1, 60),
-    decay=st.floats(0, 3),
-    tolerance=st.sampled_from([0.3, 0.1, 1e-2, 1e-3, 1e-5]),
-)
-def test_the_interval_holds_the_exact_cka(seed, p, q, decay, tolerance):
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=(30, p)) * np.arange(1, p + 1) ** -decay
-    y = rng.normal(size=(30, q)) * np.arange(1, q + 1) ** -decay + 0.5 * x[:, :1]
+@CERTAIN
+@given(pair=related(), tolerance=TOLERANCES)
+def test_the_interval_holds_the_exact_cka(pair, tolerance):
+    x, y = pair
     for measure in ("linear_cka", "debiased_cka"):
         exact = min(getattr(textbook, measure)(x, y), 1.0)
         found = similarity_matrix({"x": x}, {"y": y}, measure, tolerance=tolerance)

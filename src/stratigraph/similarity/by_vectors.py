@@ -107,9 +107,8 @@ def by_vectors(
         made.append((size, [e.vectors for e in ordered]))
         norms.append(np.array([norm for e in ordered for norm in e.norms]))
         notes.append(joined([e.notes for e in ordered]))
-    first = sides[0][0]
+    first, n = sides[0][0], _probes(sides[0])
     device = str(first.device) if isinstance(first, Tensor) else "cpu"
-    n = len(first) if isinstance(first, Tensor) else len(read_coordinates(first))
     dtype = torch.float32 if mask.sum() * packed_length(n) > LONG else torch.float64
     size = max(PRODUCT_BLOCK // made[0][0], 1) * made[0][0]
     found = blocks(mask, size)
@@ -135,10 +134,14 @@ def by_vectors(
     return np.where(mask, np.clip(values, low, high), math.nan), notes
 
 
+def _probes(side: list[Source]) -> int:
+    first = side[0]
+    return len(first) if isinstance(first, Tensor) else len(read_coordinates(first))
+
+
 def _embed_block(side: list[Source]) -> int:
     """Few enough that a task's vectors take 256 MB at most: fixed by n, not by the machine."""
-    first = side[0]
-    n = len(first) if isinstance(first, Tensor) else len(read_coordinates(first))
+    n = _probes(side)
     return max(1, min(EMBED_BLOCK, 2**27 // n**2))
 
 
@@ -147,8 +150,7 @@ def _chunks(size: int, vectors: list[Vectors], cut: slice) -> tuple[Vectors, ...
 
 
 def _check_room(folder: Path, sides: list[list[Source]]) -> None:
-    first = sides[0][0]
-    n = len(first) if isinstance(first, Tensor) else len(read_coordinates(first))
+    n = _probes(sides[0])
     there = sum(file.stat().st_size for file in folder.glob("vectors-*.npy"))
     needed = 4 * packed_length(n) * sum(map(len, sides)) - there
     free = shutil.disk_usage(folder).free

@@ -6,7 +6,8 @@ leading sample directions of X and Y.
 Procrustes:
 
     lower  ‖(PX)ᵀ(QY)‖_*                    a submatrix of XᵀY in principal coordinates
-    upper  lower + ‖(I−P)X‖_F ‖(I−P)Y‖_F + ‖(I−Q)Y‖_F ‖(I−Q)PX‖_F
+    upper  lower + ‖(I−P)X‖_F ‖(I−P)Y‖_F + ‖(I−Q)Y‖_F ‖(I−Q)PX‖_F,
+           where ‖(I−P)Y‖²_F ≤ ‖(I−P)QY‖²_F + ‖(I−Q)Y‖²_F
 
 since XᵀY − (PX)ᵀ(QY) = ((I−P)X)ᵀ((I−P)Y) + (PX)ᵀ((I−Q)Y), and ‖AᵀB‖_* ≤ ‖A‖_F ‖B‖_F. Both terms are
 products of two tails, so the gap is quadratically small where spectra decay. Ranks are raised until
@@ -22,8 +23,7 @@ pair costs n·r·s in place of n², and a representation n·r numbers in place o
 adds, the diagonals of K and L, is exact.
 
 Cost: preparing np·min(n, p) and the eigenvectors of the smaller Gram matrix. A pair, for
-Procrustes, n·r·(p or q) for the tails and r³ for the nuclear norm; for CKA n·r·s, and a block of
-pairs is one product.
+Procrustes, n·r·s and r³ for the nuclear norm; for CKA n·r·s, and a block of pairs is one product.
 """
 
 from __future__ import annotations
