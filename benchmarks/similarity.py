@@ -33,7 +33,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import peers
-from stratigraph.activations import read_vae
+from stratigraph.activations import read_network
 from stratigraph.data import draw_probes
 from stratigraph.engine import LocalEngine
 from stratigraph.similarity.cka import DEBIASED_CKA, LINEAR_CKA
@@ -225,12 +225,12 @@ def trained(steps: int, seed: int) -> dict[str, torch.Tensor]:
     )
     dataset = run.dataset()
     dataset.prepare()
-    state = deque(training_states(run, dataset, initial_state(run, dataset.image_shape)), maxlen=1)[
+    state = deque(training_states(run, dataset, initial_state(run, dataset)), maxlen=1)[
         0
     ]
     probes = draw_probes(dataset, split_of(run, dataset), 1000)
     noise = torch.zeros(1000, run.latents)
-    read = read_vae(state.model, dataset.tensor(probes), noise)
+    read = read_network(state.model, dataset.tensor(probes), noise)
     return {name: torch.from_numpy(value).flatten(1) for name, value in read}
 
 

@@ -45,7 +45,7 @@ def config(size: int, steps: int, seed: int = 0) -> RunConfig:
 def bare_loop(run: RunConfig, steps: int) -> float:
     """CPU seconds a step of forward, backward and Adam on tensors that are there."""
     dataset = run.dataset()
-    state = initial_state(run, dataset.image_shape)
+    state = initial_state(run, dataset)
     train = split_of(run, dataset).train
     order = train[epoch_order(run.seed, 0, len(train))]
     batches = [
@@ -70,7 +70,7 @@ def bare_loop(run: RunConfig, steps: int) -> float:
 def our_loop(run: RunConfig, steps: int) -> float:
     """CPU seconds a step of the generator of states."""
     dataset = run.dataset()
-    states = training_states(run, dataset, initial_state(run, dataset.image_shape))
+    states = training_states(run, dataset, initial_state(run, dataset))
     next(states)  # the state that training begins from
     began = time.process_time()
     for _ in range(steps):
@@ -83,7 +83,7 @@ def advance(task: tuple[int, int, int]) -> tuple[float, float]:
     size, steps, seed = task
     run = config(size, steps, seed)
     dataset = run.dataset()
-    states = training_states(run, dataset, initial_state(run, dataset.image_shape))
+    states = training_states(run, dataset, initial_state(run, dataset))
     next(states)
     began = time.perf_counter()
     for _ in states:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from stratigraph.activations import DECODER_INPUTS, default_layers, read_vae
+from stratigraph.activations import DECODER_INPUTS, default_layers, read_network
 from stratigraph.errors import InputError
 from stratigraph.models import build_vae
 
@@ -32,7 +32,7 @@ def noise():
 
 
 def read(model, images, noise, layers=None, **options):
-    return dict(read_vae(model, images, noise, layers, **options))
+    return dict(read_network(model, images, noise, layers, **options))
 
 
 def close(got, want):
@@ -49,7 +49,7 @@ def decoded(model, latents):
 
 
 def test_the_default_layers_in_the_order_of_the_network(model, images, noise):
-    activations = list(read_vae(model, images, noise))
+    activations = list(read_network(model, images, noise))
     names = [name for name, _ in activations]
     assert names == default_layers(model)
     assert names == [
@@ -119,8 +119,8 @@ def test_the_variance_is_the_exponential_of_the_log_variance(model, images, nois
 @pytest.mark.parametrize("decoder_input", DECODER_INPUTS)
 def test_little_memory_gives_the_same_arrays(model, images, noise, decoder_input):
     layers = [*model.layer_names(), "z_variance"]
-    want = list(read_vae(model, images, noise, layers, decoder_input=decoder_input))
-    got = list(read_vae(model, images, noise, layers, decoder_input=decoder_input, memory=1))
+    want = list(read_network(model, images, noise, layers, decoder_input=decoder_input))
+    got = list(read_network(model, images, noise, layers, decoder_input=decoder_input, memory=1))
     assert [name for name, _ in got] == [name for name, _ in want]
     assert len(got) == len(layers)
     for (_, a), (_, b) in zip(got, want, strict=True):

@@ -74,7 +74,7 @@ def config_of(data, **changes):
 
 
 def fresh(config):
-    return initial_state(config, (1, 32, 32))
+    return initial_state(config, config.dataset())
 
 
 def drained(config, state=None, steps=None):
@@ -333,7 +333,7 @@ def test_sixty_steps_lower_the_loss_on_images_never_seen():
     )
     dataset = config.dataset()
     held_out = validation_indices(config, dataset)
-    state = initial_state(config, dataset.image_shape)
+    state = initial_state(config, dataset)
     before = validation_terms(config, dataset, state, held_out)
     drained(config, state)
     after = validation_terms(config, dataset, state, held_out)

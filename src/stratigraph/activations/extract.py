@@ -25,9 +25,9 @@ from torch import Tensor
 
 from stratigraph.activations.capture import capture, select_layers
 from stratigraph.errors import InputError
-from stratigraph.models import VAE
+from stratigraph.models import VAE, Network
 
-__all__ = ["DECODER_INPUTS", "default_layers", "layers_to_read", "read_vae"]
+__all__ = ["DECODER_INPUTS", "default_layers", "layers_to_read", "read_network"]
 
 DECODER_INPUTS = ("mean", "shared_noise", "fresh_noise")
 VARIANCE = "z_variance"
@@ -36,12 +36,13 @@ LOG_VARIANCE = "z_log_var"
 RESHAPING = ("encoder.flatten", "decoder.reshape")
 
 
-def default_layers(model: VAE) -> list[str]:
+def default_layers(model: Network) -> list[str]:
     """Every layer but those that only reshape another."""
     return [name for name in model.layer_names() if name not in RESHAPING]
 
 
-def layers_to_read(model: VAE, layers: Sequence[str] | None = None) -> tuple[list[str], list[str]]:
+def layers_to_read(
+    model: Network, layers: Sequence[str] | None = None) -> tuple[list[str], list[str]]:
     """The modules to hook, and the layers to give, in the order of the network.
 
     They differ where ``z_variance`` is asked for, which is made of ``z_log_var``.
@@ -62,8 +63,8 @@ def layers_to_read(model: VAE, layers: Sequence[str] | None = None) -> tuple[lis
     return sorted(names, key=lambda name: order.get(name, len(order))), shown
 
 
-def read_vae(
-    model: VAE,
+def read_network(
+    model: Network,
     images: Tensor,
     noise: Tensor,
     layers: Sequence[str] | None = None,
@@ -78,7 +79,7 @@ def read_vae(
     keep what is held below ``memory`` bytes, one layer at least.
 
     Args:
-        model: a VAE.
+        model: a VAE, or a classifier, which takes no noise.
         images: the probes, (n, c, h, w) in [0, 1].
         noise: standard normal, (n, z).
         layers: names or globs, ``z_variance`` included; nothing means `default_layers`.
@@ -101,6 +102,9 @@ def read_vae(
     def run(batch: Tensor, rows: slice) -> None:
         # The network trains channels-last; reading it so keeps the kernels, and the bits, the same.
         batch = batch.contiguous(memory_format=torch.channels_last)
+        if not isinstance(model, VAE):
+            model(batch)
+            return
         mean, log_var = model.encode(batch)
         sample = model.z_sample(mean, log_var, noise[rows].to(device))
         model.decode(mean if decoder_input == "mean" else sample)

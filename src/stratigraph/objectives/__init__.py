@@ -18,6 +18,7 @@ from stratigraph.models import Posterior, VAEOutput
 from stratigraph.objectives.annealed_vae import AnnealedVAE
 from stratigraph.objectives.beta_tc_vae import BetaTCVAE
 from stratigraph.objectives.beta_vae import BetaVAE
+from stratigraph.objectives.classification import Classification
 from stratigraph.objectives.dip_vae import DIPVAEI, DIPVAEII
 from stratigraph.objectives.kl_annealed_vae import KLAnnealedVAE
 from stratigraph.objectives.terms import RECONSTRUCTIONS, kl_divergence
@@ -27,6 +28,8 @@ from stratigraph.shapes import Images, Scalar
 __all__ = [
     "OBJECTIVES",
     "RECONSTRUCTIONS",
+    "SUPERVISED",
+    "Classification",
     "Objective",
     "Terms",
     "build_objective",
@@ -56,6 +59,10 @@ OBJECTIVES: dict[str, type] = {
 }
 
 
+# Trained on the factors of the data, with a classifier in the VAE's place.
+SUPERVISED: dict[str, type] = {"classification": Classification}
+
+
 class Terms(NamedTuple):
     """The loss of a batch and its parts, each a scalar tensor in nats per image."""
 
@@ -65,7 +72,7 @@ class Terms(NamedTuple):
     kl: Tensor
 
 
-def build_objective(name: str, **parameters: Any) -> Objective:
+def build_objective(name: str, **parameters: Any) -> Objective | Classification:
     """The objective called ``name``.
 
     Raises:
@@ -73,9 +80,10 @@ def build_objective(name: str, **parameters: Any) -> Objective:
             number ≥ 0 (a number of steps: a whole number ≥ 1).
 
     """
-    if name not in OBJECTIVES:
-        raise ConfigError(f"objective: none is called {name!r}.{suggest(name, OBJECTIVES)}")
-    kind = OBJECTIVES[name]
+    known = {**OBJECTIVES, **SUPERVISED}
+    if name not in known:
+        raise ConfigError(f"objective: none is called {name!r}.{suggest(name, known)}")
+    kind = known[name]
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for key, value in parameters.items():
         if key not in fields:

@@ -4,6 +4,9 @@ One matrix a measure, K × K over (run, step, layer), kept as ``values.npy`` wit
 ``labels.parquet``. Until it is whole its blocks lie in a scratch folder beside it, and a comparison
 that was interrupted goes on from them. It is made anew when the representations it was made of are
 no longer those of the study.
+
+Of the pairs that findings read, the scores with groups of probes left out are kept beside it
+(`stratigraph.similarity.jackknife`), for the measures of which they can be had in closed form.
 """
 
 from __future__ import annotations
@@ -17,15 +20,20 @@ import pandas as pd
 
 from stratigraph.durable import sha256
 from stratigraph.engine import Engine
-from stratigraph.errors import DataError
+from stratigraph.errors import ConfigError, DataError
 from stratigraph.identity import digest, plain
 from stratigraph.pipeline.extract import current_facts, reading_digest
 from stratigraph.pipeline.progress import Progress
+from stratigraph.similarity.jackknife import GROUPS, JACKKNIFED, jackknife_pairs
+from stratigraph.similarity.kernel_cka import deconfounded_measure
 from stratigraph.similarity.matrix import compare_stored
+from stratigraph.similarity.reduction import read_coordinates
 from stratigraph.snapshots import MANIFEST, remove_leftovers, write_record
 from stratigraph.study import (
+    DECONFOUNDED,
     MeasureConfig,
     Study,
+    jackknife_path,
     representations_path,
     select_pairs,
     similarity_path,
@@ -52,8 +60,8 @@ def representation_table(study: Study) -> tuple[pd.DataFrame, list[Path], str]:
     for run in study.runs.values():
         about = reading_digest(study, run)
         config = run.config
-        for step in run.steps:
-            record = representations_path(run.path, step)
+        for step in study.steps(run):
+            record = representations_path(run.path, step, study.way.folder)
             facts = current_facts(record, about)
             if facts is None:
                 continue
@@ -87,16 +95,84 @@ def representation_table(study: Study) -> tuple[pd.DataFrame, list[Path], str]:
 
 def compare_study(study: Study, engine: Engine, progress: Progress) -> list[str]:
     """Compute each similarity matrix that is missing or out of date; return their measures."""
-    remove_leftovers(study.path / "similarity")
+    folder = study.way.folder
+    remove_leftovers(study.path / f"similarity{folder}", study.path / f"jackknife{folder}")
     labels, files, source = representation_table(study)
     made = []
     for measure in study.config.measures:
-        path = similarity_path(study.path, measure.name)
+        path = similarity_path(study.path, measure.name, folder)
         about = {"representations": source, "measure": measure.name, "pairs": plain(measure.pairs)}
         if current_facts(path, about) is None:
             _compare(path, measure, labels, files, about, engine, progress)
             made.append(measure.name)
+        if measure.name in JACKKNIFED:
+            path = jackknife_path(study.path, measure.name, folder)
+            about = {**about, "groups": GROUPS}
+            if current_facts(path, about) is None:
+                _jackknife(path, measure, labels, files, about, engine, progress)
     return made
+
+
+def _input_row(labels: pd.DataFrame, own: pd.DataFrame) -> int:
+    """The row that holds the input of a set of probes, the same for every run and step.
+
+    Raises:
+        ConfigError: the study reads no such layer.
+
+    """
+    inputs = own.index[own["layer"] == "input"]
+    if not len(inputs):
+        raise ConfigError(
+            f"measures: {DECONFOUNDED} regresses the input out, and the study reads no layer "
+            "`input`; add it to activations: layers."
+        )
+    return int(inputs[0])
+
+
+def _measure(name: str, labels: pd.DataFrame, own: pd.DataFrame, files: list[Path]) -> Any:
+    """The measure of a study's name for one set of probes."""
+    if name != DECONFOUNDED:
+        return name
+    return deconfounded_measure(np.asarray(read_coordinates(files[_input_row(labels, own)])))
+
+
+def _jackknife(
+    path: Path,
+    measure: MeasureConfig,
+    labels: pd.DataFrame,
+    files: list[Path],
+    about: dict[str, Any],
+    engine: Engine,
+    progress: Progress,
+) -> None:
+    """The scores of the pairs that findings read, without each group of probes in turn."""
+    asked = select_pairs(labels, measure.pairs) & select_pairs(labels, ("claims",))
+    defined = (labels["reason"] == "").to_numpy()
+    asked &= defined[:, None] & defined[None, :]
+    rows, columns = np.nonzero(np.triu(asked))
+    layer = labels["layer"].to_numpy()[rows]
+    # Neighbours in this order share a row, whose Gram matrix is then at hand.
+    order = np.lexsort((rows, columns, layer))
+    pairs = np.stack([rows, columns], axis=1)[order]
+    probes = labels["probes"].to_numpy()
+    found = np.full((len(pairs), 1 + GROUPS), np.nan)
+    for one in labels["probes"].unique():
+        own = labels[labels["probes"] == one]
+        mine = probes[pairs[:, 0]] == one
+        found[mine] = jackknife_pairs(
+            files,
+            pairs[mine],
+            measure.name,
+            confounder=_input_row(labels, own) if measure.name == DECONFOUNDED else None,
+            engine=engine,
+            progress=progress.stage(f"leaving probes out of {measure.name}"),
+        )
+
+    def fill(folder: Path) -> None:
+        np.save(folder / "pairs.npy", pairs.astype(np.int32))
+        np.save(folder / "scores.npy", found)
+
+    write_record(path, fill, about)
 
 
 def _compare(
@@ -121,7 +197,7 @@ def _compare(
         block = np.ix_(rows, rows)
         result = compare_stored(
             [files[row] for row in rows],
-            measure.name,
+            _measure(measure.name, labels, own, files),
             wanted=wanted[block],
             engine=engine,
             scratch=scratch / str(probes),

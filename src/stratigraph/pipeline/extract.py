@@ -2,22 +2,25 @@
 
 A task is one snapshot. Each layer's activation (n, p) becomes coordinates (n, r), r ≤ min(n, p),
 with the same inner products between probes (`stratigraph.similarity.reduction`), so nothing after
-this stage depends on the layer's width. They are kept as one ``.npy`` a layer.
+this stage depends on the layer's width. They are kept as one ``.npy`` a layer. A VAE's posterior,
+mean and log-variance (2, n, z), stands beside them as it is, since its units have a meaning.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from stratigraph.activations import read_vae
+from stratigraph.activations import read_network
 from stratigraph.engine import Engine
 from stratigraph.errors import StratigraphError
 from stratigraph.identity import digest, plain
+from stratigraph.models import VAE
 from stratigraph.pipeline.progress import Progress
 from stratigraph.similarity.reduction import reduce_units
 from stratigraph.snapshots import record_exists, remove_leftovers, verified, write_record
@@ -35,7 +38,7 @@ from stratigraph.study import (
 )
 from stratigraph.training import RunConfig
 
-__all__ = ["current_facts", "extract_study", "reading_digest"]
+__all__ = ["current_facts", "extract_study", "reading_digest", "run_all"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class ExtractTask:
     step: int
     probes: ProbesConfig
     reading: ActivationsConfig
+    record: Path
     about: dict[str, Any]
 
 
@@ -60,7 +64,9 @@ def extract_task(task: ExtractTask) -> None:
     layers: list[dict[str, Any]] = []
 
     def fill(folder: Path) -> None:
-        for name, activation in read_vae(
+        if isinstance(model, VAE):
+            np.save(folder / "posterior.npy", _posterior(model, images))
+        for name, activation in read_network(
             model, images, noise, task.reading.layers, decoder_input=task.reading.decoder_input
         ):
             reduced = reduce_units(activation, f"layer {name}")
@@ -74,7 +80,14 @@ def extract_task(task: ExtractTask) -> None:
                 }
             )
 
-    write_record(representations_path(task.run, task.step), fill, {**task.about, "layers": layers})
+    write_record(task.record, fill, {**task.about, "layers": layers})
+
+
+@torch.inference_mode()
+def _posterior(model: VAE, images: torch.Tensor, batch_size: int = 250) -> np.ndarray:
+    """Mean and log-variance of q(z|x) on the probes: float32 (2, n, z)."""
+    parts = [model.encode(batch) for batch in images.split(batch_size)]
+    return np.stack([torch.cat(part).numpy() for part in zip(*parts, strict=True)])
 
 
 def reading_digest(study: Study, run: Run) -> dict[str, Any]:
@@ -83,6 +96,7 @@ def reading_digest(study: Study, run: Run) -> dict[str, Any]:
     return {
         "probes": probes_digest(run.config, config.probes),
         "reading": digest(config.activations),
+        "posterior": not run.config.supervised,
     }
 
 
@@ -109,6 +123,36 @@ def current_facts(path: Path, about: Mapping[str, Any]) -> dict[str, Any] | None
     return held if all(held.get(key) == value for key, value in about.items()) else None
 
 
+def run_all(
+    engine: Engine,
+    progress: Progress,
+    what: str,
+    function: Callable[[Any], None],
+    tasks: Sequence[Any],
+    name: Callable[[Any], str],
+) -> None:
+    """Every task, however many fail; then what the first failure says.
+
+    Raises:
+        StratigraphError: a task failed; what the others wrote is kept.
+
+    """
+    failures = []
+    with progress.counting(what, len(tasks)) as counter:
+        for outcome in engine.map(function, tasks):
+            counter.advance()
+            if outcome.failure is not None:
+                failures.append((tasks[outcome.index], outcome.failure))
+    if failures:
+        task, failure = failures[0]
+        if isinstance(failure.error, StratigraphError):
+            raise failure.error
+        raise StratigraphError(
+            f"{what}: {len(failures)} of {len(tasks)} failed; the first, {name(task)}: "
+            f"{failure.message}\n{failure.traceback}"
+        )
+
+
 def extract_study(study: Study, engine: Engine, progress: Progress) -> int:
     """Extract every snapshot that has not been; return how many were.
 
@@ -119,10 +163,11 @@ def extract_study(study: Study, engine: Engine, progress: Progress) -> int:
     tasks = []
     for run in study.runs.values():
         about = reading_digest(study, run)
-        remove_leftovers(run.path / "representations")
+        remove_leftovers(run.path / f"representations{study.way.folder}")
         _keep_probes(study, run)
-        for step in run.steps:
-            if current_facts(representations_path(run.path, step), about) is None:
+        for step in study.steps(run):
+            record = representations_path(run.path, step, study.way.folder)
+            if current_facts(record, about) is None:
                 tasks.append(
                     ExtractTask(
                         run.path,
@@ -130,21 +175,16 @@ def extract_study(study: Study, engine: Engine, progress: Progress) -> int:
                         step,
                         study.config.probes,
                         study.config.activations,
+                        record,
                         about,
                     )
                 )
-    failures = []
-    with progress.counting("extracting snapshots", len(tasks)) as counter:
-        for outcome in engine.map(extract_task, tasks):
-            counter.advance()
-            if outcome.failure is not None:
-                failures.append((tasks[outcome.index], outcome.failure))
-    if failures:
-        task, failure = failures[0]
-        if isinstance(failure.error, StratigraphError):
-            raise failure.error
-        raise StratigraphError(
-            f"{len(failures)} of {len(tasks)} snapshots could not be extracted; the first, "
-            f"{task.run.name} at step {task.step}: {failure.message}\n{failure.traceback}"
-        )
+    run_all(
+        engine,
+        progress,
+        "extracting snapshots",
+        extract_task,
+        tasks,
+        lambda task: f"{task.run.name} at step {task.step}",
+    )
     return len(tasks)

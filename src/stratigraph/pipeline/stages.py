@@ -13,6 +13,7 @@ from stratigraph.engine import Engine, LocalEngine
 from stratigraph.errors import ConfigError, DataError, StorageError
 from stratigraph.pipeline.compare import compare_study
 from stratigraph.pipeline.extract import extract_study
+from stratigraph.pipeline.observe import observe_study
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.train import train_study
 from stratigraph.report import write_report
@@ -76,6 +77,7 @@ def _train(study: Study, engine: Engine, progress: Progress, device: str) -> Non
 def _extract(study: Study, engine: Engine, progress: Progress, device: str) -> None:
     with locked(study.path):
         extract_study(study, engine, progress)
+        observe_study(study, engine, progress)
 
 
 def _compare(study: Study, engine: Engine, progress: Progress, device: str) -> None:

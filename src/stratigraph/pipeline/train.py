@@ -18,7 +18,6 @@ from stratigraph import __version__
 from stratigraph.activations import layers_to_read
 from stratigraph.engine import Engine, one_thread
 from stratigraph.errors import BusyError, ConfigError, InputError
-from stratigraph.models import build_vae
 from stratigraph.pipeline.metrics import MetricsLog
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.state import StateFile
@@ -37,6 +36,7 @@ from stratigraph.study import Run, Study, probe_indices, probes_digest, read_sta
 from stratigraph.training import (
     DivergedError,
     RunConfig,
+    build_network,
     initial_state,
     training_states,
     validation_indices,
@@ -127,7 +127,7 @@ def _advance(
 ) -> Iterator[int]:
     """Yield each step as it is done, having kept what is due at it."""
     dataset = config.dataset()
-    begun = initial_state(config, dataset.image_shape, device)
+    begun = initial_state(config, dataset, device)
     resumed = load_checkpoint(directory, begun.model, begun.optimiser)
     metrics = MetricsLog(directory)
     if resumed is not None:
@@ -229,13 +229,17 @@ def check_reading(study: Study) -> None:
     checked = set()
     for run in study.runs.values():
         config = run.config
-        key = (probes_digest(config, study.config.probes), config.architecture)
+        key = (
+            probes_digest(config, study.config.probes),
+            config.architecture,
+            config.supervised,
+        )
         if key in checked:
             continue
         checked.add(key)
         try:
             probe_indices(config, study.config.probes)
-            model = build_vae(config.architecture, config.dataset().image_shape, config.latents)
+            model = build_network(config, config.dataset())
             layers_to_read(model, study.config.activations.layers)
         except InputError as error:
             raise ConfigError(f"{config.label()}: {error}") from None

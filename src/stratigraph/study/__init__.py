@@ -1,14 +1,19 @@
 """The question: a grid of runs and how to compare them; and the study's folder, read."""
 
 from stratigraph.study.config import (
+    DECONFOUNDED,
     ActivationsConfig,
     MeasureConfig,
     ProbesConfig,
     StudyConfig,
     load_config,
+    study_measure,
 )
 from stratigraph.study.layout import (
     STUDY_FILE,
+    findings_path,
+    jackknife_path,
+    observed_path,
     probes_path,
     representations_path,
     run_path,
@@ -21,7 +26,7 @@ from stratigraph.study.probes import (
     probes_digest,
 )
 from stratigraph.study.run import Run, read_state
-from stratigraph.study.selection import SELECTIONS, comparable, select_pairs
+from stratigraph.study.selection import POSTERIOR, SELECTIONS, comparable, select_pairs
 from stratigraph.study.study import Study, load_study
 from stratigraph.study.trajectories import (
     LEAST_ROOM,
@@ -29,20 +34,31 @@ from stratigraph.study.trajectories import (
     similarity_to_final,
     steps_to_reach,
 )
+from stratigraph.study.ways import CORRECTED, PUBLISHED, WAYS, Way, find_way
 
 __all__ = [
+    "CORRECTED",
+    "DECONFOUNDED",
     "LEAST_ROOM",
+    "POSTERIOR",
+    "PUBLISHED",
     "SELECTIONS",
     "STUDY_FILE",
     "ActivationsConfig",
     "MeasureConfig",
     "ProbesConfig",
     "Run",
+    "WAYS",
     "Study",
     "StudyConfig",
+    "Way",
     "comparable",
+    "find_way",
+    "findings_path",
+    "jackknife_path",
     "load_config",
     "load_study",
+    "observed_path",
     "part_of",
     "probe_images",
     "probe_indices",
@@ -56,4 +72,5 @@ __all__ = [
     "similarity_path",
     "similarity_to_final",
     "steps_to_reach",
+    "study_measure",
 ]

@@ -33,13 +33,22 @@ from typing import Any
 
 from stratigraph.activations import DECODER_INPUTS
 from stratigraph.errors import ConfigError, suggest
-from stratigraph.objectives import OBJECTIVES
+from stratigraph.objectives import OBJECTIVES, SUPERVISED
 from stratigraph.similarity.catalog import find_measure
+from stratigraph.similarity.measure import Measure
 from stratigraph.study.selection import SELECTIONS
 from stratigraph.study.yaml_file import read_yaml
 from stratigraph.training import RunConfig, SnapshotSchedule, whole_number
 
-__all__ = ["ActivationsConfig", "MeasureConfig", "ProbesConfig", "StudyConfig", "load_config"]
+__all__ = [
+    "DECONFOUNDED",
+    "ActivationsConfig",
+    "MeasureConfig",
+    "ProbesConfig",
+    "StudyConfig",
+    "load_config",
+    "study_measure",
+]
 
 AXES = ("data", "architecture", "objective", "latents", "seed")
 TRAINING = (
@@ -59,6 +68,7 @@ SCHEDULE_KEYS = {
     "paper": ("start",),
 }
 PROBE_SOURCES = ("validation", "training", "paper")
+DECONFOUNDED = "deconfounded_cka"  # takes the input of the probes from the study
 NAME = re.compile(r"[\w<>()+=.,'\" -]{1,100}", re.UNICODE)
 MOST_RUNS = 1000
 
@@ -104,6 +114,16 @@ class ActivationsConfig:
             raise ConfigError(f"activations: layers: expected names, got {list(self.layers)!r}.")
 
 
+def study_measure(name: str) -> Measure:
+    """A measure as a study names it: the catalogue's, or debiased CKA with the input given.
+
+    Raises:
+        InputError: no measure has this name.
+
+    """
+    return find_measure("debiased_cka" if name == DECONFOUNDED else name)
+
+
 @dataclass(frozen=True)
 class MeasureConfig:
     """A measure of the catalogue, and the pairs that it is asked for."""
@@ -112,7 +132,7 @@ class MeasureConfig:
     pairs: tuple[str, ...] = ("all",)
 
     def __post_init__(self) -> None:
-        if not find_measure(self.name).rotation:
+        if not study_measure(self.name).rotation:
             raise ConfigError(
                 f"measures: {self.name} depends on the units themselves, and a study keeps "
                 "representations up to a rotation of them; use stratigraph.similarity_matrix on "
@@ -174,7 +194,7 @@ def _objectives(where: str, value: Any) -> list[dict[str, Any]]:
     """``{beta_vae: {beta: [1, 4]}, vae: }`` as one mapping for each objective and strength."""
     if isinstance(value, str | list):
         value = dict.fromkeys(_axis(where, value))
-    table = _mapping(where, value, list(OBJECTIVES))
+    table = _mapping(where, value, [*OBJECTIVES, *SUPERVISED])
     found = []
     for name, parameters in table.items():
         if parameters is not None and not isinstance(parameters, Mapping):

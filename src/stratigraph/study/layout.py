@@ -9,16 +9,29 @@
                   metrics.parquet           losses over training
                   snapshots/<step>/         weights
                   checkpoint/<step>/        what a stopped run goes on from
-                  representations/<step>/   one .npy a layer
+                  representations/<step>/   one .npy a layer, and the posterior
+                  observed/tables/          latents, dimensions, factors read, weights moved
     similarity/<measure>/                   values.npy and labels.parquet
-    figures/, report/index.html
+    jackknife/<measure>/                    the pairs that findings read, probes left out
+    findings.json, figures/, report/index.html
+
+A folder whose name ends in ``-published`` is of the study read the published way (`ways`).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["STUDY_FILE", "probes_path", "representations_path", "run_path", "similarity_path"]
+__all__ = [
+    "STUDY_FILE",
+    "findings_path",
+    "jackknife_path",
+    "observed_path",
+    "probes_path",
+    "representations_path",
+    "run_path",
+    "similarity_path",
+]
 
 STUDY_FILE = "study.yaml"
 
@@ -33,11 +46,26 @@ def probes_path(study: Path, digest: str) -> Path:
     return study / "probes" / digest[:12]
 
 
-def representations_path(run: Path, step: int) -> Path:
-    """The record of what every layer of a run represents at a step."""
-    return run / "representations" / f"{step:09d}"
+def representations_path(run: Path, step: int, way: str = "") -> Path:
+    """The record of what every layer of a run represents at a step, read one way."""
+    return run / f"representations{way}" / f"{step:09d}"
 
 
-def similarity_path(study: Path, measure: str) -> Path:
-    """The record of a measure's similarity matrix."""
-    return study / "similarity" / measure
+def observed_path(run: Path, way: str = "") -> Path:
+    """The record of what a run's latents and layers hold over training, read one way."""
+    return run / f"observed{way}" / "tables"
+
+
+def similarity_path(study: Path, measure: str, way: str = "") -> Path:
+    """The record of a measure's similarity matrix, read one way."""
+    return study / f"similarity{way}" / measure
+
+
+def jackknife_path(study: Path, measure: str, way: str = "") -> Path:
+    """The record of a measure's scores with groups of probes left out."""
+    return study / f"jackknife{way}" / measure
+
+
+def findings_path(study: Path) -> Path:
+    """The file of a study's findings."""
+    return study / "findings.json"

@@ -10,9 +10,9 @@ import pandas as pd
 
 from stratigraph.data import Dataset
 from stratigraph.errors import DataError, InputError
-from stratigraph.models import VAE, build_vae
+from stratigraph.models import Network
 from stratigraph.snapshots import load_snapshot, read_json, snapshot_steps
-from stratigraph.training import RunConfig
+from stratigraph.training import RunConfig, build_network
 
 __all__ = ["Run", "read_state"]
 
@@ -62,7 +62,7 @@ class Run:
         """The data set that it was trained on."""
         return self.config.dataset()
 
-    def model(self, step: int | None = None) -> VAE:
+    def model(self, step: int | None = None) -> Network:
         """The network at a snapshot's step, the last by default.
 
         Raises:
@@ -73,6 +73,6 @@ class Run:
         steps = self.steps
         if step is None and not steps:
             raise InputError(f"run {self.run_id} has no snapshot yet; train it first.")
-        model = build_vae(self.config.architecture, self.dataset().image_shape, self.config.latents)
+        model = build_network(self.config, self.dataset())
         load_snapshot(self.path, steps[-1] if step is None else step, model)
         return model

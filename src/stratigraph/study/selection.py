@@ -10,6 +10,8 @@ All of them, or a union of:
 ``to_final``        one layer of one run, each step against the last
 ``aligned``         one layer at one step, across runs
 ``final``           the last step of each run, any runs and layers
+``claims``          what the findings read: ``to_final``; one layer at the last step, across
+                    runs; and input, mean and sample of one run at one step
 ==================  ===========================================================================
 
 Two representations can only be compared when they are of the same probes, so pairs of different
@@ -18,12 +20,14 @@ data sets are never asked for.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
-__all__ = ["SELECTIONS", "comparable", "select_pairs"]
+__all__ = ["POSTERIOR", "SELECTIONS", "comparable", "select_pairs"]
+
+POSTERIOR = ("input", "z_mean", "z_sample")
 
 SELECTIONS = (
     "all",
@@ -34,6 +38,7 @@ SELECTIONS = (
     "to_final",
     "aligned",
     "final",
+    "claims",
 )
 
 
@@ -60,14 +65,22 @@ def select_pairs(labels: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
     run, step, layer = (_equal(labels[name]) for name in ("run", "step", "layer"))
     last = (labels["step"] == labels.groupby("run")["step"].transform("max")).to_numpy()
     chosen = np.eye(len(labels), dtype=bool)
+    end, ends = last[:, None] | last[None, :], last[:, None] & last[None, :]
+    posterior = labels["layer"].isin(POSTERIOR).to_numpy()
+    pairs: dict[str, Callable[[], np.ndarray]] = {
+        "within_run": lambda: run,
+        "same_step": lambda: step,
+        "same_layer": lambda: layer,
+        "trajectory": lambda: run & layer,
+        "to_final": lambda: run & layer & end,
+        "aligned": lambda: layer & step,
+        "final": lambda: ends,
+        "claims": lambda: (
+            (run & layer & end)
+            | (layer & ends)
+            | (run & step & posterior[:, None] & posterior[None, :])
+        ),
+    }
     for name in names:
-        chosen |= {
-            "within_run": run,
-            "same_step": step,
-            "same_layer": layer,
-            "trajectory": run & layer,
-            "to_final": run & layer & (last[:, None] | last[None, :]),
-            "aligned": layer & step,
-            "final": last[:, None] & last[None, :],
-        }[name]
+        chosen |= pairs[name]()
     return chosen & comparable(labels)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ import pandas as pd
 import xarray as xr
 
 from stratigraph.errors import DataError, InputError, suggest
-from stratigraph.similarity.catalog import find_measure
 from stratigraph.snapshots import MANIFEST, record_exists, verified
-from stratigraph.study.config import StudyConfig, load_config
+from stratigraph.study.config import StudyConfig, load_config, study_measure
 from stratigraph.study.layout import STUDY_FILE, run_path, similarity_path
 from stratigraph.study.run import Run
+from stratigraph.study.ways import CORRECTED, Way, find_way
 
 __all__ = ["Study", "load_study"]
 
@@ -29,6 +29,22 @@ class Study:
     path: Path
     config: StudyConfig
     runs: Mapping[str, Run] = field(repr=False)
+    way: Way = CORRECTED
+
+    def read(self, way: str | Way) -> Study:
+        """The same study, read another way (`stratigraph.study.ways`).
+
+        Raises:
+            InputError: no way has this name.
+
+        """
+        chosen = find_way(way) if isinstance(way, str) else way
+        own = load_config(self.path / STUDY_FILE, most_runs=10**9)
+        return replace(self, config=chosen.config(own), way=chosen)
+
+    def steps(self, run: Run) -> list[int]:
+        """The steps of a run's snapshots that are compared."""
+        return [step for step in run.steps if step >= self.way.first * run.config.steps]
 
     def run(self, prefix: str) -> Run:
         """The run whose id begins with ``prefix``.
@@ -54,7 +70,7 @@ class Study:
         return [
             measure.name
             for measure in self.config.measures
-            if record_exists(similarity_path(self.path, measure.name))
+            if record_exists(similarity_path(self.path, measure.name, self.way.folder))
         ]
 
     def complete(self) -> list[str]:
@@ -63,7 +79,7 @@ class Study:
 
     def scores(self) -> list[str]:
         """Those of `measures` that are 1 for identical representations, so no distances."""
-        return [name for name in self.measures() if find_measure(name).itself == 1]
+        return [name for name in self.measures() if study_measure(name).itself == 1]
 
     def labels(self, measure: str) -> pd.DataFrame:
         """One row a representation, in the order of the matrix: run, step, layer and more."""
@@ -93,7 +109,7 @@ class Study:
         return _open_matrix(folder, (folder / MANIFEST).stat().st_mtime_ns)
 
     def _matrix_folder(self, measure: str) -> Path:
-        folder = similarity_path(self.path, measure)
+        folder = similarity_path(self.path, measure, self.way.folder)
         if not record_exists(folder):
             raise InputError(
                 f"study {self.config.name} has no similarity matrix {measure!r}; it has "

@@ -4,6 +4,7 @@ from stratigraph.training.config import RunConfig, whole_number
 from stratigraph.training.loop import (
     DivergedError,
     TrainingState,
+    build_network,
     initial_state,
     split_of,
     to_batch,
@@ -19,6 +20,7 @@ __all__ = [
     "RunConfig",
     "SnapshotSchedule",
     "TrainingState",
+    "build_network",
     "derived_seed",
     "initial_state",
     "split_of",

@@ -15,7 +15,7 @@ from stratigraph import identity
 from stratigraph.data import DATASETS, Dataset, load_dataset
 from stratigraph.errors import ConfigError, suggest
 from stratigraph.models import ARCHITECTURES, INITIALISATIONS
-from stratigraph.objectives import RECONSTRUCTIONS, build_objective
+from stratigraph.objectives import RECONSTRUCTIONS, SUPERVISED, build_objective
 from stratigraph.training.schedule import SnapshotSchedule
 
 __all__ = ["RunConfig", "whole_number"]
@@ -165,6 +165,11 @@ class RunConfig:
         """The value of the objective's strength, such as β; None where it has none."""
         name = self.strength_name
         return None if name is None else self.objective.get(name)
+
+    @property
+    def supervised(self) -> bool:
+        """Whether a classifier of the data's factors is trained, and not a VAE."""
+        return self.objective["name"] in SUPERVISED
 
     def dataset(self) -> Dataset:
         """The images that the run is trained on."""

@@ -17,14 +17,15 @@ from torch import Tensor
 
 from stratigraph.data import Dataset, Split, draw_probes, split
 from stratigraph.errors import ConfigError, StratigraphError
-from stratigraph.models import VAE, build_vae
-from stratigraph.objectives import Terms, build_objective, evaluate
+from stratigraph.models import Classifier, Network, build_classifier, build_vae
+from stratigraph.objectives import Classification, Objective, Terms, build_objective, evaluate
 from stratigraph.training.config import RunConfig
 from stratigraph.training.seeds import derived_seed, epoch_order, step_noise
 
 __all__ = [
     "DivergedError",
     "TrainingState",
+    "build_network",
     "initial_state",
     "split_of",
     "to_batch",
@@ -54,22 +55,34 @@ class TrainingState:
     """
 
     step: int
-    model: VAE
+    model: Network
     optimiser: torch.optim.Adam
     terms: Terms | None = None
 
 
+def build_network(config: RunConfig, dataset: Dataset) -> Network:
+    """The untrained network of a run: a VAE, or a classifier of the data's factors.
+
+    Raises:
+        ConfigError: the images do not fit the architecture, or a classifier finds no factor.
+
+    """
+    begin = {
+        "seed": derived_seed(config.seed, "weights"),
+        "initialisation": config.initialisation,
+    }
+    shape = dataset.image_shape
+    if config.supervised:
+        factors = dict(zip(dataset.factor_names, dataset.factor_sizes, strict=True))
+        return build_classifier(config.architecture, shape, factors, **begin)
+    return build_vae(config.architecture, shape, config.latents, **begin)
+
+
 def initial_state(
-    config: RunConfig, image_shape: tuple[int, int, int], device: str | torch.device = "cpu"
+    config: RunConfig, dataset: Dataset, device: str | torch.device = "cpu"
 ) -> TrainingState:
     """The untrained network and a fresh Adam, on a device."""
-    model = build_vae(
-        config.architecture,
-        image_shape,
-        config.latents,
-        seed=derived_seed(config.seed, "weights"),
-        initialisation=config.initialisation,
-    )
+    model = build_network(config, dataset)
     model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.Adam(
         model.parameters(),
@@ -109,7 +122,6 @@ def training_states(
             f"{dataset.name}; make it smaller."
         )
     objective = build_objective(**config.objective)
-    device = next(state.model.parameters()).device
     yield state
     epoch, order = -1, train
     while state.step < config.steps:
@@ -117,12 +129,10 @@ def training_states(
         if now != epoch:
             epoch, order = now, train[epoch_order(config.seed, now, len(train))]
         chosen = order[position * config.batch_size : (position + 1) * config.batch_size]
-        images = to_batch(dataset, chosen, device)
-        noise = step_noise(config.seed, state.step, len(images), config.latents).to(device)
+        noise = step_noise(config.seed, state.step, len(chosen), config.latents)
         state.model.train()
         state.optimiser.zero_grad(set_to_none=True)
-        result = state.model(images, noise)
-        terms = evaluate(objective, config.reconstruction, result, images, state.step)
+        terms = _terms(config, objective, dataset, state, chosen, noise)
         if not torch.isfinite(terms.loss):
             values = {name: float(term.detach()) for name, term in terms._asdict().items()}
             raise DivergedError(state.step, values)
@@ -131,6 +141,28 @@ def training_states(
         state.step += 1
         state.terms = Terms(*(term.detach() for term in terms))
         yield state
+
+
+def _terms(
+    config: RunConfig,
+    objective: Objective | Classification,
+    dataset: Dataset,
+    state: TrainingState,
+    chosen: np.ndarray,
+    noise: Tensor,
+) -> Terms:
+    """The objective on some images: one pass of the network as it stands."""
+    model = state.model
+    device = next(model.parameters()).device
+    images = to_batch(dataset, chosen, device)
+    if isinstance(objective, Classification):
+        assert isinstance(model, Classifier)
+        told_apart = [i for i, size in enumerate(dataset.factor_sizes) if size > 1]
+        factors = torch.from_numpy(dataset.factors(chosen)[:, told_apart]).to(device)
+        loss = model.cross_entropy(images, factors)
+        return Terms(loss, *[torch.full_like(loss, torch.nan)] * 3)
+    result = model(images, noise.to(device))
+    return evaluate(objective, config.reconstruction, result, images, state.step)
 
 
 def validation_indices(config: RunConfig, dataset: Dataset) -> np.ndarray:
@@ -147,14 +179,11 @@ def validation_terms(
     """The objective on the images ``held_out``, with one noise draw for all steps."""
     noise = step_noise(config.split_seed, -1, len(held_out), config.latents)
     objective = build_objective(**config.objective)
-    device = next(state.model.parameters()).device
     state.model.eval()
     sums = dict.fromkeys(Terms._fields, 0.0)
     for start in range(0, len(held_out), config.batch_size):
-        chosen = slice(start, start + config.batch_size)
-        images = to_batch(dataset, held_out[chosen], device)
-        result = state.model(images, noise[chosen].to(device))
-        terms = evaluate(objective, config.reconstruction, result, images, state.step)
+        part = slice(start, start + config.batch_size)
+        terms = _terms(config, objective, dataset, state, held_out[part], noise[part])
         for name, value in terms._asdict().items():
-            sums[name] += float(value) * len(images)
+            sums[name] += float(value) * len(held_out[part])
     return {name: total / len(held_out) for name, total in sums.items()}

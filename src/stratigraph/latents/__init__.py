@@ -1,0 +1,14 @@
+"""What latents and layers hold: the polarised regime, intrinsic dimension, linear decodability."""
+
+from stratigraph.latents.decoding import decodability
+from stratigraph.latents.intrinsic_dimension import levina_bickel, two_nn
+from stratigraph.latents.regime import REGIMES, kl_by_latent, regimes
+
+__all__ = [
+    "REGIMES",
+    "decodability",
+    "kl_by_latent",
+    "levina_bickel",
+    "regimes",
+    "two_nn",
+]

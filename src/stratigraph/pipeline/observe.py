@@ -1,0 +1,162 @@
+"""Observe: what a run's latents and layers hold over training, and how far its weights have moved.
+
+A task is one run. From the representations and the snapshots of every compared step it writes
+
+``latents.parquet``   step, latent, regime, kl (nats), variance (mean of σ²), mean_variance
+``layers.parquet``    step, layer, two_nn, levina_bickel (intrinsic dimension), decodable (mean R²
+                      of the factors) and decodable_<factor>, remaining (see below)
+
+``remaining`` is ‖W_t − W_T‖ / ‖W_0 − W_T‖ of the layer's own weights, T the last step: 1 for the
+untrained network, 0 for the final one; NaN without a snapshot at step 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from stratigraph.engine import Engine
+from stratigraph.identity import digest
+from stratigraph.latents import decodability, kl_by_latent, levina_bickel, regimes, two_nn
+from stratigraph.pipeline.extract import current_facts, reading_digest, run_all
+from stratigraph.pipeline.progress import Progress
+from stratigraph.similarity.reduction import read_coordinates
+from stratigraph.snapshots import MANIFEST, read_json, record_exists, remove_leftovers, write_record
+from stratigraph.study import (
+    ProbesConfig,
+    Run,
+    Study,
+    observed_path,
+    probe_indices,
+    representations_path,
+)
+from stratigraph.training import RunConfig
+
+__all__ = ["observe_study"]
+
+
+@dataclass(frozen=True)
+class ObserveTask:
+    """One run, as it is sent to a worker."""
+
+    run: Path
+    config: dict[str, Any]
+    steps: tuple[int, ...]
+    probes: ProbesConfig
+    way: str
+    about: dict[str, Any]
+
+
+def observe_task(task: ObserveTask) -> None:
+    """Observe one run and write its record."""
+    run = Run(task.run, RunConfig.from_dict(task.config))
+    dataset = run.dataset()
+    factors = dataset.factors(probe_indices(run.config, task.probes))
+    latents, layers = [], []
+    remaining = _remaining(run, task.steps)
+    for step in task.steps:
+        record = representations_path(task.run, step, task.way)
+        if (record / "posterior.npy").is_file():
+            latents.append(_latents(record).assign(step=step))
+        for layer in read_json(record / MANIFEST)["about"]["layers"]:
+            name = layer["name"]
+            row: dict[str, Any] = {"step": step, "layer": name}
+            row["remaining"] = remaining.get((step, name), np.nan)
+            if not layer["reason"]:
+                x = np.asarray(read_coordinates(record / f"{name}.npy"))
+                row |= {"two_nn": two_nn(x), "levina_bickel": levina_bickel(x)}
+                if dataset.factor_names:
+                    scores = decodability(x, factors, dataset.factor_names)
+                    row |= {f"decodable_{factor}": score for factor, score in scores.items()}
+                    known = [score for score in scores.values() if np.isfinite(score)]
+                    row["decodable"] = float(np.mean(known)) if known else np.nan
+            layers.append(row)
+    columns = ["step", "layer", "remaining", "two_nn", "levina_bickel", "decodable"]
+
+    def fill(folder: Path) -> None:
+        table = pd.concat(latents, ignore_index=True) if latents else pd.DataFrame(columns=LATENTS)
+        table.to_parquet(folder / "latents.parquet", index=False)
+        found = pd.DataFrame(layers)
+        for column in columns:
+            if column not in found:
+                found[column] = np.nan
+        found.to_parquet(folder / "layers.parquet", index=False)
+
+    write_record(observed_path(task.run, task.way), fill, task.about)
+
+
+LATENTS = ["step", "latent", "regime", "kl", "variance", "mean_variance"]
+
+
+def _latents(record: Path) -> pd.DataFrame:
+    """One row a latent, of one snapshot."""
+    mean, log_var = np.load(record / "posterior.npy", allow_pickle=False)
+    return pd.DataFrame(
+        {
+            "latent": np.arange(mean.shape[1]),
+            "regime": regimes(log_var),
+            "kl": kl_by_latent(mean, log_var),
+            "variance": np.exp(log_var.astype(float)).mean(axis=0),
+            "mean_variance": mean.astype(float).var(axis=0),
+        }
+    )
+
+
+def _remaining(run: Run, steps: tuple[int, ...]) -> dict[tuple[int, str], float]:
+    """(step, layer) → the share of the way from the first to the final weights that is left."""
+    if run.steps[0] != 0:
+        return {}
+
+    def weights(step: int) -> dict[str, torch.Tensor]:
+        model = run.model(step)
+        found = {}
+        for layer in model.layer_names():
+            own = [p.detach().flatten() for p in model.get_submodule(layer).parameters()]
+            if own:
+                found[layer] = torch.cat(own).double()
+        return found
+
+    first, final = weights(0), weights(run.config.steps)
+    whole = {layer: float((first[layer] - final[layer]).norm()) for layer in first}
+    found = {}
+    for step in steps:
+        now = weights(step)
+        for layer, length in whole.items():
+            if length > 0:
+                found[step, layer] = float((now[layer] - final[layer]).norm()) / length
+    return found
+
+
+def observe_study(study: Study, engine: Engine, progress: Progress) -> int:
+    """Observe every complete run that has not been, as it is now; return how many were."""
+    tasks = []
+    for run_id in study.complete():
+        run = study.runs[run_id]
+        remove_leftovers(observed_path(run.path, study.way.folder).parent)
+        about = reading_digest(study, run)
+        records = [
+            (step, representations_path(run.path, step, study.way.folder))
+            for step in study.steps(run)
+        ]
+        records = [(step, record) for step, record in records if record_exists(record)]
+        hashes = [[step, read_json(record / MANIFEST)["files"]] for step, record in records]
+        about = {**about, "observed": 1, "representations": digest(hashes)}
+        if records and current_facts(observed_path(run.path, study.way.folder), about) is None:
+            steps = tuple(step for step, _ in records)
+            tasks.append(
+                ObserveTask(
+                    run.path,
+                    run.config.to_dict(),
+                    steps,
+                    study.config.probes,
+                    study.way.folder,
+                    about,
+                )
+            )
+    run_all(engine, progress, "observing runs", observe_task, tasks, lambda task: task.run.name)
+    return len(tasks)

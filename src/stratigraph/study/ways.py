@@ -1,0 +1,74 @@
+"""The ways in which a study is read: the corrected one, and the published one.
+
+A way is what is shown to the networks, what drives the decoder, which CKA scores the pairs, and
+from which share of the training on snapshots are compared. The weights are the same; only the
+reading differs, so that a verdict that changes between ways is an effect of the reading.
+
+``corrected``
+    as the study file says (by default held-out probes, the decoder read from the mean, every
+    snapshot), scored by debiased CKA;
+``published``
+    probes drawn from all images, which are mostly training images; fresh noise into the decoder
+    at every reading; biased CKA; no snapshot before 2 % of training.
+
+Source of the published way: the authors' code of Bonheme & Grzes 2022, arXiv 2205.08399.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from stratigraph.errors import InputError, suggest
+from stratigraph.study.config import MeasureConfig, StudyConfig
+
+__all__ = ["CORRECTED", "PUBLISHED", "WAYS", "Way", "find_way"]
+
+
+@dataclass(frozen=True)
+class Way:
+    """A reading of a study.
+
+    Attributes:
+        name: as the command line takes it.
+        cka: the CKA that scores pairs; Procrustes similarity stands beside it.
+        first: the share of training before which no snapshot is compared.
+        folder: what the names of this way's folders end with.
+
+    """
+
+    name: str
+    cka: str
+    first: float = 0.0
+    folder: str = ""
+    source: str | None = None
+    decoder_input: str | None = None
+
+    def config(self, study: StudyConfig) -> StudyConfig:
+        """The study's configuration, read this way."""
+        if self.source is None or self.decoder_input is None:
+            return study
+        return replace(
+            study,
+            probes=replace(study.probes, source=self.source),
+            activations=replace(study.activations, decoder_input=self.decoder_input),
+            measures=tuple(
+                MeasureConfig(name, ("claims",)) for name in (self.cka, "procrustes_similarity")
+            ),
+        )
+
+
+CORRECTED = Way("corrected", "debiased_cka")
+PUBLISHED = Way("published", "linear_cka", 0.02, "-published", "paper", "fresh_noise")
+WAYS = {way.name: way for way in (CORRECTED, PUBLISHED)}
+
+
+def find_way(name: str) -> Way:
+    """The way called ``name``.
+
+    Raises:
+        InputError: none is.
+
+    """
+    if name not in WAYS:
+        raise InputError(f"way: none is called {name!r}.{suggest(name, WAYS)}")
+    return WAYS[name]
