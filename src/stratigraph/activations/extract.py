@@ -42,7 +42,8 @@ def default_layers(model: Network) -> list[str]:
 
 
 def layers_to_read(
-    model: Network, layers: Sequence[str] | None = None) -> tuple[list[str], list[str]]:
+    model: Network, layers: Sequence[str] | None = None
+) -> tuple[list[str], list[str]]:
     """The modules to hook, and the layers to give, in the order of the network.
 
     They differ where ``z_variance`` is asked for, which is made of ``z_log_var``.

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from stratigraph import __version__
-from stratigraph.cli import inspect, measures, run
+from stratigraph.cli import assess, inspect, measures, run
 from stratigraph.errors import StratigraphError
 
 __all__ = ["app", "main"]
@@ -25,6 +25,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 run.register(app)
+assess.register(app)
 inspect.register(app)
 measures.register(app)
 

@@ -14,7 +14,16 @@ if TYPE_CHECKING:
     from stratigraph.engine import Engine
     from stratigraph.study import Study
 
-__all__ = ["register"]
+__all__ = [
+    "EngineName",
+    "MaxRuns",
+    "Out",
+    "Quiet",
+    "StudySource",
+    "Workers",
+    "engine_named",
+    "register",
+]
 
 StudySource = Annotated[
     Path, typer.Argument(help="A study file (.yaml), or the folder of a study.", metavar="STUDY")
@@ -38,7 +47,8 @@ ABOUT = {
 }
 
 
-def _engine(name: str, workers: int | None) -> Engine:
+def engine_named(name: str, workers: int | None) -> Engine:
+    """The engine of a name, with so many workers."""
     from stratigraph.engine import LocalEngine
 
     if name != "local":
@@ -72,13 +82,13 @@ def run(
     quiet: Quiet = False,
     max_runs: MaxRuns = 1000,
 ) -> None:
-    """Run a whole study: train, extract, compare, report. The same command again goes on."""
+    """Run a whole study, from training to its report. The same command again goes on."""
     from stratigraph.pipeline import Progress, run_study
 
     done = run_study(
         study,
         out,
-        engine=_engine(engine, workers),
+        engine=engine_named(engine, workers),
         progress=Progress(quiet),
         device=device,
         most_runs=max_runs,
@@ -101,7 +111,7 @@ def _stage(name: str) -> None:
         from stratigraph.pipeline import Progress, open_study, run_stage
 
         opened = open_study(study, out, max_runs)
-        run_stage(name, opened, _engine(engine, workers), Progress(quiet), device)
+        run_stage(name, opened, engine_named(engine, workers), Progress(quiet), device)
         if name == "report":
             _headline(opened)
         if name == "train":
@@ -126,7 +136,7 @@ def compare(
     from stratigraph.pipeline import Progress, open_study, run_stage
 
     opened = open_study(study, out, max_runs)
-    run_stage("compare", opened, _engine(engine, workers), Progress(quiet))
+    run_stage("compare", opened, engine_named(engine, workers), Progress(quiet))
     if explain:
         for measure in opened.measures():
             typer.echo(f"{measure}: {opened.similarity(measure).attrs['plan']}")

@@ -1,7 +1,9 @@
 """The stages of a study, wired: each reads a store, writes a store, skips what exists."""
 
+from stratigraph.pipeline.assess import assess_study, findings_of
 from stratigraph.pipeline.compare import compare_study
 from stratigraph.pipeline.extract import extract_study
+from stratigraph.pipeline.observe import observe_study
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.stages import STAGES, open_study, run_stage, run_study
 from stratigraph.pipeline.train import train_run, train_study
@@ -9,8 +11,11 @@ from stratigraph.pipeline.train import train_run, train_study
 __all__ = [
     "STAGES",
     "Progress",
+    "assess_study",
     "compare_study",
     "extract_study",
+    "findings_of",
+    "observe_study",
     "open_study",
     "run_stage",
     "run_study",

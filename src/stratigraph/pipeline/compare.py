@@ -33,6 +33,7 @@ from stratigraph.study import (
     DECONFOUNDED,
     MeasureConfig,
     Study,
+    claim_pairs,
     jackknife_path,
     representations_path,
     select_pairs,
@@ -109,7 +110,8 @@ def compare_study(study: Study, engine: Engine, progress: Progress) -> list[str]
             path = jackknife_path(study.path, measure.name, folder)
             about = {**about, "groups": GROUPS}
             if current_facts(path, about) is None:
-                _jackknife(path, measure, labels, files, about, engine, progress)
+                wanted = select_pairs(labels, measure.pairs)
+                _jackknife(path, measure, wanted, labels, files, about, engine, progress)
     return made
 
 
@@ -139,6 +141,7 @@ def _measure(name: str, labels: pd.DataFrame, own: pd.DataFrame, files: list[Pat
 def _jackknife(
     path: Path,
     measure: MeasureConfig,
+    wanted: np.ndarray,
     labels: pd.DataFrame,
     files: list[Path],
     about: dict[str, Any],
@@ -146,10 +149,10 @@ def _jackknife(
     progress: Progress,
 ) -> None:
     """The scores of the pairs that findings read, without each group of probes in turn."""
-    asked = select_pairs(labels, measure.pairs) & select_pairs(labels, ("claims",))
+    rows, columns = claim_pairs(labels).T
     defined = (labels["reason"] == "").to_numpy()
-    asked &= defined[:, None] & defined[None, :]
-    rows, columns = np.nonzero(np.triu(asked))
+    asked = wanted[rows, columns] & defined[rows] & defined[columns]
+    rows, columns = rows[asked], columns[asked]
     layer = labels["layer"].to_numpy()[rows]
     # Neighbours in this order share a row, whose Gram matrix is then at hand.
     order = np.lexsort((rows, columns, layer))

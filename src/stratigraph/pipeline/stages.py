@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stratigraph.engine import Engine, LocalEngine
 from stratigraph.errors import ConfigError, DataError, StorageError
+from stratigraph.pipeline.assess import assess_study
 from stratigraph.pipeline.compare import compare_study
 from stratigraph.pipeline.extract import extract_study
 from stratigraph.pipeline.observe import observe_study
@@ -85,6 +86,14 @@ def _compare(study: Study, engine: Engine, progress: Progress, device: str) -> N
         compare_study(study, engine, progress)
 
 
+def _assess(study: Study, engine: Engine, progress: Progress, device: str) -> None:
+    if study.way.cka not in study.measures():
+        progress.say(f"findings: none, since {study.way.cka} is not among the measures")
+        return
+    with locked(study.path):
+        assess_study(study, engine, progress)
+
+
 def _report(study: Study, engine: Engine, progress: Progress, device: str) -> None:
     progress.say(f"report: {write_report(study)}")
 
@@ -93,6 +102,7 @@ STAGES: dict[str, Callable[[Study, Engine, Progress, str], None]] = {
     "train": _train,
     "extract": _extract,
     "compare": _compare,
+    "assess": _assess,
     "report": _report,
 }
 
@@ -104,7 +114,7 @@ def run_stage(
     progress: Progress | None = None,
     device: str = "cpu",
 ) -> None:
-    """One stage of a study: ``train``, ``extract``, ``compare`` or ``report``."""
+    """One stage of a study: ``train``, ``extract``, ``compare``, ``assess`` or ``report``."""
     STAGES[stage](study, engine or LocalEngine(), progress or Progress(quiet=True), device)
 
 

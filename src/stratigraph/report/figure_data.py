@@ -216,7 +216,7 @@ class Images:
     title: str
 
 
-def _to_image(output: torch.Tensor, reconstruction: str) -> np.ndarray:
+def to_image(output: torch.Tensor, reconstruction: str) -> np.ndarray:
     shown = output.sigmoid() if reconstruction == "bernoulli" else output.clamp(0, 1)
     return shown.permute(0, 2, 3, 1).numpy()
 
@@ -242,7 +242,7 @@ def reconstructions(study: Study, data: str, probes: dict[str, Any]) -> Images:
             labels.append("probes")
         model = c.first.model().eval()
         mean, _ = model.encode(images)
-        rows.append(_to_image(model.decode(mean), c.first.config.reconstruction))
+        rows.append(to_image(model.decode(mean), c.first.config.reconstruction))
         labels.append(c.label)
     return Images(np.stack(rows), labels, f"Reconstructions of probes: {data}")
 
@@ -267,6 +267,6 @@ def traversal(run: Run, probe: torch.Tensor, many: torch.Tensor, count: int = 9)
     for latent in kl.argsort(descending=True).tolist():
         points = centre.repeat(count, 1)
         points[:, latent] = values
-        rows.append(_to_image(model.decode(points), run.config.reconstruction))
+        rows.append(to_image(model.decode(points), run.config.reconstruction))
         labels.append(f"z{latent}: {float(kl[latent]):.2f} nats")
     return Images(np.stack(rows), labels, run.config.label())

@@ -7,7 +7,8 @@ their diagonals for the debiased score), row sums r, s and totals R, S, HSIC is 
 
 and each is known without group g from sums over blocks of probes, taken once:
 
-    A − 2 Σ_h A_gh + A_gg,   Σ_{i∉g} (r_i − K⁰_ig)(s_i − L⁰_ig),   (R − 2R_g· + R_gg)(S − 2S_g· + S_gg),
+    A − 2 Σ_h A_gh + A_gg,   Σ_{i∉g} (r_i − K⁰_ig)(s_i − L⁰_ig),
+    (R − 2 Σ_h R_gh + R_gg)(S − 2 Σ_h S_gh + S_gg),
 
 so the G leave-one-group-out scores cost one n² pass a pair, like the score itself. The standard
 error over probes of any statistic of the scores θ is √((G − 1)/G Σ_g (θ_(g) − θ̄)²).

@@ -15,6 +15,14 @@ standard error.
 Permutation null. The probes of y are permuted, so that nothing relates them to x's: the p-value is
 (1 + #{null ≥ observed}) / (1 + permutations), never 0.
 
+Its variance needs no permutation: U-centred kernels have zero diagonals and row sums, so summing
+over the index patterns (same pair, one shared index, disjoint) gives, exactly and for any two kernels,
+
+    E[CKA] = 0,   Var[CKA] = 2 / (n(n − 3)),
+
+and by Cantelli's inequality P(CKA ≥ c) ≤ 1/(1 + c²/Var) under the null whatever its shape
+(`permutation_bound`); so also for a mean of CKAs.
+
 Sources: Song et al. 2012; Efron & Stein 1981; Phipson & Smyth 2010 (the p-value's 1 +).
 Cost: n²(p + q) for the kernels; n² for the jackknife, and for each permutation.
 """
@@ -36,7 +44,7 @@ from stratigraph.similarity.gram import gram
 from stratigraph.similarity.inputs import as_matrix, check_finite, check_probes
 from stratigraph.similarity.measure import tell
 
-__all__ = ["Interval", "Null", "cka_interval", "cka_null"]
+__all__ = ["Interval", "Null", "cka_interval", "cka_null", "permutation_bound"]
 
 
 @dataclass(frozen=True)
@@ -104,6 +112,24 @@ def cka_null(x: Any, y: Any, permutations: int = 200, seed: int = 0) -> Null:
         inner = float((k * m[order][:, order]).sum())
         null[index] = _hsic(inner, float(r @ s[order]), float(r.sum() * s.sum()), n) / scale
     return Null(value, null, (1 + int(np.sum(null >= value))) / (1 + permutations))
+
+
+def permutation_bound(score: float, n: int) -> float:
+    """The most that the permutation p of a debiased CKA, or of a mean of them, can be.
+
+    Args:
+        score: the debiased CKA that was observed; at 0 or below nothing can be said, and it is 1.
+        n: probes, at least 4.
+
+    Raises:
+        InputError: fewer than 4 probes.
+
+    """
+    check_probes(n, 4, "permutation_bound", "n")
+    if math.isnan(score):
+        return math.nan
+    variance = 2 / (n * (n - 3))
+    return 1.0 if score <= 0 else 1 / (1 + score**2 / variance)
 
 
 def _hsic(a: Any, b: Any, rs: Any, n: int) -> Any:

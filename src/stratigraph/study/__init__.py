@@ -9,6 +9,7 @@ from stratigraph.study.config import (
     load_config,
     study_measure,
 )
+from stratigraph.study.evidence import Evidence, Pairs, gather
 from stratigraph.study.layout import (
     STUDY_FILE,
     findings_path,
@@ -26,7 +27,7 @@ from stratigraph.study.probes import (
     probes_digest,
 )
 from stratigraph.study.run import Run, read_state
-from stratigraph.study.selection import POSTERIOR, SELECTIONS, comparable, select_pairs
+from stratigraph.study.selection import POSTERIOR, SELECTIONS, claim_pairs, comparable, select_pairs
 from stratigraph.study.study import Study, load_study
 from stratigraph.study.trajectories import (
     LEAST_ROOM,
@@ -44,17 +45,21 @@ __all__ = [
     "PUBLISHED",
     "SELECTIONS",
     "STUDY_FILE",
+    "WAYS",
     "ActivationsConfig",
+    "Evidence",
     "MeasureConfig",
+    "Pairs",
     "ProbesConfig",
     "Run",
-    "WAYS",
     "Study",
     "StudyConfig",
     "Way",
+    "claim_pairs",
     "comparable",
     "find_way",
     "findings_path",
+    "gather",
     "jackknife_path",
     "load_config",
     "load_study",

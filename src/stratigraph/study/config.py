@@ -18,6 +18,7 @@
     measures:
       - debiased_cka
       - {name: procrustes_similarity, pairs: [trajectory, aligned]}
+    ways: corrected                         # or [corrected, published]: findings judged both ways
 
 Every value is checked when the file is read, before anything runs.
 """
@@ -67,6 +68,7 @@ SCHEDULE_KEYS = {
     "explicit": ("steps",),
     "paper": ("start",),
 }
+WAY_NAMES = ("corrected", "published")  # of `stratigraph.study.ways`
 PROBE_SOURCES = ("validation", "training", "paper")
 DECONFOUNDED = "deconfounded_cka"  # takes the input of the probes from the study
 NAME = re.compile(r"[\w<>()+=.,'\" -]{1,100}", re.UNICODE)
@@ -156,6 +158,7 @@ class StudyConfig:
     measures: tuple[MeasureConfig, ...]
     probes: ProbesConfig = ProbesConfig()
     activations: ActivationsConfig = ActivationsConfig()
+    ways: tuple[str, ...] = ("corrected",)
     description: str = ""
     text: str = field(default="", compare=False, repr=False)
 
@@ -264,6 +267,7 @@ def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> Stud
             "probes",
             "activations",
             "measures",
+            "ways",
         ),
     )
     for key in ("name", "grid", "training"):
@@ -293,9 +297,17 @@ def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> Stud
         measures=tuple(_measures(table.get("measures", ["debiased_cka"]))),
         probes=ProbesConfig(**probes),
         activations=ActivationsConfig(**reading),
+        ways=tuple(_ways(table.get("ways", "corrected"))),
         description=table.get("description", ""),
         text=text,
     )
+
+
+def _ways(value: Any) -> list[str]:
+    names = _axis("ways", value)
+    for name in names:
+        _one_of("ways", name, WAY_NAMES)
+    return names
 
 
 def _measures(value: Any) -> Iterator[MeasureConfig]:

@@ -25,7 +25,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-__all__ = ["POSTERIOR", "SELECTIONS", "comparable", "select_pairs"]
+__all__ = ["POSTERIOR", "SELECTIONS", "claim_pairs", "comparable", "select_pairs"]
 
 POSTERIOR = ("input", "z_mean", "z_sample")
 
@@ -40,6 +40,30 @@ SELECTIONS = (
     "final",
     "claims",
 )
+
+
+def claim_pairs(labels: pd.DataFrame) -> np.ndarray:
+    """The pairs that findings read, as rows (m, 2) of the labels, each once; see ``claims``."""
+    table = labels[["run", "step", "layer", "probes"]].assign(row=np.arange(len(labels)))
+    last = table[table["step"] == table.groupby("run")["step"].transform("max")]
+    posterior = table[table["layer"].isin(POSTERIOR)]
+    found = [
+        one.merge(other, on=list(keys))[["row_x", "row_y"]].to_numpy()
+        for one, other, keys in (
+            (table, last, ("run", "layer")),
+            (last, last, ("layer", "probes")),
+            (posterior, posterior, ("run", "step")),
+        )
+    ]
+    pairs = np.sort(np.concatenate(found), axis=1)
+    return np.unique(pairs, axis=0)
+
+
+def _mask(labels: pd.DataFrame) -> np.ndarray:
+    rows, columns = claim_pairs(labels).T
+    mask = np.zeros((len(labels), len(labels)), dtype=bool)
+    mask[rows, columns] = mask[columns, rows] = True
+    return mask
 
 
 def _equal(column: pd.Series) -> np.ndarray:
@@ -66,7 +90,6 @@ def select_pairs(labels: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
     last = (labels["step"] == labels.groupby("run")["step"].transform("max")).to_numpy()
     chosen = np.eye(len(labels), dtype=bool)
     end, ends = last[:, None] | last[None, :], last[:, None] & last[None, :]
-    posterior = labels["layer"].isin(POSTERIOR).to_numpy()
     pairs: dict[str, Callable[[], np.ndarray]] = {
         "within_run": lambda: run,
         "same_step": lambda: step,
@@ -75,11 +98,7 @@ def select_pairs(labels: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
         "to_final": lambda: run & layer & end,
         "aligned": lambda: layer & step,
         "final": lambda: ends,
-        "claims": lambda: (
-            (run & layer & end)
-            | (layer & ends)
-            | (run & step & posterior[:, None] & posterior[None, :])
-        ),
+        "claims": lambda: _mask(labels),
     }
     for name in names:
         chosen |= pairs[name]()

@@ -13,9 +13,9 @@ import pandas as pd
 import xarray as xr
 
 from stratigraph.errors import DataError, InputError, suggest
-from stratigraph.snapshots import MANIFEST, record_exists, verified
+from stratigraph.snapshots import MANIFEST, read_json, record_exists, verified
 from stratigraph.study.config import StudyConfig, load_config, study_measure
-from stratigraph.study.layout import STUDY_FILE, run_path, similarity_path
+from stratigraph.study.layout import STUDY_FILE, findings_path, run_path, similarity_path
 from stratigraph.study.run import Run
 from stratigraph.study.ways import CORRECTED, Way, find_way
 
@@ -103,6 +103,23 @@ class Study:
             for name in labels.columns
         }
         return xr.DataArray(values, dims=("x", "y"), coords=coordinates, name=measure, attrs=about)
+
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        """What ``findings.json`` holds: one mapping a claim's question and way.
+
+        Raises:
+            InputError: the study was not assessed.
+
+        """
+        path = findings_path(self.path)
+        if not path.is_file():
+            raise InputError(
+                f"study {self.config.name} has no findings yet; run `stratigraph assess "
+                f"{self.path}`."
+            )
+        found: list[dict[str, Any]] = read_json(path)["findings"]
+        return found
 
     def _opened(self, measure: str) -> tuple[np.ndarray, pd.DataFrame, dict[str, Any]]:
         folder = self._matrix_folder(measure)

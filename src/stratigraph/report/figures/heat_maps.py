@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 import matplotlib as mpl
@@ -10,8 +11,33 @@ from matplotlib.figure import Figure
 
 from stratigraph.report.figure_data import HeatMap
 from stratigraph.report.figures.style import SCORES, STYLE, measure_name, new_figure, short
+from stratigraph.report.learning_data import Between
 
-__all__ = ["draw_heat_maps"]
+__all__ = ["draw_between", "draw_heat_maps"]
+
+
+def draw_between(maps: Sequence[Between], measure: str) -> Figure:
+    """Layers of two configurations at their last steps, runs of different seeds."""
+    columns = min(3, len(maps))
+    rows = -(-len(maps) // columns)
+    with mpl.rc_context(STYLE):
+        figure = new_figure(0.8 + 3.0 * columns, 0.4 + 3.1 * rows)
+        axes = figure.subplots(rows, columns, squeeze=False)
+        for index, axis in enumerate(axes.ravel()):
+            if index >= len(maps):
+                axis.set_axis_off()
+                continue
+            heat = maps[index].heat
+            image = axis.imshow(heat.values, vmin=0, vmax=1, cmap=SCORES, aspect="auto")
+            axis.set_title("\n".join(textwrap.wrap(maps[index].title, 46)), fontsize=7)
+            axis.set_xticks(
+                np.arange(len(heat.columns)), [short(n) for n in heat.columns], rotation=90
+            )
+            axis.set_yticks(np.arange(len(heat.rows)), [short(n) for n in heat.rows])
+            axis.tick_params(labelsize=6)
+            axis.spines[:].set_visible(False)
+        figure.colorbar(image, ax=axes, shrink=0.6, label=measure_name(measure))
+    return figure
 
 
 def draw_heat_maps(rows: Sequence[Sequence[HeatMap]], measure: str, label: str) -> Figure:

@@ -13,7 +13,16 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["PARTS", "SCORES", "layer_colours", "measure_name", "new_figure", "short", "step_axis"]
+__all__ = [
+    "PARTS",
+    "SCORES",
+    "layer_colours",
+    "measure_name",
+    "new_figure",
+    "ordered_colours",
+    "short",
+    "step_axis",
+]
 
 SCORES = mpl.colormaps["viridis"].with_extremes(bad="#d9d9d9")
 PARTS: dict[str, tuple[str, Any]] = {
@@ -27,6 +36,7 @@ NAMES = {
     "debiased_cka": "Debiased CKA",
     "linear_cka": "Linear CKA (biased)",
     "procrustes_similarity": "Procrustes similarity",
+    "deconfounded_cka": "Deconfounded CKA",
 }
 STYLE: dict[Any, Any] = {
     "font.size": 8,
@@ -70,6 +80,17 @@ def layer_colours(layers: Sequence[str], part: str) -> dict[str, tuple[float, ..
         mix = 0.62 * index / count
         shades[layer] = tuple(channel + (1 - channel) * mix for channel in base)
     return shades
+
+
+def ordered_colours(labels: Sequence[str]) -> dict[str, tuple[Any, Any]]:
+    """A colour and a dash for each label in order: apart in grey, and for colour-blind readers."""
+    dashes = ("-", "--", "-.", (0, (1, 1.5)), (0, (5, 1, 1, 1, 1, 1)))
+    shades = mpl.colormaps["viridis"]
+    count = max(len(labels) - 1, 1)
+    return {
+        label: (shades(0.9 * index / count), dashes[index % len(dashes)])
+        for index, label in enumerate(labels)
+    }
 
 
 def step_axis(axis: Axes, steps: Sequence[int]) -> None:

@@ -1,0 +1,80 @@
+"""``stratigraph assess``: the findings of a study, as a table or as JSON."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from typing import Annotated, Any
+
+import typer
+
+from stratigraph.cli.run import EngineName, MaxRuns, Out, Quiet, StudySource, Workers, engine_named
+
+__all__ = ["register", "told"]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
+Published = Annotated[
+    bool,
+    typer.Option(
+        "--published",
+        help="Judge every claim the published way too, and say where the verdict changes.",
+    ),
+]
+
+
+def _interval(estimate: dict[str, Any]) -> str:
+    def number(value: float | None) -> str:
+        return "–" if value is None else f"{value:+.3f}"
+
+    return f"{number(estimate['value'])} [{number(estimate['lower'])}, {number(estimate['upper'])}]"
+
+
+def told(rows: list[dict[str, Any]]) -> list[str]:
+    """The findings as lines for people: the corrected way, the published verdict beside it."""
+    published = {row["key"]: row for row in rows if row["way"] == "published"}
+    lines = []
+    for row in rows:
+        if row["way"] != "corrected":
+            continue
+        other = published.get(row["key"])
+        changed = ""
+        if other is not None and other["verdict"] != row["verdict"]:
+            changed = f"   (the published way: {other['verdict']})"
+        p = "" if row["p_holm"] is None else f"   corrected p {row['p_holm']:.2g}"
+        lines.append(
+            f"{row['claim']:>2}  {row['verdict'].upper():<12}  {row['statement']}{changed}"
+        )
+        for measure, estimate in row["estimates"].items():
+            against = f" against {estimate['null']:g}" if estimate["null"] else ""
+            seeds = f", {estimate['seeds']} seeds" if row["claim"] not in (12, 13) else ""
+            lines.append(f"      {measure:<22} {_interval(estimate)}{against}{seeds}{p}")
+            p = ""
+        lines += textwrap.wrap(row["why"], 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
+    return lines
+
+
+def assess(
+    study: StudySource,
+    out: Out = None,
+    published: Published = False,
+    engine: EngineName = "local",
+    workers: Workers = None,
+    quiet: Quiet = False,
+    max_runs: MaxRuns = 1000,
+    as_json: AsJson = False,
+) -> None:
+    """Judge every claim of a compared study: estimates, intervals, verdicts."""
+    from stratigraph.pipeline import Progress, assess_study, open_study
+
+    opened = open_study(study, out, max_runs)
+    rows = assess_study(opened, engine_named(engine, workers), Progress(quiet), published)
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    for line in told(rows):
+        typer.echo(line)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("assess")(assess)

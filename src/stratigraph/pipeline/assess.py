@@ -1,0 +1,112 @@
+"""Assess: the findings of a compared study, in each way that it is read, as one JSON file."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from stratigraph import __version__
+from stratigraph.engine import Engine
+from stratigraph.errors import DataError
+from stratigraph.pipeline.compare import compare_study
+from stratigraph.pipeline.extract import extract_study
+from stratigraph.pipeline.observe import observe_study
+from stratigraph.pipeline.progress import Progress
+from stratigraph.snapshots import write_json
+from stratigraph.study import CORRECTED, PUBLISHED, Study, findings_path, gather
+from stratigraph.study.claims import ask
+from stratigraph.study.finding import Finding, judge
+
+__all__ = ["assess_study", "findings_of"]
+
+
+def findings_of(study: Study) -> list[Finding]:
+    """The findings of a study, read its way; from its matrices, nothing is written.
+
+    Raises:
+        DataError: no CKA of the way was compared.
+
+    """
+    if study.way.cka not in study.measures():
+        raise DataError(
+            f"study {study.config.name} has no similarity matrix of {study.way.cka}, by which "
+            f"findings are judged; add it to `measures`, and run `stratigraph compare`."
+        )
+    return judge(ask(gather(study)), study.way.name)
+
+
+def assess_study(
+    study: Study, engine: Engine, progress: Progress, published: bool = False
+) -> list[dict[str, Any]]:
+    """Judge every claim, write ``findings.json``, and return what it holds.
+
+    Args:
+        study: a compared study.
+        engine: where the published reading is made, if it is asked for and not there yet.
+        progress: says what is going on.
+        published: read the study the published way too (`stratigraph.study.ways`), and judge that.
+
+    Raises:
+        DataError: the study was not compared by debiased CKA, or no run reached its last step.
+
+    """
+    if not study.complete():
+        raise DataError(
+            f"study {study.config.name} has no run that reached its last step, so nothing has a "
+            f"final state to assess; `stratigraph list {study.path}` says why."
+        )
+    found = findings_of(study)
+    if published or PUBLISHED.name in study.config.ways:
+        other = study.read(PUBLISHED)
+        progress.say("the published way: training images, fresh noise, biased CKA, a late start")
+        extract_study(other, engine, progress)
+        observe_study(other, engine, progress)
+        compare_study(other, engine, progress)
+        found += findings_of(other)
+    rows = [_plain(finding) for finding in found]
+    write_json(
+        findings_path(study.path),
+        {
+            "format": 1,
+            "study": study.config.name,
+            "version": __version__,
+            "runs": len(study.complete()),
+            "ways": list(dict.fromkeys([CORRECTED.name, *(row["way"] for row in rows)])),
+            "findings": rows,
+        },
+    )
+    return rows
+
+
+def _plain(finding: Finding) -> dict[str, Any]:
+    question = finding.question
+    return _finite(
+        {
+            "key": question.key,
+            "claim": question.claim,
+            "way": finding.way,
+            "statement": question.statement,
+            "contrast": question.contrast,
+            "verdict": finding.verdict,
+            "why": finding.why,
+            "p": finding.p,
+            "p_holm": finding.p_holm,
+            "least": question.least,
+            "estimates": {m: dataclasses.asdict(e) for m, e in question.estimates.items()},
+            "details": [dict(row) for row in question.details],
+        }
+    )
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: what is undefined is null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

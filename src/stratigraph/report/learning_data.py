@@ -1,0 +1,304 @@
+"""The numbers behind the figures of how a study learned: pure functions from a study to tables.
+
+Means are over runs of one configuration, with a 95 % interval over its seeds (Student's t); where
+there is one seed the interval is NaN.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from stratigraph.report.figure_data import Configuration, HeatMap, configurations
+from stratigraph.study import Evidence, Run, Study, part_of
+from stratigraph.study.claims.parts import of_vaes
+from stratigraph.study.settling import areas
+
+__all__ = [
+    "Between",
+    "ModelMap",
+    "between",
+    "comparisons",
+    "dimensions",
+    "layer_pairs",
+    "map_of_models",
+    "over_seeds",
+    "regimes",
+    "samples_of",
+    "settled",
+    "to_input",
+]
+
+
+def over_seeds(table: pd.DataFrame, keys: Sequence[str], value: str) -> pd.DataFrame:
+    """``mean``, ``low``, ``high`` (95 % interval over rows, one a run) and ``runs`` by keys."""
+    grouped = table.dropna(subset=[value]).groupby(list(keys), sort=False)[value]
+    found = grouped.agg(["mean", "std", "size"]).reset_index()
+    with np.errstate(invalid="ignore"):
+        quantile = stats.t.ppf(0.975, np.maximum(found["size"] - 1, 1))
+        reach = np.where(
+            found["size"] > 1, quantile * found["std"] / np.sqrt(found["size"]), np.nan
+        )
+    found["low"], found["high"] = found["mean"] - reach, found["mean"] + reach
+    return found.rename(columns={"size": "runs"}).drop(columns="std")
+
+
+def _configuration_of(study: Study) -> dict[str, Configuration]:
+    return {run.run_id: c for c in configurations(study) for run in c.runs}
+
+
+def layer_pairs(study: Study, evidence: Evidence, measure: str) -> pd.DataFrame:
+    """(input, sample) and (mean, sample) over training.
+
+    Columns: configuration, group (objective and data), pair, step, mean, low, high, runs.
+    """
+    pairs = of_vaes(evidence.within[measure])
+    table = pairs.table.assign(value=pairs.values[:, 0])
+    of_run = _configuration_of(study)
+    table = table[table["run_x"].isin(of_run)]
+    names = {
+        frozenset(("input", "z_sample")): "input and sample",
+        frozenset(("z_mean", "z_sample")): "mean and sample",
+    }
+    table["pair"] = [
+        names.get(frozenset(ends)) for ends in zip(table["layer_x"], table["layer_y"], strict=True)
+    ]
+    table = table.dropna(subset=["pair"])
+    table["configuration"] = [of_run[run].label for run in table["run_x"]]
+    table["group"] = [_group(of_run[run]) for run in table["run_x"]]
+    keys = ["group", "configuration", "pair", "step_x"]
+    return over_seeds(table, keys, "value").rename(columns={"step_x": "step"})
+
+
+def _group(c: Configuration) -> str:
+    return f"{c.objective} on {c.data}, {c.first.config.architecture.replace('_', ' ')}"
+
+
+def to_input(study: Study, measure: str) -> pd.DataFrame:
+    """Each layer's similarity to the input, over training.
+
+    Columns: group, layer, part, step, mean, low, high, runs; empty where it was not compared.
+    """
+    matrix, labels = study.similarity(measure).values, study.labels(measure)
+    of_run = _configuration_of(study)
+    labels = labels[labels["run"].isin(of_run)]
+    inputs = labels[labels["layer"] == "input"].reset_index()
+    place = {
+        key: row
+        for key, row in zip(
+            zip(inputs["run"], inputs["step"], strict=True), inputs["index"], strict=True
+        )
+    }
+    rows = [place.get(key, -1) for key in zip(labels["run"], labels["step"], strict=True)]
+    known = np.array(rows) >= 0
+    labels, columns = labels[known], np.array(rows)[known]
+    table = labels.assign(
+        value=np.asarray(matrix[labels.index.to_numpy(), columns]),
+        part=labels["layer"].map(part_of),
+        group=[_group(of_run[run]) for run in labels["run"]],
+    )
+    table = table[table["layer"] != "input"]
+    return over_seeds(table, ["group", "layer", "part", "step"], "value")
+
+
+def settled(study: Study, evidence: Evidence, measure: str) -> pd.DataFrame:
+    """When each layer settles: the area of its curve (`stratigraph.study.settling`), by group.
+
+    Columns: group, layer, part, kind (similarity or progress), mean, low, high, runs.
+    """
+    rows, area, untrained = areas(of_vaes(evidence.to_final[measure]))
+    of_run = _configuration_of(study)
+    kept = rows["run_x"].isin(of_run).to_numpy() & (rows["part_x"] != "input").to_numpy()
+    room = 1 - untrained[:, 0]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        progress = np.where(room >= 0.05, (area[:, 0] - untrained[:, 0]) / room, np.nan)
+    tables = [
+        pd.DataFrame(
+            {
+                "group": [_group(of_run[run]) for run in rows["run_x"][kept]],
+                "layer": rows["layer_x"][kept],
+                "part": rows["part_x"][kept],
+                "kind": kind,
+                "value": values[kept],
+            }
+        )
+        for kind, values in (("similarity", area[:, 0]), ("progress", progress))
+    ]
+    return over_seeds(pd.concat(tables), ["group", "layer", "part", "kind"], "value")
+
+
+def regimes(study: Study, evidence: Evidence) -> pd.DataFrame:
+    """Latents in each regime over training: group, configuration, step, regime, mean, low, high."""
+    of_run = _configuration_of(study)
+    table = evidence.latents
+    if table.empty:
+        return table
+    table = table[table["run"].isin(of_run)]
+    table = table.assign(
+        configuration=[of_run[run].label for run in table["run"]],
+        group=[_group(of_run[run]) for run in table["run"]],
+    )
+    long = table.melt(
+        ["run", "group", "configuration", "step"], ["active", "mixed", "passive"], "regime"
+    )
+    return over_seeds(long, ["group", "configuration", "step", "regime"], "value")
+
+
+def dimensions(study: Study, evidence: Evidence) -> pd.DataFrame:
+    """Intrinsic dimension by layer and step: group, layer, part, step, estimator, mean, low, high."""
+    of_run = _configuration_of(study)
+    table = evidence.layers
+    if table.empty:
+        return table
+    table = table[table["run"].isin(of_run)]
+    table = table.assign(
+        part=table["layer"].map(part_of), group=[_group(of_run[run]) for run in table["run"]]
+    )
+    long = table.melt(["group", "layer", "part", "step"], ["two_nn", "levina_bickel"], "estimator")
+    return over_seeds(long, ["group", "layer", "part", "step", "estimator"], "value")
+
+
+@dataclass(frozen=True)
+class Between:
+    """Layers of some runs at their last step against layers of others, and what they differ in."""
+
+    title: str
+    heat: HeatMap
+
+
+def between(
+    study: Study, measure: str, rows: Sequence[Run], columns: Sequence[Run]
+) -> HeatMap | None:
+    """The mean layer × layer map of runs of different seeds, last steps; None if not compared."""
+    matrix, labels = study.similarity(measure).values, study.labels(measure)
+    last = labels[labels["step"] == labels.groupby("run")["step"].transform("max")]
+    places = {run: group.index.to_numpy() for run, group in last.groupby("run")}
+    maps, names = [], None
+    for a, b in itertools.product(rows, columns):
+        i, j = places.get(a.run_id), places.get(b.run_id)
+        if a.config.seed == b.config.seed or i is None or j is None:
+            continue
+        names = labels["layer"][i].tolist(), labels["layer"][j].tolist()
+        maps.append(np.asarray(matrix[np.ix_(i, j)]))
+    if names is None or not np.isfinite(maps).any():
+        return None
+    stack = np.stack(maps)
+    seen = np.isfinite(stack).sum(axis=0)
+    mean = np.where(seen > 0, np.nansum(stack, axis=0) / np.maximum(seen, 1), np.nan)
+    return HeatMap(
+        names[0], names[1], mean, rows[0].steps[-1], columns[0].steps[-1], len(maps), True
+    )
+
+
+def comparisons(study: Study, measure: str) -> list[Between]:
+    """Maps between strengths, objectives, architectures, and VAE and classifier.
+
+    Of each kind the pairs are few: the weakest and the strongest of each objective; the strongest
+    of two objectives; the first of two architectures. Sets of data are not compared with each
+    other, since no probe is shown to networks of both.
+    """
+    every = configurations(study)
+    vaes = [c for c in every if not c.first.config.supervised]
+    pairs: list[tuple[str, Configuration, Configuration]] = []
+    by_objective: dict[tuple[str, str, str], list[Configuration]] = {}
+    for c in vaes:
+        by_objective.setdefault((c.objective, c.data, c.first.config.architecture), []).append(c)
+    ends = {
+        key: sorted(group, key=lambda c: -1.0 if c.strength is None else c.strength)
+        for key, group in by_objective.items()
+    }
+    for group in ends.values():
+        if len(group) > 1:
+            pairs.append(("strengths", group[0], group[-1]))
+    for (one, a), (other, b) in itertools.combinations(ends.items(), 2):
+        if one[0] != other[0] and one[1:] == other[1:]:
+            pairs.append(("objectives", a[-1], b[-1]))
+        if one[0] == other[0] and one[1] == other[1]:
+            pairs.append(("architectures", a[0], b[0]))
+    for c in every:
+        if c.first.config.supervised:
+            same = [v for v in vaes if v.data == c.data
+                    and v.first.config.architecture == c.first.config.architecture]  # fmt: skip
+            pairs += [("classifier", v, c) for v in same[:1]]
+    found = []
+    for kind, a, b in pairs:
+        heat = between(study, measure, a.runs, b.runs)
+        if heat is not None:
+            found.append(Between(f"{kind}: {a.label} (rows), {b.label} (columns)", heat))
+    return found
+
+
+@dataclass(frozen=True)
+class ModelMap:
+    """Runs at their steps in two dimensions.
+
+    Attributes:
+        points: run, configuration, step, seed, x, y.
+        explained: the share of the squared distances that each dimension holds.
+
+    """
+
+    points: pd.DataFrame
+    explained: tuple[float, float]
+    title: str
+
+
+def map_of_models(study: Study, measure: str) -> list[ModelMap]:
+    """One map for each data set and architecture: a point a run and step, from its layer matrix.
+
+    The upper triangles of the layer × layer matrices (undefined entries 0) are projected on their
+    two leading principal directions, which is classical scaling of their Euclidean distances.
+    """
+    matrix, labels = study.similarity(measure).values, study.labels(measure)
+    of_run = _configuration_of(study)
+    found = []
+    groups: dict[str, list[str]] = {}
+    for run_id, c in of_run.items():
+        key = f"{c.data}, {c.first.config.architecture.replace('_', ' ')}"
+        if not c.first.config.supervised:
+            groups.setdefault(key, []).append(run_id)
+    rows_of = {key: group.index.to_numpy() for key, group in labels.groupby(["run", "step"])}
+    for title, runs in groups.items():
+        keys = [key for key in rows_of if key[0] in runs]
+        tables = []
+        for key in keys:
+            block = np.asarray(matrix[np.ix_(rows_of[key], rows_of[key])])
+            tables.append(block[np.triu_indices(len(block), 1)])
+        if len(tables) < 3 or len({len(t) for t in tables}) > 1:
+            continue
+        vectors = np.nan_to_num(np.stack(tables))
+        if not vectors.any():
+            continue
+        centred = vectors - vectors.mean(axis=0)
+        u, s, _ = np.linalg.svd(centred, full_matrices=False)
+        share = s**2 / (s**2).sum()
+        points = pd.DataFrame(
+            {
+                "run": [run for run, _ in keys],
+                "configuration": [of_run[run].label for run, _ in keys],
+                "seed": [study.runs[run].config.seed for run, _ in keys],
+                "step": [step for _, step in keys],
+                "x": u[:, 0] * s[0],
+                "y": u[:, 1] * s[1],
+            }
+        )
+        found.append(ModelMap(points, (float(share[0]), float(share[1])), title))
+    return found
+
+
+def samples_of(run: Run, count: int = 10, seed: int = 0) -> np.ndarray:
+    """Images decoded from the prior, the same draws for every run: (count, h, w, c) in [0, 1]."""
+    import torch
+
+    from stratigraph.report.figure_data import to_image
+
+    generator = torch.Generator().manual_seed(seed)
+    z = torch.randn(count, run.config.latents, generator=generator)
+    model = run.model().eval()
+    with torch.inference_mode():
+        return to_image(model.decode(z), run.config.reconstruction)  # type: ignore[union-attr,operator]

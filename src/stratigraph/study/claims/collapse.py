@@ -1,0 +1,231 @@
+"""Claim 6: CKA of mean and sample tracks posterior collapse; and whether it warns of it.
+
+A collapsed latent's sample is noise that its mean knows nothing of, so the similarity of mean and
+sample falls with the number of passive latents. `collapse_tracked` is minus Spearman's rank
+correlation, over the runs of one data set and architecture, of the similarity at the last step with
+the number of passive latents there; the groups in which that number varies are averaged.
+
+`collapse_warning` asks whether the similarity *during* training foretells the number of passive
+latents at its end better than counting the passive latents during training does: the area over
+log(1 + t) of the first correlation less that of the second. The lead time stands beside it: the
+first steps from which each correlation stays at `TOLD` or more, and the doublings of training
+between them.
+
+Scores of the input with the sample stand in the details.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from stratigraph.study.claims.parts import of_vaes
+from stratigraph.study.estimate import Estimate, estimate
+from stratigraph.study.evidence import Evidence, Pairs
+from stratigraph.study.finding import Question
+
+__all__ = ["TOLD", "collapse"]
+
+LEAST = 0.3
+TOLD = 0.7
+FEW = 4  # runs below which a rank correlation says nothing
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """Pairs (input or mean, sample) with the number of passive latents of their step and run."""
+
+    pairs: Pairs
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds there are."""
+        return self.pairs.seeds
+
+    @property
+    def runs(self) -> int:
+        """How many runs there are."""
+        return self.pairs.runs
+
+    def without_seed(self, seed: int) -> Tracked:
+        """The same without a seed."""
+        return replace(self, pairs=self.pairs.without_seed(seed))
+
+
+def _tracked(evidence: Evidence, measure: str, first: str) -> Tracked:
+    every = of_vaes(evidence.within[measure])
+    ends = pd.DataFrame({"x": every.table["layer_x"], "y": every.table["layer_y"]})
+    mask = ((ends["x"] == first) & (ends["y"] == "z_sample")) | (
+        (ends["y"] == first) & (ends["x"] == "z_sample")
+    )
+    pairs = every.where(mask)
+    counts = evidence.latents[["run", "step", "passive"]]
+    last = counts.loc[counts.groupby("run")["step"].idxmax(), ["run", "passive"]]
+    table = pairs.table.merge(
+        counts, left_on=["run_x", "step_x"], right_on=["run", "step"], how="left"
+    ).drop(columns=["run", "step"])
+    table = table.merge(
+        last.rename(columns={"passive": "passive_last", "run": "run_x"}), on="run_x", how="left"
+    )
+    return Tracked(Pairs(table, pairs.values))
+
+
+def _rank(values: np.ndarray, passive: np.ndarray) -> np.ndarray:
+    """Minus Spearman's correlation of each column with the counts; NaN where either is constant."""
+    known = np.isfinite(values).all(axis=1) & np.isfinite(passive)
+    if known.sum() < FEW or len(np.unique(passive[known])) < 2:
+        return np.full(values.shape[1], np.nan)
+    ranks = stats.rankdata(values[known], axis=0)
+    counts = stats.rankdata(passive[known])
+    ranks, counts = ranks - ranks.mean(axis=0), counts - counts.mean()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return -(ranks * counts[:, None]).sum(axis=0) / np.sqrt(
+            (ranks**2).sum(axis=0) * (counts**2).sum()
+        )
+
+
+def _grouped(sample: Tracked) -> list[pd.DataFrame]:
+    table = sample.pairs.table
+    return [group for _, group in table.groupby(["data_x", "architecture_x"], sort=False)]
+
+
+def _at_the_end(sample: Tracked) -> np.ndarray:
+    found = []
+    for group in _grouped(sample):
+        last = group[group["last_x"]]
+        found.append(_rank(sample.pairs.values[last.index], last["passive"].to_numpy(dtype=float)))
+    return _mean(found, sample.pairs.values.shape[1])
+
+
+def _mean(found: list[np.ndarray], columns: int) -> np.ndarray:
+    known = [one for one in found if np.isfinite(one[0])]
+    return np.mean(known, axis=0) if known else np.full(columns, np.nan)
+
+
+def _foretold(sample: Tracked) -> pd.DataFrame:
+    """At each step after 0: the two correlations with the final number of passive latents."""
+    rows = []
+    for step, group in sample.pairs.table.groupby("step_x"):
+        scores, counts = [], []
+        for _, own in group.groupby(["data_x", "architecture_x"], sort=False):
+            final = own["passive_last"].to_numpy(dtype=float)
+            score = _rank(sample.pairs.values[own.index][:, :1], final)
+            if np.isfinite(score[0]):
+                now = own["passive"].to_numpy(dtype=float)[:, None]
+                count = -_rank(now, final)  # a count rises with the count at the end
+                scores.append(score[0])
+                # All runs with the same number of passive latents foretell nothing.
+                counts.append(count[0] if np.isfinite(count[0]) else 0.0)
+        if scores and step > 0:
+            rows.append({"step": step, "score": np.mean(scores), "count": np.mean(counts)})
+    return pd.DataFrame(rows, columns=["step", "score", "count"])
+
+
+def _ahead(sample: Tracked) -> np.ndarray:
+    table = _foretold(sample)
+    if len(table) < 2:
+        return np.array([np.nan])
+    time = np.log1p(table["step"].to_numpy(dtype=float))
+    difference = (table["score"] - table["count"]).to_numpy()
+    return np.array([np.trapezoid(difference, time) / (time[-1] - time[0])])
+
+
+def _first_told(table: pd.DataFrame, column: str) -> float:
+    """The first step from which the correlation stays at `TOLD` or more; NaN if it never does."""
+    below = np.flatnonzero(table[column].to_numpy() < TOLD)
+    start = below[-1] + 1 if len(below) else 0
+    return float(table["step"].iloc[start]) if start < len(table) else float("nan")
+
+
+def collapse(evidence: Evidence) -> list[Question]:
+    """Tracking at the end of training, and warning during it."""
+    tracked: dict[str, Estimate] = {}
+    warned: dict[str, Estimate] = {}
+    details: list[dict[str, Any]] = []
+    lead: list[dict[str, Any]] = []
+    varies = False
+    if not evidence.latents.empty:
+        for measure in evidence.side_by_side:
+            sample = _tracked(evidence, measure, "z_mean")
+            if not len(sample.pairs):
+                continue
+            varies |= bool(np.isfinite(_at_the_end(sample)[0]))
+            if not varies:
+                continue
+            tracked[measure] = estimate(sample, _at_the_end)
+            warned[measure] = estimate(sample, _ahead)
+            table = _foretold(sample)
+            steps = {c: _first_told(table, c) for c in ("score", "count")}
+            ratio = steps["count"] / steps["score"]
+            lead.append(
+                {
+                    "measure": measure,
+                    "step_score": steps["score"],
+                    "step_count": steps["count"],
+                    "doublings": float(np.log2(ratio)) if np.isfinite(ratio) else float("nan"),
+                }
+            )
+            lead += [{"measure": measure, **row} for row in table.to_dict("records")]
+            details += _by_strength(sample, measure)
+            other = _tracked(evidence, measure, "input")
+            if len(other.pairs):
+                one = estimate(other, _at_the_end)
+                details.append(
+                    {"measure": measure, "pair": "input and sample", "correlation": one.value}
+                )
+    missing = "" if varies else "The number of passive latents is the same in every run."
+    note = ""
+    if lead and np.isfinite(lead[0]["doublings"]):
+        first = lead[0]
+        note = (
+            f"The score foretells the end from step {first['step_score']:,.0f} on, the count from "
+            f"{first['step_count']:,.0f}: {first['doublings']:+.1f} doublings of training."
+        )
+    return [
+        Question(
+            "collapse_tracked",
+            6,
+            "CKA of mean and sample falls as latents collapse.",
+            "minus Spearman correlation with the number of passive latents, last step",
+            tracked,
+            LEAST,
+            details,
+            missing,
+        ),
+        Question(
+            "collapse_warning",
+            6,
+            "CKA of mean and sample warns of collapse before the latents can be counted.",
+            "area of the correlation with the final number of passive latents, score less count",
+            warned,
+            0.05,
+            lead,
+            missing,
+            note,
+        ),
+    ]
+
+
+def _by_strength(sample: Tracked, measure: str) -> list[dict[str, Any]]:
+    """Per objective: the mean score and number of passive latents at each strength, last step."""
+    table = sample.pairs.table
+    last = table[table["last_x"]].assign(score=sample.pairs.values[table["last_x"].to_numpy(), 0])
+    keys = ["data_x", "architecture_x", "objective_x", "strength_x"]
+    means = last.groupby(keys, dropna=False)[["score", "passive"]].mean().reset_index()
+    return [
+        {
+            "measure": measure,
+            "pair": "mean and sample",
+            "data": row["data_x"],
+            "architecture": row["architecture_x"],
+            "objective": row["objective_x"],
+            "strength": row["strength_x"],
+            "score": row["score"],
+            "passive": row["passive"],
+        }
+        for row in means.to_dict("records")
+    ]

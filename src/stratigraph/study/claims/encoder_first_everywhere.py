@@ -1,0 +1,81 @@
+"""Claim 2: claim 1 holds for every strength, objective, architecture and data set.
+
+"Every" is an intersection: it is supported only where each configuration supports it, so its p is
+the largest of the configurations' (intersection-union test; Berger 1982), which needs no
+correction. The estimate is that of the configuration with the smallest gap.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stratigraph.study.claims.encoder_first import LEAST_GAP
+from stratigraph.study.claims.parts import decoder, encoder, of_vaes, row
+from stratigraph.study.estimate import Estimate, estimate
+from stratigraph.study.evidence import Evidence
+from stratigraph.study.finding import Question, holm
+from stratigraph.study.settling import Kind, gap
+
+__all__ = ["encoder_first_everywhere"]
+
+
+def encoder_first_everywhere(evidence: Evidence) -> list[Question]:
+    """The raw version, and progress."""
+    questions = []
+    for version, kind, what in (
+        ("", "similarity", ""),
+        ("_progress", "progress", ", counted from the untrained network"),
+    ):
+        estimates, details = {}, []
+        for measure in evidence.side_by_side:
+            found = _each(evidence, measure, kind)  # type: ignore[arg-type]
+            details += [row(measure, one, **about) for about, one in found]
+            if found:
+                estimates[measure] = _least([one for _, one in found])
+        few = not details or len(details) == len(estimates)
+        questions.append(
+            Question(
+                f"encoder_first_everywhere{version}",
+                2,
+                f"In every configuration the encoder is learned before the decoder{what}.",
+                "the smallest gap of any configuration",
+                {} if few else estimates,
+                LEAST_GAP,
+                details,
+                missing="The study has a single configuration." if few else "",
+            )
+        )
+    return questions
+
+
+def _each(evidence: Evidence, measure: str, kind: Kind) -> list[tuple[dict, Estimate]]:
+    pairs = of_vaes(evidence.to_final[measure])
+    found = []
+    for config in pairs.table["config_x"].unique():
+        own = pairs.where(pairs.table["config_x"] == config)
+        if not np.isfinite(own.values[:, 0]).any():
+            continue
+        first = own.table.iloc[0]
+        about = {
+            "data": first["data_x"],
+            "architecture": first["architecture_x"],
+            "objective": first["objective_x"],
+            "strength": float(first["strength_x"]),
+        }
+        found.append((about, estimate(own, gap(kind, encoder, decoder))))
+    return found
+
+
+def _least(estimates: list[Estimate]) -> Estimate:
+    """The estimate that decides: one that is significantly negative, else the least certain."""
+    corrected = holm([e.p for e in estimates])
+    against = [
+        e for e, p in zip(estimates, corrected, strict=True) if e.value < e.null and p < 0.05
+    ]
+    if against:
+        return min(against, key=lambda e: e.p)
+    undefined = [e for e in estimates if not np.isfinite(e.p)]
+    if undefined:
+        return undefined[0]
+    negative = [e for e in estimates if e.value <= e.null]
+    return min(negative or estimates, key=lambda e: (-e.p, e.value))

@@ -1,0 +1,117 @@
+"""Claims 3 and 4: encoder layers before mean and variance are alike across strengths, objectives.
+
+The contrast is the mean similarity of a layer of two runs that differ in strength (in objective)
+less that of two runs of one configuration, the baseline; both of runs with different seeds, so that
+shared initial weights help neither. "Alike" is a margin: supported where the contrast is above
+−`MARGIN` beyond chance, contradicted where it is below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from stratigraph.similarity.uncertainty import permutation_bound
+from stratigraph.study.claims.parts import of_vaes, side_by_side
+from stratigraph.study.evidence import Evidence, Pairs
+from stratigraph.study.finding import Question
+
+__all__ = ["MARGIN", "across", "baseline", "encoders_alike", "layer_mean"]
+
+MARGIN = 0.1
+
+
+def _same(pairs: Pairs, *names: str) -> np.ndarray:
+    table = pairs.table
+    mask = np.ones(len(table), dtype=bool)
+    for name in names:
+        one, other = table[f"{name}_x"], table[f"{name}_y"]
+        mask &= (one == other).to_numpy() | (one.isna() & other.isna()).to_numpy()
+    return mask
+
+
+def baseline(pairs: Pairs) -> np.ndarray:
+    """Two seeds of one configuration."""
+    return _same(pairs, "config") & ~_same(pairs, "seed")
+
+
+def across(pairs: Pairs, what: str) -> np.ndarray:
+    """Two seeds, of configurations that differ in strength alone, or in objective."""
+    shared = (
+        ("data", "architecture") if what == "objective" else ("data", "architecture", "objective")
+    )
+    return _same(pairs, *shared) & ~_same(pairs, what) & ~_same(pairs, "seed")
+
+
+def layer_mean(pairs: Pairs, mask: np.ndarray) -> np.ndarray:
+    """The mean over layers of the mean over pairs, (1 + g,): every layer counts alike."""
+    chosen = mask & np.isfinite(pairs.values[:, 0])
+    if not chosen.any():
+        return np.full(pairs.values.shape[1], np.nan)
+    layers = pairs.table["layer_x"].to_numpy()[chosen]
+    values = pairs.values[chosen]
+    return np.stack([values[layers == layer].mean(axis=0) for layer in np.unique(layers)]).mean(0)
+
+
+def contrast(what: str) -> Callable[[Pairs], np.ndarray]:
+    """Across less baseline."""
+
+    def statistic(pairs: Pairs) -> np.ndarray:
+        return layer_mean(pairs, across(pairs, what)) - layer_mean(pairs, baseline(pairs))
+
+    return statistic
+
+
+def encoder_pairs(pairs: Pairs) -> Pairs:
+    """Pairs of encoder layers of VAEs."""
+    vaes = of_vaes(pairs)
+    return vaes.where(vaes.table["part_x"] == "encoder")
+
+
+def encoders_alike(evidence: Evidence) -> list[Question]:
+    """Across strengths, and across objectives."""
+    questions = []
+    for number, what, plural in ((3, "strength", "strengths"), (4, "objective", "objectives")):
+        pairs = encoder_pairs(evidence.final[evidence.cka])
+        asked = bool(across(pairs, what).any() and baseline(pairs).any())
+        estimates, details = {}, []
+        if asked:
+            estimates = side_by_side(
+                evidence, evidence.final, contrast(what), encoder_pairs, null=-MARGIN
+            )
+            for layer in dict.fromkeys(pairs.table["layer_x"]):
+                own = {measure: encoder_pairs(evidence.final[measure]) for measure in estimates}
+                for measure, every in own.items():
+                    one = every.where(every.table["layer_x"] == layer)
+                    details.append(
+                        {
+                            "layer": layer,
+                            "measure": measure,
+                            "across": float(layer_mean(one, across(one, what))[0]),
+                            "baseline": float(layer_mean(one, baseline(one))[0]),
+                        }
+                    )
+        questions.append(
+            Question(
+                f"encoders_alike_across_{plural}",
+                number,
+                f"Encoder layers before mean and variance are alike across {plural}.",
+                f"similarity across {plural} less across seeds, encoder layers, last step; "
+                f"margin {MARGIN}",
+                estimates,
+                details=details,
+                missing="" if asked else f"The study has no two {plural}, or a single seed.",
+                note=_chance(evidence, pairs, across(pairs, what)) if asked else "",
+            )
+        )
+    return questions
+
+
+def _chance(evidence: Evidence, pairs: Pairs, mask: np.ndarray) -> str:
+    """How far the similarity across is above what permuted probes score; debiased CKA only."""
+    if evidence.cka != "debiased_cka" or evidence.probes < 4:
+        return ""
+    mean = float(layer_mean(pairs, mask)[0])
+    bound = permutation_bound(mean, evidence.probes)
+    return f"Mean similarity {mean:.2f}; permuted probes score as much with p ≤ {bound:.1e}."

@@ -1,0 +1,68 @@
+"""Claim 5: mean and variance, hence the sample, are the exception to claims 3 and 4.
+
+What similarity drops from the baseline (two seeds of one configuration) to pairs that differ in
+strength or objective, in the latents less in the encoder's layers; positive where the latents give
+way more. Runs of different seeds throughout.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stratigraph.study.claims.encoders_alike import across, baseline, layer_mean
+from stratigraph.study.claims.parts import LATENTS, of_vaes, side_by_side
+from stratigraph.study.evidence import Evidence, Pairs
+from stratigraph.study.finding import Question
+
+__all__ = ["latents_exception"]
+
+LEAST = 0.05
+
+
+def _statistic(pairs: Pairs) -> np.ndarray:
+    other = across(pairs, "strength") | across(pairs, "objective")
+    same = baseline(pairs)
+    latent = pairs.table["layer_x"].isin(LATENTS).to_numpy()
+    encoder = (pairs.table["part_x"] == "encoder").to_numpy()
+    drop = [
+        layer_mean(pairs, same & part) - layer_mean(pairs, other & part)
+        for part in (latent, encoder)
+    ]
+    return drop[0] - drop[1]
+
+
+def latents_exception(evidence: Evidence) -> list[Question]:
+    """One question."""
+    pairs = of_vaes(evidence.final[evidence.cka])
+    asked = bool(
+        baseline(pairs).any() and (across(pairs, "strength") | across(pairs, "objective")).any()
+    )
+    estimates = side_by_side(evidence, evidence.final, _statistic) if asked else {}
+    details = []
+    for measure in estimates:
+        every = of_vaes(evidence.final[measure])
+        for layer in LATENTS:
+            one = every.where(every.table["layer_x"] == layer)
+            details.append(
+                {
+                    "layer": layer,
+                    "measure": measure,
+                    "across": float(
+                        layer_mean(one, across(one, "strength") | across(one, "objective"))[0]
+                    ),
+                    "baseline": float(layer_mean(one, baseline(one))[0]),
+                }
+            )
+    return [
+        Question(
+            "latents_exception",
+            5,
+            "Mean, variance and sample differ across strengths and objectives more than the "
+            "encoder's layers do.",
+            "drop of similarity from across seeds to across configurations, latents less encoder",
+            estimates,
+            LEAST,
+            details,
+            missing="" if asked else "The study has no two configurations, or a single seed.",
+        )
+    ]

@@ -1,0 +1,64 @@
+"""Parts of a network, as masks over rows of layers, and small things that claims share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stratigraph.study.estimate import Estimate, estimate
+from stratigraph.study.evidence import Evidence, Pairs
+
+__all__ = ["LATENTS", "decoder", "encoder", "of_vaes", "row", "side_by_side"]
+
+LATENTS = ("z_mean", "z_log_var", "z_sample")
+
+
+def encoder(rows: pd.DataFrame) -> np.ndarray:
+    """The encoder's layers before mean and variance."""
+    return (rows["part_x"] == "encoder").to_numpy()
+
+
+def decoder(rows: pd.DataFrame) -> np.ndarray:
+    """The decoder's layers."""
+    return (rows["part_x"] == "decoder").to_numpy()
+
+
+def of_vaes(pairs: Pairs) -> Pairs:
+    """The pairs of VAEs: neither run is a classifier."""
+    return pairs.where(~(pairs.table["supervised_x"] | pairs.table["supervised_y"]).astype(bool))
+
+
+def side_by_side(
+    evidence: Evidence,
+    kind: Mapping[str, Pairs],
+    statistic: Callable[[Pairs], np.ndarray],
+    keep: Callable[[Pairs], Pairs] = of_vaes,
+    null: float = 0.0,
+) -> dict[str, Estimate]:
+    """A statistic by CKA and by Procrustes similarity, of the pairs that are kept.
+
+    A measure of which none of those pairs was computed is left out.
+    """
+    found = {}
+    for measure in evidence.side_by_side:
+        pairs = keep(kind[measure])
+        if np.isfinite(pairs.values[:, 0]).any():
+            found[measure] = estimate(pairs, statistic, null)
+    return found
+
+
+def row(measure: str, one: Estimate, **about: Any) -> dict[str, Any]:
+    """A row of details: what it is about, then the estimate."""
+    return {
+        **about,
+        "measure": measure,
+        "estimate": one.value,
+        "lower": one.lower,
+        "upper": one.upper,
+        "p": one.p,
+        "seeds": one.seeds,
+        "runs": one.runs,
+    }

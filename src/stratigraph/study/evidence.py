@@ -1,0 +1,204 @@
+"""What claims are judged by: scores of pairs with their labels, and what was observed of the runs.
+
+A claim never sees a study, only `Evidence`: so it can be asked of planted numbers as well. Scores
+come in columns: all probes first, then, where they are known, without each group of probes
+(`stratigraph.similarity.jackknife`). Pairs within a run and pairs across runs are apart by
+construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from stratigraph.identity import canonical
+from stratigraph.snapshots import record_exists, verified
+from stratigraph.study.layout import jackknife_path, observed_path
+from stratigraph.study.selection import claim_pairs
+from stratigraph.study.study import Study
+from stratigraph.study.trajectories import part_of
+
+__all__ = ["Evidence", "Pairs", "gather"]
+
+# What is known of each side of a pair.
+SIDES = (
+    "run", "config", "data", "architecture", "objective", "strength", "supervised", "seed",
+    "layer", "part", "step", "last",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of representations: labels ``<name>_x`` and ``<name>_y``, and their scores.
+
+    Attributes:
+        table: one row a pair, (m, …); at least ``seed_x`` and ``seed_y``.
+        values: scores (m, 1 + g): of all probes, then without each of g groups; g may be 0.
+
+    """
+
+    table: pd.DataFrame
+    values: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def where(self, mask: pd.Series | np.ndarray) -> Pairs:
+        """The pairs of a mask (m,)."""
+        chosen = np.asarray(mask, dtype=bool)
+        return Pairs(self.table[chosen].reset_index(drop=True), self.values[chosen])
+
+    def without_seed(self, seed: int) -> Pairs:
+        """The pairs of which neither run has this seed."""
+        return self.where((self.table["seed_x"] != seed) & (self.table["seed_y"] != seed))
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of the runs of the pairs whose score is defined."""
+        known = self.table[np.isfinite(self.values[:, 0])]
+        return sorted({*known["seed_x"], *known["seed_y"]})
+
+    @property
+    def runs(self) -> int:
+        """How many runs the defined pairs are of."""
+        known = self.table[np.isfinite(self.values[:, 0])]
+        return len({*known["run_x"], *known["run_y"]})
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that claims read.
+
+    Attributes:
+        cka: the name of the CKA that stands first, of `to_final`, `final` and `within`.
+        to_final: measure → each layer of each run at each step (x) against its last step (y).
+        final: measure → one layer at the last step, across two runs (each pair once).
+        within: measure → (input, mean), (input, sample), (mean, sample) of one run at one step.
+        latents: run, step, active, mixed, passive: how many latents are in each regime.
+        layers: run, step, layer and what was observed (`stratigraph.pipeline.observe`).
+        probes: how many probes the scores are over.
+
+    """
+
+    cka: str
+    to_final: Mapping[str, Pairs]
+    final: Mapping[str, Pairs]
+    within: Mapping[str, Pairs]
+    latents: pd.DataFrame = field(default_factory=pd.DataFrame)
+    layers: pd.DataFrame = field(default_factory=pd.DataFrame)
+    probes: int = 0
+
+    @property
+    def side_by_side(self) -> list[str]:
+        """The CKA and, where it was computed, Procrustes similarity."""
+        return [m for m in (self.cka, "procrustes_similarity") if m in self.to_final]
+
+    def without_seed(self, seed: int) -> Evidence:
+        """The same evidence, had this seed not been run."""
+
+        def less(kind: Mapping[str, Pairs]) -> dict[str, Pairs]:
+            return {measure: pairs.without_seed(seed) for measure, pairs in kind.items()}
+
+        return replace(
+            self, to_final=less(self.to_final), final=less(self.final), within=less(self.within)
+        )
+
+
+def _sides(study: Study, labels: pd.DataFrame) -> pd.DataFrame:
+    """The labels of every representation, with what claims need to know of its run."""
+    table = labels.copy()
+    configs = {
+        run_id: canonical({**run.config.to_dict(), "seed": 0}) for run_id, run in study.runs.items()
+    }
+    supervised = {run_id: run.config.supervised for run_id, run in study.runs.items()}
+    table["config"] = table["run"].map(configs)
+    table["supervised"] = table["run"].map(supervised)
+    table["part"] = table["layer"].map(part_of)
+    table["last"] = table["step"] == table.groupby("run")["step"].transform("max")
+    return table
+
+
+def _scores(study: Study, measure: str, pairs: np.ndarray, size: int) -> np.ndarray:
+    """The scores of pairs (m, 2), with probes left out where that is known: (m, 1 + g)."""
+    folder = jackknife_path(study.path, measure, study.way.folder)
+    if not record_exists(folder):
+        return np.asarray(study.similarity(measure).values[pairs[:, 0], pairs[:, 1]])[:, None]
+    verified(folder)
+    held = np.load(folder / "pairs.npy", allow_pickle=False).astype(np.int64)
+    scores = np.load(folder / "scores.npy", allow_pickle=False)
+    found = np.full((len(pairs), scores.shape[1]), np.nan)
+    keys = held.min(axis=1) * size + held.max(axis=1)
+    order = np.argsort(keys)
+    wanted = pairs.min(axis=1) * size + pairs.max(axis=1)
+    place = np.searchsorted(keys, wanted, sorter=order)
+    place = order[np.minimum(place, len(keys) - 1)]
+    known = keys[place] == wanted
+    found[known] = scores[place[known]]
+    return found
+
+
+def gather(study: Study) -> Evidence:
+    """The evidence of a compared study, read the study's way.
+
+    Only runs that reached their last step have a final state, so only they count.
+
+    Raises:
+        IntegrityError: a record is damaged.
+
+    """
+    to_final, final, within = {}, {}, {}
+    probes = study.config.probes.count
+    complete = set(study.complete())
+    for measure in study.measures():
+        labels = study.labels(measure)
+        sides = _sides(study, labels)
+        pairs = claim_pairs(labels)
+        kept = sides["run"].isin(complete).to_numpy()
+        pairs = pairs[kept[pairs[:, 0]] & kept[pairs[:, 1]]]
+        # x is the earlier step of a run, y its last.
+        step = sides["step"].to_numpy()
+        swap = step[pairs[:, 0]] > step[pairs[:, 1]]
+        pairs[swap] = pairs[swap][:, ::-1]
+        values = _scores(study, measure, pairs, len(labels))
+        columns = list(SIDES)
+        table = pd.concat(
+            [
+                sides[columns].iloc[pairs[:, side]].reset_index(drop=True).add_suffix(suffix)
+                for side, suffix in ((0, "_x"), (1, "_y"))
+            ],
+            axis=1,
+        )
+        every = Pairs(table, values)
+        same_run = table["run_x"] == table["run_y"]
+        same_layer = table["layer_x"] == table["layer_y"]
+        same_step = table["step_x"] == table["step_y"]
+        to_final[measure] = every.where(same_run & same_layer & table["last_y"])
+        final[measure] = every.where(~same_run)
+        within[measure] = every.where(same_run & same_step & ~same_layer)
+    latents, layers = observations(study)
+    return Evidence(study.way.cka, to_final, final, within, latents, layers, probes)
+
+
+def observations(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """How many latents are in each regime, and what was observed of the layers, by run and step."""
+    latents, layers = [], []
+    for run_id in study.complete():
+        folder = observed_path(study.runs[run_id].path, study.way.folder)
+        if not record_exists(folder):
+            continue
+        verified(folder)
+        layers.append(pd.read_parquet(folder / "layers.parquet").assign(run=run_id))
+        own = pd.read_parquet(folder / "latents.parquet")
+        if len(own):
+            counts = pd.crosstab(own["step"], own["regime"])
+            counts = counts.reindex(columns=["active", "mixed", "passive"], fill_value=0)
+            kl = own.groupby("step")["kl"].sum()
+            latents.append(counts.assign(kl=kl, run=run_id).reset_index())
+    empty = pd.DataFrame()
+    return (
+        pd.concat(latents, ignore_index=True) if latents else empty,
+        pd.concat(layers, ignore_index=True) if layers else empty,
+    )
