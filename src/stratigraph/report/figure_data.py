@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 
 from stratigraph.identity import canonical
+from stratigraph.models import VAE
 from stratigraph.study import Run, Study, similarity_to_final
 from stratigraph.training import RunConfig
 
@@ -28,6 +29,7 @@ __all__ = [
     "losses",
     "panel_steps",
     "reconstructions",
+    "samples",
     "slug",
     "traversal",
 ]
@@ -234,17 +236,33 @@ def reconstructions(study: Study, data: str, probes: dict[str, Any]) -> Images:
     rows: list[np.ndarray] = []
     labels: list[str] = []
     for c in configurations(study):
-        if c.data != data:
+        if c.data != data or c.first.config.supervised:
             continue
         images = probes[c.label]
         if not rows:
             rows.append(images.permute(0, 2, 3, 1).numpy())
             labels.append("probes")
         model = c.first.model().eval()
+        assert isinstance(model, VAE)
         mean, _ = model.encode(images)
         rows.append(to_image(model.decode(mean), c.first.config.reconstruction))
         labels.append(c.label)
     return Images(np.stack(rows), labels, f"Reconstructions of probes: {data}")
+
+
+@torch.inference_mode()
+def samples(study: Study, data: str, count: int) -> Images:
+    """What each configuration's first run makes of the same draws from the prior."""
+    rows, labels = [], []
+    for c in configurations(study):
+        if c.data != data or c.first.config.supervised:
+            continue
+        z = torch.randn(c.first.config.latents, count, generator=torch.Generator().manual_seed(0)).T
+        model = c.first.model().eval()
+        assert isinstance(model, VAE)
+        rows.append(to_image(model.decode(z), c.first.config.reconstruction))
+        labels.append(c.label)
+    return Images(np.stack(rows), labels, f"Samples from the prior: {data}")
 
 
 @torch.inference_mode()
@@ -259,6 +277,7 @@ def traversal(run: Run, probe: torch.Tensor, many: torch.Tensor, count: int = 9)
 
     """
     model = run.model().eval()
+    assert isinstance(model, VAE)
     mean, log_var = model.encode(many)
     kl = (0.5 * (mean.square() + log_var.exp() - log_var - 1)).mean(dim=0)
     centre, _ = model.encode(probe)

@@ -29,7 +29,6 @@ __all__ = [
     "map_of_models",
     "over_seeds",
     "regimes",
-    "samples_of",
     "settled",
     "to_input",
 ]
@@ -88,12 +87,7 @@ def to_input(study: Study, measure: str) -> pd.DataFrame:
     of_run = _configuration_of(study)
     labels = labels[labels["run"].isin(of_run)]
     inputs = labels[labels["layer"] == "input"].reset_index()
-    place = {
-        key: row
-        for key, row in zip(
-            zip(inputs["run"], inputs["step"], strict=True), inputs["index"], strict=True
-        )
-    }
+    place = inputs.set_index(["run", "step"])["index"].to_dict()
     rows = [place.get(key, -1) for key in zip(labels["run"], labels["step"], strict=True)]
     known = np.array(rows) >= 0
     labels, columns = labels[known], np.array(rows)[known]
@@ -150,7 +144,7 @@ def regimes(study: Study, evidence: Evidence) -> pd.DataFrame:
 
 
 def dimensions(study: Study, evidence: Evidence) -> pd.DataFrame:
-    """Intrinsic dimension by layer and step: group, layer, part, step, estimator, mean, low, high."""
+    """Intrinsic dimension: group, layer, part, step, estimator, mean, low, high, runs."""
     of_run = _configuration_of(study)
     table = evidence.layers
     if table.empty:
@@ -289,16 +283,3 @@ def map_of_models(study: Study, measure: str) -> list[ModelMap]:
         )
         found.append(ModelMap(points, (float(share[0]), float(share[1])), title))
     return found
-
-
-def samples_of(run: Run, count: int = 10, seed: int = 0) -> np.ndarray:
-    """Images decoded from the prior, the same draws for every run: (count, h, w, c) in [0, 1]."""
-    import torch
-
-    from stratigraph.report.figure_data import to_image
-
-    generator = torch.Generator().manual_seed(seed)
-    z = torch.randn(count, run.config.latents, generator=generator)
-    model = run.model().eval()
-    with torch.inference_mode():
-        return to_image(model.decode(z), run.config.reconstruction)  # type: ignore[union-attr,operator]

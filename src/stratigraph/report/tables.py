@@ -15,10 +15,11 @@ from stratigraph.report import figure_data as numbers
 from stratigraph.report.figures.style import measure_name
 from stratigraph.report.headline import reach_table
 from stratigraph.similarity.catalog import find_measure
+from stratigraph.similarity.kernel_cka import DECONFOUNDED_SOURCE
 from stratigraph.snapshots import MANIFEST, read_json
-from stratigraph.study import Run, Study, probe_indices, similarity_path
+from stratigraph.study import DECONFOUNDED, Run, Study, probe_indices, similarity_path
 
-__all__ = ["counts", "made", "measure_rows", "reach_rows", "run_row"]
+__all__ = ["changed", "counts", "finding_rows", "made", "measure_rows", "reach_rows", "run_row"]
 
 
 def _number(value: float, digits: int = 0) -> str:
@@ -31,6 +32,69 @@ def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _quartiles(row: dict[str, Any]) -> str:
     return f"{_number(row['lower'])} to {_number(row['upper'])}"
+
+
+def finding_rows(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row a question, of the corrected way: what is claimed, estimates, verdict, and why."""
+    rows = []
+    for found in findings:
+        if found["way"] != "corrected":
+            continue
+        rows.append(
+            {
+                "claim": found["claim"],
+                "statement": found["statement"],
+                "contrast": found["contrast"],
+                "verdict": found["verdict"],
+                "why": found["why"],
+                "p": "–" if found["p_holm"] is None else _small(found["p_holm"]),
+                "estimates": [
+                    {
+                        "measure": measure_name(measure),
+                        "value": _signed(one["value"]),
+                        "interval": f"{_signed(one['lower'])} to {_signed(one['upper'])}",
+                        "null": f"{one['null']:g}",
+                        "seeds": one["seeds"],
+                        "runs": one["runs"],
+                    }
+                    for measure, one in found["estimates"].items()
+                ],
+            }
+        )
+    return rows
+
+
+def changed(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A row a question judged both ways: verdicts, estimates, and whether the verdicts differ."""
+    published = {row["key"]: row for row in findings if row["way"] == "published"}
+    rows = []
+    for found in findings:
+        other = published.get(found["key"])
+        if found["way"] == "corrected" and other is not None and found["claim"] not in (12, 13):
+            rows.append(
+                {
+                    "claim": found["claim"],
+                    "statement": found["statement"],
+                    "corrected": found["verdict"],
+                    "published": other["verdict"],
+                    "differs": found["verdict"] != other["verdict"],
+                    "values": [_first(found), _first(other)],
+                }
+            )
+    return rows
+
+
+def _first(found: dict[str, Any]) -> str:
+    one = next(iter(found["estimates"].values()), None)
+    return "–" if one is None else _signed(one["value"])
+
+
+def _signed(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.3f}".replace("-", "−")
+
+
+def _small(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def reach_rows(study: Study) -> Iterator[dict[str, Any]]:
@@ -79,11 +143,15 @@ def measure_rows(study: Study) -> Iterator[dict[str, str]]:
             facts = read_json(manifest)
             yield {
                 "name": config.name,
-                "source": find_measure(config.name).source,
+                "source": _source(config.name),
                 "pairs": ", ".join(config.pairs),
                 "plan": facts["about"].get("plan", ""),
                 "hash": facts["files"]["values.npy"]["sha256"][:16],
             }
+
+
+def _source(measure: str) -> str:
+    return DECONFOUNDED_SOURCE if measure == DECONFOUNDED else find_measure(measure).source
 
 
 def counts(study: Study) -> str:

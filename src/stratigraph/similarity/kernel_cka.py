@@ -91,6 +91,9 @@ def _embed(x: Tensor, kernel: str, bandwidth: float, debiased: bool) -> Prepared
     )
 
 
+DECONFOUNDED_SOURCE = "Cui, Kumar, Marttinen & Kaski 2022, arXiv 2202.00095 (on U-centred kernels)"
+
+
 def deconfounded_measure(inputs: Any) -> Measure:
     """Debiased CKA given the geometry of ``inputs`` (n, …), the probes themselves.
 
@@ -107,7 +110,7 @@ def deconfounded_measure(inputs: Any) -> Measure:
     embed = partial(_embed_given, confounder=confounder.parts[0].double())
     return Measure(
         name="deconfounded_cka",
-        source="Cui, Kumar, Marttinen & Kaski 2022, arXiv 2202.00095 (on U-centred kernels)",
+        source=DECONFOUNDED_SOURCE,
         larger="more alike beyond what the input's geometry explains",
         cost="prepare n²p; pair n²/2 (a block of pairs is one product)",
         prepare=embed,

@@ -16,7 +16,7 @@ Permutation null. The probes of y are permuted, so that nothing relates them to 
 (1 + #{null ≥ observed}) / (1 + permutations), never 0.
 
 Its variance needs no permutation: U-centred kernels have zero diagonals and row sums, so summing
-over the index patterns (same pair, one shared index, disjoint) gives, exactly and for any two kernels,
+over the index patterns (same pair, one shared index, disjoint) gives, exactly and for any kernels,
 
     E[CKA] = 0,   Var[CKA] = 2 / (n(n − 3)),
 

@@ -11,6 +11,7 @@ from stratigraph.report.figures.over_training import (
     draw_layer_pairs,
     draw_regimes,
 )
+from stratigraph.report.figures.style import measure_name
 
 __all__ = [
     "draw_between",
@@ -26,4 +27,5 @@ __all__ = [
     "draw_parts",
     "draw_regimes",
     "draw_settled",
+    "measure_name",
 ]

@@ -1,4 +1,4 @@
-"""Findings as points with intervals, layers in the order in which they settle, measure behaviour."""
+"""Findings as points with intervals, the order in which layers settle, how measures behave."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs at their steps, as points of a plane: colour and line for the configuration, size for time."""
+"""Runs at their steps, as points of a plane: colour for the configuration, size for time."""
 
 from __future__ import annotations
 

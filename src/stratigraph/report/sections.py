@@ -1,0 +1,391 @@
+"""The report's sections: which figures answer which question, in the order of a reader."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from stratigraph.models import VAE
+from stratigraph.report import figure_data as numbers
+from stratigraph.report import figures as ink
+from stratigraph.report import learning_data as learning
+from stratigraph.report.headline import THRESHOLD
+from stratigraph.snapshots import replace_file
+from stratigraph.study import LEAST_ROOM, Evidence, Study, probe_images, similarity_to_final
+from stratigraph.study.claims.shared_features import sharing
+
+__all__ = ["Drawn", "Section", "sections"]
+
+SHOWN_IMAGES = 10
+TRAVERSAL_PROBES = 200
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure in the report."""
+
+    name: str
+    png: str
+    width: int
+    height: int
+    caption: str
+
+
+@dataclass
+class Section:
+    """Figures that answer one question."""
+
+    id: str
+    title: str
+    text: str
+    figures: list[Drawn] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the sections are drawn from."""
+
+    study: Study
+    evidence: Evidence | None
+    findings: list[dict]
+
+    def keep(self, section: Section, name: str, figure: Figure, caption: str) -> None:
+        """Write a figure as PNG and PDF, and add its PNG to a section."""
+        folder = self.study.path / "figures"
+        buffer = io.BytesIO()
+        # No date in either file: the same study draws the same bytes.
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+        png = buffer.getvalue()
+        replace_file(folder / f"{name}.png", lambda path: path.write_bytes(png))
+        replace_file(
+            folder / f"{name}.pdf",
+            lambda path: figure.savefig(path, format="pdf", metadata={"CreationDate": None}),
+        )
+        width, height = (round(float(side) * 96) for side in figure.get_size_inches())
+        encoded = base64.b64encode(png).decode()
+        section.figures.append(Drawn(name, encoded, width, height, caption))
+
+
+def sections(study: Study, evidence: Evidence | None, findings: list[dict]) -> Iterator[Section]:
+    """Every section that has something to show."""
+    material = Material(study, evidence, findings)
+    kinds: list[Callable[[Material], Section]] = [
+        _findings, _convergence, _settled, _layer_pairs, _heat_maps, _between, _map, _latents,
+        _dimensions, _measures, _losses, _images,
+    ]  # fmt: skip
+    for make in kinds:
+        section = make(material)
+        if section.figures:
+            yield section
+
+
+def _findings(of: Material) -> Section:
+    section = Section(
+        "findings-figure",
+        "The findings at a glance",
+        "Each question's estimate and 95 % interval, less the value it is tested against. A filled "
+        "mark is the CKA (or the only measure), an open one Procrustes similarity.",
+    )
+    own = [row for row in of.findings if row["way"] == "corrected"]
+    if any(row["estimates"] for row in own):
+        of.keep(
+            section,
+            "findings",
+            ink.draw_findings(own),
+            "Estimates and 95 % intervals (jackknife over seeds and probes); cut off beyond ±1.",
+        )
+    return section
+
+
+def _convergence(of: Material) -> Section:
+    study = of.study
+    configurations = numbers.configurations(study)
+    tables = {measure: numbers.curves(study, measure) for measure in study.scores()}
+    raw = {measure: similarity_to_final(study, measure) for measure in study.scores()}
+    section = Section(
+        "convergence",
+        "Encoder against decoder",
+        "How near each layer is to its own final state, within its run, as training goes on. The "
+        "first point is the untrained network.",
+    )
+    of.keep(
+        section,
+        "parts",
+        ink.draw_parts(raw, "Mean over layers of each part, all runs", THRESHOLD),
+        "Mean similarity to the final state over the layers of encoder, latents and decoder; "
+        "bands are the extremes over runs. Right: the same as progress above the untrained "
+        f"network, over layers with room to move (1 − s₀ ≥ {LEAST_ROOM}), cut off below −1: "
+        "with little room, small differences count for much.",
+    )
+    for objective, data, architecture in dict.fromkeys(
+        (c.objective, c.data, c.first.config.architecture) for c in configurations
+    ):
+        labels = [
+            c.label
+            for c in configurations
+            if (c.objective, c.data, c.first.config.architecture) == (objective, data, architecture)
+        ]
+        several = len({c.first.config.architecture for c in configurations}) > 1
+        suffix = f", {architecture.replace('_', ' ')}" if several else ""
+        of.keep(
+            section,
+            f"convergence-{numbers.slug(f'{objective}-{data}{suffix}')}",
+            ink.draw_convergence(tables, labels, f"{objective} on {data}{suffix}", THRESHOLD),
+            "Each layer's similarity to its final state (mean over seeds, band: extremes). "
+            "Solid blue: encoder, dash-dotted green: mean and log-variance, dotted pink: the "
+            "sample (under shared noise, so alike from the start where a latent has "
+            "collapsed), dashed orange: decoder; darker is nearer to the input of its part. "
+            f"Thin line: {THRESHOLD}.",
+        )
+    return section
+
+
+def _settled(of: Material) -> Section:
+    section = Section(
+        "settled",
+        "The order in which layers settle",
+        "The area under each layer's curve above, over the logarithm of training: 1 for a layer "
+        "that never differs from its final state. Left as it is, right above the untrained "
+        "network, for layers that had room to move.",
+    )
+    if of.evidence is None:
+        return section
+    for measure in of.evidence.side_by_side:
+        table = learning.settled(of.study, of.evidence, measure)
+        if len(table):
+            of.keep(
+                section,
+                f"settled-{measure}",
+                ink.draw_settled(table, measure),
+                "Mean and 95 % interval over runs. Blue: encoder, green: mean and log-variance, "
+                "pink: sample, orange: decoder.",
+            )
+    return section
+
+
+def _layer_pairs(of: Material) -> Section:
+    section = Section(
+        "layer-pairs",
+        "Mean, sample and input",
+        "The sample of a collapsed latent is noise: its similarity to the mean and to the input "
+        "falls with every latent that collapses.",
+    )
+    if of.evidence is None:
+        return section
+    tables = {m: learning.layer_pairs(of.study, of.evidence, m) for m in of.evidence.side_by_side}
+    tables = {measure: table for measure, table in tables.items() if len(table)}
+    for group in dict.fromkeys(g for table in tables.values() for g in table["group"]):
+        of.keep(
+            section,
+            f"pairs-{numbers.slug(group)}",
+            ink.draw_layer_pairs(tables, group),
+            f"{group}: similarity of two layers of one run at one step; mean and 95 % interval "
+            "over seeds.",
+        )
+    table = learning.to_input(of.study, of.evidence.cka)
+    if len(table):
+        of.keep(
+            section,
+            "to-input",
+            ink.draw_layer_lines(
+                table, ink.measure_name(of.evidence.cka), "Similarity to the input", (-0.05, 1.03)
+            ),
+            "Each layer's similarity to the input over training; mean and 95 % interval over runs.",
+        )
+    return section
+
+
+def _heat_maps(of: Material) -> Section:
+    study = of.study
+    section = Section(
+        "heat-maps",
+        "Layers against layers",
+        "Every layer at a step against every layer of the final state. Pairs within a run and "
+        "pairs across seeds answer different questions and are never averaged together. Grey "
+        "cells are undefined, or were not asked for; a debiased score below 0 is drawn as 0.",
+    )
+    measure = study.scores()[0]
+    for c in numbers.configurations(study):
+        steps = numbers.panel_steps(c.runs)
+        rows = [
+            [
+                heat
+                for step in steps
+                if (heat := numbers.heat_map(study, measure, c.runs, step, steps[-1],
+                                             across_seeds=across))
+            ]
+            for across in (False, True)
+        ]  # fmt: skip
+        rows = [row for row in rows if row]
+        if rows:
+            of.keep(
+                section,
+                f"heat-{c.slug}",
+                ink.draw_heat_maps(rows, measure, c.label),
+                f"{c.label}: layers at steps {', '.join(f'{s:,}' for s in steps)} against the "
+                "final state. Above: each run with itself; below: runs of different seeds.",
+            )
+    return section
+
+
+def _between(of: Material) -> Section:
+    section = Section(
+        "between",
+        "Configurations against each other",
+        "Layers of two configurations at their last steps; runs of different seeds throughout, so "
+        "that shared initial weights help neither. Networks of different data have no probe in "
+        "common and are not compared.",
+    )
+    measure = of.study.scores()[0]
+    maps = learning.comparisons(of.study, measure)
+    for kind in ("strengths", "objectives", "architectures", "classifier"):
+        chosen = [one for one in maps if one.title.startswith(kind)]
+        if chosen:
+            of.keep(
+                section,
+                f"between-{kind}",
+                ink.draw_between(chosen[:6], measure),
+                f"Means over {chosen[0].heat.pairs} pairs of runs and more.",
+            )
+    return section
+
+
+def _map(of: Material) -> Section:
+    section = Section(
+        "map",
+        "Map of models",
+        "Each run at each step by its whole layer × layer matrix, on the two directions in which "
+        "these matrices differ most.",
+    )
+    measure = of.study.scores()[0]
+    for found in learning.map_of_models(of.study, measure):
+        of.keep(
+            section,
+            f"map-{numbers.slug(found.title)}",
+            ink.draw_model_map(found, measure),
+            "Points grow with training; a line is a run.",
+        )
+    return section
+
+
+def _latents(of: Material) -> Section:
+    section = Section(
+        "latents",
+        "Latents",
+        "A latent is passive where it keeps to the prior whatever the input (its variance near 1 "
+        "and steady), active where its variance is small and steady, mixed otherwise.",
+    )
+    if of.evidence is None:
+        return section
+    table = learning.regimes(of.study, of.evidence)
+    if len(table):
+        latents = max(run.config.latents for run in of.study.runs.values())
+        of.keep(
+            section,
+            "regimes",
+            ink.draw_regimes(table, latents),
+            "Numbers of latents over training. An untrained network's latents are all passive.",
+        )
+    return section
+
+
+def _dimensions(of: Material) -> Section:
+    section = Section(
+        "dimension",
+        "Intrinsic dimension",
+        "How many dimensions each layer's representations of the probes fill locally.",
+    )
+    if of.evidence is None:
+        return section
+    table = learning.dimensions(of.study, of.evidence)
+    if len(table):
+        for estimator, name in (
+            ("two_nn", "two nearest neighbours"),
+            ("levina_bickel", "maximum likelihood, 20 neighbours"),
+        ):
+            own = table[(table["estimator"] == estimator) & table["mean"].notna()]
+            if len(own):
+                of.keep(
+                    section,
+                    f"dimension-{numbers.slug(estimator)}",
+                    ink.draw_layer_lines(own, "intrinsic dimension", f"By {name}"),
+                    "Mean and 95 % interval over runs. The probes' own dimension is the input's.",
+                )
+    return section
+
+
+def _measures(of: Material) -> Section:
+    section = Section(
+        "measures-behave",
+        "How the measures behave",
+        "Gaussian matrices of 50 features that share some: with few probes both biased measures "
+        "find similarity where there is none. So read the debiased score, or the smaller of two.",
+    )
+    of.keep(
+        section,
+        "measures",
+        ink.draw_measures(sharing()),
+        "Mean and extremes over draws. Dotted: the share of features that is shared.",
+    )
+    return section
+
+
+def _losses(of: Material) -> Section:
+    section = Section(
+        "losses",
+        "Losses",
+        "Reconstruction and Kullback-Leibler terms over training, for every run.",
+    )
+    table = numbers.losses(of.study)
+    table = table[np.isfinite(table["reconstruction"])]
+    if len(table):
+        of.keep(
+            section,
+            "losses",
+            ink.draw_losses(table),
+            "Blue: reconstruction; orange: KL. Lines: training batches; dots: held-out images. The "
+            "vertical axis is linear below 1 and logarithmic above.",
+        )
+    return section
+
+
+def _images(of: Material) -> Section:
+    study = of.study
+    section = Section(
+        "images",
+        "What the networks make",
+        "From the first seed of each configuration, at the last step.",
+    )
+    configurations = [c for c in numbers.configurations(study) if isinstance(c.first.model(), VAE)]
+    probes = {c.label: probe_images(c.first.config, study.config.probes) for c in configurations}
+    for data in dict.fromkeys(c.data for c in configurations):
+        shown = {label: images[:SHOWN_IMAGES] for label, images in probes.items()}
+        of.keep(
+            section,
+            f"reconstructions-{numbers.slug(data)}",
+            ink.draw_images(numbers.reconstructions(study, data, shown), "decoded from the mean"),
+            f"First row: {SHOWN_IMAGES} of the probes. Below: decoded from their means.",
+        )
+        of.keep(
+            section,
+            f"samples-{numbers.slug(data)}",
+            ink.draw_images(numbers.samples(study, data, SHOWN_IMAGES), "the same draws of z"),
+            "Decoded from the prior.",
+        )
+    for c in configurations:
+        images = probes[c.label]
+        grid = numbers.traversal(c.first, images[:1], images[:TRAVERSAL_PROBES])
+        note = f"latent from −{numbers.SPAN} to {numbers.SPAN}"
+        of.keep(
+            section,
+            f"traversal-{c.slug}",
+            ink.draw_images(grid, note),
+            f"{c.label}: each latent moved from −{numbers.SPAN} to {numbers.SPAN} around one "
+            "probe's mean, the others held; ordered by their mean KL.",
+        )
+    return section
