@@ -225,9 +225,7 @@ def trained(steps: int, seed: int) -> dict[str, torch.Tensor]:
     )
     dataset = run.dataset()
     dataset.prepare()
-    state = deque(training_states(run, dataset, initial_state(run, dataset)), maxlen=1)[
-        0
-    ]
+    state = deque(training_states(run, dataset, initial_state(run, dataset)), maxlen=1)[0]
     probes = draw_probes(dataset, split_of(run, dataset), 1000)
     noise = torch.zeros(1000, run.latents)
     read = read_network(state.model, dataset.tensor(probes), noise)

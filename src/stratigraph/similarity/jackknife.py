@@ -32,7 +32,7 @@ import torch
 from stratigraph.engine import Engine, LocalEngine, one_thread
 from stratigraph.similarity.reduction import read_coordinates
 
-__all__ = ["GROUPS", "JACKKNIFED", "jackknife_pairs", "leave_group_out"]
+__all__ = ["GROUPS", "JACKKNIFED", "jackknife_pairs", "pair_scores"]
 
 GROUPS = 20
 JACKKNIFED = ("debiased_cka", "linear_cka", "deconfounded_cka")
@@ -198,12 +198,28 @@ def jackknife_pairs(
     return np.concatenate(found) if found else np.empty((0, 1 + groups))
 
 
-def leave_group_out(
-    x: np.ndarray, y: np.ndarray, measure: str = "debiased_cka", groups: int = GROUPS
+def pair_scores(
+    activations: Sequence[np.ndarray],
+    pairs: np.ndarray,
+    measure: str = "debiased_cka",
+    groups: int = GROUPS,
 ) -> np.ndarray:
-    """The score of two activations (n, p), (n, q), then without each group of probes: (1 + g,).
+    """The scores of pairs of activations, and those without each group of probes.
 
-    Probe i is in group i mod G.
+    Args:
+        activations: each (n, p), of the same probes; probe i is in group i mod G.
+        pairs: places in ``activations``, (m, 2).
+        measure: ``debiased_cka`` or ``linear_cka``.
+        groups: G.
+
+    Returns:
+        (m, 1 + G) float64.
+
     """
-    centred = [a - a.mean(0) for a in (np.asarray(x, float), np.asarray(y, float))]
-    return _Pairs(centred.__getitem__, measure, groups, None).score(0, 1)
+    scores = _Pairs(
+        lambda i: np.asarray(activations[i], float) - np.mean(activations[i], axis=0),
+        measure,
+        groups,
+        None,
+    )
+    return np.stack([scores.score(int(i), int(j)) for i, j in pairs])

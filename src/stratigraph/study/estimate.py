@@ -4,14 +4,16 @@ Seeds are the replicates of an experiment, and every configuration is run with t
 the unit that is left out is a seed, with every run and every pair that has it. Probes are a sample
 too: groups of them are left out in turn. With S seeds, G groups of probes, θ the statistic,
 
-    v_s = (S − 1)/S Σ_s (θ_(−s) − θ̄_s)²,    v_p = (G − 1)/G Σ_g (θ_(−g) − θ̄_g)²,
+    v_s = (S − 1)/S Σ_s (θ_(−s) − θ̄)²,    v_p = (G − 1)/G Σ_g (θ_(−g) − θ̄)²,
+    v_sp = (S − 1)(G − 1)/(SG) Σ_sg r_sg²,  r_sg the residuals of θ_(−s,−g) from its row and column
+                                            means,
 
-the variance is v_s + v_p: in a crossed design this counts the part that is of seeds and probes
-together twice, so it errs to the safe side. The interval is θ ± t_ν √(v_s + v_p) with the degrees
-of freedom of Satterthwaite, ν = (v_s + v_p)² / (v_s²/(S − 1) + v_p²/(G − 1)), and p is two-sided.
+the variance is v = max(v_s + v_p − v_sp, v_s, v_p): what is of a seed and a group of probes
+together stands in both of the first two, and is taken off once. The interval is θ ± t_ν √v with
+ν = v² / (v_s²/(S − 1) + v_p²/(G − 1)) (Satterthwaite), at least 1, and p is two-sided.
 
-Why not the percentile bootstrap over seeds: with five seeds its 95 % intervals cover 84 %, and with
-three 68 %, of normal data (docs/findings.md gives the simulation, of these intervals too).
+Why not the percentile bootstrap over seeds: with the handful of seeds that studies have, its
+intervals are far too short; docs/findings.md gives the simulation of both.
 
 Sources: Efron & Stein 1981; Shao & Wu 1989; Satterthwaite 1946; Owen & Eckles 2012 (two factors).
 """
@@ -81,32 +83,38 @@ def estimate(sample: S, statistic: Callable[[S], np.ndarray], null: float = 0.0)
 
     """
     whole = np.atleast_1d(statistic(sample))
-    seeds = sample.seeds
     less = [
-        float(np.atleast_1d(statistic(sample.without_seed(seed)))[0])  # type: ignore[arg-type]
-        for seed in seeds
+        np.atleast_1d(statistic(sample.without_seed(seed)))  # type: ignore[arg-type]
+        for seed in sample.seeds
     ]
-    return from_replicates(float(whole[0]), np.array(less), whole[1:], null=null, runs=sample.runs)
+    table = np.stack(less) if less else np.empty((0, len(whole)))
+    return from_replicates(whole, table, null=null, runs=sample.runs)
 
 
 def from_replicates(
-    value: float, without_seed: np.ndarray, without_probes: np.ndarray, *, null: float, runs: int
+    whole: np.ndarray, without_seed: np.ndarray, *, null: float, runs: int
 ) -> Estimate:
-    """The interval that follows from what a statistic is without each seed and group of probes."""
-    seeds = len(without_seed)
-    of_seeds, of_probes = _variance(without_seed), _variance(without_probes)
-    total = np.nansum([of_seeds, of_probes])
-    # An undefined replicate leaves no variance; one seed or no groups leave that part out.
-    broken = not np.isfinite(value) or any(
-        len(part) > 1 and not np.isfinite(part).all() for part in (without_seed, without_probes)
-    )
-    nothing = math.isnan(of_seeds) and math.isnan(of_probes)
+    """The interval that follows from a statistic's replicates.
+
+    Args:
+        whole: of all seeds, (1 + g,): of all probes, then without each group of them.
+        without_seed: the same without each seed, (s, 1 + g).
+        null: the value that p is of.
+        runs: how many runs it is over.
+
+    """
+    value, seeds, groups = float(whole[0]), len(without_seed), len(whole) - 1
+    of_seeds, of_probes = _variance(without_seed[:, 0]), _variance(whole[1:])
+    parts = [(v, m) for v, m in ((of_seeds, seeds), (of_probes, groups)) if m > 1]
     lower = upper = p = freedom = math.nan
-    if not broken and not nothing:
+    # An undefined replicate leaves no variance; one seed, or no groups, leave their part out.
+    if parts and math.isfinite(value) and all(math.isfinite(v) for v, _ in parts):
+        sum_ = sum(v for v, _ in parts)
+        if len(parts) == 2:
+            sum_ -= _interaction(without_seed[:, 1:])
+        total = max(sum_, *(v for v, _ in parts))
         if total > 0:
-            parts = ((of_seeds, seeds), (of_probes, len(without_probes)))
-            spread = sum(v**2 / (m - 1) for v, m in parts if np.isfinite(v) and m > 1)
-            freedom = float(total**2 / spread)
+            freedom = max(1.0, total**2 / sum(v**2 / (m - 1) for v, m in parts))
             error = math.sqrt(total)
             reach = error * float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
             lower, upper = value - reach, value + reach
@@ -115,9 +123,17 @@ def from_replicates(
             lower = upper = value
             p = 1.0 if value == null else 0.0
     return Estimate(
-        value, lower, upper, p, null, math.sqrt(of_seeds) if of_seeds >= 0 else math.nan,
-        math.sqrt(of_probes) if of_probes >= 0 else math.nan, freedom, seeds, runs,
+        value, lower, upper, p, null, math.sqrt(of_seeds), math.sqrt(of_probes), freedom, seeds,
+        runs,
     )  # fmt: skip
+
+
+def _interaction(both: np.ndarray) -> float:
+    """The part of the variance that is of seeds and probes together, from θ_(−s,−g) (s, g)."""
+    s, g = both.shape
+    rest = both - both.mean(0) - both.mean(1, keepdims=True) + both.mean()
+    found = (s - 1) * (g - 1) / (s * g) * float((rest**2).sum())
+    return found if math.isfinite(found) else 0.0
 
 
 def _variance(left_out: np.ndarray) -> float:

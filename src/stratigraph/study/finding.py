@@ -133,12 +133,12 @@ def _verdict(question: Question, p: float) -> tuple[Verdict, str]:
             "compare; it takes three.",
         )
     signs = {m: e.value - e.null for m, e in estimates.items()}
-    if min(signs.values()) < 0 < max(signs.values()):
+    apart = [m for m, e in estimates.items() if e.p < LEVEL]
+    if apart and min(signs.values()) < 0 < max(signs.values()):
         told = ", ".join(f"{measure} {estimates[measure].value:+.3f}" for measure in signs)
         return "inconclusive", f"The measures disagree: {told}."
     alone = " By CKA alone." if list(estimates) in (["debiased_cka"], ["linear_cka"]) else ""
     if p >= LEVEL:
-        apart = [m for m, e in estimates.items() if e.p < LEVEL]
         if apart and len(apart) < len(estimates):
             return "inconclusive", f"Beyond chance by {', '.join(apart)} only."
         return "inconclusive", f"Not beyond chance once all questions are corrected for.{alone}"

@@ -67,7 +67,7 @@ def _small_change() -> np.ndarray:
 
 def _question(key: str, claim: int, statement: str, contrast: str, draws: np.ndarray, least: float):
     less = (draws.sum() - draws) / (len(draws) - 1)
-    found = from_replicates(float(draws.mean()), less, np.empty(0), null=0.0, runs=0)
+    found = from_replicates(draws.mean(keepdims=True), less[:, None], null=0.0, runs=0)
     return Question(
         key, claim, statement, contrast, {"synthetic": found}, least,
         note="On synthetic matrices; draws stand for seeds.", of_study=False,

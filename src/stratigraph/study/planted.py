@@ -1,0 +1,176 @@
+"""Studies with known answers: planted representations, scored as real ones are.
+
+Nothing is trained. For each run (objective × strength × seed) and layer, the representation of n
+probes with factors Z (n × 6) goes from an untrained to a final one,
+
+    X_t = (1 − a_t) X_0 + a_t X_T + noise,    a_t = 1/(1 + (τ/t)²),
+
+with the settling step τ of its part of the network planted: the encoder's before the decoder's,
+after it, or the same. Each run's τ has a part of its seed and a part of its own, so that seeds
+differ as they do in training. Mean and sample carry as many collapsed latents as the strength
+plants, from a planted step on; latents are told apart by the regime rule on their variance.
+
+Used by the tests and by ``benchmarks/findings.py`` to measure how often a verdict is right.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from stratigraph.similarity.jackknife import JACKKNIFED, pair_scores
+from stratigraph.similarity.procrustes import procrustes_similarity
+from stratigraph.study.evidence import SIDES, Evidence, Pairs
+from stratigraph.study.selection import claim_pairs
+from stratigraph.study.trajectories import part_of
+
+__all__ = ["Plan", "planted"]
+
+LAYERS = (
+    "input", "encoder.conv1", "encoder.conv2", "z_mean", "z_sample", "decoder.dense1",
+    "decoder.output",
+)  # fmt: skip
+STEPS = (0, 10, 30, 100, 300, 1000, 3000)
+LATENTS = 6
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is true of a planted study.
+
+    Attributes:
+        encoder: the step at which the encoder has gone half of its way.
+        decoder: the same for the decoder.
+        lower: how many times earlier the lower of two encoder layers settles.
+        collapse: strength → latents that are passive at the end.
+        collapse_step: when they collapse.
+        alike: how much of the final encoder configurations share (1: all but noise).
+        latents_alike: the same of mean and sample.
+        jitter: the standard deviation of log τ between seeds.
+        seeds: how many.
+        probes: how many.
+
+    """
+
+    encoder: float = 100.0
+    decoder: float = 100.0
+    lower: float = 1.0
+    collapse: tuple[tuple[float, int], ...] = ((1.0, 0), (8.0, 0))
+    collapse_step: float = 300.0
+    alike: float = 1.0
+    latents_alike: float = 1.0
+    jitter: float = 0.3
+    seeds: int = 5
+    probes: int = 150
+
+
+def planted(plan: Plan, seed: int) -> Evidence:
+    """The evidence of one planted study.
+
+    Args:
+        plan: what is true of it.
+        seed: of everything random.
+
+    """
+    rng = np.random.default_rng(seed)
+    n = plan.probes
+    factors = rng.standard_normal((n, LATENTS))
+    factors[:, :3] *= 2
+    maps = {layer: rng.standard_normal((LATENTS, 12)) for layer in LAYERS}
+    rows, xs, counts = [], [], []
+    of_seed = rng.standard_normal((plan.seeds, 2)) * plan.jitter
+    for (strength, passive), number in itertools.product(plan.collapse, range(plan.seeds)):
+        run = f"{strength:g}-{number}"
+        own = {  # what a configuration's final layers have that others' have not
+            layer: np.random.default_rng([seed, int(strength * 10), i]).standard_normal((n, 12))
+            for i, layer in enumerate(LAYERS)
+        }
+        late = np.exp(of_seed[number] + 0.5 * plan.jitter * rng.standard_normal(2))
+        for step in STEPS:
+            mean = None
+            for layer in LAYERS:
+                x, gone = _state(plan, rng, factors, maps, own, layer, step, late)
+                if layer == "z_mean":
+                    mean, gone = _collapsed(plan, x, passive, step)
+                    x = mean
+                    counts.append({"run": run, "step": step, "active": LATENTS - gone,
+                                   "mixed": 0, "passive": gone})  # fmt: skip
+                if layer == "z_sample" and mean is not None:
+                    noise = np.random.default_rng([seed, 99]).standard_normal(mean.shape)
+                    spread = np.where(np.std(mean, axis=0) < 0.1, 1.0, 0.3)
+                    x = mean + spread * noise
+                rows.append({"run": run, "strength": strength, "seed": number, "step": step,
+                             "layer": layer})  # fmt: skip
+                xs.append(x - x.mean(axis=0))
+    return _evidence(pd.DataFrame(rows), xs, pd.DataFrame(counts), n)
+
+
+def _state(plan, rng, factors, maps, own, layer, step, late):  # type: ignore[no-untyped-def]
+    """A layer's representation at a step, and how much of its way it has gone."""
+    if layer == "input":
+        return factors @ maps[layer], 1.0
+    part = part_of(layer)
+    half = (plan.encoder, plan.decoder)[part == "decoder"] * late[int(part == "decoder")]
+    if layer == "encoder.conv1":
+        half /= plan.lower
+    gone = 1 / (1 + (half / step) ** 2) if step else 0.0
+    shared = plan.alike if part in ("encoder", "decoder") else plan.latents_alike
+    start = np.random.default_rng([7, LAYERS.index(layer), int(1e6 * late[0])])
+    first = factors[:, :2] @ start.standard_normal((2, 12)) + start.standard_normal(
+        (len(factors), 12)
+    )
+    final = np.sqrt(shared) * factors @ maps[layer] + np.sqrt(1 - shared) * 3 * own[layer]
+    x = (1 - gone) * first + gone * final + 0.05 * rng.standard_normal(first.shape)
+    return (x[:, :LATENTS] if layer == "z_mean" else x), gone
+
+
+def _collapsed(plan: Plan, mean: np.ndarray, passive: int, step: int) -> tuple[np.ndarray, int]:
+    """The mean with its last latents shrunk as they collapse, and how many are passive by count.
+
+    The means shrink from the beginning, and the variance reaches the prior's only at the planted
+    step: so the similarity of mean and sample falls before the latents can be counted.
+    """
+    if not passive:
+        return mean, 0
+    shrunk = mean.copy()
+    shrunk[:, -passive:] *= 1 / (1 + (step / (0.2 * plan.collapse_step)) ** 2)
+    return shrunk, passive if step >= plan.collapse_step else 0
+
+
+def _evidence(labels: pd.DataFrame, xs: list[np.ndarray], counts: pd.DataFrame, n: int) -> Evidence:
+    labels = labels.assign(
+        config=labels["strength"].map("beta_vae {:g}".format), data="planted",
+        architecture="planted", objective="beta_vae", supervised=False, probes="planted",
+        part=labels["layer"].map(part_of), last=labels["step"] == STEPS[-1],
+    )  # fmt: skip
+    pairs = claim_pairs(labels)
+    later = labels["step"].to_numpy()[pairs[:, 0]] > labels["step"].to_numpy()[pairs[:, 1]]
+    pairs[later] = pairs[later][:, ::-1]
+    table = pd.concat(
+        [
+            labels[list(SIDES)].iloc[pairs[:, side]].reset_index(drop=True).add_suffix(suffix)
+            for side, suffix in ((0, "_x"), (1, "_y"))
+        ],
+        axis=1,
+    )
+    assert "debiased_cka" in JACKKNIFED
+    scores = {
+        "debiased_cka": pair_scores(xs, pairs, "debiased_cka"),
+        "procrustes_similarity": np.array(
+            [[1.0 if i == j else procrustes_similarity(xs[i], xs[j])] for i, j in pairs]
+        ),
+    }
+    same_run = table["run_x"] == table["run_y"]
+    same_layer = table["layer_x"] == table["layer_y"]
+    kinds: tuple[dict[str, Pairs], ...] = ({}, {}, {})
+    for measure, values in scores.items():
+        every = Pairs(table, values)
+        kinds[0][measure] = every.where(same_run & same_layer & table["last_y"])
+        kinds[1][measure] = every.where(~same_run)
+        kinds[2][measure] = every.where(
+            same_run & ~same_layer & (table["step_x"] == table["step_y"])
+        )
+    return Evidence("debiased_cka", *kinds, latents=counts, probes=n)
