@@ -34,8 +34,8 @@ DESIGNS = {  # standard deviations of seeds, of probes, of both together (for on
     "probes": (0.0, 2.0, 0.0),
 }
 PLANS = {
-    "encoder first": Plan(encoder=30, decoder=300),
-    "decoder first": Plan(encoder=300, decoder=30),
+    "encoder first": Plan(encoder=20, decoder=400),
+    "decoder first": Plan(encoder=400, decoder=20),
     "both together": Plan(),
     "lower layers first": Plan(lower=30),
     "collapse": Plan(collapse=((1.0, 0), (2.0, 1), (4.0, 2), (8.0, 4))),

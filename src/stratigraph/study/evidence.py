@@ -43,6 +43,43 @@ class Pairs:
     table: pd.DataFrame
     values: np.ndarray
 
+    @classmethod
+    def of(cls, labels: pd.DataFrame, pairs: np.ndarray, values: np.ndarray) -> Pairs:
+        """Pairs (m, 2) of rows of labels; x is the earlier step of two of one run.
+
+        Args:
+            labels: one row a representation, with the columns of `SIDES`.
+            pairs: rows of the labels.
+            values: their scores, (m, 1 + g).
+
+        """
+        step = labels["step"].to_numpy()
+        ordered = np.where((step[pairs[:, 0]] > step[pairs[:, 1]])[:, None], pairs[:, ::-1], pairs)
+        # As objects: rows are taken from these columns thousands of times, which Arrow is slow at.
+        plain = labels[list(SIDES)].astype(
+            {name: object for name in SIDES if isinstance(labels[name].dtype, pd.StringDtype)}
+        )
+        table = pd.concat(
+            [
+                plain.iloc[ordered[:, side]].reset_index(drop=True).add_suffix(suffix)
+                for side, suffix in ((0, "_x"), (1, "_y"))
+            ],
+            axis=1,
+        )
+        return cls(table, values)
+
+    def split(self) -> tuple[Pairs, Pairs, Pairs]:
+        """Those of one layer with its last step, of two runs, and of two layers at one step."""
+        table = self.table
+        same_run = table["run_x"] == table["run_y"]
+        same_layer = table["layer_x"] == table["layer_y"]
+        same_step = table["step_x"] == table["step_y"]
+        return (
+            self.where(same_run & same_layer & table["last_y"].astype(bool)),
+            self.where(~same_run),
+            self.where(same_run & same_step & ~same_layer),
+        )
+
     def __len__(self) -> int:
         return len(self.table)
 
@@ -158,26 +195,8 @@ def gather(study: Study) -> Evidence:
         pairs = claim_pairs(labels)
         kept = sides["run"].isin(complete).to_numpy()
         pairs = pairs[kept[pairs[:, 0]] & kept[pairs[:, 1]]]
-        # x is the earlier step of a run, y its last.
-        step = sides["step"].to_numpy()
-        swap = step[pairs[:, 0]] > step[pairs[:, 1]]
-        pairs[swap] = pairs[swap][:, ::-1]
-        values = _scores(study, measure, pairs, len(labels))
-        columns = list(SIDES)
-        table = pd.concat(
-            [
-                sides[columns].iloc[pairs[:, side]].reset_index(drop=True).add_suffix(suffix)
-                for side, suffix in ((0, "_x"), (1, "_y"))
-            ],
-            axis=1,
-        )
-        every = Pairs(table, values)
-        same_run = table["run_x"] == table["run_y"]
-        same_layer = table["layer_x"] == table["layer_y"]
-        same_step = table["step_x"] == table["step_y"]
-        to_final[measure] = every.where(same_run & same_layer & table["last_y"])
-        final[measure] = every.where(~same_run)
-        within[measure] = every.where(same_run & same_step & ~same_layer)
+        every = Pairs.of(sides, pairs, _scores(study, measure, pairs, len(labels)))
+        to_final[measure], final[measure], within[measure] = every.split()
     latents, layers = observations(study)
     return Evidence(study.way.cka, to_final, final, within, latents, layers, probes)
 

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from stratigraph.similarity.jackknife import JACKKNIFED, pair_scores
+from stratigraph.similarity.jackknife import pair_scores
 from stratigraph.similarity.procrustes import procrustes_similarity
-from stratigraph.study.evidence import SIDES, Evidence, Pairs
+from stratigraph.study.evidence import Evidence, Pairs
 from stratigraph.study.selection import claim_pairs
 from stratigraph.study.trajectories import part_of
 
@@ -62,7 +62,7 @@ class Plan:
     collapse_step: float = 300.0
     alike: float = 1.0
     latents_alike: float = 1.0
-    jitter: float = 0.3
+    jitter: float = 0.15
     seeds: int = 5
     probes: int = 150
 
@@ -147,30 +147,14 @@ def _evidence(labels: pd.DataFrame, xs: list[np.ndarray], counts: pd.DataFrame, 
         part=labels["layer"].map(part_of), last=labels["step"] == STEPS[-1],
     )  # fmt: skip
     pairs = claim_pairs(labels)
-    later = labels["step"].to_numpy()[pairs[:, 0]] > labels["step"].to_numpy()[pairs[:, 1]]
-    pairs[later] = pairs[later][:, ::-1]
-    table = pd.concat(
-        [
-            labels[list(SIDES)].iloc[pairs[:, side]].reset_index(drop=True).add_suffix(suffix)
-            for side, suffix in ((0, "_x"), (1, "_y"))
-        ],
-        axis=1,
-    )
-    assert "debiased_cka" in JACKKNIFED
     scores = {
         "debiased_cka": pair_scores(xs, pairs, "debiased_cka"),
         "procrustes_similarity": np.array(
             [[1.0 if i == j else procrustes_similarity(xs[i], xs[j])] for i, j in pairs]
         ),
     }
-    same_run = table["run_x"] == table["run_y"]
-    same_layer = table["layer_x"] == table["layer_y"]
     kinds: tuple[dict[str, Pairs], ...] = ({}, {}, {})
     for measure, values in scores.items():
-        every = Pairs(table, values)
-        kinds[0][measure] = every.where(same_run & same_layer & table["last_y"])
-        kinds[1][measure] = every.where(~same_run)
-        kinds[2][measure] = every.where(
-            same_run & ~same_layer & (table["step_x"] == table["step_y"])
-        )
+        for kind, own in zip(kinds, Pairs.of(labels, pairs, values).split(), strict=True):
+            kind[measure] = own
     return Evidence("debiased_cka", *kinds, latents=counts, probes=n)
