@@ -19,7 +19,7 @@ snapshots: {kind: log, count: 4, first: 2}
 probes: {count: 24}
 measures:
   - debiased_cka
-  - {name: procrustes_similarity, pairs: to_final}
+  - {name: procrustes_similarity, pairs: claims}
 """
 
 

@@ -64,3 +64,24 @@ def test_bad_arguments():
         assert math.isnan(cka_interval(X, np.ones((30, 2))).value)
     with pytest.warns(UndefinedWarning):
         assert math.isnan(cka_null(np.ones((30, 2)), Y).p_value)
+
+
+def test_the_permutation_variance_is_exact_for_every_permutation():
+    """All 720 permutations of 6 probes: mean 0 and variance 2 / (n (n − 3)), for any kernels."""
+    rng = np.random.default_rng(0)
+    n = 6
+    for p, q in ((2, 9), (1, 1), (30, 4)):
+        x, y = rng.standard_normal((n, p)) ** 3, rng.standard_normal((n, q))
+        scores = [sg.debiased_cka(x, y[list(order)]) for order in permutations(range(n))]
+        assert np.mean(scores) == pytest.approx(0, abs=1e-12)
+        assert np.var(scores) == pytest.approx(2 / (n * (n - 3)))
+        for c in (0.1, 0.3, 0.5):
+            assert np.mean(np.array(scores) >= c) <= permutation_bound(c, n) + 1e-12
+
+
+def test_the_bound_says_nothing_of_a_score_below_zero():
+    assert permutation_bound(-0.1, 50) == permutation_bound(0.0, 50) == 1.0
+    assert permutation_bound(0.5, 500) < 1e-4
+    assert np.isnan(permutation_bound(np.nan, 50))
+    with pytest.raises(InputError, match="at least 4"):
+        permutation_bound(0.5, 3)
