@@ -25,7 +25,7 @@ def test_each_regime_by_its_definition():
 
 
 def test_the_thresholds_are_inclusive_of_the_mean_and_strict_of_the_spread():
-    steady = np.log(np.full((4, 1), 0.1))
+    steady = np.log(np.full((4, 1), 0.0999))
     assert regimes(steady).tolist() == ["active"]
     # Var of {m − a, m + a} is a²; at a² just below and above 0.1.
     for a, expected in ((np.sqrt(0.0999), "passive"), (np.sqrt(0.1001), "mixed")):
@@ -38,8 +38,8 @@ def test_an_exploded_variance_is_mixed_and_never_raises():
 
 
 def test_kl_is_that_of_normal_distributions():
-    from torch.distributions import Normal, kl_divergence
     import torch
+    from torch.distributions import Normal, kl_divergence
 
     rng = np.random.default_rng(0)
     mean, log_var = rng.standard_normal((2, 30, 4))

@@ -85,9 +85,10 @@ def estimate(sample: S, statistic: Callable[[S], np.ndarray], null: float = 0.0)
     whole = np.atleast_1d(statistic(sample))
     less = [
         np.atleast_1d(statistic(sample.without_seed(seed)))  # type: ignore[arg-type]
-        for seed in sample.seeds
+        for seed in (sample.seeds if len(sample.seeds) > 1 else ())
     ]
-    table = np.stack(less) if less else np.empty((0, len(whole)))
+    # Without its only seed a sample is empty, and says nothing.
+    table = np.stack(less) if less else np.full((len(sample.seeds), len(whole)), np.nan)
     return from_replicates(whole, table, null=null, runs=sample.runs)
 
 
