@@ -190,12 +190,12 @@ def _layers(table: pd.DataFrame) -> Iterator[dict[str, str]]:
     """Each layer of a table of curves with its ink, part after part."""
     for part, (_, dash) in PARTS.items():
         layers = list(dict.fromkeys(table.loc[table["part"] == part, "layer"]))
-        for layer, colour in layer_colours(layers, part).items():
+        for layer, (red, green, blue) in layer_colours(layers, part).items():
             yield {
                 "layer": layer,
                 "name": short(layer),
                 "part": part,
-                "colour": mpl.colors.to_hex(colour),
+                "colour": mpl.colors.to_hex((red, green, blue)),
                 "dash": DASHES.get(dash, "2 3") if isinstance(dash, str) else "2 3",
             }
 

@@ -1,4 +1,4 @@
-"""The report: every figure as PNG and PDF, and one HTML file that holds them all and their numbers."""
+"""The report: every figure as PNG and PDF, and one HTML file that holds them and their numbers."""
 
 from __future__ import annotations
 
