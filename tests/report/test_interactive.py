@@ -106,6 +106,15 @@ def test_layers_have_the_ink_of_their_part(tiny_study):
     assert len({one["colour"] for one in layers.values()}) == len(layers)
 
 
+def test_a_part_without_an_ink_of_its_own_is_drawn_too(tiny_study, monkeypatch):
+    table = numbers.curves(tiny_study, "debiased_cka")
+    table.loc[table["part"] == "decoder", "part"] = "head"
+    monkeypatch.setattr(numbers, "curves", lambda study, measure: table)
+    layers = interactive.curves(tiny_study)[0]["layers"]
+    assert {one["layer"] for one in layers} == set(table["layer"]) - {"input"}
+    assert next(one["colour"] for one in layers if one["part"] == "head") == "#555555"
+
+
 def _maps_with(monkeypatch, fill):
     """Every map that is asked for has ``fill`` in its first cell, and 0.5 in the three others."""
 

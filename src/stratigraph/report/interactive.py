@@ -188,9 +188,11 @@ def curves(study: Study) -> list[dict[str, Any]]:
 
 def _layers(table: pd.DataFrame) -> Iterator[dict[str, str]]:
     """Each layer of a table of curves with its ink, part after part."""
-    for part, (_, dash) in PARTS.items():
+    for part in dict.fromkeys((*PARTS, *table["part"])):
         layers = list(dict.fromkeys(table.loc[table["part"] == part, "layer"]))
-        for layer, (red, green, blue) in layer_colours(layers, part).items():
+        known = part if part in PARTS else "input"  # a classifier's heads: grey, dotted
+        dash = PARTS[known][1]
+        for layer, (red, green, blue) in layer_colours(layers, known).items():
             yield {
                 "layer": layer,
                 "name": short(layer),
