@@ -1,4 +1,4 @@
-"""The report: every figure as PNG and PDF, and one HTML file that holds them all."""
+"""The report: every figure as PNG and PDF, and one HTML file that holds them and their numbers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from stratigraph.errors import InputError
 from stratigraph.report import figure_data as numbers
 from stratigraph.report import tables
 from stratigraph.report.headline import THRESHOLD
+from stratigraph.report.interactive import explore
 from stratigraph.report.sections import sections
 from stratigraph.snapshots import write_text
 from stratigraph.study import LEAST_ROOM, Study, findings_path, gather
@@ -55,6 +56,7 @@ def write_report(study: Study) -> Path:
         study=study.config,
         counts=tables.counts(study),
         sections=found,
+        explore=explore(study),
         findings=tables.finding_rows(findings),
         ways=tables.changed(findings),
         threshold=THRESHOLD,

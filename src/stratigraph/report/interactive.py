@@ -1,0 +1,208 @@
+"""The numbers of the report's interactive section: a study as plain values that JSON can hold.
+
+Scores are rounded to three decimals and are ``None`` where undefined. Maps and curves are flat
+lists in the order of their axes, so that a study of hundreds of maps stays a small file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from types import SimpleNamespace
+from typing import Any, cast
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from stratigraph.report import figure_data as numbers
+from stratigraph.report.figures.style import PARTS, SCORES, layer_colours, measure_name, short
+from stratigraph.study import Study
+
+__all__ = ["MOST_CELLS", "Explore", "curves", "embed", "explore", "heat_maps", "interactive_data"]
+
+MOST_CELLS = 240_000  # about 1.5 MB of JSON
+STOPS = 33  # viridis, interpolated between so many colours, is within 3/255 of itself
+# matplotlib's dashes, in pixels of a line 1.6 wide.
+DASHES = {"-": "", "--": "6 3", "-.": "9 3 2 3", ":": "2 3"}
+
+
+@dataclass(frozen=True)
+class Explore:
+    """What the report embeds: data and script, both safe inside a script element."""
+
+    data: Markup
+    script: Markup
+    left_out: list[str]
+
+
+def explore(study: Study) -> Explore:
+    """The interactive section of a study's report."""
+    data = interactive_data(study)
+    script = resources.files("stratigraph.report").joinpath("templates/interactive.js")
+    return Explore(embed(data), Markup(script.read_text(encoding="utf-8")), data["left_out"])
+
+
+def embed(data: dict[str, Any]) -> Markup:
+    """Data as JSON that cannot end the script element it stands in, whatever names it holds."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def interactive_data(study: Study) -> dict[str, Any]:
+    """Everything the section draws, and the colours it draws with."""
+    heat, left_out = heat_maps(study)
+    return {
+        "configurations": [c.label for c in numbers.configurations(study)],
+        "measures": {measure: measure_name(measure) for measure in study.scores()},
+        "colours": [mpl.colors.to_hex(SCORES(x)) for x in np.linspace(0, 1, STOPS)],
+        "undefined": mpl.colors.to_hex(SCORES(np.nan)),
+        "heat": heat,
+        "curves": curves(study),
+        "left_out": left_out,
+    }
+
+
+def heat_maps(study: Study, most: int = MOST_CELLS) -> tuple[list[dict[str, Any]], list[str]]:
+    """Layers at every step against layers of the final state, as `figure_data.heat_map` has them.
+
+    The first measure is always there, with fewer steps where it has more than ``most`` cells.
+    Another is there if its maps were computed whole, which is to say that at least half of
+    their cells are defined, and if there is room.
+
+    Returns:
+        One mapping for each measure, configuration and kind (within runs, across seeds):
+        ``rows`` and ``columns`` name the layers, ``values`` is (steps, rows, columns), flat, and
+        ``pairs`` counts the pairs of runs at each step. Then the names of measures whose maps
+        were whole and found no room.
+
+    """
+    found: list[dict[str, Any]] = []
+    left_out: list[str] = []
+    room = most
+    for index, measure in enumerate(study.scores()):
+        series = [
+            (c.label, maps)
+            for c in numbers.configurations(study)
+            for maps in _series(study, measure, c)
+        ]
+        cells = sum(heat.values.size for _, maps in series for heat in maps)
+        defined = sum(int(np.isfinite(heat.values).sum()) for _, maps in series for heat in maps)
+        if index == 0:
+            keep = room / max(cells, 1)
+            series = [(label, _thinned(maps, keep)) for label, maps in series]
+        elif 2 * defined < cells:
+            continue
+        elif cells > room:
+            left_out.append(measure_name(measure))
+            continue
+        room -= sum(heat.values.size for _, maps in series for heat in maps)
+        found += [
+            {
+                "measure": measure,
+                "configuration": label,
+                "across": maps[0].across_seeds,
+                "rows": [short(layer) for layer in maps[0].rows],
+                "columns": [short(layer) for layer in maps[0].columns],
+                "steps": [heat.row_step for heat in maps],
+                "final": maps[0].column_step,
+                "pairs": [heat.pairs for heat in maps],
+                "values": _rounded(np.stack([heat.values for heat in maps])),
+            }
+            for label, maps in series
+        ]
+    return found, left_out
+
+
+def _series(
+    study: Study, measure: str, c: numbers.Configuration
+) -> Iterator[list[numbers.HeatMap]]:
+    """A configuration's maps over the steps that its runs share: within runs, then across."""
+    steps = sorted(set.intersection(*(set(study.steps(run)) for run in c.runs)))
+    excerpt = _excerpt(study, measure, c)
+    for across in (False, True):
+        maps = [
+            heat
+            for step in steps
+            if (heat := numbers.heat_map(excerpt, measure, c.runs, step, steps[-1],
+                                         across_seeds=across))
+        ]  # fmt: skip
+        if maps:
+            yield maps
+
+
+def _excerpt(study: Study, measure: str, c: numbers.Configuration) -> Study:
+    """The part of a matrix that a configuration's maps read, so that each is not a whole read.
+
+    A study's matrix and labels are opened, and given coordinates, at every call; that is seconds
+    a map where there are tens of thousands of representations.
+    """
+    labels = study.labels(measure)
+    labels = labels[labels["run"].isin([run.run_id for run in c.runs])]
+    rows = labels.index.to_numpy()
+    matrix = SimpleNamespace(values=study.similarity(measure).values[np.ix_(rows, rows)])
+    labels = labels.reset_index(drop=True)
+    return cast(Study, SimpleNamespace(similarity=lambda _: matrix, labels=lambda _: labels))
+
+
+def _thinned(maps: list[numbers.HeatMap], share: float) -> list[numbers.HeatMap]:
+    """At most that share of the maps, the last and (if there are two) the first among them."""
+    count = min(len(maps), max(1, int(share * len(maps))))
+    places = np.linspace(len(maps) - 1, 0, count).round().astype(int)[::-1]
+    return [maps[place] for place in places]
+
+
+def curves(study: Study) -> list[dict[str, Any]]:
+    """Similarity to the final state over training, as `figure_data.curves` has it.
+
+    Returns:
+        One mapping for each measure and configuration: ``layers`` with their names, colours and
+        dashes; ``mean``, ``low`` and ``high`` are (layers, steps), flat; ``runs`` counts the runs.
+        The input is left out: the probes never change.
+
+    """
+    found = []
+    for measure in study.scores():
+        every = numbers.curves(study, measure)
+        every = every[every["part"] != "input"]
+        for label, table in every.groupby("configuration", sort=False):
+            layers = list(_layers(table))
+            steps = sorted(int(step) for step in table["step"].unique())
+            order = pd.MultiIndex.from_product([[one["layer"] for one in layers], steps])
+            placed = table.set_index(["layer", "step"]).reindex(order)
+            found.append(
+                {
+                    "measure": measure,
+                    "configuration": label,
+                    "steps": steps,
+                    "layers": layers,
+                    "runs": int(table["runs"].max()),
+                    **{name: _rounded(placed[name].to_numpy()) for name in ("mean", "low", "high")},
+                }
+            )
+    return found
+
+
+def _layers(table: pd.DataFrame) -> Iterator[dict[str, str]]:
+    """Each layer of a table of curves with its ink, part after part."""
+    for part in dict.fromkeys((*PARTS, *table["part"])):
+        layers = list(dict.fromkeys(table.loc[table["part"] == part, "layer"]))
+        known = part if part in PARTS else "input"  # a classifier's heads: grey, dotted
+        dash = PARTS[known][1]
+        for layer, (red, green, blue) in layer_colours(layers, known).items():
+            yield {
+                "layer": layer,
+                "name": short(layer),
+                "part": part,
+                "colour": mpl.colors.to_hex((red, green, blue)),
+                "dash": DASHES.get(dash, "2 3") if isinstance(dash, str) else "2 3",
+            }
+
+
+def _rounded(values: np.ndarray) -> list[float | None]:
+    """Three decimals, flat; None where undefined. Adding 0 takes the sign from −0."""
+    flat = np.asarray(values, dtype=float).ravel().round(3) + 0.0
+    return [float(x) if np.isfinite(x) else None for x in flat]
