@@ -86,7 +86,8 @@ def extract_task(task: ExtractTask) -> None:
 @torch.inference_mode()
 def _posterior(model: VAE, images: torch.Tensor, batch_size: int = 250) -> np.ndarray:
     """Mean and log-variance of q(z|x) on the probes: float32 (2, n, z)."""
-    parts = [model.encode(batch) for batch in images.split(batch_size)]
+    starts = range(0, len(images), batch_size)
+    parts = [model.encode(images[start : start + batch_size]) for start in starts]
     return np.stack([torch.cat(part).numpy() for part in zip(*parts, strict=True)])
 
 

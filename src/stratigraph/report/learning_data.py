@@ -206,9 +206,9 @@ def comparisons(study: Study, measure: str) -> list[Between]:
         key: sorted(group, key=lambda c: -1.0 if c.strength is None else c.strength)
         for key, group in by_objective.items()
     }
-    for group in ends.values():
-        if len(group) > 1:
-            pairs.append(("strengths", group[0], group[-1]))
+    for ordered in ends.values():
+        if len(ordered) > 1:
+            pairs.append(("strengths", ordered[0], ordered[-1]))
     for (one, a), (other, b) in itertools.combinations(ends.items(), 2):
         if one[0] != other[0] and one[1:] == other[1:]:
             pairs.append(("objectives", a[-1], b[-1]))
@@ -220,10 +220,10 @@ def comparisons(study: Study, measure: str) -> list[Between]:
                     and v.first.config.architecture == c.first.config.architecture]  # fmt: skip
             pairs += [("classifier", v, c) for v in same[:1]]
     found = []
-    for kind, a, b in pairs:
-        heat = between(study, measure, a.runs, b.runs)
+    for kind, rows, columns in pairs:
+        heat = between(study, measure, rows.runs, columns.runs)
         if heat is not None:
-            found.append(Between(f"{kind}: {a.label} (rows), {b.label} (columns)", heat))
+            found.append(Between(f"{kind}: {rows.label} (rows), {columns.label} (columns)", heat))
     return found
 
 
@@ -256,12 +256,14 @@ def map_of_models(study: Study, measure: str) -> list[ModelMap]:
         key = f"{c.data}, {c.first.config.architecture.replace('_', ' ')}"
         if not c.first.config.supervised:
             groups.setdefault(key, []).append(run_id)
-    rows_of = {key: group.index.to_numpy() for key, group in labels.groupby(["run", "step"])}
+    rows_of: dict[tuple[str, int], np.ndarray] = {}
+    for (run, step), group in labels.groupby(["run", "step"]):
+        rows_of[str(run), int(str(step))] = group.index.to_numpy()
     for title, runs in groups.items():
-        keys = [key for key in rows_of if key[0] in runs]
+        keys = [place for place in rows_of if place[0] in runs]
         tables = []
-        for key in keys:
-            block = np.asarray(matrix[np.ix_(rows_of[key], rows_of[key])])
+        for place in keys:
+            block = np.asarray(matrix[np.ix_(rows_of[place], rows_of[place])])
             tables.append(block[np.triu_indices(len(block), 1)])
         if len(tables) < 3 or len({len(t) for t in tables}) > 1:
             continue

@@ -101,7 +101,7 @@ class _Pairs:
         self.read, self.groups = read, groups
         self.debiased = measure != "linear_cka"
         self.kept: OrderedDict[int, tuple[_Blocked, np.ndarray]] = OrderedDict()
-        self.sizes = np.zeros(0)
+        self.sizes = np.zeros(0, dtype=np.intp)
         self.inputs: tuple[_Blocked, np.ndarray] | None = None
         if measure == "deconfounded_cka":
             assert confounder is not None

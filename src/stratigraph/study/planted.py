@@ -92,10 +92,10 @@ def planted(plan: Plan, seed: int) -> Evidence:
         for step in STEPS:
             mean = None
             for layer in LAYERS:
-                x, gone = _state(plan, rng, factors, maps, own, layer, step, late)
+                x = _state(plan, rng, factors, maps, own, layer, step, late)
                 if layer == "z_mean":
-                    mean, gone = _collapsed(plan, x, passive, step)
-                    x = mean
+                    x, gone = _collapsed(plan, x, passive, step)
+                    mean = x
                     counts.append({"run": run, "step": step, "active": LATENTS - gone,
                                    "mixed": 0, "passive": gone})  # fmt: skip
                 if layer == "z_sample" and mean is not None:
@@ -108,10 +108,19 @@ def planted(plan: Plan, seed: int) -> Evidence:
     return _evidence(pd.DataFrame(rows), xs, pd.DataFrame(counts), n)
 
 
-def _state(plan, rng, factors, maps, own, layer, step, late):  # type: ignore[no-untyped-def]
-    """A layer's representation at a step, and how much of its way it has gone."""
+def _state(
+    plan: Plan,
+    rng: np.random.Generator,
+    factors: np.ndarray,
+    maps: dict[str, np.ndarray],
+    own: dict[str, np.ndarray],
+    layer: str,
+    step: int,
+    late: np.ndarray,
+) -> np.ndarray:
+    """A layer's representation at a step."""
     if layer == "input":
-        return factors @ maps[layer], 1.0
+        return factors @ maps[layer]
     part = part_of(layer)
     half = (plan.encoder, plan.decoder)[part == "decoder"] * late[int(part == "decoder")]
     if layer == "encoder.conv1":
@@ -124,7 +133,7 @@ def _state(plan, rng, factors, maps, own, layer, step, late):  # type: ignore[no
     )
     final = np.sqrt(shared) * factors @ maps[layer] + np.sqrt(1 - shared) * 3 * own[layer]
     x = (1 - gone) * first + gone * final + 0.05 * rng.standard_normal(first.shape)
-    return (x[:, :LATENTS] if layer == "z_mean" else x), gone
+    return x[:, :LATENTS] if layer == "z_mean" else x
 
 
 def _collapsed(plan: Plan, mean: np.ndarray, passive: int, step: int) -> tuple[np.ndarray, int]:
@@ -153,8 +162,8 @@ def _evidence(labels: pd.DataFrame, xs: list[np.ndarray], counts: pd.DataFrame, 
             [[1.0 if i == j else procrustes_similarity(xs[i], xs[j])] for i, j in pairs]
         ),
     }
-    kinds: tuple[dict[str, Pairs], ...] = ({}, {}, {})
-    for measure, values in scores.items():
-        for kind, own in zip(kinds, Pairs.of(labels, pairs, values).split(), strict=True):
-            kind[measure] = own
-    return Evidence("debiased_cka", *kinds, latents=counts, probes=n)
+    split = {measure: Pairs.of(labels, pairs, values).split() for measure, values in scores.items()}
+    to_final, final, within = (
+        {measure: parts[kind] for measure, parts in split.items()} for kind in range(3)
+    )
+    return Evidence("debiased_cka", to_final, final, within, latents=counts, probes=n)

@@ -67,15 +67,14 @@ def build_network(config: RunConfig, dataset: Dataset) -> Network:
         ConfigError: the images do not fit the architecture, or a classifier finds no factor.
 
     """
-    begin = {
-        "seed": derived_seed(config.seed, "weights"),
-        "initialisation": config.initialisation,
-    }
+    seed, scheme = derived_seed(config.seed, "weights"), config.initialisation
     shape = dataset.image_shape
     if config.supervised:
         factors = dict(zip(dataset.factor_names, dataset.factor_sizes, strict=True))
-        return build_classifier(config.architecture, shape, factors, **begin)
-    return build_vae(config.architecture, shape, config.latents, **begin)
+        return build_classifier(
+            config.architecture, shape, factors, seed=seed, initialisation=scheme
+        )
+    return build_vae(config.architecture, shape, config.latents, seed=seed, initialisation=scheme)
 
 
 def initial_state(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,7 +28,7 @@ REGIMES = {"active": ("#0072B2", "-"), "mixed": ("#009E73", "-."), "passive": ("
 COLUMNS = 3
 
 
-def _band(axis: Axes, line: pd.DataFrame, colour: object, dash: object, label: str | None) -> None:
+def _band(axis: Axes, line: pd.DataFrame, colour: Any, dash: Any, label: str | None) -> None:
     line = line.sort_values("step")
     axis.plot(
         line["step"], line["mean"], color=colour, linestyle=dash, label=label, linewidth=1.2,
@@ -74,7 +75,7 @@ def draw_layer_lines(
     with mpl.rc_context(STYLE):
         figure = new_figure(1.5 + 2.7 * columns, 0.6 + 2.3 * rows)
         axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
-        known: dict[str, object] = {}
+        known: dict[str, Any] = {}
         for axis, group in zip(axes.ravel(), groups, strict=False):
             own = table[table["group"] == group]
             for part, (_, dash) in PARTS.items():
@@ -89,7 +90,7 @@ def draw_layer_lines(
             axis.set_title(group, fontsize=8)
             if limits:
                 axis.set_ylim(*limits)
-        _finish(figure, axes, len(groups), ylabel)
+        _finish(axes, len(groups), ylabel)
         figure.legend(list(known.values()), list(known), loc="outside right center", frameon=False)
         figure.suptitle(title, fontsize=10)
     return figure
@@ -110,18 +111,18 @@ def draw_regimes(table: pd.DataFrame, latents: int) -> Figure:
             axis.set_ylim(-0.4, latents + 0.4)
             step_axis(axis, sorted(own["step"].unique()))
             axis.set_title(label, fontsize=8)
-        _finish(figure, axes, len(labels), "latents")
+        _finish(axes, len(labels), "latents")
         handles, names = axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside right upper", frameon=False)
         figure.suptitle("Latents in each regime (mean, 95 % interval over seeds)", fontsize=10)
     return figure
 
 
-def _finish(figure: Figure, axes: Sequence, used: int, ylabel: str) -> None:
+def _finish(axes: np.ndarray, used: int, ylabel: str) -> None:
     """Label the outer axes, and take away the empty ones."""
-    rows, columns = len(axes), len(axes[0])
+    rows, columns = axes.shape
     for index in range(rows * columns):
-        axis = axes[index // columns][index % columns]
+        axis = axes[index // columns, index % columns]
         if index >= used:
             axis.set_axis_off()
         if index % columns == 0:

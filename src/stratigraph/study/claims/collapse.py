@@ -109,7 +109,8 @@ def _mean(found: list[np.ndarray], columns: int) -> np.ndarray:
 def _foretold(sample: Tracked) -> pd.DataFrame:
     """At each step after 0: the two correlations with the final number of passive latents."""
     rows = []
-    for step, group in sample.pairs.table.groupby("step_x"):
+    for key, group in sample.pairs.table.groupby("step_x"):
+        step = int(str(key))
         scores, counts = [], []
         for _, own in group.groupby(["data_x", "architecture_x"], sort=False):
             final = own["passive_last"].to_numpy(dtype=float)
@@ -169,7 +170,10 @@ def collapse(evidence: Evidence) -> list[Question]:
                     "doublings": float(np.log2(ratio)) if np.isfinite(ratio) else float("nan"),
                 }
             )
-            lead += [{"measure": measure, **row} for row in table.to_dict("records")]
+            lead += [
+                {"measure": measure, **{str(k): v for k, v in row.items()}}
+                for row in table.to_dict("records")
+            ]
             details += _by_strength(sample, measure)
             other = _tracked(evidence, measure, "input")
             if len(other.pairs):

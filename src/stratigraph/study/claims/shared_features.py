@@ -65,7 +65,9 @@ def _small_change() -> np.ndarray:
     return np.array(lost)
 
 
-def _question(key: str, claim: int, statement: str, contrast: str, draws: np.ndarray, least: float):
+def _question(
+    key: str, claim: int, statement: str, contrast: str, draws: np.ndarray, least: float
+) -> Question:
     less = (draws.sum() - draws) / (len(draws) - 1)
     found = from_replicates(draws.mean(keepdims=True), less[:, None], null=0.0, runs=0)
     return Question(
@@ -78,7 +80,7 @@ def shared_features(evidence: Evidence) -> list[Question]:
     """Three questions of the measures themselves."""
     table = sharing()
     wide = table.pivot_table(index="draw", columns=["share", "probes"])
-    above = (wide["procrustes_similarity"] - wide["linear_cka"]).min(axis=1)
+    above = (wide["procrustes_similarity"] - wide["linear_cka"]).to_numpy().min(axis=1)
     none = wide["procrustes_similarity"][0.0]
     few = none[COUNTS[0]] - none[COUNTS[-1]]
     return [
@@ -87,7 +89,7 @@ def shared_features(evidence: Evidence) -> list[Question]:
             12,
             "On matrices that share features, Procrustes is above CKA at every size and share.",
             "the smallest difference over shares and numbers of probes",
-            above.to_numpy(),
+            above,
             0.0,
         ),
         _question(
