@@ -135,4 +135,4 @@ def test_a_study_without_the_cka_or_without_findings_says_what_to_do(copied, tmp
 
 def test_an_unknown_way_is_refused(tiny_study):
     with pytest.raises(InputError, match="published"):
-        tiny_study.read("publshed")
+        tiny_study.read("publish")

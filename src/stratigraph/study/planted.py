@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from stratigraph.engine import one_thread
 from stratigraph.similarity.jackknife import pair_scores
 from stratigraph.similarity.procrustes import procrustes_similarity
 from stratigraph.study.evidence import Evidence, Pairs
@@ -33,7 +34,7 @@ LAYERS = (
     "input", "encoder.conv1", "encoder.conv2", "z_mean", "z_sample", "decoder.dense1",
     "decoder.output",
 )  # fmt: skip
-STEPS = (0, 10, 30, 100, 300, 1000, 3000)
+STEPS = (0, 10, 50, 200, 600, 3000)
 LATENTS = 6
 
 
@@ -44,6 +45,7 @@ class Plan:
     Attributes:
         encoder: the step at which the encoder has gone half of its way.
         decoder: the same for the decoder.
+        head_start: how much of the encoder's final geometry its untrained layers have already.
         lower: how many times earlier the lower of two encoder layers settles.
         collapse: strength → latents that are passive at the end.
         collapse_step: when they collapse.
@@ -57,6 +59,7 @@ class Plan:
 
     encoder: float = 100.0
     decoder: float = 100.0
+    head_start: float = 0.0
     lower: float = 1.0
     collapse: tuple[tuple[float, int], ...] = ((1.0, 0), (8.0, 0))
     collapse_step: float = 300.0
@@ -64,7 +67,7 @@ class Plan:
     latents_alike: float = 1.0
     jitter: float = 0.15
     seeds: int = 5
-    probes: int = 150
+    probes: int = 120
 
 
 def planted(plan: Plan, seed: int) -> Evidence:
@@ -128,9 +131,9 @@ def _state(
     gone = 1 / (1 + (half / step) ** 2) if step else 0.0
     shared = plan.alike if part in ("encoder", "decoder") else plan.latents_alike
     start = np.random.default_rng([7, LAYERS.index(layer), int(1e6 * late[0])])
-    first = factors[:, :2] @ start.standard_normal((2, 12)) + start.standard_normal(
-        (len(factors), 12)
-    )
+    own_start = start.standard_normal((len(factors), 12))
+    known = plan.head_start if part == "encoder" else 0.0
+    first = np.sqrt(known) * factors @ maps[layer] + np.sqrt(1 - known) * 2 * own_start
     final = np.sqrt(shared) * factors @ maps[layer] + np.sqrt(1 - shared) * 3 * own[layer]
     x = (1 - gone) * first + gone * final + 0.05 * rng.standard_normal(first.shape)
     return x[:, :LATENTS] if layer == "z_mean" else x
@@ -145,7 +148,7 @@ def _collapsed(plan: Plan, mean: np.ndarray, passive: int, step: int) -> tuple[n
     if not passive:
         return mean, 0
     shrunk = mean.copy()
-    shrunk[:, -passive:] *= 1 / (1 + (step / (0.2 * plan.collapse_step)) ** 2)
+    shrunk[:, -passive:] *= 1 / (1 + (step / (0.02 * plan.collapse_step)) ** 2)
     return shrunk, passive if step >= plan.collapse_step else 0
 
 
@@ -156,12 +159,13 @@ def _evidence(labels: pd.DataFrame, xs: list[np.ndarray], counts: pd.DataFrame, 
         part=labels["layer"].map(part_of), last=labels["step"] == STEPS[-1],
     )  # fmt: skip
     pairs = claim_pairs(labels)
-    scores = {
-        "debiased_cka": pair_scores(xs, pairs, "debiased_cka"),
-        "procrustes_similarity": np.array(
-            [[1.0 if i == j else procrustes_similarity(xs[i], xs[j])] for i, j in pairs]
-        ),
-    }
+    with one_thread():  # small matrices: threads would only wait for each other
+        scores = {
+            "debiased_cka": pair_scores(xs, pairs, "debiased_cka"),
+            "procrustes_similarity": np.array(
+                [[1.0 if i == j else procrustes_similarity(xs[i], xs[j])] for i, j in pairs]
+            ),
+        }
     split = {measure: Pairs.of(labels, pairs, values).split() for measure, values in scores.items()}
     to_final, final, within = (
         {measure: parts[kind] for measure, parts in split.items()} for kind in range(3)
