@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["register"]
+__all__ = ["StudyFolder", "register"]
 
 StudyFolder = Annotated[Path, typer.Argument(help="The folder of a study.", metavar="STUDY")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]

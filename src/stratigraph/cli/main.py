@@ -8,7 +8,7 @@ import sys
 import typer
 
 from stratigraph import __version__
-from stratigraph.cli import assess, inspect, measures, run
+from stratigraph.cli import assess, export, inspect, measures, run
 from stratigraph.errors import StratigraphError
 
 __all__ = ["app", "main"]
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 run.register(app)
 assess.register(app)
+export.register(app)
 inspect.register(app)
 measures.register(app)
 

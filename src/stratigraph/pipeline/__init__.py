@@ -2,6 +2,7 @@
 
 from stratigraph.pipeline.assess import assess_study, findings_of
 from stratigraph.pipeline.compare import compare_study
+from stratigraph.pipeline.export import export_study
 from stratigraph.pipeline.extract import extract_study
 from stratigraph.pipeline.observe import observe_study
 from stratigraph.pipeline.progress import Progress
@@ -13,6 +14,7 @@ __all__ = [
     "Progress",
     "assess_study",
     "compare_study",
+    "export_study",
     "extract_study",
     "findings_of",
     "observe_study",

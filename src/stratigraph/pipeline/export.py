@@ -1,0 +1,99 @@
+"""Export: what a study found, without its weights, small enough to keep and to share.
+
+::
+
+    study.yaml, findings.json, report/index.html, figures/*.pdf
+    labels.parquet            one row a representation, ``row`` as the pairs name it
+    similarity/<measure>.parquet    row_x, row_y, value (float32): every defined pair, once
+    latents.parquet, layers.parquet  what was observed of every run, step, latent and layer
+    metrics.parquet           every run's losses
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stratigraph.errors import StorageError
+from stratigraph.report import report_path
+from stratigraph.snapshots import record_exists, replace_file, verified
+from stratigraph.study import STUDY_FILE, Study, findings_path, observed_path
+
+__all__ = ["export_study"]
+
+ROWS = 512  # of the matrix at a time
+
+
+def export_study(study: Study, out: Path) -> int:
+    """Write what a compared study found into a folder; return the bytes that it takes.
+
+    Args:
+        study: a compared study; its findings and report are taken where they are there.
+        out: the folder, made if need be; files of the same names in it are replaced.
+
+    Raises:
+        InputError: nothing was compared yet.
+        StorageError: the folder's path is a file, or the disk would not take it.
+
+    """
+    if out.exists() and not out.is_dir():
+        raise StorageError(f"{out}: expected a folder, or nothing; choose another --out.")
+    measures = study.measures()
+    labels = study.labels(measures[0] if measures else study.config.measures[0].name)
+    _table(out / "labels.parquet", labels.rename_axis("row").reset_index())
+    for measure in measures:
+        _table(out / "similarity" / f"{measure}.parquet", pairs_of(study, measure))
+    for name, table in _observed(study):
+        _table(out / name, table)
+    kept = [study.path / STUDY_FILE, findings_path(study.path), report_path(study)]
+    kept += sorted((study.path / "figures").glob("*.pdf"))
+    for path in kept:
+        if path.is_file():
+            place = out / path.relative_to(study.path)
+            replace_file(place, lambda fresh, path=path: shutil.copyfile(path, fresh))
+    return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+
+
+def pairs_of(study: Study, measure: str) -> pd.DataFrame:
+    """Every defined pair of a similarity matrix once: row_x ≤ row_y, value."""
+    matrix = study.similarity(measure).values
+    parts = []
+    for start in range(0, len(matrix), ROWS):
+        block = np.asarray(matrix[start : start + ROWS])
+        upper = np.arange(block.shape[1])[None, :] >= np.arange(start, start + len(block))[:, None]
+        rows, columns = np.nonzero(upper & np.isfinite(block))
+        parts.append(
+            pd.DataFrame(
+                {
+                    "row_x": (rows + start).astype(np.int32),
+                    "row_y": columns.astype(np.int32),
+                    "value": block[rows, columns].astype(np.float32),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def _observed(study: Study) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The tables of all runs, joined."""
+    latents, layers, metrics = [], [], []
+    for run_id, run in study.runs.items():
+        folder = observed_path(run.path, study.way.folder)
+        if record_exists(folder):
+            verified(folder)
+            for name, tables in (("latents", latents), ("layers", layers)):
+                tables.append(pd.read_parquet(folder / f"{name}.parquet").assign(run=run_id))
+        if run.steps:
+            metrics.append(run.metrics.assign(run=run_id))
+    for name, tables in (("latents", latents), ("layers", layers), ("metrics", metrics)):
+        known = [table for table in tables if len(table)]
+        if known:
+            yield f"{name}.parquet", pd.concat(known, ignore_index=True)
+
+
+def _table(path: Path, table: pd.DataFrame) -> None:
+    replace_file(path, lambda fresh: table.to_parquet(fresh, index=False, compression="zstd"))
