@@ -38,7 +38,7 @@ def told(rows: list[dict[str, Any]]) -> list[str]:
             continue
         other = published.get(row["key"])
         changed = ""
-        if other is not None and other["verdict"] != row["verdict"]:
+        if other is not None and other["verdict"] not in (row["verdict"], "not asked"):
             changed = f"   (the published way: {other['verdict']})"
         p = "" if row["p_holm"] is None else f"   corrected p {row['p_holm']:.2g}"
         lines.append(

@@ -1,12 +1,13 @@
 """What latents and layers hold: the polarised regime, intrinsic dimension, linear decodability."""
 
 from stratigraph.latents.decoding import decodability
-from stratigraph.latents.intrinsic_dimension import levina_bickel, two_nn
+from stratigraph.latents.intrinsic_dimension import intrinsic_dimensions, levina_bickel, two_nn
 from stratigraph.latents.regime import REGIMES, kl_by_latent, regimes
 
 __all__ = [
     "REGIMES",
     "decodability",
+    "intrinsic_dimensions",
     "kl_by_latent",
     "levina_bickel",
     "regimes",

@@ -12,7 +12,7 @@ squares are added; another is its value. R² ≤ 1; it is negative where reading
 mean.
 
 Sources: Alain & Bengio 2016 (linear probes); Allen 1974 (PRESS).
-Cost: n·p·min(n, p), and n·min(n, p) for each λ and target.
+Cost: n·p·min(n, p), or n·p² where p ≤ n, and n·min(n, p) for each λ and target.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ __all__ = ["decodability"]
 
 FEW = 10
 UNORDERED = ("shape", "category", "label", "object", "instance")
+SMALLEST = 1e-12  # of the largest s²
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
@@ -35,6 +36,23 @@ def _targets(values: np.ndarray, name: str) -> np.ndarray:
     if len(kinds) <= FEW or name in UNORDERED:
         return (values[:, None] == kinds[None, :]).astype(float)
     return values[:, None].astype(float)
+
+
+def _directions(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """U and s² of X = USVᵀ, without the directions that rounding has made: (n, r), (r,)."""
+    if x.shape[1] > len(x):
+        left, singular, _ = np.linalg.svd(x, full_matrices=False)
+        squares = singular**2
+    else:
+        gram = x.T @ x
+        squares = np.diag(gram).copy()
+        # Stored coordinates of wide layers are principal directions already.
+        if np.abs(gram - np.diag(squares)).max() > 1e-6 * squares.max():
+            squares, vectors = np.linalg.eigh(gram)
+            x = x @ vectors
+        left = x / np.sqrt(np.where(squares > 0, squares, 1.0))
+    kept = squares > SMALLEST * squares.max()
+    return left[:, kept], squares[kept]
 
 
 def decodability(x: np.ndarray, factors: np.ndarray, names: Sequence[str]) -> dict[str, float]:
@@ -59,9 +77,7 @@ def decodability(x: np.ndarray, factors: np.ndarray, names: Sequence[str]) -> di
     matrix = matrix - matrix.mean(axis=0)
     scale = np.abs(matrix).max() if matrix.size else 0.0
     if scale > 0:
-        left, singular, _ = np.linalg.svd(matrix / scale, full_matrices=False)
-        left = left[:, singular > 1e-7 * singular[0]]
-        squares = singular[: left.shape[1]] ** 2
+        left, squares = _directions(matrix / scale)
     else:
         left, squares = np.zeros((n, 0)), np.zeros(0)
     targets = [_targets(values[:, i], name) for i, name in enumerate(names)]

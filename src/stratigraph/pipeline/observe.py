@@ -6,6 +6,9 @@ A task is one run. From the representations and the snapshots of every compared 
 ``layers.parquet``    step, layer, two_nn, levina_bickel (intrinsic dimension), decodable (mean R²
                       of the factors) and decodable_<factor>, remaining (see below)
 
+The published way is observed for its latents alone: weights do not depend on a way of reading, and
+the witnesses of claim 1 stand beside the corrected one.
+
 ``remaining`` is ‖W_t − W_T‖ / ‖W_0 − W_T‖ of the layer's own weights, T the last step: 1 for the
 untrained network, 0 for the final one; NaN without a snapshot at step 0.
 """
@@ -22,7 +25,7 @@ import torch
 
 from stratigraph.engine import Engine
 from stratigraph.identity import digest
-from stratigraph.latents import decodability, kl_by_latent, levina_bickel, regimes, two_nn
+from stratigraph.latents import decodability, intrinsic_dimensions, kl_by_latent, regimes
 from stratigraph.pipeline.extract import current_facts, reading_digest, run_all
 from stratigraph.pipeline.progress import Progress
 from stratigraph.similarity.reduction import read_coordinates
@@ -58,18 +61,18 @@ def observe_task(task: ObserveTask) -> None:
     dataset = run.dataset()
     factors = dataset.factors(probe_indices(run.config, task.probes))
     latents, layers = [], []
-    remaining = _remaining(run, task.steps)
+    remaining = {} if task.way else _remaining(run, task.steps)
     for step in task.steps:
         record = representations_path(task.run, step, task.way)
         if (record / "posterior.npy").is_file():
             latents.append(_latents(record).assign(step=step))
-        for layer in read_json(record / MANIFEST)["about"]["layers"]:
+        for layer in () if task.way else read_json(record / MANIFEST)["about"]["layers"]:
             name = layer["name"]
             row: dict[str, Any] = {"step": step, "layer": name}
             row["remaining"] = remaining.get((step, name), np.nan)
             if not layer["reason"]:
                 x = np.asarray(read_coordinates(record / f"{name}.npy"))
-                row |= {"two_nn": two_nn(x), "levina_bickel": levina_bickel(x)}
+                row["two_nn"], row["levina_bickel"] = intrinsic_dimensions(x)
                 if dataset.factor_names:
                     scores = decodability(x, factors, dataset.factor_names)
                     row |= {f"decodable_{factor}": score for factor, score in scores.items()}
@@ -82,9 +85,7 @@ def observe_task(task: ObserveTask) -> None:
         table = pd.concat(latents, ignore_index=True) if latents else pd.DataFrame(columns=LATENTS)
         table.to_parquet(folder / "latents.parquet", index=False)
         found = pd.DataFrame(layers)
-        for column in columns:
-            if column not in found:
-                found[column] = np.nan
+        found = found.reindex(columns=[*dict.fromkeys([*columns, *found.columns])])
         found.to_parquet(folder / "layers.parquet", index=False)
 
     write_record(observed_path(task.run, task.way), fill, task.about)

@@ -70,7 +70,12 @@ def changed(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     rows = []
     for found in findings:
         other = published.get(found["key"])
-        if found["way"] == "corrected" and other is not None and found["claim"] not in (12, 13):
+        if (
+            found["way"] == "corrected"
+            and other is not None
+            and found["claim"] not in (12, 13)
+            and "not asked" not in (found["verdict"], other["verdict"])
+        ):
             rows.append(
                 {
                     "claim": found["claim"],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stratigraph.study.claims.encoders_alike import MARGIN, baseline, layer_mean
+from stratigraph.study.claims.encoders_alike import MARGIN, baseline, chance, layer_mean
 from stratigraph.study.claims.parts import side_by_side
 from stratigraph.study.evidence import Evidence, Pairs
 from stratigraph.study.finding import Question
@@ -44,8 +44,8 @@ def _statistic(pairs: Pairs) -> np.ndarray:
 def classifiers_alike(evidence: Evidence) -> list[Question]:
     """One question."""
     pairs = _encoders(evidence.final[evidence.cka])
-    mixed, same = _masks(pairs)
-    asked = bool(mixed.any() and same.any())
+    mixed_pairs, same = _masks(pairs)
+    asked = bool(mixed_pairs.any() and same.any())
     estimates = (
         side_by_side(evidence, evidence.final, _statistic, _encoders, -MARGIN) if asked else {}
     )
@@ -72,5 +72,6 @@ def classifiers_alike(evidence: Evidence) -> list[Question]:
             estimates,
             details=details,
             missing="" if asked else "The study has no classifier, or a single seed.",
+            note=chance(evidence, pairs, mixed_pairs) if asked else "",
         )
     ]

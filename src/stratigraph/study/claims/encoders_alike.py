@@ -17,7 +17,7 @@ from stratigraph.study.claims.parts import of_vaes, side_by_side
 from stratigraph.study.evidence import Evidence, Pairs
 from stratigraph.study.finding import Question
 
-__all__ = ["MARGIN", "across", "baseline", "encoders_alike", "layer_mean"]
+__all__ = ["MARGIN", "across", "baseline", "chance", "encoders_alike", "layer_mean"]
 
 MARGIN = 0.1
 
@@ -102,13 +102,13 @@ def encoders_alike(evidence: Evidence) -> list[Question]:
                 estimates,
                 details=details,
                 missing="" if asked else f"The study has no two {plural}, or a single seed.",
-                note=_chance(evidence, pairs, across(pairs, what)) if asked else "",
+                note=chance(evidence, pairs, across(pairs, what)) if asked else "",
             )
         )
     return questions
 
 
-def _chance(evidence: Evidence, pairs: Pairs, mask: np.ndarray) -> str:
+def chance(evidence: Evidence, pairs: Pairs, mask: np.ndarray) -> str:
     """How far the similarity across is above what permuted probes score; debiased CKA only."""
     if evidence.cka != "debiased_cka" or evidence.probes < 4:
         return ""
