@@ -6,14 +6,15 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 import stratigraph as sg
 from stratigraph.cli.main import app
 from stratigraph.engine import LocalEngine
-from stratigraph.errors import DataError, InputError
-from stratigraph.pipeline import Progress, assess_study
+from stratigraph.errors import DataError, InputError, StorageError
+from stratigraph.pipeline import Progress, assess_study, export_study
 from stratigraph.study import gather, select_pairs
 from stratigraph.study.selection import claim_pairs
 
@@ -136,3 +137,26 @@ def test_a_study_without_the_cka_or_without_findings_says_what_to_do(copied, tmp
 def test_an_unknown_way_is_refused(tiny_study):
     with pytest.raises(InputError, match="published"):
         tiny_study.read("publish")
+
+
+def test_an_export_holds_every_pair_and_no_weights(tiny_study, tmp_path):
+    out = tmp_path / "kept"
+    shown = CliRunner().invoke(app, ["export", str(tiny_study.path), "--out", str(out)])
+    assert shown.exit_code == 0, shown.output
+    assert not list(out.rglob("*.safetensors"))
+    pairs = pd.read_parquet(out / "similarity" / "debiased_cka.parquet")
+    labels = pd.read_parquet(out / "labels.parquet")
+    matrix = tiny_study.similarity("debiased_cka").values
+    assert len(pairs) == np.isfinite(np.triu(matrix)[np.triu_indices(len(matrix))]).sum()
+    expected = matrix[pairs["row_x"], pairs["row_y"]]
+    np.testing.assert_allclose(pairs["value"], expected, rtol=1e-6)
+    assert labels["row"].tolist() == list(range(len(matrix)))
+    assert json.loads((out / "findings.json").read_text())["findings"] == tiny_study.findings
+    assert (out / "report" / "index.html").is_file()
+    assert set(pd.read_parquet(out / "metrics.parquet")["run"]) == set(tiny_study.runs)
+
+
+def test_an_export_onto_a_file_is_refused(tiny_study, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="expected a folder"):
+        export_study(tiny_study, tmp_path / "file")
