@@ -92,7 +92,7 @@ def test_the_evidence_is_that_of_the_matrices(tiny_study):
     }  # fmt: skip
     for kind in (evidence.to_final, evidence.final, evidence.within):
         pairs = kind["debiased_cka"]
-        assert pairs.values.shape[1] == 21
+        assert pairs.values.shape[1] == 1 + 6  # 24 probes: groups of four
         for row in pairs.table.sample(min(40, len(pairs)), random_state=0).itertuples():
             i = place[row.run_x, row.step_x, row.layer_x]
             j = place[row.run_y, row.step_y, row.layer_y]

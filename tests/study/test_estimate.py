@@ -98,7 +98,20 @@ def test_an_undefined_replicate_leaves_no_interval():
     assert math.isnan(found.lower)
 
 
-def test_replicates_that_never_differ_say_so():
+def test_replicates_that_never_differ_leave_no_interval():
+    """A saturated rank correlation is not certain: it cannot see its error."""
     same = from_replicates(np.array([1.0]), np.ones((3, 1)), null=0.0, runs=3)
-    assert (same.lower, same.upper, same.p) == (1.0, 1.0, 0.0)
-    assert from_replicates(np.zeros(1), np.zeros((3, 1)), null=0.0, runs=3).p == 1.0
+    assert math.isnan(same.p)
+    assert math.isnan(same.upper)
+
+
+def test_a_seed_that_has_no_part_is_no_replicate():
+    with_extra = Table({0: np.array([0.1]), 1: np.array([0.2]), 2: np.array([np.nan])})
+
+    def of_the_defined(table: Table) -> np.ndarray:
+        return np.array([np.nanmean([v[0] for v in table.values.values()])])
+
+    found = estimate(with_extra, of_the_defined)
+    alone = estimate(Table({0: np.array([0.1]), 1: np.array([0.2])}), of_the_defined)
+    assert found.seeds == alone.seeds == 2
+    assert (found.lower, found.upper, found.p) == (alone.lower, alone.upper, alone.p)

@@ -17,6 +17,7 @@ is read beside ``z_log_var`` when it is asked for.
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -53,6 +54,10 @@ def layers_to_read(
 
     """
     wanted = default_layers(model) if layers is None else list(layers)
+    if layers is not None and not isinstance(model, VAE):
+        # A classifier stands in a study of VAEs: what it has of the layers that are asked for.
+        there = model.layer_names()
+        wanted = [name for name in wanted if fnmatch.filter(there, name)] or wanted
     order = {name: position for position, name in enumerate(model.layer_names())}
     modules = [name for name in wanted if name != VARIANCE]
     names = select_layers(model, modules) if modules else []

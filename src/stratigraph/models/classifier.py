@@ -8,6 +8,7 @@ Source: Bonheme & Grzes 2022, arXiv 2205.08399, and its code.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import torch
@@ -33,7 +34,9 @@ class Classifier(nn.Module):
         super().__init__()
         self.input = nn.Identity()
         self.encoder = encoder
-        self.head = nn.ModuleDict({name: nn.Linear(width, size) for name, size in factors.items()})
+        # Modules take no dots, and layers become the names of files.
+        heads = {re.sub(r"\W", "_", name): size for name, size in factors.items()}
+        self.head = nn.ModuleDict({f"{n}": nn.Linear(width, size) for n, size in heads.items()})
 
     def forward(self, images: Images) -> list[Tensor]:
         """Images (b, c, h, w) → the logits of each factor, (b, size)."""

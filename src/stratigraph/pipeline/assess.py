@@ -13,8 +13,8 @@ from stratigraph.pipeline.compare import compare_study
 from stratigraph.pipeline.extract import extract_study
 from stratigraph.pipeline.observe import observe_study
 from stratigraph.pipeline.progress import Progress
-from stratigraph.snapshots import write_json
-from stratigraph.study import CORRECTED, PUBLISHED, Study, findings_path, gather
+from stratigraph.snapshots import locked, write_json
+from stratigraph.study import PUBLISHED, Study, findings_path, gather
 from stratigraph.study.claims import ask
 from stratigraph.study.finding import Finding, judge
 
@@ -48,6 +48,7 @@ def assess_study(
         published: read the study the published way too (`stratigraph.study.ways`), and judge that.
 
     Raises:
+        BusyError: another process writes into the study.
         DataError: the study was not compared by debiased CKA, or no run reached its last step.
 
     """
@@ -56,26 +57,31 @@ def assess_study(
             f"study {study.config.name} has no run that reached its last step, so nothing has a "
             f"final state to assess; `stratigraph list {study.path}` says why."
         )
-    found = findings_of(study)
-    if published or PUBLISHED.name in study.config.ways:
+    with locked(study.path):
+        found = findings_of(study)
+        sources = {study.way.name: study.source()}
         other = study.read(PUBLISHED)
-        progress.say("the published way: training images, fresh noise, biased CKA, a late start")
-        extract_study(other, engine, progress)
-        observe_study(other, engine, progress)
-        compare_study(other, engine, progress)
-        found += findings_of(other)
-    rows = [_plain(finding) for finding in found]
-    write_json(
-        findings_path(study.path),
-        {
-            "format": 1,
-            "study": study.config.name,
-            "version": __version__,
-            "runs": len(study.complete()),
-            "ways": list(dict.fromkeys([CORRECTED.name, *(row["way"] for row in rows)])),
-            "findings": rows,
-        },
-    )
+        # Once it was asked for it stays: a later assessment does not drop what an earlier one told.
+        if published or PUBLISHED.name in study.config.ways or other.measures():
+            progress.say("the published way: training images, fresh noise, biased CKA, late start")
+            extract_study(other, engine, progress)
+            observe_study(other, engine, progress)
+            compare_study(other, engine, progress)
+            found += findings_of(other)
+            sources[other.way.name] = other.source()
+        rows = [_plain(finding) for finding in found]
+        write_json(
+            findings_path(study.path),
+            {
+                "format": 1,
+                "study": study.config.name,
+                "version": __version__,
+                "runs": len(study.complete()),
+                "ways": list(sources),
+                "representations": sources,
+                "findings": rows,
+            },
+        )
     return rows
 
 

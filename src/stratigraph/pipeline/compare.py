@@ -24,7 +24,14 @@ from stratigraph.errors import ConfigError, DataError
 from stratigraph.identity import digest, plain
 from stratigraph.pipeline.extract import current_facts, reading_digest
 from stratigraph.pipeline.progress import Progress
-from stratigraph.similarity.jackknife import GROUPS, JACKKNIFED, jackknife_pairs
+from stratigraph.similarity.jackknife import (
+    GROUPS,
+    JACKKNIFED,
+    MOST_PROBES,
+    groups_of,
+    jackknife_pairs,
+    tiled,
+)
 from stratigraph.similarity.kernel_cka import deconfounded_measure
 from stratigraph.similarity.matrix import compare_stored
 from stratigraph.similarity.reduction import read_coordinates
@@ -108,7 +115,7 @@ def compare_study(study: Study, engine: Engine, progress: Progress) -> list[str]
             made.append(measure.name)
         if measure.name in JACKKNIFED:
             path = jackknife_path(study.path, measure.name, folder)
-            about = {**about, "groups": GROUPS}
+            about = {**about, "jackknife": 2, "groups": GROUPS}
             if current_facts(path, about) is None:
                 wanted = select_pairs(labels, measure.pairs)
                 _jackknife(path, measure, wanted, labels, files, about, engine, progress)
@@ -153,13 +160,19 @@ def _jackknife(
     defined = (labels["reason"] == "").to_numpy()
     asked = wanted[rows, columns] & defined[rows] & defined[columns]
     rows, columns = rows[asked], columns[asked]
-    layer = labels["layer"].to_numpy()[rows]
-    # Neighbours in this order share a row, whose Gram matrix is then at hand.
-    order = np.lexsort((rows, columns, layer))
-    pairs = np.stack([rows, columns], axis=1)[order]
+    pairs = np.stack([rows, columns], axis=1)
     probes = labels["probes"].to_numpy()
-    found = np.full((len(pairs), 1 + GROUPS), np.nan)
-    for one in labels["probes"].unique():
+    counts = {
+        one: len(read_coordinates(files[labels.index[labels["probes"] == one][0]]))
+        for one in labels["probes"].unique()
+    }
+    # One number of groups for the study: every set of probes is cut alike.
+    groups = min(groups_of(count) for count in counts.values())
+    if max(counts.values()) > MOST_PROBES:
+        groups = 0
+    pairs = pairs[tiled(pairs, labels["layer"].to_numpy()[rows], max(counts.values()))]
+    found = np.full((len(pairs), 1 + groups), np.nan)
+    for one in labels["probes"].unique() if groups else ():
         own = labels[labels["probes"] == one]
         mine = probes[pairs[:, 0]] == one
         found[mine] = jackknife_pairs(
@@ -167,13 +180,14 @@ def _jackknife(
             pairs[mine],
             measure.name,
             confounder=_input_row(labels, own) if measure.name == DECONFOUNDED else None,
+            groups=groups,
             engine=engine,
             progress=progress.stage(f"leaving probes out of {measure.name}"),
         )
 
     def fill(folder: Path) -> None:
-        np.save(folder / "pairs.npy", pairs.astype(np.int32))
-        np.save(folder / "scores.npy", found)
+        np.save(folder / "pairs.npy", pairs[: len(found) if groups else 0].astype(np.int32))
+        np.save(folder / "scores.npy", found if groups else found[:0])
 
     write_record(path, fill, about)
 

@@ -53,9 +53,12 @@ def export_study(study: Study, out: Path) -> int:
     kept += sorted((study.path / "figures").glob("*.pdf"))
     for path in kept:
         if path.is_file():
-            place = out / path.relative_to(study.path)
-            replace_file(place, lambda fresh, path=path: shutil.copyfile(path, fresh))
+            _copy(path, out / path.relative_to(study.path))
     return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+
+
+def _copy(source: Path, place: Path) -> None:
+    replace_file(place, lambda fresh: shutil.copyfile(source, fresh))
 
 
 def pairs_of(study: Study, measure: str) -> pd.DataFrame:
@@ -80,7 +83,9 @@ def pairs_of(study: Study, measure: str) -> pd.DataFrame:
 
 def _observed(study: Study) -> Iterator[tuple[str, pd.DataFrame]]:
     """The tables of all runs, joined."""
-    latents, layers, metrics = [], [], []
+    latents: list[pd.DataFrame] = []
+    layers: list[pd.DataFrame] = []
+    metrics: list[pd.DataFrame] = []
     for run_id, run in study.runs.items():
         folder = observed_path(run.path, study.way.folder)
         if record_exists(folder):

@@ -90,8 +90,7 @@ def _assess(study: Study, engine: Engine, progress: Progress, device: str) -> No
     if study.way.cka not in study.measures():
         progress.say(f"findings: none, since {study.way.cka} is not among the measures")
         return
-    with locked(study.path):
-        assess_study(study, engine, progress)
+    assess_study(study, engine, progress)
 
 
 def _report(study: Study, engine: Engine, progress: Progress, device: str) -> None:

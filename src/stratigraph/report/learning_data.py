@@ -15,7 +15,7 @@ import pandas as pd
 from scipy import stats
 
 from stratigraph.report.figure_data import Configuration, HeatMap, configurations
-from stratigraph.study import Evidence, Run, Study, part_of
+from stratigraph.study import LEAST_ROOM, Evidence, Run, Study, part_of
 from stratigraph.study.claims.parts import of_vaes
 from stratigraph.study.settling import areas
 
@@ -35,8 +35,14 @@ __all__ = [
 
 
 def over_seeds(table: pd.DataFrame, keys: Sequence[str], value: str) -> pd.DataFrame:
-    """``mean``, ``low``, ``high`` (95 % interval over rows, one a run) and ``runs`` by keys."""
-    grouped = table.dropna(subset=[value]).groupby(list(keys), sort=False)[value]
+    """``mean``, ``low``, ``high`` (95 % interval over seeds) and ``runs`` by keys.
+
+    Runs of one seed, such as those of several strengths, are averaged first: one replicate.
+    """
+    known = table.dropna(subset=[value])
+    runs = known.groupby(list(keys), sort=False).size().rename("runs").reset_index()
+    per_seed = known.groupby([*keys, "seed"], sort=False)[value].mean().reset_index()
+    grouped = per_seed.groupby(list(keys), sort=False)[value]
     found = grouped.agg(["mean", "std", "size"]).reset_index()
     with np.errstate(invalid="ignore"):
         quantile = stats.t.ppf(0.975, np.maximum(found["size"] - 1, 1))
@@ -44,7 +50,7 @@ def over_seeds(table: pd.DataFrame, keys: Sequence[str], value: str) -> pd.DataF
             found["size"] > 1, quantile * found["std"] / np.sqrt(found["size"]), np.nan
         )
     found["low"], found["high"] = found["mean"] - reach, found["mean"] + reach
-    return found.rename(columns={"size": "runs"}).drop(columns="std")
+    return found.drop(columns=["std", "size"]).merge(runs, on=list(keys), how="left")
 
 
 def _configuration_of(study: Study) -> dict[str, Configuration]:
@@ -70,6 +76,7 @@ def layer_pairs(study: Study, evidence: Evidence, measure: str) -> pd.DataFrame:
     table = table.dropna(subset=["pair"])
     table["configuration"] = [of_run[run].label for run in table["run_x"]]
     table["group"] = [_group(of_run[run]) for run in table["run_x"]]
+    table["seed"] = table["seed_x"]
     keys = ["group", "configuration", "pair", "step_x"]
     return over_seeds(table, keys, "value").rename(columns={"step_x": "step"})
 
@@ -110,7 +117,7 @@ def settled(study: Study, evidence: Evidence, measure: str) -> pd.DataFrame:
     kept = rows["run_x"].isin(of_run).to_numpy() & (rows["part_x"] != "input").to_numpy()
     room = 1 - untrained[:, 0]
     with np.errstate(invalid="ignore", divide="ignore"):
-        progress = np.where(room >= 0.05, (area[:, 0] - untrained[:, 0]) / room, np.nan)
+        progress = np.where(room >= LEAST_ROOM, (area[:, 0] - untrained[:, 0]) / room, np.nan)
     tables = [
         pd.DataFrame(
             {
@@ -118,6 +125,7 @@ def settled(study: Study, evidence: Evidence, measure: str) -> pd.DataFrame:
                 "layer": rows["layer_x"][kept],
                 "part": rows["part_x"][kept],
                 "kind": kind,
+                "seed": rows["seed_x"][kept],
                 "value": values[kept],
             }
         )
@@ -136,9 +144,10 @@ def regimes(study: Study, evidence: Evidence) -> pd.DataFrame:
     table = table.assign(
         configuration=[of_run[run].label for run in table["run"]],
         group=[_group(of_run[run]) for run in table["run"]],
+        seed=[study.runs[run].config.seed for run in table["run"]],
     )
     long = table.melt(
-        ["run", "group", "configuration", "step"], ["active", "mixed", "passive"], "regime"
+        ["seed", "group", "configuration", "step"], ["active", "mixed", "passive"], "regime"
     )
     return over_seeds(long, ["group", "configuration", "step", "regime"], "value")
 
@@ -151,9 +160,13 @@ def dimensions(study: Study, evidence: Evidence) -> pd.DataFrame:
         return table
     table = table[table["run"].isin(of_run)]
     table = table.assign(
-        part=table["layer"].map(part_of), group=[_group(of_run[run]) for run in table["run"]]
+        part=table["layer"].map(part_of),
+        group=[_group(of_run[run]) for run in table["run"]],
+        seed=[study.runs[run].config.seed for run in table["run"]],
     )
-    long = table.melt(["group", "layer", "part", "step"], ["two_nn", "levina_bickel"], "estimator")
+    long = table.melt(
+        ["seed", "group", "layer", "part", "step"], ["two_nn", "levina_bickel"], "estimator"
+    )
     return over_seeds(long, ["group", "layer", "part", "step", "estimator"], "value")
 
 
@@ -245,8 +258,9 @@ class ModelMap:
 def map_of_models(study: Study, measure: str) -> list[ModelMap]:
     """One map for each data set and architecture: a point a run and step, from its layer matrix.
 
-    The upper triangles of the layer × layer matrices (undefined entries 0) are projected on their
-    two leading principal directions, which is classical scaling of their Euclidean distances.
+    The upper triangles of the layer × layer matrices are projected on their two leading principal
+    directions, which is classical scaling of their Euclidean distances. Only entries that are
+    defined at every point are used; where those are fewer than half, there is no map.
     """
     matrix, labels = study.similarity(measure).values, study.labels(measure)
     of_run = _configuration_of(study)
@@ -267,8 +281,10 @@ def map_of_models(study: Study, measure: str) -> list[ModelMap]:
             tables.append(block[np.triu_indices(len(block), 1)])
         if len(tables) < 3 or len({len(t) for t in tables}) > 1:
             continue
-        vectors = np.nan_to_num(np.stack(tables))
-        if not vectors.any():
+        stacked = np.stack(tables)
+        defined = np.isfinite(stacked).all(axis=0)
+        vectors = stacked[:, defined]
+        if defined.sum() < max(3, 0.5 * len(defined)) or np.ptp(vectors, axis=0).max() == 0:
             continue
         centred = vectors - vectors.mean(axis=0)
         u, s, _ = np.linalg.svd(centred, full_matrices=False)

@@ -97,7 +97,8 @@ def _findings(of: Material) -> Section:
             section,
             "findings",
             ink.draw_findings(own),
-            "Estimates and 95 % intervals (jackknife over seeds and probes); cut off beyond ±1.",
+            "Estimates and 95 % intervals: jackknife over seeds and, for CKA, over probes too. "
+            "Cut off beyond ±1.",
         )
     return section
 
@@ -289,7 +290,7 @@ def _latents(of: Material) -> Section:
             section,
             "regimes",
             ink.draw_regimes(table, latents),
-            "Numbers of latents over training. An untrained network's latents are all passive.",
+            "Numbers of latents over training; the first point is the untrained network.",
         )
     return section
 

@@ -13,7 +13,7 @@ from stratigraph.report.headline import THRESHOLD
 from stratigraph.report.interactive import explore
 from stratigraph.report.sections import sections
 from stratigraph.snapshots import write_text
-from stratigraph.study import LEAST_ROOM, Study, findings_path, gather
+from stratigraph.study import LEAST_ROOM, Study, gather
 
 __all__ = ["report_path", "write_report"]
 
@@ -44,7 +44,8 @@ def write_report(study: Study) -> Path:
     judged = study.way.cka in study.measures()
     # Figures of a study that was compared by other measures alone need no evidence of its claims.
     evidence = gather(study) if judged else None
-    findings = study.findings if findings_path(study.path).is_file() else []
+    # Findings of other matrices than these would be told beside the wrong figures.
+    findings = study.findings if study.findings_are_current() else []
     found = list(sections(study, evidence, findings))
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("stratigraph.report"),

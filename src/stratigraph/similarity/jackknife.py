@@ -32,12 +32,22 @@ import torch
 from stratigraph.engine import Engine, LocalEngine, one_thread
 from stratigraph.similarity.reduction import read_coordinates
 
-__all__ = ["GROUPS", "JACKKNIFED", "jackknife_pairs", "pair_scores"]
+__all__ = [
+    "GROUPS",
+    "JACKKNIFED",
+    "MOST_PROBES",
+    "groups_of",
+    "jackknife_pairs",
+    "pair_scores",
+    "tiled",
+]
 
 GROUPS = 20
 JACKKNIFED = ("debiased_cka", "linear_cka", "deconfounded_cka")
+MOST_PROBES = 3000  # beyond, the error over probes is small beside that over seeds
 HELD = 512 * 2**20  # bytes of Gram matrices a task keeps at hand
 TASK_PAIRS = 400
+RESIDUAL = 1e-12  # of a squared norm; the matrix calls less than that undefined
 
 
 @dataclass(frozen=True)
@@ -132,15 +142,26 @@ class _Pairs:
         if self.inputs is not None:
             cc = self.inputs[1]
             km = km - kk[1] * mm[1] / cc
-            kk, mm = kk[0] - kk[1] ** 2 / cc, mm[0] - mm[1] ** 2 / cc
+            kk, mm = (_left(norm, cc) for norm in (kk, mm))
         with np.errstate(invalid="ignore", divide="ignore"):
             product = np.where((kk > 0) & (mm > 0), kk * mm, np.nan)
             return km / np.sqrt(product)
 
 
+def _left(norm: np.ndarray, cc: np.ndarray) -> np.ndarray:
+    """What is left of ⟨K, K⟩ without the input's kernel; NaN where that is rounding."""
+    rest = norm[0] - norm[1] ** 2 / cc
+    return np.where(rest > RESIDUAL * norm[0], rest, np.nan)
+
+
+def groups_of(n: int) -> int:
+    """Into how many groups n probes are cut, of four probes or more; 0 for fewer than 8."""
+    return min(GROUPS, n // 4) if n >= 8 else 0
+
+
 @dataclass(frozen=True)
 class _Task:
-    files: tuple[Path, ...]
+    files: dict[int, Path]
     pairs: np.ndarray
     measure: str
     groups: int
@@ -157,6 +178,32 @@ def _run(task: _Task) -> np.ndarray:
             task.confounder,
         )
         return np.stack([scores.score(int(i), int(j)) for i, j in task.pairs])
+
+
+def tiled(pairs: np.ndarray, kinds: np.ndarray, n: int) -> np.ndarray:
+    """An order of pairs (m, 2) in which few Gram matrices are made twice.
+
+    Args:
+        pairs: rows of representations.
+        kinds: pairs of one kind (m,) stand together: those of one layer.
+        n: probes.
+
+    Returns:
+        Places of the pairs, (m,): by kind, then in square tiles whose rows fit in memory together.
+
+    """
+    side = max(2, HELD // (8 * n * n) // 2)
+    order = np.empty(len(pairs), dtype=np.int64)
+    start = 0
+    for kind in dict.fromkeys(kinds.tolist()):
+        mine = np.flatnonzero(kinds == kind)
+        place = np.unique(pairs[mine], return_inverse=True)[1].reshape(-1, 2)
+        tile = place // side
+        order[start : start + len(mine)] = mine[
+            np.lexsort((place[:, 0], place[:, 1], tile[:, 0], tile[:, 1]))
+        ]
+        start += len(mine)
+    return order
 
 
 def jackknife_pairs(
@@ -184,10 +231,11 @@ def jackknife_pairs(
         (m, 1 + G) float64: the score, then the score without each group; NaN where undefined.
 
     """
-    tasks = [
-        _Task(tuple(files), pairs[start : start + TASK_PAIRS], measure, groups, confounder)
-        for start in range(0, len(pairs), TASK_PAIRS)
-    ]
+    tasks = []
+    for start in range(0, len(pairs), TASK_PAIRS):
+        own = pairs[start : start + TASK_PAIRS]
+        rows = {*own.ravel().tolist(), *([] if confounder is None else [confounder])}
+        tasks.append(_Task({row: files[row] for row in rows}, own, measure, groups, confounder))
     found: list[np.ndarray] = [np.empty((0, 1 + groups))] * len(tasks)
     for done, outcome in enumerate((engine or LocalEngine(1)).map(_run, tasks), start=1):
         if outcome.failure is not None:

@@ -31,6 +31,7 @@ from scipy import stats
 __all__ = ["Estimate", "Sample", "estimate", "from_replicates"]
 
 CONFIDENCE = 0.95
+ROUNDING = 1e-12
 
 
 class Sample(Protocol):
@@ -58,7 +59,8 @@ S = TypeVar("S", bound=Sample)
 class Estimate:
     """A statistic: its value, 95 % interval, two-sided p against ``null``, and where they are from.
 
-    NaN bounds say that there is nothing to take an interval over.
+    NaN bounds say that there is nothing to take an interval over, or that replicates never differ.
+    ``seeds`` counts those that have a part in the statistic.
     """
 
     value: float
@@ -83,12 +85,17 @@ def estimate(sample: S, statistic: Callable[[S], np.ndarray], null: float = 0.0)
 
     """
     whole = np.atleast_1d(statistic(sample))
+    seeds = sample.seeds
     less = [
         np.atleast_1d(statistic(sample.without_seed(seed)))  # type: ignore[arg-type]
-        for seed in (sample.seeds if len(sample.seeds) > 1 else ())
+        for seed in (seeds if len(seeds) > 1 else ())
     ]
+    # A seed without which nothing changes has no part in the statistic, and is no replicate of it.
+    entered = [one for one in less if not np.array_equal(one, whole, equal_nan=True)]
+    if less and not entered:
+        entered = less
     # Without its only seed a sample is empty, and says nothing.
-    table = np.stack(less) if less else np.full((len(sample.seeds), len(whole)), np.nan)
+    table = np.stack(entered) if entered else np.full((len(seeds), len(whole)), np.nan)
     return from_replicates(whole, table, null=null, runs=sample.runs)
 
 
@@ -114,15 +121,13 @@ def from_replicates(
         if len(parts) == 2:
             sum_ -= _interaction(without_seed[:, 1:])
         total = max(sum_, *(v for v, _ in parts))
-        if total > 0:
+        # Replicates that never differ (a saturated rank correlation) say nothing of their error.
+        if total > (ROUNDING * max(1.0, abs(value))) ** 2:
             freedom = max(1.0, total**2 / sum(v**2 / (m - 1) for v, m in parts))
             error = math.sqrt(total)
             reach = error * float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
             lower, upper = value - reach, value + reach
             p = float(2 * stats.t.sf(abs(value - null) / error, freedom))
-        else:
-            lower = upper = value
-            p = 1.0 if value == null else 0.0
     return Estimate(
         value, lower, upper, p, null, math.sqrt(of_seeds), math.sqrt(of_probes), freedom, seeds,
         runs,

@@ -14,19 +14,22 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from stratigraph.errors import DataError
 from stratigraph.identity import canonical
 from stratigraph.snapshots import record_exists, verified
-from stratigraph.study.layout import jackknife_path, observed_path
+from stratigraph.study.layout import jackknife_path, observed_path, probes_path
+from stratigraph.study.probes import probes_digest
 from stratigraph.study.selection import claim_pairs
 from stratigraph.study.study import Study
 from stratigraph.study.trajectories import part_of
+from stratigraph.training import RunConfig
 
 __all__ = ["Evidence", "Pairs", "gather"]
 
 # What is known of each side of a pair.
 SIDES = (
-    "run", "config", "data", "architecture", "objective", "strength", "supervised", "seed",
-    "layer", "part", "step", "last",
+    "run", "config", "but_strength", "but_objective", "data", "architecture", "objective",
+    "strength", "supervised", "seed", "layer", "part", "step", "last",
 )  # fmt: skip
 
 
@@ -144,6 +147,13 @@ class Evidence:
         )
 
 
+def _settings(config: RunConfig) -> tuple[str, str]:
+    """A configuration without its seed and strength, and without its seed and objective."""
+    values = {**config.to_dict(), "seed": 0}
+    objective = {k: v for k, v in values["objective"].items() if k != config.strength_name}
+    return canonical({**values, "objective": objective}), canonical({**values, "objective": ""})
+
+
 def _sides(study: Study, labels: pd.DataFrame) -> pd.DataFrame:
     """The labels of every representation, with what claims need to know of its run."""
     table = labels.copy()
@@ -152,6 +162,9 @@ def _sides(study: Study, labels: pd.DataFrame) -> pd.DataFrame:
     }
     supervised = {run_id: run.config.supervised for run_id, run in study.runs.items()}
     table["config"] = table["run"].map(configs)
+    settings = {run_id: _settings(run.config) for run_id, run in study.runs.items()}
+    table["but_strength"] = table["run"].map({run: two[0] for run, two in settings.items()})
+    table["but_objective"] = table["run"].map({run: two[1] for run, two in settings.items()})
     table["supervised"] = table["run"].map(supervised)
     table["part"] = table["layer"].map(part_of)
     table["last"] = table["step"] == table.groupby("run")["step"].transform("max")
@@ -161,11 +174,16 @@ def _sides(study: Study, labels: pd.DataFrame) -> pd.DataFrame:
 def _scores(study: Study, measure: str, pairs: np.ndarray, size: int) -> np.ndarray:
     """The scores of pairs (m, 2), with probes left out where that is known: (m, 1 + g)."""
     folder = jackknife_path(study.path, measure, study.way.folder)
+    matrix = study.similarity(measure)
+    known_to_matrix = np.asarray(matrix.values[pairs[:, 0], pairs[:, 1]])
     if not record_exists(folder):
-        return np.asarray(study.similarity(measure).values[pairs[:, 0], pairs[:, 1]])[:, None]
-    verified(folder)
+        return known_to_matrix[:, None]
+    if verified(folder)["representations"] != matrix.attrs["representations"]:
+        raise _half_compared(study, measure)
     held = np.load(folder / "pairs.npy", allow_pickle=False).astype(np.int64)
     scores = np.load(folder / "scores.npy", allow_pickle=False)
+    if not len(held):  # too few probes to leave any out, or so many that it makes no difference
+        return known_to_matrix[:, None]
     found = np.full((len(pairs), scores.shape[1]), np.nan)
     keys = held.min(axis=1) * size + held.max(axis=1)
     order = np.argsort(keys)
@@ -174,30 +192,62 @@ def _scores(study: Study, measure: str, pairs: np.ndarray, size: int) -> np.ndar
     place = order[np.minimum(place, len(keys) - 1)]
     known = keys[place] == wanted
     found[known] = scores[place[known]]
+    found[np.isnan(known_to_matrix)] = np.nan
     return found
+
+
+def _half_compared(study: Study, measure: str) -> DataError:
+    return DataError(
+        f"study {study.config.name}: {measure} was compared of other representations than the "
+        f"rest; run `stratigraph compare {study.path}` to its end."
+    )
+
+
+def _count_probes(study: Study, runs: set[str]) -> int:
+    """How many probes there are: of several sets of data, the fewest."""
+    folders = {
+        probes_path(study.path, probes_digest(study.runs[run].config, study.config.probes))
+        for run in runs
+    }
+    counts = [
+        len(np.load(folder / "indices.npy", mmap_mode="r", allow_pickle=False))
+        for folder in folders
+        if record_exists(folder)
+    ]
+    return min(counts, default=0)
 
 
 def gather(study: Study) -> Evidence:
     """The evidence of a compared study, read the study's way.
 
-    Only runs that reached their last step have a final state, so only they count.
+    Only runs that reached their last step, and were compared there, have a final state; so only
+    they count.
 
     Raises:
+        DataError: the study was compared in part since it changed.
         IntegrityError: a record is damaged.
 
     """
     to_final, final, within = {}, {}, {}
-    probes = study.config.probes.count
-    complete = set(study.complete())
+    complete: set[str] = set()
+    sources = {}
     for measure in study.measures():
         labels = study.labels(measure)
+        sources[measure] = study.similarity(measure).attrs["representations"]
+        if len(set(sources.values())) > 1:
+            raise _half_compared(study, measure)
         sides = _sides(study, labels)
         pairs = claim_pairs(labels)
+        reached = sides.groupby("run")["step"].max()
+        complete = {
+            str(run) for run, step in reached.items() if step == study.runs[str(run)].config.steps
+        }
         kept = sides["run"].isin(complete).to_numpy()
         pairs = pairs[kept[pairs[:, 0]] & kept[pairs[:, 1]]]
         every = Pairs.of(sides, pairs, _scores(study, measure, pairs, len(labels)))
         to_final[measure], final[measure], within[measure] = every.split()
     latents, layers = observations(study)
+    probes = _count_probes(study, complete)
     return Evidence(study.way.cka, to_final, final, within, latents, layers, probes)
 
 

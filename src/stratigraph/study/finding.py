@@ -127,10 +127,11 @@ def _verdict(question: Question, p: float) -> tuple[Verdict, str]:
     if _seeds(question) < 2:
         return "inconclusive", "One seed: nothing says how another would have come out."
     if not math.isfinite(p):
+        few = "; it takes three seeds" if _seeds(question) < 3 else ""
         return (
             "inconclusive",
-            f"No interval: with {_seeds(question)} seeds, leaving one out leaves nothing to "
-            "compare; it takes three.",
+            "No interval: without one of the seeds (or probes) the contrast is undefined, or none "
+            f"of them changes it{few}.",
         )
     signs = {m: e.value - e.null for m, e in estimates.items()}
     apart = [m for m, e in estimates.items() if e.p < LEVEL]
@@ -140,7 +141,7 @@ def _verdict(question: Question, p: float) -> tuple[Verdict, str]:
     alone = " By CKA alone." if list(estimates) in (["debiased_cka"], ["linear_cka"]) else ""
     if p >= LEVEL:
         if apart and len(apart) < len(estimates):
-            return "inconclusive", f"Beyond chance by {', '.join(apart)} only."
+            return "inconclusive", f"Beyond chance (uncorrected) by {', '.join(apart)} only."
         return "inconclusive", f"Not beyond chance once all questions are corrected for.{alone}"
     beyond = min(signs.values(), key=abs)
     if abs(beyond) < question.least:

@@ -99,8 +99,9 @@ def planted(plan: Plan, seed: int) -> Evidence:
                 if layer == "z_mean":
                     x, gone = _collapsed(plan, x, passive, step)
                     mean = x
-                    counts.append({"run": run, "step": step, "active": LATENTS - gone,
-                                   "mixed": 0, "passive": gone})  # fmt: skip
+                    left = LATENTS - gone
+                    counts.append({"run": run, "step": step, "active": left, "mixed": 0,
+                                   "passive": gone, "kl": float(left)})  # fmt: skip
                 if layer == "z_sample" and mean is not None:
                     noise = np.random.default_rng([seed, 99]).standard_normal(mean.shape)
                     spread = np.where(np.std(mean, axis=0) < 0.1, 1.0, 0.3)
@@ -154,7 +155,8 @@ def _collapsed(plan: Plan, mean: np.ndarray, passive: int, step: int) -> tuple[n
 
 def _evidence(labels: pd.DataFrame, xs: list[np.ndarray], counts: pd.DataFrame, n: int) -> Evidence:
     labels = labels.assign(
-        config=labels["strength"].map("beta_vae {:g}".format), data="planted",
+        config=labels["strength"].map("beta_vae {:g}".format), but_strength="planted",
+        but_objective="planted", data="planted",
         architecture="planted", objective="beta_vae", supervised=False, probes="planted",
         part=labels["layer"].map(part_of), last=labels["step"] == STEPS[-1],
     )  # fmt: skip

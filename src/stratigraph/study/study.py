@@ -104,6 +104,17 @@ class Study:
         }
         return xr.DataArray(values, dims=("x", "y"), coords=coordinates, name=measure, attrs=about)
 
+    def source(self) -> str:
+        """The digest of the representations that the way's CKA was compared of."""
+        return str(self._opened(self.way.cka)[2]["representations"])
+
+    def findings_are_current(self) -> bool:
+        """Whether ``findings.json`` is of the matrices that the study has now."""
+        path = findings_path(self.path)
+        if not path.is_file() or self.way.cka not in self.measures():
+            return False
+        return bool(read_json(path).get("representations", {}).get(self.way.name) == self.source())
+
     @property
     def findings(self) -> list[dict[str, Any]]:
         """What ``findings.json`` holds: one mapping a claim's question and way.

@@ -5,10 +5,15 @@ sample falls with the number of passive latents. `collapse_tracked` is minus Spe
 correlation, over the runs of one data set and architecture, of the similarity at the last step with
 the number of passive latents there; the groups in which that number varies are averaged.
 
+A rank correlation of few runs saturates, and then no seed left out changes it, and there is no
+interval; so its p is at least that of permuting the counts among the runs of each seed.
+
 `collapse_warning` asks whether the similarity *during* training foretells the number of passive
-latents at its end better than counting the passive latents during training does: the area over
-log(1 + t) of the first correlation less that of the second. The lead time stands beside it: the
-first steps from which each correlation stays at `TOLD` or more, and the doublings of training
+latents at its end better than its rivals do, which cost nothing: the number of passive latents so
+far, and the KL term so far. It is the area over log(1 + t) of the similarity's correlation with the
+final number, less the larger of the rivals' at each step. Runs of all strengths are pooled, and
+the strength is known beforehand: what it foretells, all three can. The lead time stands beside it:
+the first steps from which each correlation stays at `TOLD` or more, and the doublings of training
 between them.
 
 Scores of the input with the sample stand in the details.
@@ -32,6 +37,7 @@ __all__ = ["TOLD", "collapse"]
 
 LEAST = 0.3
 TOLD = 0.7
+PERMUTATIONS = 999
 FEW = 4  # runs below which a rank correlation says nothing
 
 
@@ -63,7 +69,7 @@ def _tracked(evidence: Evidence, measure: str, first: str) -> Tracked:
         (ends["y"] == first) & (ends["x"] == "z_sample")
     )
     pairs = every.where(mask)
-    counts = evidence.latents[["run", "step", "passive"]]
+    counts = evidence.latents[["run", "step", "passive", "kl"]]
     last = counts.loc[counts.groupby("run")["step"].idxmax(), ["run", "passive"]]
     table = pairs.table.merge(
         counts, left_on=["run_x", "step_x"], right_on=["run", "step"], how="left"
@@ -101,6 +107,33 @@ def _at_the_end(sample: Tracked) -> np.ndarray:
     return _mean(found, sample.pairs.values.shape[1])
 
 
+def _permuted(sample: Tracked, value: float) -> float:
+    """Two-sided p of the correlation at the end, counts permuted among the runs of each seed."""
+    table = sample.pairs.table
+    rng = np.random.default_rng(0)
+    keys = ["data_x", "architecture_x", "seed_x"]
+    groups = [own.index.to_numpy() for _, own in table[table["last_x"]].groupby(keys)]
+    passive = table["passive"].to_numpy(dtype=float)
+    beyond = 0
+    for _ in range(PERMUTATIONS):
+        shuffled = passive.copy()
+        for rows in groups:
+            shuffled[rows] = passive[rng.permutation(rows)]
+        pairs = Pairs(table.assign(passive=shuffled), sample.pairs.values[:, :1])
+        beyond += abs(_at_the_end(Tracked(pairs))[0]) >= abs(value) - 1e-12
+    return (1 + beyond) / (1 + PERMUTATIONS)
+
+
+def _why_not(evidence: Evidence) -> str:
+    if evidence.latents.empty:
+        return "The latents of no run were observed; run `stratigraph extract`."
+    if not any(len(_tracked(evidence, m, "z_mean").pairs) for m in evidence.side_by_side):
+        return "The study does not compare the mean with the sample."
+    if evidence.latents["run"].nunique() < FEW:
+        return f"Fewer than {FEW} runs."
+    return "The number of passive latents is the same in every run."
+
+
 def _mean(found: list[np.ndarray], columns: int) -> np.ndarray:
     known = [one for one in found if np.isfinite(one[0])]
     return np.mean(known, axis=0) if known else np.full(columns, np.nan)
@@ -116,14 +149,18 @@ def _foretold(sample: Tracked) -> pd.DataFrame:
             final = own["passive_last"].to_numpy(dtype=float)
             score = _rank(sample.pairs.values[own.index][:, :1], final)
             if np.isfinite(score[0]):
-                now = own["passive"].to_numpy(dtype=float)[:, None]
-                count = -_rank(now, final)  # a count rises with the count at the end
+                now = own[["passive", "kl"]].to_numpy(dtype=float)
+                if not np.isfinite(now).all():
+                    continue
                 scores.append(score[0])
-                # All runs with the same number of passive latents foretell nothing.
-                counts.append(count[0] if np.isfinite(count[0]) else 0.0)
+                # A count rises with the count at the end, the KL falls; what is the same in every
+                # run foretells nothing.
+                rivals = np.nan_to_num(_rank(now, final)) * [-1, 1]
+                counts.append(rivals)
         if scores and step > 0:
-            rows.append({"step": step, "score": np.mean(scores), "count": np.mean(counts)})
-    return pd.DataFrame(rows, columns=["step", "score", "count"])
+            count, kl = np.mean(counts, axis=0)
+            rows.append({"step": step, "score": np.mean(scores), "count": count, "kl": kl})
+    return pd.DataFrame(rows, columns=["step", "score", "count", "kl"])
 
 
 def _ahead(sample: Tracked) -> np.ndarray:
@@ -131,7 +168,7 @@ def _ahead(sample: Tracked) -> np.ndarray:
     if len(table) < 2:
         return np.array([np.nan])
     time = np.log1p(table["step"].to_numpy(dtype=float))
-    difference = (table["score"] - table["count"]).to_numpy()
+    difference = (table["score"] - table[["count", "kl"]].max(axis=1)).to_numpy()
     return np.array([np.trapezoid(difference, time) / (time[-1] - time[0])])
 
 
@@ -148,25 +185,23 @@ def collapse(evidence: Evidence) -> list[Question]:
     warned: dict[str, Estimate] = {}
     details: list[dict[str, Any]] = []
     lead: list[dict[str, Any]] = []
-    varies = False
     if not evidence.latents.empty:
         for measure in evidence.side_by_side:
             sample = _tracked(evidence, measure, "z_mean")
-            if not len(sample.pairs):
+            if not len(sample.pairs) or not np.isfinite(_at_the_end(sample)[0]):
                 continue
-            varies |= bool(np.isfinite(_at_the_end(sample)[0]))
-            if not varies:
-                continue
-            tracked[measure] = estimate(sample, _at_the_end)
+            one = estimate(sample, _at_the_end)
+            tracked[measure] = replace(one, p=float(np.fmax(one.p, _permuted(sample, one.value))))
             warned[measure] = estimate(sample, _ahead)
             table = _foretold(sample)
-            steps = {c: _first_told(table, c) for c in ("score", "count")}
+            steps = {c: _first_told(table, c) for c in ("score", "count", "kl")}
             ratio = steps["count"] / steps["score"]
             lead.append(
                 {
                     "measure": measure,
                     "step_score": steps["score"],
                     "step_count": steps["count"],
+                    "step_kl": steps["kl"],
                     "doublings": float(np.log2(ratio)) if np.isfinite(ratio) else float("nan"),
                 }
             )
@@ -181,13 +216,14 @@ def collapse(evidence: Evidence) -> list[Question]:
                 details.append(
                     {"measure": measure, "pair": "input and sample", "correlation": one.value}
                 )
-    missing = "" if varies else "The number of passive latents is the same in every run."
+    missing = "" if tracked else _why_not(evidence)
     note = ""
     if lead and np.isfinite(lead[0]["doublings"]):
         first = lead[0]
         note = (
             f"The score foretells the end from step {first['step_score']:,.0f} on, the count from "
-            f"{first['step_count']:,.0f}: {first['doublings']:+.1f} doublings of training."
+            f"{first['step_count']:,.0f}: {first['doublings']:+.1f} doublings of training (the KL "
+            f"from {first['step_kl']:,.0f})."
         )
     return [
         Question(
@@ -204,7 +240,7 @@ def collapse(evidence: Evidence) -> list[Question]:
             "collapse_warning",
             6,
             "CKA of mean and sample warns of collapse before the latents can be counted.",
-            "area of the correlation with the final number of passive latents, score less count",
+            "area of the correlation with the final number of passive latents, less the rivals'",
             warned,
             0.05,
             lead,

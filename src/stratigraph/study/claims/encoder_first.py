@@ -24,11 +24,18 @@ from stratigraph.study.evidence import Evidence, Pairs
 from stratigraph.study.finding import Question
 from stratigraph.study.settling import areas, gap, gaps
 
-__all__ = ["LEAST_GAP", "encoder_first"]
+__all__ = ["LEAST_GAP", "encoder_first", "without_parts"]
 
 LEAST_GAP = 0.05
 LEAST_GAIN = 0.02  # of decodable variance, per layer: below it no share of a gain can be told
 DECONFOUNDED = "deconfounded_cka"
+
+
+def without_parts(evidence: Evidence) -> str:
+    """Why nothing can be said of encoder and decoder, or ""."""
+    parts = set(of_vaes(evidence.to_final[evidence.cka]).table["part_x"])
+    lacking = [part for part in ("encoder", "decoder") if part not in parts]
+    return f"The study reads no {' and no '.join(lacking)} of a VAE." if lacking else ""
 
 
 def _fully_connected(pairs: Pairs) -> Pairs:
@@ -40,6 +47,7 @@ def encoder_first(evidence: Evidence) -> list[Question]:
     """The raw version, progress, three witnesses; and both versions for fully-connected nets."""
     raw, progress = gap("similarity", encoder, decoder), gap("progress", encoder, decoder)
     kind = evidence.to_final
+    missing = without_parts(evidence)
     questions = [
         Question(
             "encoder_first",
@@ -49,7 +57,8 @@ def encoder_first(evidence: Evidence) -> list[Question]:
             side_by_side(evidence, kind, raw),
             LEAST_GAP,
             _by_configuration(evidence, "similarity"),
-            note=_untrained(evidence),
+            missing,
+            "" if missing else _untrained(evidence),
         ),
         Question(
             "encoder_first_progress",
@@ -59,6 +68,7 @@ def encoder_first(evidence: Evidence) -> list[Question]:
             side_by_side(evidence, kind, progress),
             LEAST_GAP,
             _by_configuration(evidence, "progress"),
+            missing,
         ),
     ]
     witnesses: dict[str, tuple[str, dict[str, Estimate]]] = {}

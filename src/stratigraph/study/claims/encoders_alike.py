@@ -1,8 +1,9 @@
 """Claims 3 and 4: encoder layers before mean and variance are alike across strengths, objectives.
 
 The contrast is the mean similarity of a layer of two runs that differ in strength (in objective)
-less that of two runs of one configuration, the baseline; both of runs with different seeds, so that
-shared initial weights help neither. "Alike" is a margin: supported where the contrast is above
+less that of two runs of one configuration, the baseline; within each data set, architecture and
+(for strengths) objective, averaged over those that have both; of runs with different seeds, so that
+shared initial weights help neither side. "Alike" is a margin: supported where the contrast is above
 −`MARGIN` beyond chance, contradicted where it is below.
 """
 
@@ -17,7 +18,7 @@ from stratigraph.study.claims.parts import of_vaes, side_by_side
 from stratigraph.study.evidence import Evidence, Pairs
 from stratigraph.study.finding import Question
 
-__all__ = ["MARGIN", "across", "baseline", "chance", "encoders_alike", "layer_mean"]
+__all__ = ["MARGIN", "across", "baseline", "chance", "encoders_alike", "layer_mean", "over_groups"]
 
 MARGIN = 0.1
 
@@ -38,10 +39,7 @@ def baseline(pairs: Pairs) -> np.ndarray:
 
 def across(pairs: Pairs, what: str) -> np.ndarray:
     """Two seeds, of configurations that differ in strength alone, or in objective."""
-    shared = (
-        ("data", "architecture") if what == "objective" else ("data", "architecture", "objective")
-    )
-    return _same(pairs, *shared) & ~_same(pairs, what) & ~_same(pairs, "seed")
+    return _same(pairs, f"but_{what}") & ~_same(pairs, what) & ~_same(pairs, "seed")
 
 
 def layer_mean(pairs: Pairs, mask: np.ndarray) -> np.ndarray:
@@ -54,11 +52,34 @@ def layer_mean(pairs: Pairs, mask: np.ndarray) -> np.ndarray:
     return np.stack([values[layers == layer].mean(axis=0) for layer in np.unique(layers)]).mean(0)
 
 
+def over_groups(
+    pairs: Pairs, by: str, difference: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """The mean over groups of what a function of their mask gives, where it is defined.
+
+    Args:
+        pairs: of two runs.
+        by: a label that both runs of a pair share within a group, such as ``but_objective``.
+        difference: mask of a group (m,) → (1 + g,).
+
+    """
+    labels = pairs.table[f"{by}_x"].to_numpy()
+    shared = _same(pairs, by)
+    found = [difference(shared & (labels == group)) for group in dict.fromkeys(labels[shared])]
+    known = [one for one in found if np.isfinite(one[0])]
+    return np.mean(known, axis=0) if known else np.full(pairs.values.shape[1], np.nan)
+
+
 def contrast(what: str) -> Callable[[Pairs], np.ndarray]:
     """Across less baseline."""
 
     def statistic(pairs: Pairs) -> np.ndarray:
-        return layer_mean(pairs, across(pairs, what)) - layer_mean(pairs, baseline(pairs))
+        other, same = across(pairs, what), baseline(pairs)
+        return over_groups(
+            pairs,
+            f"but_{what}",
+            lambda group: layer_mean(pairs, other & group) - layer_mean(pairs, same & group),
+        )
 
     return statistic
 

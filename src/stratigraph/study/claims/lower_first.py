@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from stratigraph.study.claims.encoder_first import LEAST_GAP
+from stratigraph.study.claims.encoder_first import LEAST_GAP, without_parts
 from stratigraph.study.claims.parts import encoder, side_by_side
 from stratigraph.study.evidence import Evidence
 from stratigraph.study.finding import Question
@@ -55,6 +55,7 @@ def lower_first(evidence: Evidence) -> list[Question]:
                 f"area of {kind}, lower half of the encoder less the upper half",
                 side_by_side(evidence, evidence.to_final, gap(kind, _lower, _upper)),
                 LEAST_GAP,
+                missing=without_parts(evidence),
             )
         )
     return questions

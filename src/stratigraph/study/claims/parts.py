@@ -11,9 +11,10 @@ import pandas as pd
 from stratigraph.study.estimate import Estimate, estimate
 from stratigraph.study.evidence import Evidence, Pairs
 
-__all__ = ["LATENTS", "decoder", "encoder", "of_vaes", "row", "side_by_side"]
+__all__ = ["LATENTS", "asked_for", "decoder", "encoder", "of_vaes", "row", "side_by_side"]
 
-LATENTS = ("z_mean", "z_log_var", "z_sample")
+# Not the sample: runs share the noise it is drawn with, so collapsed latents are alike in all.
+LATENTS = ("z_mean", "z_log_var")
 
 
 def encoder(rows: pd.DataFrame) -> np.ndarray:
@@ -45,9 +46,18 @@ def side_by_side(
     found = {}
     for measure in evidence.side_by_side:
         pairs = keep(kind[measure])
-        if np.isfinite(pairs.values[:, 0]).any():
+        if asked_for(pairs):
             found[measure] = estimate(pairs, statistic, null)
     return found
+
+
+def asked_for(pairs: Pairs) -> bool:
+    """Whether any pair of two different representations has a score."""
+    table = pairs.table
+    apart = np.zeros(len(table), dtype=bool)
+    for name in ("run", "step", "layer"):
+        apart |= (table[f"{name}_x"] != table[f"{name}_y"]).to_numpy()
+    return bool(np.isfinite(pairs.values[apart, 0]).any())
 
 
 def row(measure: str, one: Estimate, **about: Any) -> dict[str, Any]:
