@@ -52,9 +52,9 @@ def test_collapse_is_tracked_and_warned_of():
     found = {f.question.key: f.verdict for f in judge(list(questions.values()), "corrected")}
     assert found["collapse_tracked"] == "supported"
     lead = questions["collapse_warning"].details[0]
-    # Means shrink long before step 300, when the latents become passive.
-    assert lead["step_score"] < lead["step_count"] == 300
-    assert lead["doublings"] == pytest.approx(np.log2(300 / lead["step_score"]))
+    # Means shrink long before step 600, the first snapshot with passive latents.
+    assert lead["step_score"] < lead["step_count"] == 600
+    assert lead["doublings"] == pytest.approx(np.log2(600 / lead["step_score"]))
     nothing = {q.key: q for q in ask(planted(Plan(), 0))}
     assert "same in every run" in nothing["collapse_tracked"].missing
 
