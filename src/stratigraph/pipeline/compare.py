@@ -208,9 +208,8 @@ def _compare(
     scratch = _scratch(path, about)
     # Representations of different probes cannot be compared: each set is a matrix of its own.
     for probes in labels["probes"].unique():
-        # Layer by layer: the pairs that sparse selections ask for then lie in few blocks.
         own = labels[labels["probes"] == probes]
-        rows = own.sort_values("layer", kind="stable").index.to_numpy()
+        rows = _order(own)
         block = np.ix_(rows, rows)
         result = compare_stored(
             [files[row] for row in rows],
@@ -233,10 +232,21 @@ def _compare(
     shutil.rmtree(scratch.parent, ignore_errors=True)
 
 
+def _order(labels: pd.DataFrame) -> np.ndarray:
+    """Rows in an order in which the pairs that sparse selections ask for lie in few blocks.
+
+    Layer by layer; in a layer the last steps of all runs first, which are compared with each other,
+    and then run by run the steps that are compared with one of those.
+    """
+    earlier = labels["step"] < labels.groupby("run")["step"].transform("max")
+    ordered = labels.assign(earlier=earlier).sort_values(["layer", "earlier"], kind="stable")
+    return ordered.index.to_numpy()
+
+
 def _scratch(path: Path, about: dict[str, Any]) -> Path:
     """Where this comparison keeps its blocks until it is whole; those of another one go."""
     folder = path.parent / f"{SCRATCH}{path.name}"
-    own = folder / digest(about)[:16]
+    own = folder / digest({**about, "order": 2})[:16]
     if folder.is_dir():
         for other in folder.iterdir():
             if other != own:
