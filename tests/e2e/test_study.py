@@ -27,7 +27,7 @@ def _hashes(folder: Path, *parts: str) -> dict[str, str]:
     }
 
 
-RESULTS = ("runs/**/*", "similarity/**/*", "probes/**/*")
+RESULTS = ("runs/**/*", "similarity/**/*", "jackknife/**/*", "probes/**/*", "findings.json")
 
 
 def test_every_stage_leaves_its_files(tiny_study):
@@ -113,9 +113,13 @@ def test_matrices_are_symmetric_with_a_unit_diagonal(tiny_study):
 def test_pairs_not_asked_for_are_nan(tiny_study):
     labels = tiny_study.labels("procrustes_similarity")
     values = tiny_study.similarity("procrustes_similarity").values
-    runs = labels["run"].to_numpy()
+    runs, layers = labels["run"].to_numpy(), labels["layer"].to_numpy()
     across = runs[:, None] != runs[None, :]
-    assert np.isnan(values[across]).all()
+    # Of two runs, findings read one layer at the last step.
+    last = (labels["step"] == 12).to_numpy()
+    asked = (layers[:, None] == layers[None, :]) & last[:, None] & last[None, :]
+    assert np.isnan(values[across & ~asked]).all()
+    assert np.isfinite(values[across & asked]).all()
     assert np.isfinite(np.diag(values)).all()
 
 

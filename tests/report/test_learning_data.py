@@ -20,10 +20,13 @@ def evidence(tiny_study):
 
 def test_an_interval_over_seeds_is_students():
     values = [1.0, 2.0, 4.0]
-    table = pd.DataFrame({"key": ["a"] * 3 + ["b"], "v": [*values, 7.0]})
+    table = pd.DataFrame(
+        {"key": ["a"] * 4 + ["b"], "v": [1.0, 2.0, 3.0, 5.0, 7.0], "seed": [0, 1, 2, 2, 0]}
+    )  # the two runs of seed 2 are one replicate, of mean 4
     found = learning.over_seeds(table, ["key"], "v").set_index("key")
     low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert tuple(found.loc["a", ["low", "high"]]) == pytest.approx((low, high))
+    assert found["runs"].tolist() == [4, 1]
     assert found.loc["b", "mean"] == 7.0
     assert np.isnan(found.loc["b", "low"])  # one run has no interval
 
