@@ -299,5 +299,9 @@ def map_of_models(study: Study, measure: str) -> list[ModelMap]:
                 "y": u[:, 1] * s[1],
             }
         )
+        order = [c.label for c in configurations(study)]
+        points = points.sort_values(
+            "configuration", key=lambda s: s.map(order.index), kind="stable"
+        )
         found.append(ModelMap(points, (float(share[0]), float(share[1])), title))
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 
 import matplotlib as mpl
 import pandas as pd
@@ -38,7 +39,7 @@ def draw_losses(table: pd.DataFrame) -> Figure:
                     )  # fmt: skip
             axis.set_yscale("symlog", linthresh=1)
             axis.set_ylim(bottom=0)
-            axis.set_title(label)
+            axis.set_title(textwrap.fill(label, 34), fontsize=7)
             step_axis(axis, sorted(chosen["step"].unique()))
         for axis in axes[len(labels) :]:
             axis.set_axis_off()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
@@ -28,9 +30,17 @@ def draw_model_map(found: ModelMap, measure: str) -> Figure:
             axis.scatter(own["x"], own["y"], s=sizes, color=colour, linewidths=0, alpha=0.8)
         for label in labels:
             colour, dash = styles[label]
-            axis.plot([], [], color=colour, linestyle=dash, marker="o", markersize=4, label=label)
+            axis.plot(
+                [],
+                [],
+                color=colour,
+                linestyle=dash,
+                marker="o",
+                markersize=4,
+                label=textwrap.fill(label, 30),
+            )
         axis.set_xlabel(f"first direction ({found.explained[0]:.0%} of the variance)")
         axis.set_ylabel(f"second ({found.explained[1]:.0%})")
         figure.legend(loc="outside right center", frameon=False)
-        axis.set_title(f"{found.title}: layer matrices by {measure_name(measure)}")
+        figure.suptitle(f"{found.title}: layer matrices by {measure_name(measure)}", fontsize=10)
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import Any
 
 import matplotlib as mpl
@@ -87,7 +88,7 @@ def draw_layer_lines(
             for name, handle in zip(names, handles, strict=True):
                 known.setdefault(name, handle)
             step_axis(axis, sorted(own["step"].unique()))
-            axis.set_title(group, fontsize=8)
+            axis.set_title(textwrap.fill(group, 36), fontsize=7)
             if limits:
                 axis.set_ylim(*limits)
         _finish(axes, len(groups), ylabel)
@@ -110,7 +111,7 @@ def draw_regimes(table: pd.DataFrame, latents: int) -> Figure:
                 _band(axis, own[own["regime"] == regime], *style, regime)
             axis.set_ylim(-0.4, latents + 0.4)
             step_axis(axis, sorted(own["step"].unique()))
-            axis.set_title(label, fontsize=8)
+            axis.set_title(textwrap.fill(label, 30), fontsize=7)
         _finish(axes, len(labels), "latents")
         handles, names = axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside right upper", frameon=False)
