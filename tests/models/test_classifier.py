@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.nn import functional
 
+from stratigraph import train
 from stratigraph.errors import ConfigError
 from stratigraph.models import ARCHITECTURES, build_classifier, build_vae
-from stratigraph import train
 from stratigraph.training import RunConfig, build_network, initial_state, training_states
 
 SHAPE = (1, 32, 32)
