@@ -31,6 +31,8 @@ def _interval(estimate: dict[str, Any]) -> str:
 
 def told(rows: list[dict[str, Any]]) -> list[str]:
     """The findings as lines for people: the corrected way, the published verdict beside it."""
+    from stratigraph.study.claims.shared_features import OF_MEASURES
+
     published = {row["key"]: row for row in rows if row["way"] == "published"}
     lines = []
     for row in rows:
@@ -46,7 +48,7 @@ def told(rows: list[dict[str, Any]]) -> list[str]:
         )
         for measure, estimate in row["estimates"].items():
             against = f" against {estimate['null']:g}" if estimate["null"] else ""
-            seeds = f", {estimate['seeds']} seeds" if row["claim"] not in (12, 13) else ""
+            seeds = f", {estimate['seeds']} seeds" if row["claim"] not in OF_MEASURES else ""
             lines.append(f"      {measure:<22} {_interval(estimate)}{against}{seeds}{p}")
             p = ""
         lines += textwrap.wrap(row["why"], 100, initial_indent=" " * 6, subsequent_indent=" " * 6)

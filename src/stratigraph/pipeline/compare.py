@@ -12,6 +12,9 @@ Of the pairs that findings read, the scores with groups of probes left out are k
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +104,44 @@ def representation_table(study: Study) -> tuple[pd.DataFrame, list[Path], str]:
     return pd.DataFrame(rows), files, digest(hashes)
 
 
+@dataclass(frozen=True)
+class _Job:
+    """What one measure of a study is compared of, and where."""
+
+    measure: MeasureConfig
+    labels: pd.DataFrame
+    files: list[Path]
+    engine: Engine
+    progress: Progress
+
+    @cached_property
+    def wanted(self) -> np.ndarray:
+        """The pairs asked for: bool (k, k)."""
+        return select_pairs(self.labels, self.measure.pairs)
+
+    def sets(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """The labels of each set of probes: only within one can representations be compared."""
+        for probes in self.labels["probes"].unique():
+            yield str(probes), self.labels[self.labels["probes"] == probes]
+
+    def input_row(self, own: pd.DataFrame) -> int | None:
+        """Where the measure regresses the input out: its row, the same for every run and step.
+
+        Raises:
+            ConfigError: the study reads no such layer.
+
+        """
+        if self.measure.name != DECONFOUNDED:
+            return None
+        inputs = own.index[own["layer"] == "input"]
+        if not len(inputs):
+            raise ConfigError(
+                f"measures: {DECONFOUNDED} regresses the input out, and the study reads no layer "
+                "`input`; add it to activations: layers."
+            )
+        return int(inputs[0])
+
+
 def compare_study(study: Study, engine: Engine, progress: Progress) -> list[str]:
     """Compute each similarity matrix that is missing or out of date; return their measures."""
     folder = study.way.folder
@@ -108,116 +149,69 @@ def compare_study(study: Study, engine: Engine, progress: Progress) -> list[str]
     labels, files, source = representation_table(study)
     made = []
     for measure in study.config.measures:
+        job = _Job(measure, labels, files, engine, progress)
         path = similarity_path(study.path, measure.name, folder)
         about = {"representations": source, "measure": measure.name, "pairs": plain(measure.pairs)}
         if current_facts(path, about) is None:
-            _compare(path, measure, labels, files, about, engine, progress)
+            _compare(job, path, about)
             made.append(measure.name)
         if measure.name in JACKKNIFED:
             path = jackknife_path(study.path, measure.name, folder)
             about = {**about, "jackknife": 2, "groups": GROUPS}
             if current_facts(path, about) is None:
-                wanted = select_pairs(labels, measure.pairs)
-                _jackknife(path, measure, wanted, labels, files, about, engine, progress)
+                _jackknife(job, path, about)
     return made
 
 
-def _input_row(labels: pd.DataFrame, own: pd.DataFrame) -> int:
-    """The row that holds the input of a set of probes, the same for every run and step.
-
-    Raises:
-        ConfigError: the study reads no such layer.
-
-    """
-    inputs = own.index[own["layer"] == "input"]
-    if not len(inputs):
-        raise ConfigError(
-            f"measures: {DECONFOUNDED} regresses the input out, and the study reads no layer "
-            "`input`; add it to activations: layers."
-        )
-    return int(inputs[0])
-
-
-def _measure(name: str, labels: pd.DataFrame, own: pd.DataFrame, files: list[Path]) -> Any:
-    """The measure of a study's name for one set of probes."""
-    if name != DECONFOUNDED:
-        return name
-    return deconfounded_measure(np.asarray(read_coordinates(files[_input_row(labels, own)])))
-
-
-def _jackknife(
-    path: Path,
-    measure: MeasureConfig,
-    wanted: np.ndarray,
-    labels: pd.DataFrame,
-    files: list[Path],
-    about: dict[str, Any],
-    engine: Engine,
-    progress: Progress,
-) -> None:
+def _jackknife(job: _Job, path: Path, about: dict[str, Any]) -> None:
     """The scores of the pairs that findings read, without each group of probes in turn."""
-    rows, columns = claim_pairs(labels).T
-    defined = (labels["reason"] == "").to_numpy()
-    asked = wanted[rows, columns] & defined[rows] & defined[columns]
-    rows, columns = rows[asked], columns[asked]
-    pairs = np.stack([rows, columns], axis=1)
-    probes = labels["probes"].to_numpy()
-    counts = {
-        one: len(read_coordinates(files[labels.index[labels["probes"] == one][0]]))
-        for one in labels["probes"].unique()
-    }
+    labels, name = job.labels, job.measure.name
+    counts = [len(read_coordinates(job.files[own.index[0]])) for _, own in job.sets()]
     # One number of groups for the study: every set of probes is cut alike.
-    groups = min(groups_of(count) for count in counts.values())
-    if max(counts.values()) > MOST_PROBES:
-        groups = 0
-    pairs = pairs[tiled(pairs, labels["layer"].to_numpy()[rows], max(counts.values()))]
+    groups = 0 if max(counts) > MOST_PROBES else min(groups_of(count) for count in counts)
+    pairs = claim_pairs(labels) if groups else np.empty((0, 2), dtype=np.int64)
+    defined = (labels["reason"] == "").to_numpy()
+    pairs = pairs[job.wanted[pairs[:, 0], pairs[:, 1]] & defined[pairs].all(axis=1)]
+    pairs = pairs[tiled(pairs, labels["layer"].to_numpy()[pairs[:, 0]], max(counts))]
     found = np.full((len(pairs), 1 + groups), np.nan)
-    for one in labels["probes"].unique() if groups else ():
-        own = labels[labels["probes"] == one]
-        mine = probes[pairs[:, 0]] == one
-        found[mine] = jackknife_pairs(
-            files,
-            pairs[mine],
-            measure.name,
-            confounder=_input_row(labels, own) if measure.name == DECONFOUNDED else None,
+    probes = labels["probes"].to_numpy()[pairs[:, 0]]
+    for one, own in job.sets() if groups else ():
+        found[probes == one] = jackknife_pairs(
+            job.files,
+            pairs[probes == one],
+            name,
+            confounder=job.input_row(own),
             groups=groups,
-            engine=engine,
-            progress=progress.stage(f"leaving probes out of {measure.name}"),
+            engine=job.engine,
+            progress=job.progress.stage(f"leaving probes out of {name}"),
         )
 
     def fill(folder: Path) -> None:
-        np.save(folder / "pairs.npy", pairs[: len(found) if groups else 0].astype(np.int32))
-        np.save(folder / "scores.npy", found if groups else found[:0])
+        np.save(folder / "pairs.npy", pairs.astype(np.int32))
+        np.save(folder / "scores.npy", found)
 
     write_record(path, fill, about)
 
 
-def _compare(
-    path: Path,
-    measure: MeasureConfig,
-    labels: pd.DataFrame,
-    files: list[Path],
-    about: dict[str, Any],
-    engine: Engine,
-    progress: Progress,
-) -> None:
-    wanted = select_pairs(labels, measure.pairs)
-    values = np.full(wanted.shape, np.nan)
+def _compare(job: _Job, path: Path, about: dict[str, Any]) -> None:
+    labels, name = job.labels, job.measure.name
+    values = np.full(job.wanted.shape, np.nan)
     reasons = labels["reason"].to_numpy(dtype=object, copy=True)
     plans = []
     scratch = _scratch(path, about)
-    # Representations of different probes cannot be compared: each set is a matrix of its own.
-    for probes in labels["probes"].unique():
-        own = labels[labels["probes"] == probes]
+    for probes, own in job.sets():
         rows = _order(own)
         block = np.ix_(rows, rows)
+        confounder = job.input_row(own)
         result = compare_stored(
-            [files[row] for row in rows],
-            _measure(measure.name, labels, own, files),
-            wanted=wanted[block],
-            engine=engine,
-            scratch=scratch / str(probes),
-            progress=progress.stage(f"comparing by {measure.name}"),
+            [job.files[row] for row in rows],
+            name
+            if confounder is None
+            else deconfounded_measure(np.asarray(read_coordinates(job.files[confounder]))),
+            wanted=job.wanted[block],
+            engine=job.engine,
+            scratch=scratch / probes,
+            progress=job.progress.stage(f"comparing by {name}"),
         )
         values[block] = result.values
         plans.append(result.plan)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from stratigraph.errors import InputError
 from stratigraph.identity import canonical
 from stratigraph.models import VAE
 from stratigraph.study import Run, Study, similarity_to_final
@@ -218,7 +219,14 @@ class Images:
     title: str
 
 
-def to_image(output: torch.Tensor, reconstruction: str) -> np.ndarray:
+def _vae(run: Run) -> VAE:
+    model = run.model().eval()
+    if not isinstance(model, VAE):
+        raise InputError(f"run {run.run_id} is a classifier, which draws no images; give a VAE.")
+    return model
+
+
+def _to_image(output: torch.Tensor, reconstruction: str) -> np.ndarray:
     shown = output.sigmoid() if reconstruction == "bernoulli" else output.clamp(0, 1)
     return shown.permute(0, 2, 3, 1).numpy()
 
@@ -242,10 +250,9 @@ def reconstructions(study: Study, data: str, probes: dict[str, Any]) -> Images:
         if not rows:
             rows.append(images.permute(0, 2, 3, 1).numpy())
             labels.append("probes")
-        model = c.first.model().eval()
-        assert isinstance(model, VAE)
+        model = _vae(c.first)
         mean, _ = model.encode(images)
-        rows.append(to_image(model.decode(mean), c.first.config.reconstruction))
+        rows.append(_to_image(model.decode(mean), c.first.config.reconstruction))
         labels.append(c.label)
     return Images(np.stack(rows), labels, f"Reconstructions of probes: {data}")
 
@@ -258,9 +265,8 @@ def samples(study: Study, data: str, count: int) -> Images:
         if c.data != data or c.first.config.supervised:
             continue
         z = torch.randn(c.first.config.latents, count, generator=torch.Generator().manual_seed(0)).T
-        model = c.first.model().eval()
-        assert isinstance(model, VAE)
-        rows.append(to_image(model.decode(z), c.first.config.reconstruction))
+        model = _vae(c.first)
+        rows.append(_to_image(model.decode(z), c.first.config.reconstruction))
         labels.append(c.label)
     return Images(np.stack(rows), labels, f"Samples from the prior: {data}")
 
@@ -276,8 +282,7 @@ def traversal(run: Run, probe: torch.Tensor, many: torch.Tensor, count: int = 9)
         count: steps of the traversal.
 
     """
-    model = run.model().eval()
-    assert isinstance(model, VAE)
+    model = _vae(run)
     mean, log_var = model.encode(many)
     kl = (0.5 * (mean.square() + log_var.exp() - log_var - 1)).mean(dim=0)
     centre, _ = model.encode(probe)
@@ -286,6 +291,6 @@ def traversal(run: Run, probe: torch.Tensor, many: torch.Tensor, count: int = 9)
     for latent in kl.argsort(descending=True).tolist():
         points = centre.repeat(count, 1)
         points[:, latent] = values
-        rows.append(to_image(model.decode(points), run.config.reconstruction))
+        rows.append(_to_image(model.decode(points), run.config.reconstruction))
         labels.append(f"z{latent}: {float(kl[latent]):.2f} nats")
     return Images(np.stack(rows), labels, run.config.label())

@@ -190,7 +190,7 @@ def _layers(table: pd.DataFrame) -> Iterator[dict[str, str]]:
     """Each layer of a table of curves with its ink, part after part."""
     for part in dict.fromkeys((*PARTS, *table["part"])):
         layers = list(dict.fromkeys(table.loc[table["part"] == part, "layer"]))
-        known = part if part in PARTS else "input"  # a classifier's heads: grey, dotted
+        known = part if part in PARTS else "input"  # another part is grey, dotted
         dash = PARTS[known][1]
         for layer, (red, green, blue) in layer_colours(layers, known).items():
             yield {

@@ -63,9 +63,9 @@ def layer_pairs(study: Study, evidence: Evidence, measure: str) -> pd.DataFrame:
     Columns: configuration, group (objective and data), pair, step, mean, low, high, runs.
     """
     pairs = of_vaes(evidence.within[measure])
-    table = pairs.table.assign(value=pairs.values[:, 0])
-    of_run = _configuration_of(study)
-    table = table[table["run_x"].isin(of_run)]
+    table = _named(study, pairs.table.assign(value=pairs.values[:, 0], run=pairs.table["run_x"]))
+    if table.empty:
+        return table
     names = {
         frozenset(("input", "z_sample")): "input and sample",
         frozenset(("z_mean", "z_sample")): "mean and sample",
@@ -74,11 +74,22 @@ def layer_pairs(study: Study, evidence: Evidence, measure: str) -> pd.DataFrame:
         names.get(frozenset(ends)) for ends in zip(table["layer_x"], table["layer_y"], strict=True)
     ]
     table = table.dropna(subset=["pair"])
-    table["configuration"] = [of_run[run].label for run in table["run_x"]]
-    table["group"] = [_group(of_run[run]) for run in table["run_x"]]
-    table["seed"] = table["seed_x"]
     keys = ["group", "configuration", "pair", "step_x"]
     return over_seeds(table, keys, "value").rename(columns={"step_x": "step"})
+
+
+def _named(study: Study, table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of runs that the report shows, with their configuration, group and seed."""
+    if table.empty:
+        return table
+    of_run = _configuration_of(study)
+    table = table[table["run"].isin(of_run)]
+    runs = [of_run[run] for run in table["run"]]
+    return table.assign(
+        configuration=[c.label for c in runs],
+        group=[_group(c) for c in runs],
+        seed=[study.runs[run].config.seed for run in table["run"]],
+    )
 
 
 def _group(c: Configuration) -> str:
@@ -90,9 +101,7 @@ def to_input(study: Study, measure: str) -> pd.DataFrame:
 
     Columns: group, layer, part, step, mean, low, high, runs; empty where it was not compared.
     """
-    matrix, labels = study.similarity(measure).values, study.labels(measure)
-    of_run = _configuration_of(study)
-    labels = labels[labels["run"].isin(of_run)]
+    matrix, labels = study.similarity(measure).values, _named(study, study.labels(measure))
     inputs = labels[labels["layer"] == "input"].reset_index()
     place = inputs.set_index(["run", "step"])["index"].to_dict()
     rows = [place.get(key, -1) for key in zip(labels["run"], labels["step"], strict=True)]
@@ -101,7 +110,6 @@ def to_input(study: Study, measure: str) -> pd.DataFrame:
     table = labels.assign(
         value=np.asarray(matrix[labels.index.to_numpy(), columns]),
         part=labels["layer"].map(part_of),
-        group=[_group(of_run[run]) for run in labels["run"]],
     )
     table = table[table["layer"] != "input"]
     return over_seeds(table, ["group", "layer", "part", "step"], "value")
@@ -136,16 +144,9 @@ def settled(study: Study, evidence: Evidence, measure: str) -> pd.DataFrame:
 
 def regimes(study: Study, evidence: Evidence) -> pd.DataFrame:
     """Latents in each regime over training: group, configuration, step, regime, mean, low, high."""
-    of_run = _configuration_of(study)
-    table = evidence.latents
+    table = _named(study, evidence.latents)
     if table.empty:
         return table
-    table = table[table["run"].isin(of_run)]
-    table = table.assign(
-        configuration=[of_run[run].label for run in table["run"]],
-        group=[_group(of_run[run]) for run in table["run"]],
-        seed=[study.runs[run].config.seed for run in table["run"]],
-    )
     long = table.melt(
         ["seed", "group", "configuration", "step"], ["active", "mixed", "passive"], "regime"
     )
@@ -154,16 +155,10 @@ def regimes(study: Study, evidence: Evidence) -> pd.DataFrame:
 
 def dimensions(study: Study, evidence: Evidence) -> pd.DataFrame:
     """Intrinsic dimension: group, layer, part, step, estimator, mean, low, high, runs."""
-    of_run = _configuration_of(study)
-    table = evidence.layers
+    table = _named(study, evidence.layers)
     if table.empty:
         return table
-    table = table[table["run"].isin(of_run)]
-    table = table.assign(
-        part=table["layer"].map(part_of),
-        group=[_group(of_run[run]) for run in table["run"]],
-        seed=[study.runs[run].config.seed for run in table["run"]],
-    )
+    table = table.assign(part=table["layer"].map(part_of))
     long = table.melt(
         ["seed", "group", "layer", "part", "step"], ["two_nn", "levina_bickel"], "estimator"
     )

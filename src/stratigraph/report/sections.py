@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from matplotlib.figure import Figure
 
-from stratigraph.models import VAE
 from stratigraph.report import figure_data as numbers
 from stratigraph.report import figures as ink
 from stratigraph.report import learning_data as learning
@@ -362,7 +361,7 @@ def _images(of: Material) -> Section:
         "What the networks make",
         "From the first seed of each configuration, at the last step.",
     )
-    configurations = [c for c in numbers.configurations(study) if isinstance(c.first.model(), VAE)]
+    configurations = [c for c in numbers.configurations(study) if not c.first.config.supervised]
     probes = {c.label: probe_images(c.first.config, study.config.probes) for c in configurations}
     for data in dict.fromkeys(c.data for c in configurations):
         shown = {label: images[:SHOWN_IMAGES] for label, images in probes.items()}

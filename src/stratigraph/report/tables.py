@@ -18,6 +18,7 @@ from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.kernel_cka import DECONFOUNDED_SOURCE
 from stratigraph.snapshots import MANIFEST, read_json
 from stratigraph.study import DECONFOUNDED, Run, Study, probe_indices, similarity_path
+from stratigraph.study.claims.shared_features import OF_MEASURES
 
 __all__ = ["changed", "counts", "finding_rows", "made", "measure_rows", "reach_rows", "run_row"]
 
@@ -73,7 +74,7 @@ def changed(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if (
             found["way"] == "corrected"
             and other is not None
-            and found["claim"] not in (12, 13)
+            and found["claim"] not in OF_MEASURES
             and "not asked" not in (found["verdict"], other["verdict"])
         ):
             rows.append(

@@ -27,10 +27,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from stratigraph.engine import Engine, LocalEngine, one_thread
+from stratigraph.errors import InputError
 from stratigraph.similarity.reduction import read_coordinates
+from stratigraph.similarity.uncertainty import hsic_from_sums
 
 __all__ = [
     "GROUPS",
@@ -64,8 +65,8 @@ def _blocked(x: np.ndarray, groups: int, debiased: bool) -> _Blocked:
     The probes of a group stand together; zeros fill the last places, and add nothing to any sum.
     """
     x = x.astype(np.float64)
-    scale = np.linalg.norm(x)
-    gram = (x / scale if scale > 0 else x) @ (x / scale if scale > 0 else x).T
+    x /= np.linalg.norm(x) or 1.0
+    gram = x @ x.T
     if debiased:
         np.fill_diagonal(gram, 0.0)
     n = len(gram)
@@ -98,7 +99,7 @@ def _hsic(k: _Blocked, m: _Blocked, sizes: np.ndarray, debiased: bool) -> np.nda
     n = sizes.sum() - np.concatenate([[0], sizes])
     both = totals(k.rows) * totals(m.rows)
     if debiased:
-        return (a - 2 * b / (n - 2) + both / ((n - 1) * (n - 2))) / (n * (n - 3))
+        return np.asarray(hsic_from_sums(a, b, both, n))
     return (a - 2 * b / n + both / n**2) / n**2
 
 
@@ -113,8 +114,7 @@ class _Pairs:
         self.kept: OrderedDict[int, tuple[_Blocked, np.ndarray]] = OrderedDict()
         self.sizes = np.zeros(0, dtype=np.intp)
         self.inputs: tuple[_Blocked, np.ndarray] | None = None
-        if measure == "deconfounded_cka":
-            assert confounder is not None
+        if confounder is not None:
             self.inputs = self._prepare(confounder)
 
     def _prepare(self, row: int) -> tuple[_Blocked, np.ndarray]:
@@ -170,7 +170,6 @@ class _Task:
 
 def _run(task: _Task) -> np.ndarray:
     with one_thread():
-        torch.set_num_threads(1)
         scores = _Pairs(
             lambda row: np.asarray(read_coordinates(task.files[row])),
             task.measure,
@@ -230,7 +229,15 @@ def jackknife_pairs(
     Returns:
         (m, 1 + G) float64: the score, then the score without each group; NaN where undefined.
 
+    Raises:
+        InputError: another measure, or the input is missing where it is regressed out.
+
     """
+    if measure not in JACKKNIFED or (measure == "deconfounded_cka") != (confounder is not None):
+        raise InputError(
+            f"measure: expected one of {', '.join(JACKKNIFED)}, the last and only the last with a "
+            f"confounder; got {measure!r} with {confounder!r}."
+        )
     tasks = []
     for start in range(0, len(pairs), TASK_PAIRS):
         own = pairs[start : start + TASK_PAIRS]

@@ -44,7 +44,7 @@ from stratigraph.similarity.gram import gram
 from stratigraph.similarity.inputs import as_matrix, check_finite, check_probes
 from stratigraph.similarity.measure import tell
 
-__all__ = ["Interval", "Null", "cka_interval", "cka_null", "permutation_bound"]
+__all__ = ["Interval", "Null", "cka_interval", "cka_null", "hsic_from_sums", "permutation_bound"]
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,8 @@ def cka_null(x: Any, y: Any, permutations: int = 200, seed: int = 0) -> Null:
     for index in range(permutations):
         order = torch.from_numpy(rng.permutation(n))
         inner = float((k * m[order][:, order]).sum())
-        null[index] = _hsic(inner, float(r @ s[order]), float(r.sum() * s.sum()), n) / scale
+        b, rs = float(r @ s[order]), float(r.sum() * s.sum())
+        null[index] = hsic_from_sums(inner, b, rs, n) / scale
     return Null(value, null, (1 + int(np.sum(null >= value))) / (1 + permutations))
 
 
@@ -132,7 +133,8 @@ def permutation_bound(score: float, n: int) -> float:
     return 1.0 if score <= 0 else 1 / (1 + score**2 / variance)
 
 
-def _hsic(a: Any, b: Any, rs: Any, n: int) -> Any:
+def hsic_from_sums(a: Any, b: Any, rs: Any, n: Any) -> Any:
+    """Unbiased HSIC of n probes from A, B and RS (see above): numbers, or arrays of them."""
     return (a - 2 * b / (n - 2) + rs / ((n - 1) * (n - 2))) / (n * (n - 3))
 
 
@@ -142,9 +144,9 @@ def _hsics(k: Tensor, m: Tensor) -> tuple[float, Tensor]:
     r, s = k.sum(0), m.sum(0)
     h = (k * m).sum(0)
     total, cross = float(h.sum()), float(r @ s)
-    whole = float(_hsic(total, cross, float(r.sum() * s.sum()), n))
+    whole = float(hsic_from_sums(total, cross, float(r.sum() * s.sum()), n))
     less = cross - r * s - k @ s - m @ r + h
-    return whole, _hsic(total - 2 * h, less, (r.sum() - 2 * r) * (s.sum() - 2 * s), n - 1)
+    return whole, hsic_from_sums(total - 2 * h, less, (r.sum() - 2 * r) * (s.sum() - 2 * s), n - 1)
 
 
 def _kernels(x: Any, y: Any, least: int) -> tuple[Tensor, Tensor] | None:

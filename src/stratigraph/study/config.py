@@ -28,7 +28,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from stratigraph.objectives import OBJECTIVES, SUPERVISED
 from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.measure import Measure
 from stratigraph.study.selection import SELECTIONS
+from stratigraph.study.ways import CORRECTED, WAYS, Way
 from stratigraph.study.yaml_file import read_yaml
 from stratigraph.training import RunConfig, SnapshotSchedule, whole_number
 
@@ -68,7 +69,6 @@ SCHEDULE_KEYS = {
     "explicit": ("steps",),
     "paper": ("start",),
 }
-WAY_NAMES = ("corrected", "published")  # of `stratigraph.study.ways`
 PROBE_SOURCES = ("validation", "training", "paper")
 DECONFOUNDED = "deconfounded_cka"  # takes the input of the probes from the study
 NAME = re.compile(r"[\w<>()+=.,'\" -]{1,100}", re.UNICODE)
@@ -158,7 +158,7 @@ class StudyConfig:
     measures: tuple[MeasureConfig, ...]
     probes: ProbesConfig = ProbesConfig()
     activations: ActivationsConfig = ActivationsConfig()
-    ways: tuple[str, ...] = ("corrected",)
+    ways: tuple[str, ...] = (CORRECTED.name,)
     description: str = ""
     text: str = field(default="", compare=False, repr=False)
 
@@ -181,6 +181,19 @@ class StudyConfig:
             twice = next((name for name in names if names.count(name) > 1), None)
             if twice is not None:
                 raise ConfigError(f"{what} {twice} stands in the study twice; remove one.")
+
+    def read(self, way: Way) -> StudyConfig:
+        """The configuration of the same study, read a way."""
+        if way.source is None or way.decoder_input is None:
+            return self
+        return replace(
+            self,
+            probes=replace(self.probes, source=way.source),
+            activations=replace(self.activations, decoder_input=way.decoder_input),
+            measures=tuple(
+                MeasureConfig(name, ("claims",)) for name in (way.cka, "procrustes_similarity")
+            ),
+        )
 
 
 def _axis(where: str, value: Any) -> list[Any]:
@@ -297,7 +310,7 @@ def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> Stud
         measures=tuple(_measures(table.get("measures", ["debiased_cka"]))),
         probes=ProbesConfig(**probes),
         activations=ActivationsConfig(**reading),
-        ways=tuple(_ways(table.get("ways", "corrected"))),
+        ways=tuple(_ways(table.get("ways", CORRECTED.name))),
         description=table.get("description", ""),
         text=text,
     )
@@ -306,7 +319,7 @@ def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> Stud
 def _ways(value: Any) -> list[str]:
     names = _axis("ways", value)
     for name in names:
-        _one_of("ways", name, WAY_NAMES)
+        _one_of("ways", name, list(WAYS))
     return names
 
 

@@ -46,14 +46,13 @@ class Pairs:
     table: pd.DataFrame
     values: np.ndarray
 
-    @classmethod
-    def of(cls, labels: pd.DataFrame, pairs: np.ndarray, values: np.ndarray) -> Pairs:
-        """Pairs (m, 2) of rows of labels; x is the earlier step of two of one run.
+    @staticmethod
+    def labelled(labels: pd.DataFrame, pairs: np.ndarray) -> pd.DataFrame:
+        """The table of pairs (m, 2) of rows of labels; x is the earlier step of two of one run.
 
         Args:
             labels: one row a representation, with the columns of `SIDES`.
             pairs: rows of the labels.
-            values: their scores, (m, 1 + g).
 
         """
         step = labels["step"].to_numpy()
@@ -62,14 +61,13 @@ class Pairs:
         plain = labels[list(SIDES)].astype(
             {name: object for name in SIDES if isinstance(labels[name].dtype, pd.StringDtype)}
         )
-        table = pd.concat(
+        return pd.concat(
             [
                 plain.iloc[ordered[:, side]].reset_index(drop=True).add_suffix(suffix)
                 for side, suffix in ((0, "_x"), (1, "_y"))
             ],
             axis=1,
         )
-        return cls(table, values)
 
     def split(self) -> tuple[Pairs, Pairs, Pairs]:
         """Those of one layer with its last step, of two runs, and of two layers at one step."""
@@ -229,22 +227,23 @@ def gather(study: Study) -> Evidence:
 
     """
     to_final, final, within = {}, {}, {}
-    complete: set[str] = set()
-    sources = {}
-    for measure in study.measures():
-        labels = study.labels(measure)
-        sources[measure] = study.similarity(measure).attrs["representations"]
-        if len(set(sources.values())) > 1:
-            raise _half_compared(study, measure)
-        sides = _sides(study, labels)
-        pairs = claim_pairs(labels)
-        reached = sides.groupby("run")["step"].max()
-        complete = {
-            str(run) for run, step in reached.items() if step == study.runs[str(run)].config.steps
-        }
-        kept = sides["run"].isin(complete).to_numpy()
-        pairs = pairs[kept[pairs[:, 0]] & kept[pairs[:, 1]]]
-        every = Pairs.of(sides, pairs, _scores(study, measure, pairs, len(labels)))
+    measures = study.measures()
+    sources = {study.similarity(measure).attrs["representations"] for measure in measures}
+    if len(sources) > 1:
+        raise _half_compared(study, measures[-1])
+    # Of the same representations, every measure has the same labels.
+    labels = study.labels(measures[0] if measures else study.way.cka)
+    sides = _sides(study, labels)
+    reached = sides.groupby("run")["step"].max()
+    complete = {
+        str(run) for run, step in reached.items() if step == study.runs[str(run)].config.steps
+    }
+    kept = sides["run"].isin(complete).to_numpy()
+    pairs = claim_pairs(labels)
+    pairs = pairs[kept[pairs[:, 0]] & kept[pairs[:, 1]]]
+    table = Pairs.labelled(sides, pairs)
+    for measure in measures:
+        every = Pairs(table, _scores(study, measure, pairs, len(labels)))
         to_final[measure], final[measure], within[measure] = every.split()
     latents, layers = observations(study)
     probes = _count_probes(study, complete)

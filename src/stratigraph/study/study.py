@@ -40,7 +40,7 @@ class Study:
         """
         chosen = find_way(way) if isinstance(way, str) else way
         own = load_config(self.path / STUDY_FILE, most_runs=10**9)
-        return replace(self, config=chosen.config(own), way=chosen)
+        return replace(self, config=own.read(chosen), way=chosen)
 
     def steps(self, run: Run) -> list[int]:
         """The steps of a run's snapshots that are compared."""

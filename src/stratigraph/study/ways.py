@@ -16,10 +16,9 @@ Source of the published way: the authors' code of Bonheme & Grzes 2022, arXiv 22
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from stratigraph.errors import InputError, suggest
-from stratigraph.study.config import MeasureConfig, StudyConfig
 
 __all__ = ["CORRECTED", "PUBLISHED", "WAYS", "Way", "find_way"]
 
@@ -33,6 +32,8 @@ class Way:
         cka: the CKA that scores pairs; Procrustes similarity stands beside it.
         first: the share of training before which no snapshot is compared.
         folder: what the names of this way's folders end with.
+        source: where probes are drawn from; None is what the study file says.
+        decoder_input: what drives the decoder; None is what the study file says.
 
     """
 
@@ -42,19 +43,6 @@ class Way:
     folder: str = ""
     source: str | None = None
     decoder_input: str | None = None
-
-    def config(self, study: StudyConfig) -> StudyConfig:
-        """The study's configuration, read this way."""
-        if self.source is None or self.decoder_input is None:
-            return study
-        return replace(
-            study,
-            probes=replace(study.probes, source=self.source),
-            activations=replace(study.activations, decoder_input=self.decoder_input),
-            measures=tuple(
-                MeasureConfig(name, ("claims",)) for name in (self.cka, "procrustes_similarity")
-            ),
-        )
 
 
 CORRECTED = Way("corrected", "debiased_cka")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stratigraph.study.claims.encoders_alike import MARGIN, baseline, chance, layer_mean
+from stratigraph.study.claims.encoders_alike import MARGIN, baseline, by_layer, chance, layer_mean
 from stratigraph.study.claims.parts import side_by_side
 from stratigraph.study.evidence import Evidence, Pairs
 from stratigraph.study.finding import Question
@@ -49,20 +49,14 @@ def classifiers_alike(evidence: Evidence) -> list[Question]:
     estimates = (
         side_by_side(evidence, evidence.final, _statistic, _encoders, -MARGIN) if asked else {}
     )
-    details = []
-    for measure in estimates:
-        every = _encoders(evidence.final[measure])
-        for layer in dict.fromkeys(every.table["layer_x"]):
-            one = every.where(every.table["layer_x"] == layer)
-            mixed, same = _masks(one)
-            details.append(
-                {
-                    "layer": layer,
-                    "measure": measure,
-                    "with_classifier": float(layer_mean(one, mixed)[0]),
-                    "baseline": float(layer_mean(one, same)[0]),
-                }
-            )
+    details = by_layer(
+        {measure: _encoders(evidence.final[measure]) for measure in estimates},
+        dict.fromkeys(pairs.table["layer_x"]),
+        {
+            "with_classifier": lambda one: _masks(one)[0],
+            "baseline": lambda one: _masks(one)[1],
+        },
+    )
     return [
         Question(
             "classifiers_alike",

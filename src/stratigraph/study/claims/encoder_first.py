@@ -18,11 +18,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from stratigraph.study.claims.parts import decoder, encoder, of_vaes, side_by_side
+from stratigraph.study.claims.parts import configuration, decoder, encoder, of_vaes, side_by_side
 from stratigraph.study.estimate import Estimate, estimate
 from stratigraph.study.evidence import Evidence, Pairs
 from stratigraph.study.finding import Question
-from stratigraph.study.settling import areas, gap, gaps
+from stratigraph.study.settling import Kind, areas, gap, gaps
 
 __all__ = ["LEAST_GAP", "encoder_first", "without_parts"]
 
@@ -108,24 +108,15 @@ def encoder_first(evidence: Evidence) -> list[Question]:
     return questions
 
 
-def _by_configuration(evidence: Evidence, kind: str) -> list[dict]:
+def _by_configuration(evidence: Evidence, kind: Kind) -> list[dict]:
     """The gap of each configuration, averaged over its seeds, by every measure."""
     found: dict[str, dict] = {}
     for measure in evidence.side_by_side:
-        rows, values = gaps(of_vaes(evidence.to_final[measure]), kind, encoder, decoder)  # type: ignore[arg-type]
+        rows, values = gaps(of_vaes(evidence.to_final[measure]), kind, encoder, decoder)
         for config, group in rows.groupby("config_x", sort=False):
             one = values[group.index, 0]
             known = one[np.isfinite(one)]
-            first = group.iloc[0]
-            about = found.setdefault(
-                str(config),
-                {
-                    "data": first["data_x"],
-                    "architecture": first["architecture_x"],
-                    "objective": first["objective_x"],
-                    "strength": float(first["strength_x"]),
-                },
-            )
+            about = found.setdefault(str(config), configuration(group.iloc[0]))
             about[measure] = float(known.mean()) if len(known) else float("nan")
             about[f"{measure}_runs"] = len(known)
     return list(found.values())

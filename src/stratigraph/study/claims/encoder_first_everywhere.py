@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from stratigraph.study.claims.encoder_first import LEAST_GAP
-from stratigraph.study.claims.parts import decoder, encoder, of_vaes, row
+from stratigraph.study.claims.parts import configuration, decoder, encoder, of_vaes, row
 from stratigraph.study.estimate import Estimate, estimate
 from stratigraph.study.evidence import Evidence
 from stratigraph.study.finding import Question, holm
@@ -58,14 +58,7 @@ def _each(evidence: Evidence, measure: str, kind: Kind) -> list[tuple[dict, Esti
         own = pairs.where(pairs.table["config_x"] == config)
         if not np.isfinite(own.values[:, 0]).any():
             continue
-        first = own.table.iloc[0]
-        about = {
-            "data": first["data_x"],
-            "architecture": first["architecture_x"],
-            "objective": first["objective_x"],
-            "strength": float(first["strength_x"]),
-        }
-        found.append((about, estimate(own, gap(kind, encoder, decoder))))
+        found.append((configuration(own.table.iloc[0]), estimate(own, gap(kind, encoder, decoder))))
     return found
 
 

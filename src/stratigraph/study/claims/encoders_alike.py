@@ -9,7 +9,9 @@ shared initial weights help neither side. "Alike" is a margin: supported where t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +20,16 @@ from stratigraph.study.claims.parts import of_vaes, side_by_side
 from stratigraph.study.evidence import Evidence, Pairs
 from stratigraph.study.finding import Question
 
-__all__ = ["MARGIN", "across", "baseline", "chance", "encoders_alike", "layer_mean", "over_groups"]
+__all__ = [
+    "MARGIN",
+    "across",
+    "baseline",
+    "by_layer",
+    "chance",
+    "encoders_alike",
+    "layer_mean",
+    "over_groups",
+]
 
 MARGIN = 0.1
 
@@ -70,6 +81,31 @@ def over_groups(
     return np.mean(known, axis=0) if known else np.full(pairs.values.shape[1], np.nan)
 
 
+def by_layer(
+    kinds: Mapping[str, Pairs],
+    layers: Iterable[str],
+    masks: Mapping[str, Callable[[Pairs], np.ndarray]],
+) -> list[dict[str, Any]]:
+    """Details: the mean score of each layer over the pairs of some masks, by measure.
+
+    Args:
+        kinds: measure → pairs of two runs.
+        layers: those to show.
+        masks: what a mean is called → which pairs it is over.
+
+    """
+    return [
+        {
+            "layer": layer,
+            "measure": measure,
+            **{name: float(layer_mean(one, mask(one))[0]) for name, mask in masks.items()},
+        }
+        for layer in layers
+        for measure, pairs in kinds.items()
+        for one in [pairs.where(pairs.table["layer_x"] == layer)]
+    ]
+
+
 def contrast(what: str) -> Callable[[Pairs], np.ndarray]:
     """Across less baseline."""
 
@@ -101,18 +137,11 @@ def encoders_alike(evidence: Evidence) -> list[Question]:
             estimates = side_by_side(
                 evidence, evidence.final, contrast(what), encoder_pairs, null=-MARGIN
             )
-            for layer in dict.fromkeys(pairs.table["layer_x"]):
-                own = {measure: encoder_pairs(evidence.final[measure]) for measure in estimates}
-                for measure, every in own.items():
-                    one = every.where(every.table["layer_x"] == layer)
-                    details.append(
-                        {
-                            "layer": layer,
-                            "measure": measure,
-                            "across": float(layer_mean(one, across(one, what))[0]),
-                            "baseline": float(layer_mean(one, baseline(one))[0]),
-                        }
-                    )
+            details = by_layer(
+                {measure: encoder_pairs(evidence.final[measure]) for measure in estimates},
+                dict.fromkeys(pairs.table["layer_x"]),
+                {"across": partial(across, what=what), "baseline": baseline},
+            )
         questions.append(
             Question(
                 f"encoders_alike_across_{plural}",

@@ -10,7 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from stratigraph.study.claims.encoders_alike import across, baseline, layer_mean, over_groups
+from stratigraph.study.claims.encoders_alike import (
+    across,
+    baseline,
+    by_layer,
+    layer_mean,
+    over_groups,
+)
 from stratigraph.study.claims.parts import LATENTS, of_vaes, side_by_side
 from stratigraph.study.evidence import Evidence, Pairs
 from stratigraph.study.finding import Question
@@ -20,8 +26,12 @@ __all__ = ["latents_exception"]
 LEAST = 0.05
 
 
+def _elsewhere(pairs: Pairs) -> np.ndarray:
+    return across(pairs, "strength") | across(pairs, "objective")
+
+
 def _statistic(pairs: Pairs) -> np.ndarray:
-    other = across(pairs, "strength") | across(pairs, "objective")
+    other = _elsewhere(pairs)
     same = baseline(pairs)
     latent = pairs.table["layer_x"].isin(LATENTS).to_numpy()
     encoder = (pairs.table["part_x"] == "encoder").to_numpy()
@@ -39,25 +49,13 @@ def _statistic(pairs: Pairs) -> np.ndarray:
 def latents_exception(evidence: Evidence) -> list[Question]:
     """One question."""
     pairs = of_vaes(evidence.final[evidence.cka])
-    asked = bool(
-        baseline(pairs).any() and (across(pairs, "strength") | across(pairs, "objective")).any()
-    )
+    asked = bool(baseline(pairs).any() and _elsewhere(pairs).any())
     estimates = side_by_side(evidence, evidence.final, _statistic) if asked else {}
-    details = []
-    for measure in estimates:
-        every = of_vaes(evidence.final[measure])
-        for layer in (*LATENTS, "z_sample"):
-            one = every.where(every.table["layer_x"] == layer)
-            details.append(
-                {
-                    "layer": layer,
-                    "measure": measure,
-                    "across": float(
-                        layer_mean(one, across(one, "strength") | across(one, "objective"))[0]
-                    ),
-                    "baseline": float(layer_mean(one, baseline(one))[0]),
-                }
-            )
+    details = by_layer(
+        {measure: of_vaes(evidence.final[measure]) for measure in estimates},
+        (*LATENTS, "z_sample"),
+        {"across": _elsewhere, "baseline": baseline},
+    )
     return [
         Question(
             "latents_exception",

@@ -11,7 +11,16 @@ import pandas as pd
 from stratigraph.study.estimate import Estimate, estimate
 from stratigraph.study.evidence import Evidence, Pairs
 
-__all__ = ["LATENTS", "asked_for", "decoder", "encoder", "of_vaes", "row", "side_by_side"]
+__all__ = [
+    "LATENTS",
+    "asked_for",
+    "configuration",
+    "decoder",
+    "encoder",
+    "of_vaes",
+    "row",
+    "side_by_side",
+]
 
 # Not the sample: runs share the noise it is drawn with, so collapsed latents are alike in all.
 LATENTS = ("z_mean", "z_log_var")
@@ -58,6 +67,16 @@ def asked_for(pairs: Pairs) -> bool:
     for name in ("run", "step", "layer"):
         apart |= (table[f"{name}_x"] != table[f"{name}_y"]).to_numpy()
     return bool(np.isfinite(pairs.values[apart, 0]).any())
+
+
+def configuration(first: pd.Series) -> dict[str, Any]:
+    """What details say of a configuration, from a row of one of its pairs."""
+    return {
+        "data": first["data_x"],
+        "architecture": first["architecture_x"],
+        "objective": first["objective_x"],
+        "strength": float(first["strength_x"]),
+    }
 
 
 def row(measure: str, one: Estimate, **about: Any) -> dict[str, Any]:

@@ -22,12 +22,13 @@ from stratigraph.study.estimate import from_replicates
 from stratigraph.study.evidence import Evidence
 from stratigraph.study.finding import Question
 
-__all__ = ["COUNTS", "FEATURES", "SHARES", "shared_features", "sharing"]
+__all__ = ["COUNTS", "FEATURES", "OF_MEASURES", "SHARES", "shared_features", "sharing"]
 
 FEATURES = 50
 SHARES = (0.8, 0.5, 0.0)
 COUNTS = (50, 130, 290, 970)
 DRAWS = 5
+OF_MEASURES = (12, 13)  # the claims that ask no study
 LEAST = 0.05
 MEASURES: dict[str, Callable] = {
     "procrustes_similarity": procrustes_similarity,
