@@ -3,20 +3,42 @@
 A file is written under a temporary name in its own folder, flushed to the disk, and renamed into
 place; then the folder is flushed, or the rename may not survive a loss of power. What stood there
 before stands until the rename, and a killed process leaves nothing that could be taken for data.
+
+Every byte goes through ``os.write`` here, none through a library's own writing: a full disk then
+says so at the byte that does not fit, and the crash tests (`tests/crash`) can stop, refuse and
+replay each operation.
 """
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import functools
 import hashlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
-__all__ = ["TEMPORARY", "replacing", "sha256", "sync"]
+__all__ = [
+    "TEMPORARY",
+    "Bytes",
+    "Output",
+    "exchange",
+    "fresh_beside",
+    "make_folder",
+    "replacing",
+    "sha256",
+    "sync",
+]
+
+Bytes: TypeAlias = bytes | bytearray | memoryview
 
 TEMPORARY = ".new-"
+EXCHANGE = 2  # Linux's RENAME_EXCHANGE
+AT_CWD = -100  # and AT_FDCWD
 
 
 def sha256(path: Path) -> str:
@@ -36,15 +58,105 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, so that they survive a loss of power; it may be there."""
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for folder in reversed(missing):
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            if not folder.is_dir():
+                raise
+        sync(folder.parent)
+
+
+def fresh_beside(path: Path) -> Path:
+    """A name that nothing has, in the folder of ``path``."""
+    return path.parent / f"{TEMPORARY}{uuid.uuid4().hex[:12]}-{path.name}"
+
+
+class Output:
+    """A new file being written, with the hash and number of its bytes so far.
+
+    Args:
+        path: where; nothing may be there.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.bytes = 0
+        self._hash = hashlib.sha256()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        self._descriptor = os.open(path, flags, 0o666)
+
+    def write(self, data: Bytes) -> int:
+        """Write all of ``data``, however many calls of the system it takes."""
+        view = memoryview(data)
+        if not view.nbytes:
+            return 0  # a view without elements has no bytes to be cast to
+        view = view.cast("B")
+        self._hash.update(view)
+        written = 0
+        while written < len(view):
+            written += os.write(self._descriptor, view[written:])
+        self.bytes += written
+        return written
+
+    @property
+    def sha256(self) -> str:
+        """The hash of what was written, in hexadecimal."""
+        return self._hash.hexdigest()
+
+    def sync(self) -> None:
+        """Flush the file to the disk."""
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Close the file; what was not synced may be lost with the power."""
+        os.close(self._descriptor)
+
+
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A fresh path beside ``path``: what is written there takes its name if the block ends well."""
-    fresh = path.parent / f"{TEMPORARY}{uuid.uuid4().hex[:12]}-{path.name}"
+def replacing(path: Path) -> Iterator[Output]:
+    """A new file that takes the name ``path`` if the block ends well, and is removed if not."""
+    fresh = fresh_beside(path)
+    output = Output(fresh)
     try:
-        yield fresh
-        sync(fresh)
+        try:
+            yield output
+            output.sync()
+        finally:
+            output.close()
         fresh.replace(path)
-        sync(path.parent)
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
+    sync(path.parent)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two folders of one file system trade places, in one step; False where it cannot be done.
+
+    Linux alone has the call (``renameat2``), and not on every file system.
+    """
+    rename = _renameat2()
+    if rename is None:
+        return False
+    if rename(AT_CWD, os.fsencode(one), AT_CWD, os.fsencode(other), EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+        return False
+    raise OSError(code, os.strerror(code), str(other))
+
+
+@functools.cache
+def _renameat2() -> Callable[..., int] | None:
+    try:
+        return ctypes.CDLL(None, use_errno=True).renameat2
+    except (AttributeError, OSError, TypeError):
+        return None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
 
 import pytest
 from rich.console import Console
 
 from stratigraph.pipeline import Progress
+from stratigraph.snapshots import sealed_json
 
 
 def progress(terminal: bool) -> tuple[Progress, io.StringIO]:
@@ -39,14 +39,14 @@ def test_training_follows_the_states_that_runs_write(terminal, tiny_study, tmp_p
         run.path.mkdir()
     with shown.training(runs, runs[1:]) as watch:
         state = {"state": "running", "step": 6, "loss": 123.4, "steps_per_second": 2.5}
-        (runs[1].path / "state.json").write_text(json.dumps(state))
+        (runs[1].path / "state.json").write_bytes(sealed_json(state))
         watch.update()
         watch.bars.refresh()
         if terminal:
             for part in ("4 runs", "beta_vae beta=1 seed 1", "loss 123.4", "2.5 steps/s"):
                 assert part in text.getvalue()
         done = {"state": "diverged", "step": 7, "reason": "the loss was not finite"}
-        (runs[1].path / "state.json").write_text(json.dumps(done))
+        (runs[1].path / "state.json").write_bytes(sealed_json(done))
         watch.ended(runs[1])
     assert "diverged 1/3" in text.getvalue().replace("\n", "")
     assert "the loss was not finite" in text.getvalue().replace("\n", " ")

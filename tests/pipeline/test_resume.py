@@ -83,7 +83,7 @@ def test_killed_twice_and_gone_on(architecture, tmp_path):
     state = train_run(tmp_path / "killed", run)
     assert state["state"] == "done"
     assert results(tmp_path / "killed") == results(tmp_path / "whole")
-    assert len(results(tmp_path / "whole")) == 2 * 3 + 1
+    assert len(results(tmp_path / "whole")) == 2 * 3 + 2
 
 
 def test_what_a_kill_left_half_written_is_removed(tmp_path):

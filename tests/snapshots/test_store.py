@@ -1,15 +1,13 @@
 """Records: whole or not at all, and never silently damaged."""
 
-import json
-
 import pytest
 
-from stratigraph.errors import DataError, IntegrityError
-from stratigraph.snapshots import verified, write_record
+from stratigraph.errors import ConfigError, DataError, IntegrityError
+from stratigraph.snapshots import read_json, sealed_json, verified, write_record
 
 
 def make(path, text="hello"):
-    write_record(path, lambda folder: (folder / "a.txt").write_text(text), {"step": 7})
+    write_record(path, lambda files: files.add("a.txt", text.encode()), {"step": 7})
     return path
 
 
@@ -42,8 +40,8 @@ def test_no_flipped_byte_or_truncation_is_accepted(tmp_path, name):
 def test_a_failing_fill_leaves_no_trace_and_the_old_record(tmp_path):
     record = make(tmp_path / "r")
 
-    def fill(folder):
-        (folder / "a.txt").write_text("half")
+    def fill(files):
+        files.add("a.txt", b"half")
         raise RuntimeError("stop")
 
     for path in (record, tmp_path / "new"):
@@ -58,9 +56,11 @@ def test_missing_files_and_newer_formats(tmp_path):
     with pytest.raises(DataError, match="no record stands here"):
         verified(tmp_path / "r")
     record = make(tmp_path / "r")
-    manifest = json.loads((record / "manifest.json").read_text())
-    (record / "manifest.json").write_text(json.dumps(manifest | {"format": 2}))
-    with pytest.raises(DataError, match="written in format 2, this version reads up to 1; upgrade"):
+    manifest = read_json(record / "manifest.json")
+    (record / "manifest.json").write_bytes(sealed_json(manifest | {"format": 2}))
+    with pytest.raises(
+        ConfigError, match="written in format 2, this version reads up to 1; upgrade"
+    ):
         verified(record)
     make(record)
     (record / "a.txt").unlink()

@@ -39,9 +39,15 @@ Workers = Annotated[
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps, …")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors and the headline.")]
 MaxRuns = Annotated[int, typer.Option("--max-runs", help="Refuse a larger grid.")]
+AllowDrift = Annotated[
+    bool,
+    typer.Option(
+        "--allow-drift",
+        help="Go on with runs begun under another torch, device or data, and mark them.",
+    ),
+]
 
 ABOUT = {
-    "train": "Train every run of a study that is not done.",
     "extract": "Read every layer of every snapshot on the probes.",
     "report": "Write the figures and the report.",
 }
@@ -81,6 +87,7 @@ def run(
     device: Device = "cpu",
     quiet: Quiet = False,
     max_runs: MaxRuns = 1000,
+    allow_drift: AllowDrift = False,
 ) -> None:
     """Run a whole study, from training to its report. The same command again goes on."""
     from stratigraph.pipeline import Progress, run_study
@@ -92,10 +99,30 @@ def run(
         progress=Progress(quiet),
         device=device,
         most_runs=max_runs,
+        allow_drift=allow_drift,
     )
     code = _told_states(done)
     _headline(done)
     raise typer.Exit(code)
+
+
+def train(
+    study: StudySource,
+    out: Out = None,
+    engine: EngineName = "local",
+    workers: Workers = None,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+    max_runs: MaxRuns = 1000,
+    allow_drift: AllowDrift = False,
+) -> None:
+    """Train every run of a study that is not done."""
+    from stratigraph.pipeline import Progress, open_study, run_stage
+
+    opened = open_study(study, out, max_runs)
+    where = engine_named(engine, workers)
+    run_stage("train", opened, where, Progress(quiet), device, allow_drift)
+    raise typer.Exit(_told_states(opened))
 
 
 def _stage(name: str) -> None:
@@ -104,18 +131,15 @@ def _stage(name: str) -> None:
         out: Out = None,
         engine: EngineName = "local",
         workers: Workers = None,
-        device: Device = "cpu",
         quiet: Quiet = False,
         max_runs: MaxRuns = 1000,
     ) -> None:
         from stratigraph.pipeline import Progress, open_study, run_stage
 
         opened = open_study(study, out, max_runs)
-        run_stage(name, opened, engine_named(engine, workers), Progress(quiet), device)
+        run_stage(name, opened, engine_named(engine, workers), Progress(quiet))
         if name == "report":
             _headline(opened)
-        if name == "train":
-            raise typer.Exit(_told_states(opened))
 
     command.__doc__ = ABOUT[name]
     _COMMANDS[name] = command
@@ -142,7 +166,7 @@ def compare(
             typer.echo(f"{measure}: {opened.similarity(measure).attrs['plan']}")
 
 
-_COMMANDS: dict[str, Callable[..., None]] = {"run": run, "compare": compare}
+_COMMANDS: dict[str, Callable[..., None]] = {"run": run, "train": train, "compare": compare}
 for _name in ABOUT:
     _stage(_name)
 

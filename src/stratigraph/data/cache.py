@@ -9,7 +9,6 @@ in the format of ``sha256sum``, and is written first: an array without one is ne
 from __future__ import annotations
 
 import functools
-import hashlib
 import io
 import math
 import os
@@ -20,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pooch
 
-from stratigraph.durable import replacing, sha256
+from stratigraph.durable import make_folder, replacing, sha256
 from stratigraph.errors import IntegrityError, StorageError
 
 __all__ = [
@@ -57,21 +56,17 @@ def write_array(
     np.lib.format.write_array_header_2_0(
         header, {"descr": descr, "fortran_order": False, "shape": shape}
     )
-    hasher = hashlib.sha256(header.getbuffer())
-    written = 0
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as fresh, fresh.open("wb") as stream:
+        make_folder(path.parent)
+        with replacing(path) as stream:
             stream.write(header.getbuffer())
             for block in blocks:
-                data = np.ascontiguousarray(block, dtype=dtype).data
-                hasher.update(data)
-                stream.write(data)
-                written += data.nbytes
+                stream.write(np.ascontiguousarray(block, dtype=dtype).data)
+            written = stream.bytes - header.tell()
             if written != expected:
                 raise StorageError(f"{path}: {written} bytes for {shape}, which takes {expected}")
             with replacing(_checksum(path)) as beside:
-                beside.write_text(f"{hasher.hexdigest()}  {path.name}\n")
+                beside.write(f"{stream.sha256}  {path.name}\n".encode())
     except OSError as error:
         raise StorageError(
             f"{path}: {error.strerror or error}; the array takes {expected:,} bytes. "

@@ -7,7 +7,9 @@ With one worker the tasks run in this process, under the same one thread.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -18,6 +20,7 @@ from threading import Event, Thread
 from typing import Any
 
 from stratigraph.engine.protocol import Failure, Outcome
+from stratigraph.engine.stop import ask_to_stop, listening, stopping
 from stratigraph.errors import ConfigError
 
 __all__ = ["LocalEngine", "one_thread"]
@@ -58,8 +61,11 @@ class LocalEngine:
     ) -> Iterator[Outcome]:
         """See `Engine.map`."""
         if self.workers == 1:
-            return _in_process(function, tasks, tick)
-        return _in_processes(function, tasks, self.workers, tick or (lambda: None))
+            outcomes = _in_process(function, tasks, tick)
+        else:
+            outcomes = _in_processes(function, tasks, self.workers, tick or (lambda: None))
+        with listening():
+            yield from outcomes
 
 
 @contextmanager
@@ -85,6 +91,8 @@ def _in_process(
         Thread(target=_tick_until, args=(over, tick), daemon=True).start()
     try:
         for index, task in enumerate(tasks):
+            if stopping():
+                return
             try:
                 with one_thread():
                     value = function(task)
@@ -115,9 +123,14 @@ def _in_processes(
     pool = _pool(ProcessPoolExecutor, workers)
     try:
         while True:
+            if stopping():
+                _stop(pool, pending)
+                if not pending:
+                    return
             # After a death the suspects run alone, so that only the killer is blamed twice.
             room = 1 - len(pending) if retry else 2 * workers - len(pending)
-            batch = retry[: max(room, 0)] if retry else list(islice(queue, max(room, 0)))
+            room = 0 if stopping() else max(room, 0)
+            batch = retry[:room] if retry else list(islice(queue, room))
             del retry[: len(batch)]
             for index, task in batch:
                 attempts[index] = attempts.get(index, 0) + 1
@@ -150,20 +163,29 @@ def _in_processes(
         pool.shutdown(wait=True, kill_workers=True)
 
 
+def _stop(pool: Any, pending: dict[Future, tuple[int, Any]]) -> None:
+    """Take back what has not begun, and ask the workers to stop where they can."""
+    for future in list(pending):
+        if future.cancel():
+            del pending[future]
+    for process in list(pool._processes.values()):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGTERM)
+
+
 def _pool(executor: Any, workers: int) -> Any:
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return executor(max_workers=workers, env=one_thread, initializer=_start_worker)
 
 
 def _start_worker() -> None:
-    import signal
-
     import torch
 
     torch.set_num_threads(1)
     Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     # Ctrl-C goes to the whole process group; the parent alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, ask_to_stop)
 
 
 def _end_with(parent: int) -> None:

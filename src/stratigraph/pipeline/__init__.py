@@ -8,10 +8,13 @@ from stratigraph.pipeline.observe import observe_study
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.stages import STAGES, open_study, run_stage, run_study
 from stratigraph.pipeline.train import train_run, train_study
+from stratigraph.pipeline.verify import Damage, Verified, repair_study, verify_study
 
 __all__ = [
     "STAGES",
+    "Damage",
     "Progress",
+    "Verified",
     "assess_study",
     "compare_study",
     "export_study",
@@ -19,8 +22,10 @@ __all__ = [
     "findings_of",
     "observe_study",
     "open_study",
+    "repair_study",
     "run_stage",
     "run_study",
     "train_run",
     "train_study",
+    "verify_study",
 ]

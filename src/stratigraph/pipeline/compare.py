@@ -38,7 +38,7 @@ from stratigraph.similarity.jackknife import (
 from stratigraph.similarity.kernel_cka import deconfounded_measure
 from stratigraph.similarity.matrix import compare_stored
 from stratigraph.similarity.reduction import read_coordinates
-from stratigraph.snapshots import MANIFEST, remove_leftovers, write_record
+from stratigraph.snapshots import MANIFEST, Files, remove_leftovers, write_record
 from stratigraph.study import (
     DECONFOUNDED,
     MeasureConfig,
@@ -186,9 +186,9 @@ def _jackknife(job: _Job, path: Path, about: dict[str, Any]) -> None:
             progress=job.progress.stage(f"leaving probes out of {name}"),
         )
 
-    def fill(folder: Path) -> None:
-        np.save(folder / "pairs.npy", pairs.astype(np.int32))
-        np.save(folder / "scores.npy", found)
+    def fill(files: Files) -> None:
+        files.array("pairs.npy", pairs.astype(np.int32))
+        files.array("scores.npy", found)
 
     write_record(path, fill, about)
 
@@ -218,9 +218,9 @@ def _compare(job: _Job, path: Path, about: dict[str, Any]) -> None:
         for row, reason in zip(rows, result.reasons, strict=True):
             reasons[row] = reason or reasons[row]
 
-    def fill(folder: Path) -> None:
-        np.save(folder / "values.npy", values)
-        labels.assign(reason=reasons).to_parquet(folder / "labels.parquet", index=False)
+    def fill(files: Files) -> None:
+        files.array("values.npy", values)
+        files.table("labels.parquet", labels.assign(reason=reasons))
 
     write_record(path, fill, {**about, "plan": "; ".join(plans)})
     shutil.rmtree(scratch.parent, ignore_errors=True)

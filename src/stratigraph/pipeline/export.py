@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +19,7 @@ import pandas as pd
 
 from stratigraph.errors import StorageError
 from stratigraph.report import report_path
-from stratigraph.snapshots import record_exists, replace_file, verified
+from stratigraph.snapshots import parquet, record_exists, verified, write_file
 from stratigraph.study import STUDY_FILE, Study, findings_path, observed_path
 
 __all__ = ["export_study"]
@@ -58,7 +57,7 @@ def export_study(study: Study, out: Path) -> int:
 
 
 def _copy(source: Path, place: Path) -> None:
-    replace_file(place, lambda fresh: shutil.copyfile(source, fresh))
+    write_file(place, source.read_bytes())
 
 
 def pairs_of(study: Study, measure: str) -> pd.DataFrame:
@@ -101,4 +100,4 @@ def _observed(study: Study) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def _table(path: Path, table: pd.DataFrame) -> None:
-    replace_file(path, lambda fresh: table.to_parquet(fresh, index=False, compression="zstd"))
+    write_file(path, parquet(table, "zstd"))

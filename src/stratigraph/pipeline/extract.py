@@ -23,7 +23,7 @@ from stratigraph.identity import digest, plain
 from stratigraph.models import VAE
 from stratigraph.pipeline.progress import Progress
 from stratigraph.similarity.reduction import reduce_units
-from stratigraph.snapshots import record_exists, remove_leftovers, verified, write_record
+from stratigraph.snapshots import Files, record_exists, remove_leftovers, verified, write_record
 from stratigraph.study import (
     ActivationsConfig,
     ProbesConfig,
@@ -63,14 +63,14 @@ def extract_task(task: ExtractTask) -> None:
     model = run.model(task.step)
     layers: list[dict[str, Any]] = []
 
-    def fill(folder: Path) -> None:
+    def fill(files: Files) -> None:
         if isinstance(model, VAE):
-            np.save(folder / "posterior.npy", _posterior(model, images))
+            files.array("posterior.npy", _posterior(model, images))
         for name, activation in read_network(
             model, images, noise, task.reading.layers, decoder_input=task.reading.decoder_input
         ):
             reduced = reduce_units(activation, f"layer {name}")
-            np.save(folder / f"{name}.npy", reduced.coordinates)
+            files.array(f"{name}.npy", reduced.coordinates)
             layers.append(
                 {
                     "name": name,
@@ -108,7 +108,7 @@ def _keep_probes(study: Study, run: Run) -> None:
     if not record_exists(path):
         indices = probe_indices(run.config, probes)
         about = {"data": run.config.data, "probes": plain(probes)}
-        write_record(path, lambda folder: np.save(folder / "indices.npy", indices), about)
+        write_record(path, lambda files: files.array("indices.npy", indices), about)
 
 
 def current_facts(path: Path, about: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -162,6 +162,7 @@ def extract_study(study: Study, engine: Engine, progress: Progress) -> int:
 
     """
     tasks = []
+    remove_leftovers(study.path / "probes")
     for run in study.runs.values():
         about = reading_digest(study, run)
         remove_leftovers(run.path / f"representations{study.way.folder}")

@@ -1,4 +1,4 @@
-"""The losses of a run over training, as one Parquet file that is replaced whole."""
+"""The losses of a run over training, as one record that is replaced whole."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from stratigraph.snapshots import replace_file
+from stratigraph.snapshots import record_exists, verified, write_record
+from stratigraph.study import METRICS, metrics_path
 
 __all__ = ["MetricsLog"]
 
@@ -21,13 +22,14 @@ class MetricsLog:
     """
 
     def __init__(self, run: Path) -> None:
-        self.path = run / "metrics.parquet"
+        self.path = metrics_path(run)
         self.rows: list[dict[str, Any]] = []
 
     def load(self, last_step: int) -> None:
         """Take up what was logged up to a step, and forget what came after."""
-        if self.path.is_file():
-            table = pd.read_parquet(self.path)
+        if record_exists(self.path):
+            verified(self.path)
+            table = pd.read_parquet(self.path / METRICS)
             kept = table[table["step"] <= last_step].to_dict("records")
             self.rows = [{str(key): value for key, value in row.items()} for row in kept]
 
@@ -36,6 +38,5 @@ class MetricsLog:
         self.rows.append({"step": step, "split": split, **terms})
 
     def save(self) -> None:
-        """Replace the file by what is logged now."""
-        table = pd.DataFrame(self.rows)
-        replace_file(self.path, lambda path: table.to_parquet(path, index=False))
+        """Replace the record by what is logged now."""
+        write_record(self.path, lambda files: files.table(METRICS, pd.DataFrame(self.rows)))

@@ -29,7 +29,14 @@ from stratigraph.latents import decodability, intrinsic_dimensions, kl_by_latent
 from stratigraph.pipeline.extract import current_facts, reading_digest, run_all
 from stratigraph.pipeline.progress import Progress
 from stratigraph.similarity.reduction import read_coordinates
-from stratigraph.snapshots import MANIFEST, read_json, record_exists, remove_leftovers, write_record
+from stratigraph.snapshots import (
+    MANIFEST,
+    Files,
+    read_json,
+    record_exists,
+    remove_leftovers,
+    write_record,
+)
 from stratigraph.study import (
     ProbesConfig,
     Run,
@@ -81,12 +88,12 @@ def observe_task(task: ObserveTask) -> None:
             layers.append(row)
     columns = ["step", "layer", "remaining", "two_nn", "levina_bickel", "decodable"]
 
-    def fill(folder: Path) -> None:
+    def fill(files: Files) -> None:
         table = pd.concat(latents, ignore_index=True) if latents else pd.DataFrame(columns=LATENTS)
-        table.to_parquet(folder / "latents.parquet", index=False)
+        files.table("latents.parquet", table)
         found = pd.DataFrame(layers)
         found = found.reindex(columns=[*dict.fromkeys([*columns, *found.columns])])
-        found.to_parquet(folder / "layers.parquet", index=False)
+        files.table("layers.parquet", found)
 
     write_record(observed_path(task.run, task.way), fill, task.about)
 

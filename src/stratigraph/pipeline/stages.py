@@ -6,20 +6,29 @@ call again goes on where the last one stopped.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
 from stratigraph.engine import Engine, LocalEngine
-from stratigraph.errors import ConfigError, DataError, StorageError
+from stratigraph.errors import (
+    ConfigError,
+    DataError,
+    IntegrityError,
+    StorageError,
+    StratigraphError,
+)
 from stratigraph.pipeline.assess import assess_study
 from stratigraph.pipeline.compare import compare_study
+from stratigraph.pipeline.drift import CONFIG
 from stratigraph.pipeline.extract import extract_study
 from stratigraph.pipeline.observe import observe_study
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.train import train_study
 from stratigraph.report import write_report
-from stratigraph.snapshots import locked, write_text
-from stratigraph.study import STUDY_FILE, Study, load_config, load_study
+from stratigraph.snapshots import locked, read_json, read_text, write_text
+from stratigraph.study import STUDY_FILE, Study, StudyConfig, load_config, load_study
+from stratigraph.training import RunConfig
 
 __all__ = ["STAGES", "open_study", "run_stage", "run_study"]
 
@@ -51,59 +60,64 @@ def open_study(source: str | Path, out: str | Path | None = None, most_runs: int
     folder = Path(DEFAULT_PARENT, path.stem) if out is None else Path(out)
     if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
         raise StorageError(f"{folder}: expected a folder, or nothing; choose another --out.")
-    held = folder / STUDY_FILE
+    held, text = folder / STUDY_FILE, None
     if held.is_file():
-        _same(load_study(folder), config.runs, path)
-    if not held.is_file() or held.read_text(encoding="utf-8") != config.text:
+        with contextlib.suppress(IntegrityError):  # then the given file takes its place
+            text = read_text(held)
+    _check_runs(folder, config, path)
+    if text is None or text.rstrip() != config.text.rstrip():
         write_text(held, config.text)
     return load_study(folder)
 
 
-def _same(study: Study, runs: tuple, path: Path) -> None:
+def _check_runs(folder: Path, config: StudyConfig, path: Path) -> None:
     """A study may gain runs, probes and measures; it may not lose a run that was trained."""
-    wanted = {run.run_id for run in runs}
-    lost = [run for run_id, run in study.runs.items() if run_id not in wanted and run.path.exists()]
+    wanted = {run.run_id for run in config.runs}
+    lost = [run for run in (folder / "runs").glob("[!.]*") if run.name not in wanted]
     if lost:
-        names = "; ".join(run.config.label() for run in lost[:3])
+        names = "; ".join(_label(run) for run in sorted(lost)[:3])
         raise ConfigError(
-            f"{study.path}: holds a study with {len(lost)} runs that {path} has not ({names}…); "
+            f"{folder}: holds a study with {len(lost)} runs that {path} has not ({names}…); "
             "its configuration differs. Choose another --out, or put the old values back."
         )
 
 
-def _train(study: Study, engine: Engine, progress: Progress, device: str) -> None:
-    train_study(study, engine, progress, device)
+def _label(run: Path) -> str:
+    try:
+        return RunConfig.from_dict(read_json(run / CONFIG)["config"]).label()
+    except StratigraphError:
+        return run.name
 
 
-def _extract(study: Study, engine: Engine, progress: Progress, device: str) -> None:
+def _extract(study: Study, engine: Engine, progress: Progress) -> None:
     with locked(study.path):
         extract_study(study, engine, progress)
         observe_study(study, engine, progress)
 
 
-def _compare(study: Study, engine: Engine, progress: Progress, device: str) -> None:
+def _compare(study: Study, engine: Engine, progress: Progress) -> None:
     with locked(study.path):
         compare_study(study, engine, progress)
 
 
-def _assess(study: Study, engine: Engine, progress: Progress, device: str) -> None:
+def _assess(study: Study, engine: Engine, progress: Progress) -> None:
     if study.way.cka not in study.measures():
         progress.say(f"findings: none, since {study.way.cka} is not among the measures")
         return
     assess_study(study, engine, progress)
 
 
-def _report(study: Study, engine: Engine, progress: Progress, device: str) -> None:
+def _report(study: Study, engine: Engine, progress: Progress) -> None:
     progress.say(f"report: {write_report(study)}")
 
 
-STAGES: dict[str, Callable[[Study, Engine, Progress, str], None]] = {
-    "train": _train,
+_WORK: dict[str, Callable[[Study, Engine, Progress], None]] = {
     "extract": _extract,
     "compare": _compare,
     "assess": _assess,
     "report": _report,
 }
+STAGES = ("train", *_WORK)
 
 
 def run_stage(
@@ -112,9 +126,14 @@ def run_stage(
     engine: Engine | None = None,
     progress: Progress | None = None,
     device: str = "cpu",
+    allow_drift: bool = False,
 ) -> None:
     """One stage of a study: ``train``, ``extract``, ``compare``, ``assess`` or ``report``."""
-    STAGES[stage](study, engine or LocalEngine(), progress or Progress(quiet=True), device)
+    engine, progress = engine or LocalEngine(), progress or Progress(quiet=True)
+    if stage == "train":
+        train_study(study, engine, progress, device, allow_drift=allow_drift)
+    else:
+        _WORK[stage](study, engine, progress)
 
 
 def run_study(
@@ -124,6 +143,7 @@ def run_study(
     engine: Engine | None = None,
     progress: Progress | None = None,
     device: str = "cpu",
+    allow_drift: bool = False,
     most_runs: int = 1000,
 ) -> Study:
     """Run all stages of a study, and return it.
@@ -134,15 +154,17 @@ def run_study(
         engine: where tasks run; by default one process for each core.
         progress: by default silent.
         device: ``cpu``, ``cuda``, ``mps``, …
+        allow_drift: go on with runs that were begun under other versions, data or device.
         most_runs: a larger grid is refused.
 
     Raises:
         ConfigError: the study cannot be run as written.
         DataError: its data are missing or damaged.
+        KeyboardInterrupt: by Ctrl-C; all that was done is saved, and the same call goes on.
 
     """
     study = open_study(source, out, most_runs)
     engine = engine or LocalEngine()
     for stage in STAGES:
-        run_stage(stage, study, engine, progress, device)
+        run_stage(stage, study, engine, progress, device, allow_drift)
     return study

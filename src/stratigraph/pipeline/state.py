@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
 from typing import Any
 
-from stratigraph.durable import TEMPORARY
-from stratigraph.snapshots import write_json
+from stratigraph.durable import Output, fresh_beside
+from stratigraph.snapshots import sealed_json, write_json
 
 __all__ = ["StateFile"]
 
@@ -45,6 +44,10 @@ class StateFile:
     def _write(self, facts: dict[str, Any]) -> None:
         # Renamed but not synced: it is replaced within the second, and a lost one costs nothing.
         facts |= {"steps": self.steps, "pid": os.getpid()}
-        fresh = self.path.with_name(f"{TEMPORARY}state-{os.getpid()}")
-        fresh.write_text(json.dumps(facts))
+        fresh = fresh_beside(self.path)
+        output = Output(fresh)
+        try:
+            output.write(sealed_json(facts))
+        finally:
+            output.close()
         fresh.replace(self.path)

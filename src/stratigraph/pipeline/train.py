@@ -6,6 +6,7 @@ and leaves the same bytes whatever interrupted it and however many run beside it
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,25 +15,32 @@ from typing import Any
 
 import torch
 
-from stratigraph import __version__
 from stratigraph.activations import layers_to_read
-from stratigraph.engine import Engine, one_thread
-from stratigraph.errors import BusyError, ConfigError, InputError
+from stratigraph.durable import TEMPORARY
+from stratigraph.engine import Engine, listening, one_thread, stopping
+from stratigraph.errors import (
+    BusyError,
+    ConfigError,
+    InputError,
+    StorageError,
+    StratigraphError,
+)
+from stratigraph.pipeline.drift import check_conditions, keep_conditions
 from stratigraph.pipeline.metrics import MetricsLog
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.state import StateFile
 from stratigraph.snapshots import (
+    checkpoint_step,
     load_checkpoint,
     locked,
-    read_json,
+    record_exists,
     remove_checkpoints,
     remove_leftovers,
     save_checkpoint,
     save_snapshot,
     snapshot_steps,
-    write_json,
 )
-from stratigraph.study import Run, Study, probe_indices, probes_digest, read_state
+from stratigraph.study import Run, Study, metrics_path, probe_indices, probes_digest, read_state
 from stratigraph.training import (
     DivergedError,
     RunConfig,
@@ -70,56 +78,62 @@ def check_device(device: str) -> torch.device:
 
 
 def is_over(directory: Path, config: RunConfig) -> bool:
-    """Whether a run needs no more training: it diverged, or has every snapshot that it should."""
+    """Whether a run needs no more training: it diverged, or has all that it should leave."""
     state = read_state(directory)["state"]
-    if state == "done":
-        return set(config.snapshots) <= set(snapshot_steps(directory))
-    return state == "diverged"
+    ended = state == "done" or config.steps in snapshot_steps(directory)
+    return state == "diverged" or (ended and _has_all(directory, config, config.steps))
 
 
-def train_run(directory: Path, config: RunConfig, device: str = "cpu") -> dict[str, Any]:
+def _has_all(directory: Path, config: RunConfig, until: int) -> bool:
+    """Whether a run's losses, and its snapshots up to a step, are there."""
+    due = {step for step in config.snapshots if step <= until}
+    return due <= set(snapshot_steps(directory)) and record_exists(metrics_path(directory))
+
+
+def train_run(
+    directory: Path, config: RunConfig, device: str = "cpu", *, allow_drift: bool = False
+) -> dict[str, Any]:
     """Train one run in its folder, or go on with it, on one thread; return its state.
+
+    Asked to stop (`stratigraph.engine.stopping`), it keeps a checkpoint of the step that it is at.
+
+    Args:
+        directory: the run's folder.
+        config: what to train.
+        device: ``cpu``, ``cuda``, ``mps``, …
+        allow_drift: go on though the versions, the data or the device changed since the run began.
 
     Raises:
         BusyError: another process trains it.
-        ConfigError: the folder holds another run, or the device is not there.
+        ConfigError: the folder holds another run, the device is not there, or the run was begun
+            under other conditions.
         StorageError: the disk would not take a snapshot; those before it are whole.
 
     """
     where = check_device(device)
     with locked(directory), one_thread():
-        _write_config(directory, config, device)
-        if is_over(directory, config):
-            return read_state(directory)
+        over = is_over(directory, config)
         remove_leftovers(directory, directory / "snapshots", directory / "checkpoint")
         report = StateFile(directory, config.steps)
-        step = 0
+        step = max([0, *snapshot_steps(directory)]) if over else 0
+        keep_conditions(directory, config, device, allow=allow_drift, over=over)
         try:
-            for reached in _advance(directory, config, where, report):
+            for reached in () if over else _advance(directory, config, where, report):
                 step = reached
         except DivergedError as error:
             report.end("diverged", error.step, str(error))
         except Exception as error:
-            report.end("failed", step, f"{type(error).__name__}: {error}")
+            with contextlib.suppress(StorageError):  # the error is more than that it is not told
+                report.end("failed", step, f"{type(error).__name__}: {error}")
             raise
         else:
-            report.end("done", config.steps)
-            remove_checkpoints(directory)
+            if step < config.steps and not over:
+                report.end("stopped", step, "it was asked to stop; the same command goes on")
+            elif read_state(directory)["state"] not in ("done", "diverged"):
+                report.end("done", config.steps)
+            if step == config.steps:
+                remove_checkpoints(directory)
         return read_state(directory)
-
-
-def _write_config(directory: Path, config: RunConfig, device: str) -> None:
-    path = directory / "config.json"
-    if path.is_file():
-        held = read_json(path).get("run_id")
-        if held != config.run_id:
-            raise ConfigError(
-                f"{directory}: holds run {held}, not {config.run_id}; choose another folder."
-            )
-        return
-    versions = {"stratigraph": __version__, "torch": torch.__version__}
-    about = {"run_id": config.run_id, "device": device, "versions": versions}
-    write_json(path, {**about, "config": config.to_dict()})
 
 
 def _advance(
@@ -128,7 +142,11 @@ def _advance(
     """Yield each step as it is done, having kept what is due at it."""
     dataset = config.dataset()
     begun = initial_state(config, dataset, device)
-    resumed = load_checkpoint(directory, begun.model, begun.optimiser)
+    reached = checkpoint_step(directory)
+    resumed = None
+    # A checkpoint without what was kept before it would end in a run that lacks it.
+    if reached is not None and _has_all(directory, config, reached):
+        resumed = load_checkpoint(directory, begun.model, begun.optimiser)
     metrics = MetricsLog(directory)
     if resumed is not None:
         begun.step = resumed
@@ -149,12 +167,16 @@ def _advance(
                 metrics.add(step, "validation", validation_terms(config, dataset, state, held_out))
                 metrics.save()
                 save_snapshot(directory, step, state.model, {"run_id": config.run_id})
-            if time.monotonic() - saved > CHECKPOINT_SECONDS and step < config.steps:
+            stop = stopping()
+            due = stop or time.monotonic() - saved > CHECKPOINT_SECONDS
+            if due and step < config.steps and step != resumed:
                 metrics.save()
                 save_checkpoint(directory, step, state.model, state.optimiser)
                 saved = time.monotonic()
             report.beat(step, loss)
             yield step
+            if stop:
+                return
     except DivergedError:
         metrics.save()  # the last losses say how it came about
         raise
@@ -167,15 +189,23 @@ class TrainTask:
     directory: Path
     config: dict[str, Any]
     device: str
+    allow_drift: bool
 
 
 def run_task(task: TrainTask) -> dict[str, Any]:
     """Train the run of a task in this process."""
-    return train_run(task.directory, RunConfig.from_dict(task.config), task.device)
+    return train_run(
+        task.directory, RunConfig.from_dict(task.config), task.device, allow_drift=task.allow_drift
+    )
 
 
 def train_study(
-    study: Study, engine: Engine, progress: Progress, device: str = "cpu"
+    study: Study,
+    engine: Engine,
+    progress: Progress,
+    device: str = "cpu",
+    *,
+    allow_drift: bool = False,
 ) -> list[dict[str, Any]]:
     """Train every run that is not done; return the states of all, in the study's order.
 
@@ -183,29 +213,44 @@ def train_study(
 
     Raises:
         BusyError: another process trains some of the runs; the others have been trained.
+        StorageError: the disk would not take what some runs keep; what they kept before is whole.
+        ConfigError: a run was begun under other conditions, and nothing has been trained.
 
     """
     check_device(device)
     prepare_data([run.config for run in study.runs.values()], progress)
     check_reading(study)
-    waiting = [run for run in study.runs.values() if not is_over(run.path, run.config)]
-    busy: list[BusyError] = []
-    tasks = [TrainTask(run.path, run.config.to_dict(), device) for run in waiting]
+    waiting = [run for run in study.runs.values() if not _is_closed(run)]
+    if not allow_drift:
+        for run in waiting:
+            check_conditions(run.path, run.config, device)
+    wider: list[StratigraphError] = []  # what ails the machine or the study, not one run
+    tasks = [TrainTask(run.path, run.config.to_dict(), device, allow_drift) for run in waiting]
     with progress.training(list(study.runs.values()), waiting) as watch:
         for outcome in engine.map(run_task, tasks, tick=watch.update):
             run = waiting[outcome.index]
             failure = outcome.failure
-            if failure is not None and isinstance(failure.error, BusyError):
-                busy.append(failure.error)
+            if failure is not None and isinstance(failure.error, BusyError | StorageError):
+                wider.append(failure.error)
             elif failure is not None:
                 # The process may have died before it could say so itself.
                 kind = "killed" if failure.kind == "killed" else "failed"
                 state = StateFile(run.path, run.config.steps)
                 state.end(kind, run.state["step"], failure.message)
             watch.ended(run, failure.message if failure else "")
-    if busy:
-        raise busy[0]
+    if wider:
+        raise wider[0]
     return [run.state for run in study.runs.values()]
+
+
+def _is_closed(run: Run) -> bool:
+    """Whether a run is over, says so, and left nothing of its training behind."""
+    return (
+        run.state["state"] in ("done", "diverged")
+        and is_over(run.path, run.config)
+        and not (run.path / "checkpoint").exists()
+        and not any(run.path.glob(f"{TEMPORARY}*"))
+    )
 
 
 def prepare_data(configs: Sequence[RunConfig], progress: Progress) -> None:
@@ -246,7 +291,11 @@ def check_reading(study: Study) -> None:
 
 
 def train(
-    config: RunConfig | dict[str, Any], out: str | Path | None = None, *, device: str = "cpu"
+    config: RunConfig | dict[str, Any],
+    out: str | Path | None = None,
+    *,
+    device: str = "cpu",
+    allow_drift: bool = False,
 ) -> Run:
     """Train one VAE, or go on with it, and return the run.
 
@@ -254,6 +303,7 @@ def train(
         config: a `RunConfig`, or its values as a mapping.
         out: the run's folder; by default ``results/runs/<run_id>`` in the current one.
         device: ``cpu``, ``cuda``, ``mps``, …
+        allow_drift: go on though the versions, the data or the device changed since the run began.
 
     Returns:
         The run: ``.steps`` of its snapshots, ``.model(step)``, ``.metrics``, ``.state``.
@@ -261,10 +311,12 @@ def train(
     Raises:
         ConfigError: a value that cannot be used.
         BusyError: another process trains it.
+        KeyboardInterrupt: by Ctrl-C; all steps done are saved, and the same call goes on.
 
     """
     chosen = config if isinstance(config, RunConfig) else RunConfig.from_dict(config)
     directory = Path("results", "runs", chosen.run_id) if out is None else Path(out)
     chosen.dataset().prepare()
-    train_run(directory, chosen, device)
+    with listening():
+        train_run(directory, chosen, device, allow_drift=allow_drift)
     return Run(directory, chosen)

@@ -14,7 +14,6 @@ from stratigraph.report import figure_data as numbers
 from stratigraph.report import figures as ink
 from stratigraph.report import learning_data as learning
 from stratigraph.report.headline import THRESHOLD
-from stratigraph.snapshots import replace_file
 from stratigraph.study import LEAST_ROOM, Evidence, Study, probe_images, similarity_to_final
 from stratigraph.study.claims.shared_features import sharing
 
@@ -52,27 +51,26 @@ class Material:
     study: Study
     evidence: Evidence | None
     findings: list[dict]
+    drawn: dict[str, bytes]
 
     def keep(self, section: Section, name: str, figure: Figure, caption: str) -> None:
-        """Write a figure as PNG and PDF, and add its PNG to a section."""
-        folder = self.study.path / "figures"
-        buffer = io.BytesIO()
+        """Draw a figure as PNG and PDF, and add its PNG to a section."""
         # No date in either file: the same study draws the same bytes.
-        figure.savefig(buffer, format="png", metadata={"Software": None})
-        png = buffer.getvalue()
-        replace_file(folder / f"{name}.png", lambda path: path.write_bytes(png))
-        replace_file(
-            folder / f"{name}.pdf",
-            lambda path: figure.savefig(path, format="pdf", metadata={"CreationDate": None}),
-        )
+        for kind, dateless in (("png", "Software"), ("pdf", "CreationDate")):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, metadata={dateless: None})
+            self.drawn[f"{name}.{kind}"] = buffer.getvalue()
+        png = self.drawn[f"{name}.png"]
         width, height = (round(float(side) * 96) for side in figure.get_size_inches())
         encoded = base64.b64encode(png).decode()
         section.figures.append(Drawn(name, encoded, width, height, caption))
 
 
-def sections(study: Study, evidence: Evidence | None, findings: list[dict]) -> Iterator[Section]:
-    """Every section that has something to show."""
-    material = Material(study, evidence, findings)
+def sections(
+    study: Study, evidence: Evidence | None, findings: list[dict], drawn: dict[str, bytes]
+) -> Iterator[Section]:
+    """Every section that has something to show; each figure's files go into ``drawn``."""
+    material = Material(study, evidence, findings, drawn)
     kinds: list[Callable[[Material], Section]] = [
         _findings, _convergence, _settled, _layer_pairs, _heat_maps, _between, _map, _latents,
         _dimensions, _measures, _losses, _images,

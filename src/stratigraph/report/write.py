@@ -12,7 +12,7 @@ from stratigraph.report import tables
 from stratigraph.report.headline import THRESHOLD
 from stratigraph.report.interactive import explore
 from stratigraph.report.sections import sections
-from stratigraph.snapshots import write_text
+from stratigraph.snapshots import Files, write_record
 from stratigraph.study import LEAST_ROOM, Study, gather
 
 __all__ = ["report_path", "write_report"]
@@ -21,6 +21,11 @@ __all__ = ["report_path", "write_report"]
 def report_path(study: Study) -> Path:
     """Where a study's report is."""
     return study.path / "report" / "index.html"
+
+
+def figures_path(study: Study) -> Path:
+    """Where its figures are."""
+    return study.path / "figures"
 
 
 def write_report(study: Study) -> Path:
@@ -46,7 +51,8 @@ def write_report(study: Study) -> Path:
     evidence = gather(study) if judged else None
     # Findings of other matrices than these would be told beside the wrong figures.
     findings = study.findings if study.findings_are_current() else []
-    found = list(sections(study, evidence, findings))
+    drawn: dict[str, bytes] = {}
+    found = list(sections(study, evidence, findings, drawn))
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("stratigraph.report"),
         autoescape=True,
@@ -67,6 +73,12 @@ def write_report(study: Study) -> Path:
         measures=list(tables.measure_rows(study)),
         made=tables.made(study),
     )
+
+    def figures(files: Files) -> None:
+        for name, content in sorted(drawn.items()):
+            files.add(name, content)
+
     path = report_path(study)
-    write_text(path, html)
+    write_record(figures_path(study), figures)
+    write_record(path.parent, lambda files: files.add(path.name, html.encode()))
     return path

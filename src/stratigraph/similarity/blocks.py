@@ -6,6 +6,7 @@ neither on the number of workers nor on the order in which blocks finish.
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -95,8 +96,10 @@ def kept(path: Path | None, make: Callable[[], dict[str, np.ndarray]]) -> dict[s
             return dict(stored)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
         made = make()
-    with replacing(path) as fresh:
-        np.savez(fresh, allow_pickle=False, **made)
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **made)
+    with replacing(path) as output:
+        output.write(buffer.getbuffer())
     return made
 
 

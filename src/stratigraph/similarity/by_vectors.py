@@ -171,8 +171,8 @@ def _embed(task: _EmbedTask) -> _Embedded:
 
     def make() -> dict[str, np.ndarray]:
         rows, norms, notes = _made(task)
-        with replacing(path) as fresh:
-            np.save(fresh, rows)
+        with replacing(path) as output:
+            np.lib.format.write_array(output, rows, allow_pickle=False)
         return {"norms": np.array(norms), **notes.arrays()}
 
     # The small file comes last: while it is missing, the large one counts for nothing.

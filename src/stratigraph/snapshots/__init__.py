@@ -6,6 +6,15 @@ from stratigraph.snapshots.checkpoint import (
     remove_checkpoints,
     save_checkpoint,
 )
+from stratigraph.snapshots.files import (
+    read_json,
+    read_text,
+    sealed_json,
+    write_file,
+    write_json,
+    write_text,
+)
+from stratigraph.snapshots.foreign import load_weights, read_weights
 from stratigraph.snapshots.lock import locked
 from stratigraph.snapshots.snapshot import (
     load_snapshot,
@@ -15,32 +24,38 @@ from stratigraph.snapshots.snapshot import (
 )
 from stratigraph.snapshots.store import (
     MANIFEST,
-    read_json,
+    Files,
+    parquet,
     record_exists,
     remove_leftovers,
-    replace_file,
+    remove_record,
     verified,
-    write_json,
     write_record,
-    write_text,
 )
 
 __all__ = [
     "MANIFEST",
+    "Files",
     "checkpoint_step",
     "load_checkpoint",
     "load_snapshot",
+    "load_weights",
     "locked",
+    "parquet",
     "read_json",
+    "read_text",
+    "read_weights",
     "record_exists",
     "remove_checkpoints",
     "remove_leftovers",
-    "replace_file",
+    "remove_record",
     "save_checkpoint",
     "save_snapshot",
+    "sealed_json",
     "snapshot_path",
     "snapshot_steps",
     "verified",
+    "write_file",
     "write_json",
     "write_record",
     "write_text",

@@ -7,16 +7,14 @@ the new one is whole.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn, optim
 
 from stratigraph.errors import IntegrityError
 from stratigraph.snapshots.snapshot import load_tensors, tensors_of
-from stratigraph.snapshots.store import record_exists, verified, write_record
+from stratigraph.snapshots.store import record_exists, remove_record, verified, write_record
 
 __all__ = ["checkpoint_step", "load_checkpoint", "remove_checkpoints", "save_checkpoint"]
 
@@ -44,10 +42,10 @@ def save_checkpoint(run: Path, step: int, model: nn.Module, optimiser: optim.Opt
     path = run / "checkpoint" / f"{step:09d}"
     tensors = {f"model.{name}": value for name, value in tensors_of(model).items()}
     tensors |= _moments(optimiser)
-    write_record(path, lambda folder: save_file(tensors, folder / STATE), {"step": step})
+    write_record(path, lambda files: files.tensors(STATE, tensors), {"step": step})
     for other in older:
         if other != path:
-            shutil.rmtree(other, ignore_errors=True)
+            remove_record(other)
 
 
 def checkpoint_step(run: Path) -> int | None:
@@ -92,4 +90,4 @@ def load_checkpoint(run: Path, model: nn.Module, optimiser: optim.Optimizer) -> 
 
 def remove_checkpoints(run: Path) -> None:
     """Drop the resumable state of a run that is done."""
-    shutil.rmtree(run / "checkpoint", ignore_errors=True)
+    remove_record(run / "checkpoint")

@@ -5,13 +5,18 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from stratigraph.durable import make_folder
 from stratigraph.errors import BusyError
+from stratigraph.snapshots.files import storage
 
 __all__ = ["locked"]
+
+LOOKS = 20
 
 
 @contextmanager
@@ -19,22 +24,37 @@ def locked(directory: Path) -> Iterator[None]:
     """Hold the lock of a folder; readers need none.
 
     Raises:
+        StorageError: the folder cannot be made or written.
         BusyError: another process holds it; the message names its pid and host.
 
     """
-    directory.mkdir(parents=True, exist_ok=True)
     path = directory / ".lock"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    with storage(path):
+        make_folder(directory)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
             raise BusyError(
-                f"{directory} is being written by {holder}; wait for it to end, or stop it."
+                f"{directory} is being written by {_holder(descriptor)}; wait for it to end, or "
+                "stop it."
             ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-        yield
+        try:
+            yield
+        finally:
+            os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
+
+
+def _holder(descriptor: int) -> str:
+    """Who holds the lock; it writes its name just after taking it."""
+    for _ in range(LOOKS):
+        text = os.pread(descriptor, 200, 0).decode(errors="replace").strip()
+        if text:
+            return text
+        time.sleep(0.01)
+    return "another process"

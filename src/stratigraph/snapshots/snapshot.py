@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from stratigraph.errors import DataError, InputError
@@ -55,7 +55,7 @@ def save_snapshot(run: Path, step: int, model: nn.Module, about: dict[str, Any])
     if record_exists(path):
         return
     tensors = tensors_of(model)
-    write_record(path, lambda folder: save_file(tensors, folder / WEIGHTS), {"step": step, **about})
+    write_record(path, lambda files: files.tensors(WEIGHTS, tensors), {"step": step, **about})
 
 
 def load_snapshot(run: Path, step: int, model: nn.Module) -> None:

@@ -11,9 +11,11 @@ from stratigraph.study.config import (
 )
 from stratigraph.study.evidence import Evidence, Pairs, gather
 from stratigraph.study.layout import (
+    METRICS,
     STUDY_FILE,
     findings_path,
     jackknife_path,
+    metrics_path,
     observed_path,
     probes_path,
     representations_path,
@@ -41,6 +43,7 @@ __all__ = [
     "CORRECTED",
     "DECONFOUNDED",
     "LEAST_ROOM",
+    "METRICS",
     "POSTERIOR",
     "PUBLISHED",
     "SELECTIONS",
@@ -63,6 +66,7 @@ __all__ = [
     "jackknife_path",
     "load_config",
     "load_study",
+    "metrics_path",
     "observed_path",
     "part_of",
     "probe_images",

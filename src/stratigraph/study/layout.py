@@ -6,7 +6,7 @@
     probes/<digest>/                        which images the probes are
     runs/<run_id>/config.json               the run's configuration
                   state.json                running, done, diverged or failed; step; reason
-                  metrics.parquet           losses over training
+                  metrics/                  losses over training
                   snapshots/<step>/         weights
                   checkpoint/<step>/        what a stopped run goes on from
                   representations/<step>/   one .npy a layer, and the posterior
@@ -23,9 +23,11 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = [
+    "METRICS",
     "STUDY_FILE",
     "findings_path",
     "jackknife_path",
+    "metrics_path",
     "observed_path",
     "probes_path",
     "representations_path",
@@ -34,6 +36,7 @@ __all__ = [
 ]
 
 STUDY_FILE = "study.yaml"
+METRICS = "metrics.parquet"
 
 
 def run_path(study: Path, run_id: str) -> Path:
@@ -44,6 +47,11 @@ def run_path(study: Path, run_id: str) -> Path:
 def probes_path(study: Path, digest: str) -> Path:
     """The record of which images a set of probes is."""
     return study / "probes" / digest[:12]
+
+
+def metrics_path(run: Path) -> Path:
+    """The record of a run's losses over training."""
+    return run / "metrics"
 
 
 def representations_path(run: Path, step: int, way: str = "") -> Path:

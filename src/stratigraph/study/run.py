@@ -9,23 +9,28 @@ from typing import Any
 import pandas as pd
 
 from stratigraph.data import Dataset
-from stratigraph.errors import DataError, InputError
+from stratigraph.errors import DataError, InputError, IntegrityError
 from stratigraph.models import Network
-from stratigraph.snapshots import load_snapshot, read_json, snapshot_steps
+from stratigraph.snapshots import load_snapshot, read_json, record_exists, snapshot_steps, verified
+from stratigraph.study.layout import METRICS, metrics_path
 from stratigraph.training import RunConfig, build_network
 
 __all__ = ["Run", "read_state"]
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """The state of the run in a folder: ``state``, ``step`` and more; ``waiting`` if none yet."""
+    """The state of the run in a folder: ``state``, ``step`` and more; ``waiting`` if none yet.
+
+    It is written several times a second and not flushed, so a loss of power may tear it. It is then
+    ``unknown``, and holds nobody up: what a run goes on from is its checkpoint.
+    """
     file = path / "state.json"
     if not file.is_file():
         return {"state": "waiting", "step": 0}
-    state = read_json(file)
-    if not isinstance(state, dict) or not {"state", "step"} <= state.keys():
-        raise DataError(f"{file}: not a run's state; delete it, and the run goes on.")
-    return state
+    try:
+        return read_json(file)
+    except IntegrityError as error:
+        return {"state": "unknown", "step": 0, "reason": str(error)}
 
 
 @dataclass(frozen=True)
@@ -53,10 +58,11 @@ class Run:
     @property
     def metrics(self) -> pd.DataFrame:
         """Losses over training: step, split, loss, reconstruction, regulariser, kl (nats)."""
-        path = self.path / "metrics.parquet"
-        if not path.is_file():
+        path = metrics_path(self.path)
+        if not record_exists(path):
             raise DataError(f"run {self.run_id} has no metrics yet; train it first.")
-        return pd.read_parquet(path)
+        verified(path)
+        return pd.read_parquet(path / METRICS)
 
     def dataset(self) -> Dataset:
         """The data set that it was trained on."""

@@ -13,11 +13,12 @@ import pandas as pd
 import xarray as xr
 
 from stratigraph.errors import DataError, InputError, suggest
-from stratigraph.snapshots import MANIFEST, read_json, record_exists, verified
-from stratigraph.study.config import StudyConfig, load_config, study_measure
+from stratigraph.snapshots import MANIFEST, read_json, read_text, record_exists, verified
+from stratigraph.study.config import StudyConfig, parse_config, study_measure
 from stratigraph.study.layout import STUDY_FILE, findings_path, run_path, similarity_path
 from stratigraph.study.run import Run
 from stratigraph.study.ways import CORRECTED, Way, find_way
+from stratigraph.study.yaml_file import parse_yaml
 
 __all__ = ["Study", "load_study"]
 
@@ -39,7 +40,7 @@ class Study:
 
         """
         chosen = find_way(way) if isinstance(way, str) else way
-        own = load_config(self.path / STUDY_FILE, most_runs=10**9)
+        own = _held_config(self.path)
         return replace(self, config=own.read(chosen), way=chosen)
 
     def steps(self, run: Run) -> list[int]:
@@ -154,12 +155,19 @@ def _open_matrix(folder: Path, stamp: int) -> tuple[np.ndarray, pd.DataFrame, di
     return values, pd.read_parquet(folder / "labels.parquet"), about
 
 
+def _held_config(folder: Path) -> StudyConfig:
+    path = folder / STUDY_FILE
+    text = read_text(path)
+    return parse_config(parse_yaml(text, str(path)), text, most_runs=10**9)
+
+
 def load_study(path: str | Path) -> Study:
     """The study in a folder.
 
     Raises:
         DataError: the folder holds no study.
-        ConfigError: its study file is not valid.
+        ConfigError: its study file is not valid, or a newer version wrote it.
+        IntegrityError: its study file is damaged, or was changed where it lies.
 
     """
     folder = Path(path)
@@ -168,6 +176,6 @@ def load_study(path: str | Path) -> Study:
             f"{folder}: no study stands here ({STUDY_FILE} is missing); make one with "
             "`stratigraph run FILE --out DIR`."
         )
-    config = load_config(folder / STUDY_FILE, most_runs=10**9)
+    config = _held_config(folder)
     runs = {run.run_id: Run(run_path(folder, run.run_id), run) for run in config.runs}
     return Study(folder, config, runs)

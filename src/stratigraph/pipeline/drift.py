@@ -1,0 +1,88 @@
+"""The conditions that a run was begun under, and whether they still hold when it goes on.
+
+A run that goes on under another torch, on another device or with other data would be neither the
+old run nor a new one. It is refused; or, if that is allowed, marked in the run's ``config.json``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stratigraph import __version__
+from stratigraph.errors import ConfigError
+from stratigraph.snapshots import checkpoint_step, read_json, snapshot_steps, write_json
+from stratigraph.training import RunConfig
+
+__all__ = ["CONFIG", "check_conditions", "keep_conditions"]
+
+CONFIG = "config.json"
+
+
+def _conditions(config: RunConfig, device: str) -> dict[str, Any]:
+    return {
+        "data": config.dataset().fingerprint,
+        "device": torch.device(device).type,
+        "torch": torch.__version__,
+    }
+
+
+def _kept(directory: Path, config: RunConfig) -> dict[str, Any]:
+    """What ``config.json`` holds; empty if there is none."""
+    path = directory / CONFIG
+    if not path.is_file():
+        return {}
+    kept = read_json(path)
+    if kept["run_id"] != config.run_id:
+        raise ConfigError(
+            f"{directory}: holds run {kept['run_id']}, not {config.run_id}; choose another folder."
+        )
+    return kept
+
+
+def _reached(directory: Path) -> int:
+    """The last step of which anything is kept."""
+    return max([0, checkpoint_step(directory) or 0, *snapshot_steps(directory)])
+
+
+def check_conditions(directory: Path, config: RunConfig, device: str) -> None:
+    """Refuse to go on with a run under other conditions than it was begun under.
+
+    Raises:
+        ConfigError: they are others, or the folder holds another run.
+        IntegrityError: what says so is damaged.
+
+    """
+    kept = _kept(directory, config)
+    if not kept or not _reached(directory):
+        return
+    last = kept["drift"][-1]["conditions"] if kept.get("drift") else kept["conditions"]
+    now = _conditions(config, device)
+    changed = [f"{key} was {last[key]} and is {now[key]}" for key in now if last[key] != now[key]]
+    if changed:
+        raise ConfigError(
+            f"{directory}: this run was begun under other conditions: {'; '.join(changed)}. Put "
+            "them back, or go on with --allow-drift, which marks the run, or use another --out."
+        )
+
+
+def keep_conditions(
+    directory: Path, config: RunConfig, device: str, *, allow: bool, over: bool
+) -> None:
+    """Write down what a run is trained under; where it goes on, see `check_conditions`."""
+    kept = _kept(directory, config)
+    if kept and over:
+        return
+    try:
+        check_conditions(directory, config, device)
+    except ConfigError:
+        if not allow:
+            raise
+        mark = {"step": _reached(directory), "conditions": _conditions(config, device)}
+        write_json(directory / CONFIG, {**kept, "drift": [*kept.get("drift", []), mark]})
+        return
+    if not kept or not _reached(directory):
+        about = {"run_id": config.run_id, "config": config.to_dict(), "stratigraph": __version__}
+        write_json(directory / CONFIG, {**about, "conditions": _conditions(config, device)})
