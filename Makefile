@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 WORKERS ?= auto
 
-.PHONY: demo test lint setup format clean
+.PHONY: demo test test-crash test-damage lint setup format clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -27,6 +27,14 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+# Every operation on a file killed, refused and cut off from power: about half an hour.
+test-crash: $(READY)
+	$(BIN)/python -m pytest -n $(WORKERS) -m crash -rP tests/crash
+
+# Every byte of a small study changed, every length cut.
+test-damage: $(READY)
+	$(BIN)/python -m pytest -n $(WORKERS) -m damage -rP tests/crash
 
 lint: $(READY)
 	$(BIN)/ruff check .

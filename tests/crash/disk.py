@@ -40,7 +40,7 @@ class Disk:
             node.data = node.safe = path.read_bytes()
             return node
         for entry in sorted(path.iterdir()):
-            if entry.name != ".lock":
+            if not entry.name.endswith(".lock"):
                 node.names[entry.name] = node.safe_names[entry.name] = self._taken(entry)
         return node
 

@@ -56,7 +56,7 @@ probes: {count: 8}
 activations: {layers: [input, encoder.conv1, z_mean, z_sample, decoder.dense1]}
 measures: [debiased_cka]
 """
-VOLATILE = ("state.json", "config.json", ".lock")
+VOLATILE = ("state.json", "config.json", ".lock")  # by time and place, not by what was learned
 
 
 def results(folder: Path) -> dict[str, str]:
@@ -64,7 +64,7 @@ def results(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in VOLATILE
+        if path.is_file() and path.name not in VOLATILE and path.suffix != ".lock"
     }
 
 
@@ -207,7 +207,7 @@ def power(name: str, folder: Path, every: int) -> dict[str, Any]:
         else:
             disk.apply(entry)
         for fate, found in disk.after_the_power_went():
-            key = hashlib.sha256(pickle.dumps(sorted(found.items()))).hexdigest()
+            key = hashlib.sha256(pickle.dumps((sorted(found.items()), sorted(promised.items(), key=str)))).hexdigest()
             if key in seen:
                 continue
             seen.add(key)

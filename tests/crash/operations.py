@@ -74,7 +74,7 @@ class Operations:
         def two(name: str) -> Callable[..., None]:
             def moved(source: Any, target: Any, **more: Any) -> None:
                 places = self._place(source), self._place(target)
-                if places[0] is not None:
+                if places[0] is not None and os.path.lexists(source):
                     self._due("rename", *places)
                 real[name](source, target, **more)
 

@@ -11,7 +11,6 @@ Of the pairs that findings read, the scores with groups of probes left out are k
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,7 +37,7 @@ from stratigraph.similarity.jackknife import (
 from stratigraph.similarity.kernel_cka import deconfounded_measure
 from stratigraph.similarity.matrix import compare_stored
 from stratigraph.similarity.reduction import read_coordinates
-from stratigraph.snapshots import MANIFEST, Files, remove_leftovers, write_record
+from stratigraph.snapshots import MANIFEST, Files, remove_leftovers, remove_record, write_record
 from stratigraph.study import (
     DECONFOUNDED,
     MeasureConfig,
@@ -155,6 +154,7 @@ def compare_study(study: Study, engine: Engine, progress: Progress) -> list[str]
         if current_facts(path, about) is None:
             _compare(job, path, about)
             made.append(measure.name)
+        remove_record(_scratch_of(path))
         if measure.name in JACKKNIFED:
             path = jackknife_path(study.path, measure.name, folder)
             about = {**about, "jackknife": 2, "groups": GROUPS}
@@ -223,7 +223,6 @@ def _compare(job: _Job, path: Path, about: dict[str, Any]) -> None:
         files.table("labels.parquet", labels.assign(reason=reasons))
 
     write_record(path, fill, {**about, "plan": "; ".join(plans)})
-    shutil.rmtree(scratch.parent, ignore_errors=True)
 
 
 def _order(labels: pd.DataFrame) -> np.ndarray:
@@ -239,10 +238,14 @@ def _order(labels: pd.DataFrame) -> np.ndarray:
 
 def _scratch(path: Path, about: dict[str, Any]) -> Path:
     """Where this comparison keeps its blocks until it is whole; those of another one go."""
-    folder = path.parent / f"{SCRATCH}{path.name}"
+    folder = _scratch_of(path)
     own = folder / digest({**about, "order": 2})[:16]
     if folder.is_dir():
         for other in folder.iterdir():
             if other != own:
-                shutil.rmtree(other, ignore_errors=True)
+                remove_record(other)
     return own
+
+
+def _scratch_of(path: Path) -> Path:
+    return path.parent / f"{SCRATCH}{path.name}"

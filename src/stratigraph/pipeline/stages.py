@@ -26,7 +26,7 @@ from stratigraph.pipeline.observe import observe_study
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.train import train_study
 from stratigraph.report import write_report
-from stratigraph.snapshots import locked, read_json, read_text, write_text
+from stratigraph.snapshots import locked, read_json, read_text, remove_leftovers, write_text
 from stratigraph.study import STUDY_FILE, Study, StudyConfig, load_config, load_study
 from stratigraph.training import RunConfig
 
@@ -108,7 +108,11 @@ def _assess(study: Study, engine: Engine, progress: Progress) -> None:
 
 
 def _report(study: Study, engine: Engine, progress: Progress) -> None:
-    progress.say(f"report: {write_report(study)}")
+    with locked(study.path, "report"):
+        for name in ("figures", "report"):
+            remove_leftovers(study.path, of=name)
+        path = write_report(study)
+    progress.say(f"report: {path}")
 
 
 _WORK: dict[str, Callable[[Study, Engine, Progress], None]] = {

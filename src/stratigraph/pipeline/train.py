@@ -25,7 +25,7 @@ from stratigraph.errors import (
     StorageError,
     StratigraphError,
 )
-from stratigraph.pipeline.drift import check_conditions, keep_conditions
+from stratigraph.pipeline.drift import CONFIG, check_conditions, keep_conditions
 from stratigraph.pipeline.metrics import MetricsLog
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.state import StateFile
@@ -248,6 +248,7 @@ def _is_closed(run: Run) -> bool:
     return (
         run.state["state"] in ("done", "diverged")
         and is_over(run.path, run.config)
+        and (run.path / CONFIG).is_file()
         and not (run.path / "checkpoint").exists()
         and not any(run.path.glob(f"{TEMPORARY}*"))
     )

@@ -19,6 +19,7 @@ from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.stages import STAGES, run_stage
 from stratigraph.pipeline.train import train_study
 from stratigraph.snapshots import (
+    LOCK,
     MANIFEST,
     locked,
     read_json,
@@ -30,8 +31,6 @@ from stratigraph.snapshots import (
 from stratigraph.study import STUDY_FILE, Run, Study, load_study
 
 __all__ = ["Damage", "Verified", "repair_study", "verify_study"]
-
-LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -87,9 +86,7 @@ def _missing(folder: Path) -> list[Damage]:
     except (IntegrityError, ConfigError):
         return []  # told already
     return [
-        Damage(
-            snapshot_path(run.path, step), f"{run.path}: has no snapshot of step {step}", "train"
-        )
+        Damage(path := snapshot_path(run.path, step), f"{path}: missing", "train")
         for run in _over(study).values()
         if run.state["state"] != "diverged"
         for step in sorted(set(run.config.snapshots) - set(run.steps))
@@ -118,7 +115,7 @@ def _items(folder: Path) -> Iterator[Path]:
         found = sorted(entries, key=lambda entry: entry.name)
     for entry in found:
         path = Path(entry.path)
-        if entry.name == LOCK or entry.name.startswith((TEMPORARY, SCRATCH)):
+        if entry.name.endswith(LOCK) or entry.name.startswith((TEMPORARY, SCRATCH)):
             continue
         if not entry.is_dir(follow_symlinks=False) or (path / MANIFEST).is_file():
             yield path

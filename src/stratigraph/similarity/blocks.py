@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stratigraph.durable import replacing
 from stratigraph.similarity.measure import Measure, Prepared
 from stratigraph.similarity.reduction import read_coordinates
+from stratigraph.snapshots import write_file
 
 __all__ = ["Block", "Notes", "Run", "Source", "blocks", "cuts", "joined", "kept", "prepared"]
 
@@ -98,8 +98,7 @@ def kept(path: Path | None, make: Callable[[], dict[str, np.ndarray]]) -> dict[s
         made = make()
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **made)
-    with replacing(path) as output:
-        output.write(buffer.getbuffer())
+    write_file(path, buffer.getbuffer())
     return made
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stratigraph.durable import replacing
+from stratigraph.durable import sha256
 from stratigraph.errors import InputError, StorageError
 from stratigraph.similarity.blocks import (
     Notes,
@@ -33,6 +33,7 @@ from stratigraph.similarity.blocks import (
 from stratigraph.similarity.gram import gram, norm64, packed_length
 from stratigraph.similarity.measure import Measure
 from stratigraph.similarity.reduction import read_coordinates
+from stratigraph.snapshots import npy, write_file
 
 __all__ = ["by_vectors"]
 
@@ -167,16 +168,19 @@ def _embed(task: _EmbedTask) -> _Embedded:
     if task.path is None:
         rows, norms, notes = _made(task)
         return _Embedded(rows, norms, notes)
-    path = task.path
+    path, beside = task.path, task.path.with_suffix(".npz")
+    hashes: list[str] = []
 
     def make() -> dict[str, np.ndarray]:
         rows, norms, notes = _made(task)
-        with replacing(path) as output:
-            np.lib.format.write_array(output, rows, allow_pickle=False)
-        return {"norms": np.array(norms), **notes.arrays()}
+        hashes.append(write_file(path, *npy(rows)))
+        return {"norms": np.array(norms), "sha256": np.array(hashes[-1]), **notes.arrays()}
 
     # The small file comes last: while it is missing, the large one counts for nothing.
-    found = kept(path.with_suffix(".npz"), make)
+    found = kept(beside, make)
+    if not hashes and not (path.is_file() and sha256(path) == str(found.get("sha256"))):
+        beside.unlink()  # damaged since an earlier attempt left it
+        found = kept(beside, make)
     return _Embedded(path, tuple(found["norms"].tolist()), Notes.of(found))
 
 

@@ -22,11 +22,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from stratigraph.durable import make_folder
 from stratigraph.engine import Engine
 from stratigraph.errors import InputError, StratigraphError
 from stratigraph.similarity.blocks import Notes, Run, Source, blocks, kept, prepared
 from stratigraph.similarity.by_vectors import by_vectors
 from stratigraph.similarity.measure import Measure, Prepared, between
+from stratigraph.snapshots import storage
 
 __all__ = ["PAIR_BLOCK", "Comparison", "Source", "all_pairs"]
 
@@ -79,7 +81,8 @@ def all_pairs(
     mask = _mask(wanted, len(sides[0]), len(sides[-1]), fold=same and measure.symmetric)
     run = partial(_each, engine=engine, progress=progress)
     if scratch is not None:
-        scratch.mkdir(parents=True, exist_ok=True)
+        with storage(scratch):
+            make_folder(scratch)
     if vectors and scratch is not None:
         values, notes = by_vectors(sides, measure, mask, run, scratch)
     elif vectors:

@@ -10,12 +10,13 @@ from stratigraph.snapshots.files import (
     read_json,
     read_text,
     sealed_json,
+    storage,
     write_file,
     write_json,
     write_text,
 )
 from stratigraph.snapshots.foreign import load_weights, read_weights
-from stratigraph.snapshots.lock import locked
+from stratigraph.snapshots.lock import LOCK, locked
 from stratigraph.snapshots.snapshot import (
     load_snapshot,
     save_snapshot,
@@ -25,6 +26,7 @@ from stratigraph.snapshots.snapshot import (
 from stratigraph.snapshots.store import (
     MANIFEST,
     Files,
+    npy,
     parquet,
     record_exists,
     remove_leftovers,
@@ -34,6 +36,7 @@ from stratigraph.snapshots.store import (
 )
 
 __all__ = [
+    "LOCK",
     "MANIFEST",
     "Files",
     "checkpoint_step",
@@ -41,6 +44,7 @@ __all__ = [
     "load_snapshot",
     "load_weights",
     "locked",
+    "npy",
     "parquet",
     "read_json",
     "read_text",
@@ -54,6 +58,7 @@ __all__ = [
     "sealed_json",
     "snapshot_path",
     "snapshot_steps",
+    "storage",
     "verified",
     "write_file",
     "write_json",

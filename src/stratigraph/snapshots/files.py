@@ -74,8 +74,8 @@ def _free(path: Path) -> int:
     return shutil.disk_usage(path).free
 
 
-def write_file(path: Path, *parts: Bytes) -> None:
-    """Write one file of these bytes, whole or not at all.
+def write_file(path: Path, *parts: Bytes) -> str:
+    """Write one file of these bytes, whole or not at all; return their SHA-256.
 
     Raises:
         StorageError: the disk would not take it; what stood there before still does.
@@ -86,6 +86,7 @@ def write_file(path: Path, *parts: Bytes) -> None:
         with replacing(path) as output:
             for part in parts:
                 output.write(part)
+    return output.sha256
 
 
 def check_format(found: int, path: Path) -> None:

@@ -14,21 +14,22 @@ from stratigraph.durable import make_folder
 from stratigraph.errors import BusyError
 from stratigraph.snapshots.files import storage
 
-__all__ = ["locked"]
+__all__ = ["LOCK", "locked"]
 
+LOCK = ".lock"
 LOOKS = 20
 
 
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Hold the lock of a folder; readers need none.
+def locked(directory: Path, name: str = "") -> Iterator[None]:
+    """Hold the lock of a folder, or of what in it has a ``name``; readers need none.
 
     Raises:
         StorageError: the folder cannot be made or written.
         BusyError: another process holds it; the message names its pid and host.
 
     """
-    path = directory / ".lock"
+    path = directory / f"{name and f'.{name}'}{LOCK}"
     with storage(path):
         make_folder(directory)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)

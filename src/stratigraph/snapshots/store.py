@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MANIFEST",
     "Files",
+    "npy",
     "parquet",
     "record_exists",
     "remove_leftovers",
@@ -76,11 +77,7 @@ class Files:
 
     def array(self, name: str, array: np.ndarray) -> None:
         """An array, as ``numpy.save`` would write it."""
-        plain = np.ascontiguousarray(array)
-        header = io.BytesIO()
-        facts = np.lib.format.header_data_from_array_1_0(plain)
-        np.lib.format.write_array_header_1_0(header, facts)
-        self.add(name, header.getbuffer(), plain.data)
+        self.add(name, *npy(array))
 
     def table(self, name: str, table: pd.DataFrame) -> None:
         """A table, as Parquet."""
@@ -89,6 +86,15 @@ class Files:
     def tensors(self, name: str, tensors: dict[str, Tensor]) -> None:
         """Named tensors, as safetensors."""
         self.add(name, save(tensors))
+
+
+def npy(array: np.ndarray) -> tuple[Bytes, Bytes]:
+    """An array as the bytes of a ``.npy`` file: its header, and its values without a copy."""
+    plain = np.ascontiguousarray(array)
+    header = io.BytesIO()
+    facts = np.lib.format.header_data_from_array_1_0(plain)
+    np.lib.format.write_array_header_1_0(header, facts)
+    return header.getbuffer(), plain.data
 
 
 def parquet(table: pd.DataFrame, compression: Literal["snappy", "zstd"] = "snappy") -> bytes:
@@ -182,17 +188,23 @@ def _verified(directory: Path, manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def remove_record(directory: Path) -> None:
-    """Remove a record, if it is there: it loses its name first, so that no part is seen alone."""
+    """Remove a folder, if it is there: it loses its name first, so that no part is seen alone."""
     aside = fresh_beside(directory)
     with contextlib.suppress(FileNotFoundError):
         directory.rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def remove_leftovers(*directories: Path) -> None:
-    """Remove what interrupted writes left in folders; the locks of their writers must be held."""
+def remove_leftovers(*directories: Path, of: str = "*") -> None:
+    """Remove what interrupted writes left in folders; the locks of their writers must be held.
+
+    Args:
+        directories: where.
+        of: of the records and files of this name only.
+
+    """
     for directory in directories:
-        for path in directory.glob(f"{TEMPORARY}*"):
+        for path in directory.glob(f"{TEMPORARY}*-{of}"):
             place = directory / path.name.removeprefix(OLD)
             if path.name.startswith(OLD) and not place.exists():
                 path.rename(place)  # killed between the two renames of `write_record`

@@ -1,0 +1,75 @@
+"""Nothing is lost: kills, full disks, broken disks, lost power, at every operation on a file.
+
+``make test`` tries some operations of some stages; ``make test-crash`` every one of all.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stratigraph.durable import exchange
+
+DRIVER = Path(__file__).parent / "driver.py"
+STAGES = ("train", "extract", "compare", "assess", "report")
+
+
+def drive(folder: Path, stage: str, mode: str, every: int = 1, mutation: str = "") -> dict:
+    """What the driver counted."""
+    command = [sys.executable, DRIVER, stage, folder, "--mode", mode, "--every", str(every)]
+    command += ["--mutation", mutation] if mutation else []
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    print(f"\n{stage}, {mode} {mutation}: {found | {'wrong': len(found['wrong'])}}")
+    return found
+
+
+@pytest.mark.parametrize(
+    ("stage", "mode", "every"),
+    [("train", "kill", 31), ("train", "full", 41), ("train", "power", 10**9),
+     ("compare", "kill", 17), ("compare", "power", 10**9)],
+)  # fmt: skip
+def test_some_operations(tmp_path, stage, mode, every):
+    found = drive(tmp_path, stage, mode, every)
+    assert found["wrong"] == []
+    assert found["operations"] > 40
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("mode", ["kill", "full", "broken", "power"])
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_operation(tmp_path, stage, mode):
+    found = drive(tmp_path, stage, mode, every=7 if mode == "power" else 1)
+    assert found["wrong"] == []
+    if mode == "kill":
+        assert found["killed"] == found["operations"] == found["tried"]
+    if mode == "full":
+        assert found["storage"] > 0.9 * found["tried"]
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize(
+    ("mutation", "mode"),
+    [("write_in_place", "kill"), ("forget_the_optimiser", "kill"),
+     ("remove_the_old_checkpoint_first", "power"), ("forget_to_flush_files", "power"),
+     ("forget_to_flush_folders", "power")],
+)  # fmt: skip
+def test_a_fault_put_in_on_purpose_is_caught(tmp_path, mutation, mode):
+    found = drive(tmp_path, "train", mode, 10**9 if mode == "power" else 7, mutation)
+    assert found["wrong"]
+
+
+def test_two_folders_trade_places(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    if not exchange(tmp_path / "a", tmp_path / "b"):
+        pytest.skip("this system has no renameat2")
+    assert [p.name for p in (tmp_path / "a").iterdir()] == ["b"]
+    with pytest.raises(FileNotFoundError):
+        exchange(tmp_path / "a", tmp_path / "absent")

@@ -1,0 +1,122 @@
+"""Verify names what is damaged; repair makes that anew, to the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stratigraph.cli.main import main
+from stratigraph.engine import LocalEngine
+from stratigraph.errors import DataError, IntegrityError
+from stratigraph.pipeline import open_study, repair_study, verify_study
+from stratigraph.pipeline.progress import Progress
+from stratigraph.study import load_study
+
+
+@pytest.fixture
+def copied(tiny_study, tmp_path) -> Path:
+    shutil.copytree(tiny_study.path, tmp_path / "study")
+    return tmp_path / "study"
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.endswith(".lock") and path.name != "state.json"
+    }
+
+
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+def test_a_whole_study(copied):
+    found = verify_study(copied)
+    assert found.damages == []
+    files = [p for p in copied.rglob("*") if p.is_file() and not p.name.endswith(".lock")]
+    assert found.files == len(files)
+    assert found.bytes == sum(p.stat().st_size for p in files)
+
+
+def test_each_kind_of_damage_is_named_and_mended(copied, capsys):
+    before = hashes(copied)
+    runs = sorted((copied / "runs").iterdir())
+    hurt = [
+        runs[0] / "snapshots" / "000000005" / "weights.safetensors",
+        runs[1] / "metrics" / "metrics.parquet",
+        runs[1] / "representations" / "000000002" / "z_mean.npy",
+        runs[2] / "observed" / "tables" / "layers.parquet",
+        runs[2] / "config.json",
+        copied / "similarity" / "debiased_cka" / "values.npy",
+        copied / "jackknife" / "debiased_cka" / "scores.npy",
+        copied / "findings.json",
+    ]
+    for path in hurt:
+        damage(path)
+    shutil.rmtree(runs[3] / "snapshots" / "000000002")
+    (copied / "stray.txt").write_text("?")
+    gone = runs[3] / "snapshots" / "000000002"
+    with pytest.raises(SystemExit) as stopped:
+        main(["verify", str(copied), "--json"])
+    assert stopped.value.code == 3
+    told = json.loads(capsys.readouterr().out)["damaged"]
+    named = {Path(entry["path"]) for entry in told}
+    records = {p if p.suffix == ".json" else p.parent for p in hurt}
+    assert named == {*records, gone, copied / "stray.txt"}
+    assert all(str(entry["path"]) in entry["reason"] for entry in told)
+
+    with pytest.raises(SystemExit) as stopped:
+        main(["verify", str(copied), "--repair", "--quiet", "--workers", "1"])
+    assert not stopped.value.code
+    out = capsys.readouterr().out
+    assert out.count("repaired  ") == len(named)
+    assert out.splitlines()[-1].endswith("all as they were written")
+    assert hashes(copied) == before
+
+
+def test_a_run_in_training_is_not_trained_by_a_repair(copied):
+    run = sorted((copied / "runs").iterdir())[0]
+    shutil.rmtree(run / "snapshots" / "000000012")
+    (run / "state.json").unlink()
+    damage(run / "snapshots" / "000000005" / "weights.safetensors")
+    found = verify_study(copied)
+    left = repair_study(copied, found, LocalEngine(1), Progress(quiet=True))
+    assert left == []
+    assert load_study(copied).runs[run.name].steps == [0, 2]
+
+
+def test_a_damaged_study_file_is_put_back_by_its_owner(copied, tiny_file):
+    text = (copied / "study.yaml").read_bytes()
+    (copied / "study.yaml").write_bytes(text.replace(b"seed: [0, 1]", b"seed: [0, 2]"))
+    with pytest.raises(IntegrityError, match="If you changed it yourself"):
+        load_study(copied)
+    found = verify_study(copied)
+    assert [d.path.name for d in found.damages] == ["study.yaml"]
+    with pytest.raises(IntegrityError, match="Nothing else says what the study is"):
+        repair_study(copied, found, LocalEngine(1), Progress(quiet=True))
+    open_study(tiny_file, copied)
+    assert (copied / "study.yaml").read_bytes() == text
+    assert verify_study(copied).damages == []
+
+
+def test_a_torn_state_holds_nobody_up(copied):
+    run = sorted((copied / "runs").iterdir())[0]
+    (run / "state.json").write_bytes(b"")
+    study = load_study(copied)
+    assert study.runs[run.name].state["state"] == "unknown"
+    from stratigraph.pipeline import run_stage
+
+    run_stage("train", study, LocalEngine(1))
+    assert study.runs[run.name].state["state"] == "done"
+
+
+def test_no_study(tmp_path):
+    with pytest.raises(DataError, match=r"study\.yaml is missing"):
+        verify_study(tmp_path)
