@@ -207,7 +207,8 @@ def power(name: str, folder: Path, every: int) -> dict[str, Any]:
         else:
             disk.apply(entry)
         for fate, found in disk.after_the_power_went():
-            key = hashlib.sha256(pickle.dumps((sorted(found.items()), sorted(promised.items(), key=str)))).hexdigest()
+            state = (sorted(found.items()), sorted(promised.items(), key=str))
+            key = hashlib.sha256(pickle.dumps(state)).hexdigest()
             if key in seen:
                 continue
             seen.add(key)

@@ -1,4 +1,4 @@
-"""Faults put into the store on purpose: each must be caught by the crash tests, or those are weak."""
+"""Faults put into the store on purpose: the crash tests must catch each, or they are weak."""
 
 from __future__ import annotations
 

@@ -112,12 +112,11 @@ class Operations:
         """The path under the root, or None."""
         if isinstance(path, int):
             return None
-        text = os.fsdecode(path)
+        place = Path(os.fsdecode(path))
         if dir_fd is not None:
-            text = os.path.join(os.readlink(f"/proc/self/fd/{dir_fd}"), text)
-        text = os.path.abspath(text)
-        root = str(self.root)
-        return text[len(root) + 1 :] or "." if text == root or text.startswith(root + "/") else None
+            place = Path(f"/proc/self/fd/{dir_fd}").readlink() / place
+        place = Path.cwd() / place  # not resolved: a link is a name like another
+        return str(place.relative_to(self.root)) if place.is_relative_to(self.root) else None
 
     def _due(self, name: str, *facts: Any, half: Callable[[], Any] | None = None) -> None:
         number = sum(entry[0] != "mark" for entry in self.log)

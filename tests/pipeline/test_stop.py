@@ -48,7 +48,9 @@ def test_one_signal_stops_with_everything_saved(tmp_path, workers, number):
         stderr=subprocess.PIPE,
         text=True,
         # A job in the background of a shell ignores SIGINT; this one must not.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=lambda: signal.signal(  # noqa: PLW1509
+            signal.SIGINT, signal.default_int_handler
+        ),
     )
     wait_for(lambda: read_state(tmp_path / "run")["step"] > 2)
     process.send_signal(number)

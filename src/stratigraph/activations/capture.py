@@ -20,6 +20,9 @@ from stratigraph.errors import InputError, suggest
 __all__ = ["capture", "reading", "select_layers"]
 
 
+REPEATED = 8  # inputs on which two passes are compared
+
+
 def select_layers(model: nn.Module, layers: Sequence[str] | None = None) -> list[str]:
     """The layers meant by names and globs, in the order of the network.
 
@@ -118,7 +121,8 @@ def capture(
 
     Raises:
         InputError: no inputs, a batch size below 1, an unknown layer, a layer that runs never or
-            more than once in a pass, or one that returns no tensor with a row for every input.
+            more than once in a pass, or one that returns no tensor with a row for every input;
+            or, without ``call``, one that returns something else for the same inputs again.
 
     """
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
@@ -151,6 +155,8 @@ def capture(
                 read[name] = torch.empty((len(inputs), *output.shape[1:]), dtype=output.dtype)
         read[name][rows] = output
 
+    if call is None:
+        _check_repeats(model, inputs[: min(REPEATED, batch_size)].to(device), names)
     with reading(model, names, receive):
         for start in range(0, len(inputs), batch_size):
             rows = slice(start, min(start + batch_size, len(inputs)))
@@ -167,3 +173,24 @@ def capture(
                     "nothing to read; choose among those that do."
                 )
     return read
+
+
+def _check_repeats(model: nn.Module, inputs: Tensor, names: Sequence[str]) -> None:
+    """Refuse a network that answers the same inputs differently: it would be compared with noise.
+
+    Raises:
+        InputError: a layer's output is another in a second pass.
+
+    """
+    passes: list[dict[str, Tensor]] = []
+    with reading(model, names, lambda name, output: passes[-1].update({name: output.clone()})):
+        for _ in range(2):
+            passes.append({})
+            model(inputs)
+    for name, output in passes[0].items():
+        if not torch.equal(output.nan_to_num(), passes[1][name].nan_to_num()):
+            raise InputError(
+                f"layer {name}: it returned other values for the same inputs in a second pass, in "
+                "eval mode; it draws random numbers. Turn its dropout or sampling off, or pass "
+                "`call`, which fixes the draw."
+            )

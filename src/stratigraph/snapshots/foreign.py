@@ -86,7 +86,7 @@ def _read_torch(path: Path, size: int) -> dict[str, Tensor]:
                 if number > size:
                     raise UnsafeFileError(
                         f"{path}: declares {number:,} elements in a file of {size:,} bytes; it is "
-                        "not read."
+                        f"not read. {CONVERT}"
                     )
         value = torch.load(path, map_location="cpu", weights_only=True)
     except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError) as error:
