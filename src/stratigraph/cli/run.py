@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,11 +46,6 @@ AllowDrift = Annotated[
     ),
 ]
 
-ABOUT = {
-    "extract": "Read every layer of every snapshot on the probes.",
-    "report": "Write the figures and the report.",
-}
-
 
 def engine_named(name: str, workers: int | None) -> Engine:
     """The engine of a name, with so many workers."""
@@ -71,12 +65,12 @@ def _told_states(study: Study) -> int:
     return 1 if {"failed", "killed"} & set(states) else 0
 
 
-def _headline(study: Study) -> None:
-    from stratigraph.report import headline, report_path
+def _headline(study: Study, report: Path) -> None:
+    from stratigraph.report import headline
 
     for line in headline(study):
         typer.echo(line)
-    typer.echo(f"report: {report_path(study)}")
+    typer.echo(f"report: {report}")
 
 
 def run(
@@ -91,6 +85,7 @@ def run(
 ) -> None:
     """Run a whole study, from training to its report. The same command again goes on."""
     from stratigraph.pipeline import Progress, run_study
+    from stratigraph.report import report_path
 
     done = run_study(
         study,
@@ -102,7 +97,7 @@ def run(
         allow_drift=allow_drift,
     )
     code = _told_states(done)
-    _headline(done)
+    _headline(done, report_path(done))
     raise typer.Exit(code)
 
 
@@ -125,24 +120,42 @@ def train(
     raise typer.Exit(_told_states(opened))
 
 
-def _stage(name: str) -> None:
-    def command(
-        study: StudySource,
-        out: Out = None,
-        engine: EngineName = "local",
-        workers: Workers = None,
-        quiet: Quiet = False,
-        max_runs: MaxRuns = 1000,
-    ) -> None:
-        from stratigraph.pipeline import Progress, open_study, run_stage
+def extract(
+    study: StudySource,
+    out: Out = None,
+    engine: EngineName = "local",
+    workers: Workers = None,
+    quiet: Quiet = False,
+    max_runs: MaxRuns = 1000,
+) -> None:
+    """Read every layer of every snapshot on the probes."""
+    from stratigraph.pipeline import Progress, open_study, run_stage
 
-        opened = open_study(study, out, max_runs)
-        run_stage(name, opened, engine_named(engine, workers), Progress(quiet))
-        if name == "report":
-            _headline(opened)
+    run_stage(
+        "extract", open_study(study, out, max_runs), engine_named(engine, workers), Progress(quiet)
+    )
 
-    command.__doc__ = ABOUT[name]
-    _COMMANDS[name] = command
+
+def report(
+    study: StudySource,
+    out: Out = None,
+    quiet: Quiet = False,
+    max_runs: MaxRuns = 1000,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", help="Write them into this folder, and nothing into the study's."),
+    ] = None,
+) -> None:
+    """Write the figures and the report."""
+    from stratigraph.pipeline import Progress, open_study, run_stage
+    from stratigraph.report import report_path, write_report
+
+    opened = open_study(study, out, max_runs)
+    if to is None:
+        run_stage("report", opened, None, Progress(quiet))
+        _headline(opened, report_path(opened))
+    else:
+        _headline(opened, write_report(opened, to))
 
 
 def compare(
@@ -166,12 +179,7 @@ def compare(
             typer.echo(f"{measure}: {opened.similarity(measure).attrs['plan']}")
 
 
-_COMMANDS: dict[str, Callable[..., None]] = {"run": run, "train": train, "compare": compare}
-for _name in ABOUT:
-    _stage(_name)
-
-
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for name, command in _COMMANDS.items():
-        app.command(name)(command)
+    for command in (run, train, extract, compare, report):
+        app.command()(command)

@@ -23,13 +23,13 @@ def report_path(study: Study) -> Path:
     return study.path / "report" / "index.html"
 
 
-def figures_path(study: Study) -> Path:
-    """Where its figures are."""
-    return study.path / "figures"
-
-
-def write_report(study: Study) -> Path:
+def write_report(study: Study, to: Path | None = None) -> Path:
     """Draw every figure of a study and write its report; return the report's path.
+
+    Args:
+        study: a compared study.
+        to: the folder that ``figures`` and ``report`` are written into; by default the study's own.
+            The study is not written to where another is given.
 
     Raises:
         InputError: the study has no matrix of a similarity yet.
@@ -78,7 +78,8 @@ def write_report(study: Study) -> Path:
         for name, content in sorted(drawn.items()):
             files.add(name, content)
 
-    path = report_path(study)
-    write_record(figures_path(study), figures)
+    place = study.path if to is None else to
+    path = place / report_path(study).relative_to(study.path)
+    write_record(place / "figures", figures)
     write_record(path.parent, lambda files: files.add(path.name, html.encode()))
     return path

@@ -114,4 +114,7 @@ def read_yaml(path: Path) -> tuple[str, Any]:
         raise ConfigError(f"{path}, line {line}: not UTF-8; save the file as UTF-8.") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
-    return text, parse_yaml(text, str(path))
+    value = parse_yaml(text, str(path))
+    if value is None:
+        raise ConfigError(f"{path}: holds nothing; expected a mapping of keys and values.")
+    return text, value
