@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 WORKERS ?= auto
 
-.PHONY: demo test test-crash test-damage lint setup format clean
+.PHONY: demo test test-crash test-damage test-ray lint setup format clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  "$$(grep '^torch==' constraints.txt)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable '.[test,lint]'
+	  --constraint constraints.txt --editable '.[test,lint,ray]'
 	touch $@
 
 demo: $(READY)
@@ -35,6 +35,10 @@ test-crash: $(READY)
 # Every byte of a small study changed, every length cut.
 test-damage: $(READY)
 	$(BIN)/python -m pytest -n $(WORKERS) -m damage -rP tests/crash
+
+# Ray under twenty killed workers, five killed drivers and a lost node: some ten minutes.
+test-ray: $(READY)
+	$(BIN)/python -m pytest -m slow -rP tests/engine --timeout 1800
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -3,4 +3,26 @@
 import sys
 from pathlib import Path
 
+import pytest
+
+from stratigraph.engine import LocalEngine
+
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session")
+def ray_engine():
+    """A real Ray on this machine, of two cores, as long as the tests last."""
+    ray = pytest.importorskip("ray")
+    from stratigraph.engine.ray import RayEngine
+
+    yield RayEngine(workers=2)
+    ray.shutdown()
+
+
+@pytest.fixture(params=["local 1", "local 2", "ray"])
+def engine(request):
+    """Every engine in turn."""
+    if request.param == "ray":
+        return request.getfixturevalue("ray_engine")
+    return LocalEngine(int(request.param[-1]))

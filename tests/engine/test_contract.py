@@ -1,12 +1,12 @@
 """What every engine promises."""
 
+import re
+
 import engine_tasks as tasks
 import pytest
 
-from stratigraph.engine import Engine, LocalEngine
+from stratigraph.engine import Engine
 from stratigraph.errors import ConfigError
-
-pytestmark = pytest.mark.parametrize("engine", [LocalEngine(1), LocalEngine(2)], ids=["1", "2"])
 
 
 def test_every_outcome_once_with_its_value(engine):
@@ -35,7 +35,7 @@ def test_a_killed_process_ends_its_own_task_alone(engine, function):
     outcomes = {o.index: o for o in engine.map(function, range(5))}
     assert sorted(outcomes) == list(range(5))
     assert outcomes[2].failure.kind == "killed"
-    assert "died twice on this task" in outcomes[2].failure.message
+    assert re.search("died (twice|5 times)", outcomes[2].failure.message)
     assert [outcomes[i].value for i in (0, 1, 3, 4)] == [0, 1, 3, 4]
 
 
@@ -53,5 +53,5 @@ def test_tasks_have_one_thread(engine):
 
 @pytest.mark.parametrize("workers", [0, -1, 10**6])
 def test_bad_numbers_of_workers(engine, workers):
-    with pytest.raises(ConfigError, match=f"workers: expected 1 to 1024, got {workers}; this mach"):
-        type(engine)(workers)
+    with pytest.raises(ConfigError, match=rf"workers: expected 1 to \d+, got {workers}"):
+        type(engine)(workers=workers)

@@ -11,6 +11,7 @@ from stratigraph.errors import ConfigError, suggest
 
 if TYPE_CHECKING:
     from stratigraph.engine import Engine
+    from stratigraph.study import ResourcesConfig as Resources
     from stratigraph.study import Study
 
 __all__ = [
@@ -31,7 +32,13 @@ Out = Annotated[
     Path | None,
     typer.Option("--out", help="The study's folder; results/<file's name> if not given."),
 ]
-EngineName = Annotated[str, typer.Option("--engine", help="Where tasks run: local.")]
+EngineName = Annotated[str, typer.Option("--engine", help="Where tasks run: local or ray.")]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address", help="Ray's cluster: auto or HOST:PORT; one on this machine if not given."
+    ),
+]
 Workers = Annotated[
     int | None, typer.Option("--workers", help="Processes; one for each core if not given.")
 ]
@@ -47,12 +54,21 @@ AllowDrift = Annotated[
 ]
 
 
-def engine_named(name: str, workers: int | None) -> Engine:
+def engine_named(
+    name: str, workers: int | None, address: str | None = None, resources: Resources | None = None
+) -> Engine:
     """The engine of a name, with so many workers."""
     from stratigraph.engine import LocalEngine
 
+    if name == "ray":
+        from stratigraph.engine.ray import RayEngine
+
+        asked = {} if resources is None else {"cpus": resources.cpus, "gpus": resources.gpus}
+        return RayEngine(address, workers, **asked)
     if name != "local":
-        raise ConfigError(f"--engine: none is called {name!r}.{suggest(name, ['local'])}")
+        raise ConfigError(f"--engine: none is called {name!r}.{suggest(name, ['local', 'ray'])}")
+    if address is not None:
+        raise ConfigError("--address: only a cluster has one; add --engine ray.")
     return LocalEngine(workers)
 
 
@@ -77,6 +93,7 @@ def run(
     study: StudySource,
     out: Out = None,
     engine: EngineName = "local",
+    address: Address = None,
     workers: Workers = None,
     device: Device = "cpu",
     quiet: Quiet = False,
@@ -84,16 +101,15 @@ def run(
     allow_drift: AllowDrift = False,
 ) -> None:
     """Run a whole study, from training to its report. The same command again goes on."""
-    from stratigraph.pipeline import Progress, run_study
+    from stratigraph.pipeline import Progress, open_study, run_study
     from stratigraph.report import report_path
 
+    opened = open_study(study, out, max_runs)
     done = run_study(
-        study,
-        out,
-        engine=engine_named(engine, workers),
+        opened.path,
+        engine=engine_named(engine, workers, address, opened.config.resources),
         progress=Progress(quiet),
         device=device,
-        most_runs=max_runs,
         allow_drift=allow_drift,
     )
     code = _told_states(done)
@@ -105,6 +121,7 @@ def train(
     study: StudySource,
     out: Out = None,
     engine: EngineName = "local",
+    address: Address = None,
     workers: Workers = None,
     device: Device = "cpu",
     quiet: Quiet = False,
@@ -115,7 +132,7 @@ def train(
     from stratigraph.pipeline import Progress, open_study, run_stage
 
     opened = open_study(study, out, max_runs)
-    where = engine_named(engine, workers)
+    where = engine_named(engine, workers, address, opened.config.resources)
     run_stage("train", opened, where, Progress(quiet), device, allow_drift)
     raise typer.Exit(_told_states(opened))
 
@@ -124,6 +141,7 @@ def extract(
     study: StudySource,
     out: Out = None,
     engine: EngineName = "local",
+    address: Address = None,
     workers: Workers = None,
     quiet: Quiet = False,
     max_runs: MaxRuns = 1000,
@@ -131,9 +149,9 @@ def extract(
     """Read every layer of every snapshot on the probes."""
     from stratigraph.pipeline import Progress, open_study, run_stage
 
-    run_stage(
-        "extract", open_study(study, out, max_runs), engine_named(engine, workers), Progress(quiet)
-    )
+    opened = open_study(study, out, max_runs)
+    where = engine_named(engine, workers, address, opened.config.resources)
+    run_stage("extract", opened, where, Progress(quiet))
 
 
 def report(
@@ -162,6 +180,7 @@ def compare(
     study: StudySource,
     out: Out = None,
     engine: EngineName = "local",
+    address: Address = None,
     workers: Workers = None,
     quiet: Quiet = False,
     max_runs: MaxRuns = 1000,
@@ -173,7 +192,8 @@ def compare(
     from stratigraph.pipeline import Progress, open_study, run_stage
 
     opened = open_study(study, out, max_runs)
-    run_stage("compare", opened, engine_named(engine, workers), Progress(quiet))
+    where = engine_named(engine, workers, address, opened.config.resources)
+    run_stage("compare", opened, where, Progress(quiet))
     if explain:
         for measure in opened.measures():
             typer.echo(f"{measure}: {opened.similarity(measure).attrs['plan']}")

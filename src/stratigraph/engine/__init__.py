@@ -1,7 +1,16 @@
-"""Where tasks run: one interface, several engines."""
+"""Where tasks run: one interface, several engines. `stratigraph.engine.ray` is imported by name."""
 
 from stratigraph.engine.local import LocalEngine, one_thread
-from stratigraph.engine.protocol import Engine, Failure, Outcome
+from stratigraph.engine.protocol import Engine, Failure, Outcome, progress_of
 from stratigraph.engine.stop import listening, stopping
 
-__all__ = ["Engine", "Failure", "LocalEngine", "Outcome", "listening", "one_thread", "stopping"]
+__all__ = [
+    "Engine",
+    "Failure",
+    "LocalEngine",
+    "Outcome",
+    "listening",
+    "one_thread",
+    "progress_of",
+    "stopping",
+]

@@ -19,14 +19,14 @@ from itertools import islice
 from threading import Event, Thread
 from typing import Any
 
-from stratigraph.engine.protocol import Failure, Outcome
+from stratigraph.engine.protocol import Failure, Outcome, progress_of
 from stratigraph.engine.stop import ask_to_stop, listening, stopping
 from stratigraph.errors import ConfigError
 
 __all__ = ["LocalEngine", "one_thread"]
 
 TICK_SECONDS = 0.25
-ATTEMPTS = 2  # a task whose process dies twice is the likely killer, not the victim
+ATTEMPTS = 2  # a task whose process dies twice without progress is the killer, not the victim
 MOST_WORKERS = 1024
 
 
@@ -118,7 +118,7 @@ def _in_processes(
 
     queue = enumerate(tasks)
     retry: list[tuple[int, Any]] = []
-    attempts: dict[int, int] = {}
+    deaths: dict[int, tuple[Any, int]] = {}
     pending: dict[Future, tuple[int, Any]] = {}
     pool = _pool(ProcessPoolExecutor, workers)
     try:
@@ -133,7 +133,6 @@ def _in_processes(
             batch = retry[:room] if retry else list(islice(queue, room))
             del retry[: len(batch)]
             for index, task in batch:
-                attempts[index] = attempts.get(index, 0) + 1
                 pending[pool.submit(function, task)] = (index, task)
             if not pending:
                 return
@@ -145,7 +144,10 @@ def _in_processes(
                 error = future.exception()
                 if isinstance(error, TerminatedWorkerError):
                     broken = True
-                    if attempts[index] >= ATTEMPTS:
+                    before, count = deaths.get(index, (None, 0))
+                    now = progress_of(task)
+                    deaths[index] = now, count + 1 if now == before else 1
+                    if deaths[index][1] >= ATTEMPTS:
                         yield Outcome(index, failure=Failure("killed", _death(error)))
                     else:
                         retry.append((index, task))

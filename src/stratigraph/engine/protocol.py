@@ -12,7 +12,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
-__all__ = ["Engine", "Failure", "Outcome"]
+__all__ = ["Engine", "Failure", "Outcome", "progress_of"]
+
+
+def progress_of(task: Any) -> Any:
+    """How far a task has come, where it can say (``task.progress()``): anything comparable.
+
+    A task whose process dies is sent again, a few times; the count begins anew when it has got
+    further in between.
+    """
+    tell = getattr(task, "progress", None)
+    return tell() if callable(tell) else None
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,11 @@ class ExtractTask:
     record: Path
     about: dict[str, Any]
 
+    @property
+    def label(self) -> str:
+        """What it is called in a cluster's dashboard."""
+        return f"{self.run.name} step {self.step}"
+
 
 def extract_task(task: ExtractTask) -> None:
     """Read one snapshot's layers on the probes and write their record."""

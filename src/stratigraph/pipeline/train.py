@@ -191,6 +191,15 @@ class TrainTask:
     device: str
     allow_drift: bool
 
+    @property
+    def label(self) -> str:
+        """What it is called in a cluster's dashboard."""
+        return RunConfig.from_dict(self.config).label()
+
+    def progress(self) -> int:
+        """The last step of which anything is kept."""
+        return max([0, checkpoint_step(self.directory) or 0, *snapshot_steps(self.directory)])
+
 
 def run_task(task: TrainTask) -> dict[str, Any]:
     """Train the run of a task in this process."""

@@ -145,6 +145,28 @@ class MeasureConfig:
 
 
 @dataclass(frozen=True)
+class ResourcesConfig:
+    """What a task asks of a cluster; no result depends on it.
+
+    Args:
+        cpus: cores; a task computes on one thread, so more is of use where memory is short.
+        gpus: GPUs; a fraction lets several small models share one.
+
+    """
+
+    cpus: float = 1
+    gpus: float = 0
+
+    def __post_init__(self) -> None:
+        for what, value, least in (("cpus", self.cpus, 0.01), ("gpus", self.gpus, 0)):
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not least <= value <= 1024:
+                raise ConfigError(
+                    f"resources: {what}: expected a number from {least} to 1024, got {value!r}."
+                )
+
+
+@dataclass(frozen=True)
 class StudyConfig:
     """A whole study, valid at construction.
 
@@ -159,6 +181,7 @@ class StudyConfig:
     probes: ProbesConfig = ProbesConfig()
     activations: ActivationsConfig = ActivationsConfig()
     ways: tuple[str, ...] = (CORRECTED.name,)
+    resources: ResourcesConfig = ResourcesConfig()
     description: str = ""
     text: str = field(default="", compare=False, repr=False)
 
@@ -281,6 +304,7 @@ def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> Stud
             "activations",
             "measures",
             "ways",
+            "resources",
         ),
     )
     for key in ("name", "grid", "training"):
@@ -311,6 +335,9 @@ def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> Stud
         probes=ProbesConfig(**probes),
         activations=ActivationsConfig(**reading),
         ways=tuple(_ways(table.get("ways", CORRECTED.name))),
+        resources=ResourcesConfig(
+            **_mapping("resources", table.get("resources", {}), ("cpus", "gpus"))
+        ),
         description=table.get("description", ""),
         text=text,
     )

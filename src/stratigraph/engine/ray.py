@@ -1,0 +1,243 @@
+"""The engine of a cluster: tasks on Ray, each on one thread of whatever it was given.
+
+What moves is a task (paths and settings, a few kilobytes) and its outcome; arrays lie in the
+study's folder, which every node must see. A worker that is killed or a node that is lost costs what
+its tasks did since their last checkpoint: they are sent again, and the lock of a run keeps a worker
+that only seemed dead from being joined by another. A task that raises is not sent again.
+
+Nothing outside of this file knows Ray.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from stratigraph.engine.local import TICK_SECONDS, _raised, one_thread
+from stratigraph.engine.protocol import Failure, Outcome, progress_of
+from stratigraph.engine.stop import ask_to_stop, listening, stopping
+from stratigraph.errors import BusyError, ConfigError
+
+__all__ = ["RayEngine"]
+
+ATTEMPTS = 5  # deaths in a row, without progress in between, after which a task is given up
+LOOK_SECONDS = 0.5  # between two looks at whether to stop
+BUSY_SECONDS = 60.0  # that a task sent again waits for the lock of its last worker
+
+
+class RayEngine:
+    """Runs tasks as Ray tasks.
+
+    Args:
+        address: of a cluster, or ``auto`` for the one that this machine belongs to; None starts one
+            on this machine, which ends with this process.
+        workers: tasks at once; by default as many as the cluster has room for.
+        cpus: cores that a task asks for.
+        gpus: GPUs that a task asks for; a fraction lets several small models share one.
+
+    Raises:
+        ConfigError: Ray is not installed, or no cluster answers at the address; or a number that
+            cannot be.
+
+    """
+
+    name = "ray"
+
+    def __init__(
+        self,
+        address: str | None = None,
+        workers: int | None = None,
+        *,
+        cpus: float = 1,
+        gpus: float = 0,
+    ) -> None:
+        for what, number in (("cpus", cpus), ("gpus", gpus)):
+            least = 0 if what == "gpus" else 1e-9
+            if isinstance(number, bool) or not least <= number < 1e6:
+                raise ConfigError(f"{what}: expected a number of them for a task, got {number!r}.")
+        if workers is not None and not 1 <= workers <= 100_000:
+            raise ConfigError(f"workers: expected 1 to 100000, got {workers}.")
+        self._options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": 0}
+        self._ray = _connected(address, workers)
+        self.workers = workers or _room(self._ray, cpus, gpus)
+
+    def map(
+        self,
+        function: Callable[[Any], Any],
+        tasks: Iterable[Any],
+        *,
+        tick: Callable[[], None] | None = None,
+    ) -> Iterator[Outcome]:
+        """See `Engine.map`."""
+        with listening():
+            yield from self._outcomes(function, tasks, tick or (lambda: None))
+
+    def _outcomes(
+        self, function: Callable[[Any], Any], tasks: Iterable[Any], tick: Callable[[], None]
+    ) -> Iterator[Outcome]:
+        ray = self._ray
+        remote = ray.remote(_run)
+        flag = ray.remote(_Flag).options(num_cpus=0).remote()
+        queue = enumerate(tasks)
+        again: list[tuple[int, Any]] = []
+        deaths: dict[int, tuple[Any, int]] = {}
+        pending: dict[Any, tuple[int, Any]] = {}
+        told = False
+        try:
+            while True:
+                if stopping() and not told:
+                    told = True
+                    flag.ask.remote()
+                room = 0 if told else max(2 * self.workers - len(pending), 0)
+                batch = again[:room]
+                del again[: len(batch)]
+                batch += islice(queue, room - len(batch))
+                for index, task in batch:
+                    named = remote.options(name=_title(function, task), **self._options)
+                    patience = BUSY_SECONDS if index in deaths else 0.0
+                    sent = named.remote(function, task, flag, patience)
+                    pending[sent] = (index, task)
+                if not pending:
+                    return
+                done, _ = ray.wait(list(pending), timeout=TICK_SECONDS)
+                tick()
+                for reference in done:
+                    index, task = pending.pop(reference)
+                    try:
+                        kind, value = ray.get(reference)
+                    except ray.exceptions.RayTaskError as error:  # of ours, not of the task's
+                        yield Outcome(index, failure=_raised(error))
+                    except ray.exceptions.RayError as error:
+                        mark, count = deaths.get(index, (None, 0))
+                        now = progress_of(task)
+                        count = count + 1 if now == mark else 1
+                        deaths[index] = now, count
+                        if count >= ATTEMPTS:
+                            text = f"its worker died {count} times without progress: {error}"
+                            yield Outcome(index, failure=Failure("killed", text))
+                        else:
+                            again.append((index, task))
+                    else:
+                        if kind == "value":
+                            yield Outcome(index, value=value)
+                        elif kind == "failure":
+                            yield Outcome(index, failure=value)
+        finally:
+            for reference in pending:
+                ray.cancel(reference, force=True)
+            ray.kill(flag)
+
+
+class _Flag:
+    """Whether the tasks of a map have been asked to stop."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def ask(self) -> None:
+        """Ask them."""
+        self.asked = True
+
+    def look(self) -> bool:
+        """Whether they were asked."""
+        return self.asked
+
+
+def _run(function: Callable[[Any], Any], task: Any, flag: Any, patience: float) -> tuple[str, Any]:
+    """One task, in a worker: ("value", …), ("failure", …), or ("stopped", None).
+
+    A task whose last worker is said to be dead waits so many seconds for that one's lock: it may be
+    dying still.
+    """
+    import ray
+
+    from stratigraph.engine import stop
+
+    stop._asked.clear()  # this worker may have been asked in another map
+    if ray.get(flag.look.remote()):
+        return "stopped", None
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(LOOK_SECONDS):
+            try:
+                if ray.get(flag.look.remote()):
+                    ask_to_stop()
+            except ray.exceptions.RayError:
+                os._exit(1)  # the driver is gone; what it started must not hold locks
+
+    threading.Thread(target=watch, daemon=True).start()
+    deadline = time.monotonic() + patience
+    try:
+        while True:
+            try:
+                with one_thread():
+                    return "value", function(task)
+            except BusyError:
+                if time.monotonic() > deadline or stopping():
+                    raise
+                over.wait(LOOK_SECONDS)
+    except Exception as error:
+        return "failure", _raised(error)
+    finally:
+        over.set()
+
+
+def _title(function: Callable[[Any], Any], task: Any) -> str:
+    """What a task is called in Ray's dashboard."""
+    words = function.__name__.removesuffix("_task").strip("_")
+    label = getattr(task, "label", None)
+    return f"{words} {label}" if label else words
+
+
+def _connected(address: str | None, workers: int | None) -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise ConfigError(
+            "engine ray: Ray is not installed; `pip install 'stratigraph[ray]'`."
+        ) from None
+    if ray.is_initialized():
+        return ray
+    where: dict[str, Any] = {"address": address}
+    if address is None:
+        where = {"address": "local", "num_cpus": workers, "include_dashboard": False}
+    before = os.environ.get("PYTHONPATH")
+    if address is None:
+        # The workers of this machine find what this process finds, the user's own modules included.
+        os.environ["PYTHONPATH"] = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+    try:
+        ray.init(**where, namespace="stratigraph", log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"engine ray: no cluster answers at {address or 'this machine'} "
+            f"({str(error).splitlines()[0]}); start one with `ray start --head`."
+        ) from None
+    finally:
+        if address is None:
+            os.environ.pop("PYTHONPATH")
+            os.environ |= {} if before is None else {"PYTHONPATH": before}
+    return ray
+
+
+def _room(ray: Any, cpus: float, gpus: float) -> int:
+    """How many tasks the cluster can hold at once, now."""
+    there = ray.cluster_resources()
+    with contextlib.suppress(ZeroDivisionError):
+        found = there.get("CPU", 0) / cpus
+        if gpus:
+            found = min(found, there.get("GPU", 0) / gpus)
+        if found >= 1:
+            return int(found)
+    raise ConfigError(
+        f"engine ray: a task asks for {cpus} cores and {gpus} GPUs, and the cluster has "
+        f"{there.get('CPU', 0):g} and {there.get('GPU', 0):g}; ask for less."
+    )
