@@ -85,7 +85,11 @@ class RayEngine:
     ) -> Iterator[Outcome]:
         ray = self._ray
         remote = ray.remote(_run)
-        flag = ray.remote(_Flag).options(num_cpus=0).remote()
+        # The flag lives where the driver does: while there is a driver, there is a flag.
+        here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=False
+        )
+        flag = ray.remote(_Flag).options(num_cpus=0, scheduling_strategy=here).remote()
         queue = enumerate(tasks)
         again: list[tuple[int, Any]] = []
         deaths: dict[int, tuple[Any, int]] = {}
