@@ -8,7 +8,7 @@ import sys
 import typer
 
 from stratigraph import __version__
-from stratigraph.cli import assess, export, inspect, measures, run, verify
+from stratigraph.cli import assess, export, inspect, measures, plan, run, verify
 from stratigraph.errors import StratigraphError
 
 __all__ = ["app", "main"]
@@ -29,6 +29,7 @@ assess.register(app)
 export.register(app)
 inspect.register(app)
 measures.register(app)
+plan.register(app)
 verify.register(app)
 
 

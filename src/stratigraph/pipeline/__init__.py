@@ -5,6 +5,7 @@ from stratigraph.pipeline.compare import compare_study
 from stratigraph.pipeline.export import export_study
 from stratigraph.pipeline.extract import extract_study
 from stratigraph.pipeline.observe import observe_study
+from stratigraph.pipeline.plan import StudyPlan, plan_study
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.stages import STAGES, open_study, run_stage, run_study
 from stratigraph.pipeline.train import train_run, train_study
@@ -14,6 +15,7 @@ __all__ = [
     "STAGES",
     "Damage",
     "Progress",
+    "StudyPlan",
     "Verified",
     "assess_study",
     "compare_study",
@@ -22,6 +24,7 @@ __all__ = [
     "findings_of",
     "observe_study",
     "open_study",
+    "plan_study",
     "repair_study",
     "run_stage",
     "run_study",

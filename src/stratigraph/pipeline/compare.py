@@ -200,7 +200,7 @@ def _compare(job: _Job, path: Path, about: dict[str, Any]) -> None:
     plans = []
     scratch = _scratch(path, about)
     for probes, own in job.sets():
-        rows = _order(own)
+        rows = in_blocks_order(own)
         block = np.ix_(rows, rows)
         confounder = job.input_row(own)
         result = compare_stored(
@@ -225,7 +225,7 @@ def _compare(job: _Job, path: Path, about: dict[str, Any]) -> None:
     write_record(path, fill, {**about, "plan": "; ".join(plans)})
 
 
-def _order(labels: pd.DataFrame) -> np.ndarray:
+def in_blocks_order(labels: pd.DataFrame) -> np.ndarray:
     """Rows in an order in which the pairs that sparse selections ask for lie in few blocks.
 
     Layer by layer; in a layer the last steps of all runs first, which are compared with each other,

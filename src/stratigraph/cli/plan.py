@@ -1,0 +1,74 @@
+"""``stratigraph plan``: what a study will cost, before it runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stratigraph.cli.inspect import AsJson
+from stratigraph.cli.run import MaxRuns, StudySource, Workers
+
+if TYPE_CHECKING:
+    from stratigraph.pipeline import StudyPlan
+
+__all__ = ["register"]
+
+
+def plan(
+    study: StudySource,
+    workers: Workers = None,
+    on: Annotated[
+        list[int] | None,
+        typer.Option("--on", help="Also say the time on so many workers; may be given again."),
+    ] = None,
+    as_json: AsJson = False,
+    max_runs: MaxRuns = 100_000,
+) -> None:
+    """Say what a study will cost: counts, disk, memory and time, from a short calibration."""
+    from stratigraph.engine import LocalEngine
+    from stratigraph.pipeline import plan_study
+    from stratigraph.study import load_config, load_study
+
+    config = load_study(study).config if study.is_dir() else load_config(study, max_runs)
+    found = plan_study(config, LocalEngine(workers))
+    counts = [found.workers, *(on or [])]
+    if as_json:
+        times = {str(count): round(found.seconds(count), 1) for count in counts}
+        typer.echo(json.dumps({**dataclasses.asdict(found), "seconds": times}, indent=1))
+        return
+    _told(found, counts)
+
+
+def _told(found: StudyPlan, counts: list[int]) -> None:
+    typer.echo(
+        f"{found.runs:,} runs, {found.steps:,} steps, {found.snapshots:,} snapshots, "
+        f"{found.representations:,} representations"
+    )
+    for measure, pairs in found.pairs.items():
+        typer.echo(f"{measure}: {pairs:,} pairs; {found.plans[measure]}")
+    typer.echo(f"disk {found.disk / 1e9:,.2f} GB, memory {found.memory / 1e9:,.2f} GB")
+    width = max(len(stage.name) for stage in found.stages)
+    for stage in found.stages:
+        typer.echo(
+            f"  {stage.name.ljust(width)}  {_time(stage.seconds):>8} of one core  "
+            f"{stage.count:,} {stage.what}"
+        )
+    for count in counts:
+        workers = "worker" if count == 1 else "workers"
+        typer.echo(f"{_time(found.seconds(count))} with {count:,} {workers} as fast as this core")
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:,.1f} h"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("plan")(plan)

@@ -1,0 +1,359 @@
+"""Plan: what a study will cost, before anything of it runs.
+
+The counts (runs, steps, snapshots, representations, pairs) follow from the study's file. The times
+follow from a short calibration on this machine: each kind of network takes some steps, is read and
+observed once, and a sample of the pairs is compared, in as many processes at once as there are
+workers, since cores that share memory slow each other. Nothing is written into the study.
+"""
+
+from __future__ import annotations
+
+import math
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from stratigraph.engine import Engine, one_thread
+from stratigraph.errors import StratigraphError
+from stratigraph.pipeline.compare import in_blocks_order
+from stratigraph.pipeline.extract import ExtractTask, extract_task
+from stratigraph.pipeline.observe import ObserveTask, observe_task
+from stratigraph.similarity.jackknife import JACKKNIFED, groups_of, jackknife_pairs, tiled
+from stratigraph.similarity.matrix import compare_stored
+from stratigraph.similarity.reduction import read_coordinates
+from stratigraph.snapshots import MANIFEST, read_json, save_snapshot, snapshot_path
+from stratigraph.study import (
+    DECONFOUNDED,
+    PUBLISHED,
+    Run,
+    StudyConfig,
+    claim_pairs,
+    probes_digest,
+    representations_path,
+    select_pairs,
+    study_measure,
+)
+from stratigraph.training import (
+    RunConfig,
+    initial_state,
+    training_states,
+    validation_indices,
+    validation_terms,
+)
+
+__all__ = ["Stage", "StudyPlan", "plan_study"]
+
+WARM, TIMED = 8, 40  # steps of a calibration
+SAMPLED = 24  # representations of a sampled block
+SAMPLED_PAIRS = 120  # pairs whose probes are left out
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a study: ``count`` of what, and ``seconds`` of one core for all of them."""
+
+    name: str
+    what: str
+    count: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """What a study will cost; times are of one worker's core while all workers are busy."""
+
+    runs: int
+    steps: int
+    snapshots: int
+    representations: int
+    pairs: dict[str, int]
+    plans: dict[str, str]
+    disk: int
+    memory: int
+    stages: tuple[Stage, ...]
+    workers: int
+    longest: float
+
+    def seconds(self, workers: int | None = None) -> float:
+        """Wall time with so many workers of this kind; a run is trained by one at a time."""
+        count = workers or self.workers
+        return sum(
+            max(stage.seconds / count, self.longest if stage.name == "train" else 0.0)
+            for stage in self.stages
+        )
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """Runs that cost the same: one of them, standing for all."""
+
+    config: RunConfig
+    study: StudyConfig
+    folder: Path
+
+
+def plan_study(config: StudyConfig, engine: Engine) -> StudyPlan:
+    """Calibrate on this machine, and say what a study will cost.
+
+    Args:
+        config: the study.
+        engine: where the calibration runs; its number of workers is the plan's.
+
+    Raises:
+        ConfigError: the study cannot be run as written.
+        StratigraphError: a calibration failed.
+
+    """
+    for run in config.runs:
+        run.dataset().prepare()
+    kinds: dict[tuple[Any, ...], list[RunConfig]] = {}
+    for run in config.runs:
+        kinds.setdefault(_key(run), []).append(run)
+    with tempfile.TemporaryDirectory(prefix="stratigraph-plan-") as place:
+        # Each kind at least once, and enough of them that all workers are busy together.
+        copies = max(1, math.ceil(engine.workers / len(kinds)))
+        tasks = [
+            _Kind(runs[0], config, Path(place) / f"{number}-{copy}")
+            for copy in range(copies)
+            for number, runs in enumerate(kinds.values())
+        ]
+        found: dict[int, list[dict[str, Any]]] = {}
+        for outcome in engine.map(_calibrate, tasks):
+            if outcome.failure is not None:
+                raise StratigraphError(f"calibration: {outcome.failure.message}")
+            found.setdefault(outcome.index % len(kinds), []).append(outcome.value)
+        facts = [_mean(found[number]) for number in range(len(kinds))]
+        return _plan(config, engine, list(kinds.values()), facts)
+
+
+def _key(run: RunConfig) -> tuple[Any, ...]:
+    return (
+        repr(sorted(run.data.items(), key=str)),
+        run.architecture,
+        run.latents,
+        run.batch_size,
+        run.objective["name"],
+    )
+
+
+def _mean(values: list[dict[str, Any]]) -> dict[str, Any]:
+    first = values[0]
+    numbers = [key for key, value in first.items() if isinstance(value, int | float)]
+    return {**first, **{key: float(np.mean([v[key] for v in values])) for key in numbers}}
+
+
+def _calibrate(kind: _Kind) -> dict[str, Any]:
+    """What a run of this kind costs in its parts, in seconds of one core, and bytes."""
+    config, study = kind.config, kind.study
+    dataset = config.dataset()
+    short = replace(config, steps=WARM + TIMED, snapshots=(0, WARM + TIMED))
+    state = initial_state(short, dataset)
+    began = time.perf_counter()
+    for reached in training_states(short, dataset, state):
+        if reached.step == WARM:
+            began = time.perf_counter()
+    a_step = (time.perf_counter() - began) / TIMED
+
+    held_out = validation_indices(config, dataset)
+    began = time.perf_counter()
+    validation_terms(config, dataset, state, held_out)
+    run = Run(kind.folder, replace(config, steps=1, snapshots=(0, 1)))
+    for step in (0, 1):
+        save_snapshot(run.path, step, state.model, {"run_id": run.run_id})
+    a_snapshot = time.perf_counter() - began
+
+    about: dict[str, Any] = {}
+    times = []
+    for step in (0, 1):
+        began = time.perf_counter()
+        extract_task(
+            ExtractTask(
+                run.path,
+                run.config.to_dict(),
+                step,
+                study.probes,
+                study.activations,
+                representations_path(run.path, step),
+                about,
+            )
+        )
+        times.append(time.perf_counter() - began)
+    began = time.perf_counter()
+    observe_task(ObserveTask(run.path, run.config.to_dict(), (0, 1), study.probes, "", about))
+    observed = (time.perf_counter() - began) / 2
+    record = representations_path(run.path, 1)
+    layers = [layer["name"] for layer in read_json(record / MANIFEST)["about"]["layers"]]
+    return {
+        "step": a_step,
+        "snapshot": a_snapshot,
+        "extract": times[1],
+        "observe": observed,
+        "weights": _bytes(snapshot_path(run.path, 1)),
+        "coordinates": _bytes(record),
+        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "layers": layers,
+        "record": record,
+    }
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
+
+
+def _plan(
+    config: StudyConfig, engine: Engine, kinds: list[list[RunConfig]], facts: list[dict[str, Any]]
+) -> StudyPlan:
+    pairs_of = list(zip(kinds, facts, strict=True))
+    steps = sum(run.steps for run in config.runs)
+    snapshots = sum(len(run.snapshots) for run in config.runs)
+
+    def total(key: str, count: Any) -> float:
+        return sum(fact[key] * sum(count(run) for run in runs) for runs, fact in pairs_of)
+
+    training = total("step", lambda run: run.steps) + total("snapshot", lambda r: len(r.snapshots))
+    stages = [
+        Stage("train", "steps", steps, training),
+        Stage("extract", "snapshots", snapshots, total("extract", lambda r: len(r.snapshots))),
+        Stage("observe", "snapshots", snapshots, total("observe", lambda r: len(r.snapshots))),
+    ]
+    table, files = _representations(config, kinds, facts)
+    pairs, plans, matrix, matrix_bytes = {}, {}, 0, 8 * len(table) ** 2
+    for measure in config.measures:
+        wanted = select_pairs(table, measure.pairs)
+        pairs[measure.name] = int((wanted.sum() + len(table)) // 2)
+        if measure.name == DECONFOUNDED:
+            plans[measure.name] = "as debiased_cka, with the input regressed out"
+        task = _Comparison(measure.name, table, files, wanted)
+        (outcome,) = engine.map(_compare_sample, [task])
+        if outcome.failure is not None:
+            raise StratigraphError(f"calibration: {outcome.failure.message}")
+        seconds, plan = outcome.value
+        plans.setdefault(measure.name, plan)
+        stages.append(Stage(f"compare by {measure.name}", "pairs", pairs[measure.name], seconds))
+        if measure.name in JACKKNIFED:
+            (outcome,) = engine.map(_jackknife_sample, [task])
+            if outcome.failure is not None:
+                raise StratigraphError(f"calibration: {outcome.failure.message}")
+            count, seconds = outcome.value
+            stages.append(Stage(f"intervals of {measure.name}", "pairs", count, seconds))
+        matrix += matrix_bytes
+    if PUBLISHED.name in config.ways:
+        stages += list(_published(config, stages))
+    disk = total("weights", lambda r: len(r.snapshots))
+    disk += total("coordinates", lambda r: len(r.snapshots)) * (2 if len(config.ways) > 1 else 1)
+    return StudyPlan(
+        runs=len(config.runs),
+        steps=steps,
+        snapshots=snapshots,
+        representations=len(table),
+        pairs=pairs,
+        plans=plans,
+        disk=int(disk + matrix),
+        memory=int(engine.workers * max(fact["memory"] for fact in facts) + 3 * matrix_bytes),
+        stages=tuple(stages),
+        workers=engine.workers,
+        longest=max(fact["step"] * max(run.steps for run in runs) for runs, fact in pairs_of),
+    )
+
+
+def _published(config: StudyConfig, stages: list[Stage]) -> Iterator[Stage]:
+    """The published reading: later snapshots alone, and the pairs that findings read."""
+    share = 1 - PUBLISHED.first
+    snapshots = [run.snapshots for run in config.runs]
+    share = sum(
+        sum(step >= PUBLISHED.first * run.steps for step in run.snapshots) for run in config.runs
+    ) / sum(map(len, snapshots))
+    for stage in stages:
+        kind = stage.name.partition(" by ")[0]
+        if kind == "extract" or stage.name.endswith(("procrustes_similarity", " debiased_cka")):
+            yield replace(
+                stage,
+                name=f"{stage.name}, published way",
+                count=round(stage.count * share),
+                seconds=stage.seconds * share,
+            )
+
+
+def _representations(
+    config: StudyConfig, kinds: list[list[RunConfig]], facts: list[dict[str, Any]]
+) -> tuple[pd.DataFrame, list[Path]]:
+    """The labels that the comparison will have, and for each row a file of the same kind."""
+    rows, files = [], []
+    for runs, fact in zip(kinds, facts, strict=True):
+        for run in runs:
+            probes = probes_digest(run, config.probes)
+            for step in run.snapshots:
+                for layer in fact["layers"]:
+                    rows.append((run.run_id, step, layer, probes))
+                    files.append(fact["record"] / f"{layer}.npy")
+    return pd.DataFrame(rows, columns=["run", "step", "layer", "probes"]), files
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """The pairs of one measure, sampled and compared in a worker."""
+
+    measure: str
+    table: pd.DataFrame
+    files: list[Path]
+    wanted: np.ndarray
+
+
+def _compare_sample(task: _Comparison) -> tuple[float, str]:
+    """Seconds of all pairs from some blocks of them, and the plan that was taken."""
+    name = "debiased_cka" if task.measure == DECONFOUNDED else task.measure
+    measure = study_measure(name)
+    seconds, plan, count, made = 0.0, "", 0, 0
+    probes = task.table["probes"].iloc[0]
+    own = task.table[task.table["probes"] == probes]
+    order = in_blocks_order(own)
+    starts = np.linspace(0, max(len(order) - SAMPLED, 0), 3).astype(int)
+    with one_thread():
+        for start in np.unique(starts):
+            rows = order[start : start + SAMPLED]
+            wanted = task.wanted[np.ix_(rows, rows)]
+            began = time.perf_counter()
+            found = compare_stored([task.files[row] for row in rows], measure, wanted=wanted)
+            seconds += time.perf_counter() - began
+            plan = found.plan
+            count += int((wanted.sum() + len(rows)) // 2)
+            made += len(rows)
+        pairs = int((task.wanted.sum() + len(task.table)) // 2)
+        if measure.embed is None:
+            return seconds / count * pairs, plan
+        # Through vectors, or features: what is made once for each representation, then products.
+        n = len(read_coordinates(task.files[own.index[0]]))
+        length = n * (n - 1) // 2
+        block = torch.rand(64, length)
+        block @ block.T
+        began = time.perf_counter()
+        block @ block.T
+        a_pair = (time.perf_counter() - began) / 64**2
+    return seconds / made * len(task.table) + a_pair * pairs, plan
+
+
+def _jackknife_sample(task: _Comparison) -> tuple[int, float]:
+    """How many pairs findings read, and the seconds of leaving probes out of them."""
+    pairs = claim_pairs(task.table)
+    pairs = pairs[task.wanted[pairs[:, 0], pairs[:, 1]]]
+    n = len(read_coordinates(task.files[0]))
+    pairs = pairs[tiled(pairs, task.table["layer"].to_numpy()[pairs[:, 0]], n)]
+    confounder = None
+    if task.measure == DECONFOUNDED:
+        confounder = int(task.table.index[task.table["layer"] == "input"][0])
+    middle = max(0, len(pairs) // 2 - SAMPLED_PAIRS // 2)
+    sample = pairs[middle : middle + SAMPLED_PAIRS]
+    began = time.perf_counter()
+    with one_thread():
+        jackknife_pairs(
+            task.files, sample, task.measure, confounder=confounder, groups=groups_of(n)
+        )
+    return len(pairs), (time.perf_counter() - began) / max(len(sample), 1) * len(pairs)
