@@ -11,6 +11,7 @@ replay each operation.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import functools
@@ -38,6 +39,8 @@ Bytes: TypeAlias = bytes | bytearray | memoryview
 
 TEMPORARY = ".new-"
 EXCHANGE = 2  # Linux's RENAME_EXCHANGE
+DEPTH = 4  # levels of folders that a study makes below its own
+_flushed: set[Path] = set()
 AT_CWD = -100  # and AT_FDCWD
 
 
@@ -51,9 +54,14 @@ def sync(path: Path) -> None:
     """Flush a file, or a folder's list of names, to the disk."""
     if path.is_dir() and os.name != "posix":
         return  # Windows opens no folders
+    folder = path.is_dir()
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems know no flush of a folder; their names are as safe as they are.
+        if not folder or error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(descriptor)
 
@@ -61,9 +69,10 @@ def sync(path: Path) -> None:
 def make_folder(path: Path) -> None:
     """Make a folder, and those above it, so that they survive a loss of power; it may be there."""
     missing = []
-    while not path.is_dir():
-        missing.append(path)
-        path = path.parent
+    place = path
+    while not place.is_dir():
+        missing.append(place)
+        place = place.parent
     for folder in reversed(missing):
         try:
             folder.mkdir()
@@ -71,6 +80,12 @@ def make_folder(path: Path) -> None:
             if not folder.is_dir():
                 raise
         sync(folder.parent)
+    # A folder that is there may be of a process that was killed before it flushed the name.
+    for folder in [path, *path.parents][: len(missing) + DEPTH]:
+        if folder not in _flushed:
+            with contextlib.suppress(PermissionError):  # not ours to make, so not ours to lose
+                sync(folder.parent)
+            _flushed.add(folder)
 
 
 def fresh_beside(path: Path) -> Path:

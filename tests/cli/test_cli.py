@@ -57,6 +57,22 @@ def test_list_and_show(call, tiny_study):
     assert json.loads(out)["config"]["objective"] == {"name": "beta_vae", "beta": 1}
 
 
+def test_a_run_of_which_nothing_is_heard_is_called_interrupted(call, tiny_study, tmp_path):
+    import os
+    import shutil
+
+    from stratigraph.snapshots import sealed_json
+
+    shutil.copytree(tiny_study.path, tmp_path / "study")
+    state = next((tmp_path / "study" / "runs").iterdir()) / "state.json"
+    state.write_bytes(sealed_json({"state": "running", "step": 5, "steps": 12, "pid": 1}))
+    assert call("list", tmp_path / "study")[1].count("running") == 1
+    os.utime(state, (1e9, 1e9))
+    _, out, _ = call("list", tmp_path / "study")
+    assert "interrupted  5/12" in out
+    assert "the next `stratigraph run` goes on" in out
+
+
 def test_compare_explains_its_plans(call, tiny_study):
     code, out, _ = call("compare", tiny_study.path, "--quiet", "--explain", "--workers", "1")
     assert code == 0

@@ -38,6 +38,7 @@ from stratigraph.errors import StorageError, StratigraphError  # noqa: E402
 from stratigraph.pipeline import open_study, run_stage, verify_study  # noqa: E402
 from stratigraph.pipeline import state as state_module  # noqa: E402
 from stratigraph.report import write as report_module  # noqa: E402
+from stratigraph.study import load_study  # noqa: E402
 
 train_module = sys.modules["stratigraph.pipeline.train"]
 STAGES = ("train", "extract", "compare", "assess", "report")
@@ -187,11 +188,19 @@ def attempts(name: str, folder: Path, every: int, mode: str) -> dict[str, Any]:
         outcomes[key] = outcomes.get(key, 0) + 1
         if outcome == "raised" and told[0] != "storage":
             wrong.append(f"operation {number}: {told}")
+        if outcome == "done" and _left(place):
+            wrong.append(f"operation {number}: said to be done, and is not: {_left(place)}")
         wrong += [f"operation {number}: {text}" for text in broken_records(place)]
         problem = finish(name, place, whole)
         if problem:
             wrong.append(f"operation {number}: {problem}")
     return {"operations": count, "tried": len(range(0, count, every)), **outcomes, "wrong": wrong}
+
+
+def _left(folder: Path) -> list[str]:
+    """The states of the runs that are not done."""
+    states = [run.state for run in load_study(folder).runs.values()]
+    return [str(state) for state in states if state["state"] != "done"]
 
 
 def power(name: str, folder: Path, every: int) -> dict[str, Any]:
@@ -247,7 +256,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     train_module.CHECKPOINT_SECONDS = -1.0  # at every step
-    state_module.HEARTBEAT_SECONDS = 1e9
+    state_module.HEARTBEAT_SECONDS = 0.0  # at every step: the count must not depend on time
     if arguments.mutation:
         MUTATIONS[arguments.mutation]()
     folder = arguments.folder.resolve()

@@ -75,6 +75,11 @@ def forget_to_flush_folders() -> None:
     durable.sync = store.sync = lambda path: None
 
 
+def no_exchange() -> None:
+    """No fault: a system on which two folders cannot trade places in one step."""
+    durable.exchange = store.exchange = lambda one, other: False
+
+
 def _replace(name: str, function: Callable[..., Any]) -> None:
     for module in [*sys.modules.values()]:
         if module.__name__.startswith("stratigraph") and hasattr(module, name):
@@ -89,5 +94,6 @@ MUTATIONS: dict[str, Callable[[], None]] = {
         remove_the_old_checkpoint_first,
         forget_to_flush_files,
         forget_to_flush_folders,
+        no_exchange,
     )
 }

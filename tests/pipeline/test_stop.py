@@ -56,7 +56,7 @@ def test_one_signal_stops_with_everything_saved(tmp_path, workers, number):
     process.send_signal(number)
     _, told = process.communicate(timeout=60)
     assert "stopping after the current step, with everything saved" in told
-    assert "KeyboardInterrupt" in told  # the command line says it in words
+    assert "KeyboardInterrupt" in told
     state = read_state(tmp_path / "run")
     assert state["state"] == "stopped"
     assert 0 < state["step"] == checkpoint_step(tmp_path / "run") < ENDLESS

@@ -11,9 +11,10 @@ import pytest
 
 from stratigraph.cli.main import main
 from stratigraph.engine import LocalEngine
-from stratigraph.errors import DataError, IntegrityError
+from stratigraph.errors import ConfigError, DataError, IntegrityError
 from stratigraph.pipeline import open_study, repair_study, verify_study
 from stratigraph.pipeline.progress import Progress
+from stratigraph.snapshots import read_json, write_json
 from stratigraph.study import load_study
 
 
@@ -41,6 +42,7 @@ def test_a_whole_study(copied):
     found = verify_study(copied)
     assert found.damages == []
     files = [p for p in copied.rglob("*") if p.is_file() and not p.name.endswith(".lock")]
+    files = [p for p in files if p.name != "state.json"]  # not flushed, and holds nobody up
     assert found.files == len(files)
     assert found.bytes == sum(p.stat().st_size for p in files)
 
@@ -61,15 +63,21 @@ def test_each_kind_of_damage_is_named_and_mended(copied, capsys):
     for path in hurt:
         damage(path)
     shutil.rmtree(runs[3] / "snapshots" / "000000002")
-    (copied / "stray.txt").write_text("?")
+    ours = [copied / "notes.txt", copied / "site" / "manifest.json", copied / "report" / "a.tex"]
+    for path in ours:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("{}")
     gone = runs[3] / "snapshots" / "000000002"
     with pytest.raises(SystemExit) as stopped:
         main(["verify", str(copied), "--json"])
     assert stopped.value.code == 3
-    told = json.loads(capsys.readouterr().out)["damaged"]
+    found = json.loads(capsys.readouterr().out)
+    told = found["damaged"]
+    strange = {copied / "notes.txt", copied / "site", copied / "report" / "a.tex"}
+    assert {Path(path) for path in found["strange"]} == strange
     named = {Path(entry["path"]) for entry in told}
     records = {p if p.suffix == ".json" else p.parent for p in hurt}
-    assert named == {*records, gone, copied / "stray.txt"}
+    assert named == {*records, gone}
     assert all(str(entry["path"]) in entry["reason"] for entry in told)
 
     with pytest.raises(SystemExit) as stopped:
@@ -78,7 +86,12 @@ def test_each_kind_of_damage_is_named_and_mended(copied, capsys):
     out = capsys.readouterr().out
     assert out.count("repaired  ") == len(named)
     assert out.splitlines()[-1].endswith("all as they were written")
-    assert hashes(copied) == before
+    assert all(path.read_text() == "{}" for path in ours)
+    after = hashes(copied)
+    config = f"runs/{runs[2].name}/config.json"
+    assert {path for path in before if after[path] != before[path]} == {config}
+    # What it was begun under was lost with the file, and is not made up.
+    assert set(read_json(copied / config)["conditions"].values()) == {"unknown"}
 
 
 def test_a_run_in_training_is_not_trained_by_a_repair(copied):
@@ -120,3 +133,43 @@ def test_a_torn_state_holds_nobody_up(copied):
 def test_no_study(tmp_path):
     with pytest.raises(DataError, match=r"study\.yaml is missing"):
         verify_study(tmp_path)
+
+
+def test_a_run_of_another_device_is_not_removed_before_it_can_be_made_again(copied):
+    run = sorted((copied / "runs").iterdir())[0]
+    held = read_json(run / "config.json")
+    weights = run / "snapshots" / "000000005" / "weights.safetensors"
+    damage(weights)
+    found = verify_study(copied)
+    for changed, message in (
+        ({"conditions": {**held["conditions"], "device": "cuda"}}, "device was cuda and is cpu"),
+        ({"drift": [{"step": 3, "conditions": held["conditions"]}]}, "went on under changed cond"),
+    ):
+        write_json(run / "config.json", {**held, **changed})
+        with pytest.raises(ConfigError, match=message):
+            repair_study(copied, found, LocalEngine(1), Progress(quiet=True))
+        assert weights.is_file()
+
+
+def test_folders_behind_links_are_of_the_study(copied):
+    (copied / "runs").rename(copied.parent / "elsewhere")
+    (copied / "runs").symlink_to(copied.parent / "elsewhere")
+    found = verify_study(copied)
+    assert (found.damages, found.strange) == ([], [])
+    assert found.files > 300
+
+
+def test_what_goes_while_it_is_looked_at_is_no_damage(copied, monkeypatch):
+    import shutil
+
+    from stratigraph.pipeline import verify
+
+    checked = verify._check
+
+    def gone_first(path: Path) -> None:
+        if path.name == "000000005":
+            shutil.rmtree(path)
+        checked(path)
+
+    monkeypatch.setattr(verify, "_check", gone_first)
+    assert {d.reason.rpartition(": ")[2] for d in verify_study(copied).damages} == {"missing"}

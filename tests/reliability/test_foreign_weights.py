@@ -103,7 +103,7 @@ def test_safetensors_and_torch_files_are_read(tmp_path):
     for path in (
         tmp_path / "a.safetensors",
         torch_file(tmp_path / "b.pt", model.state_dict()),
-        torch_file(tmp_path / "c.ckpt", {"state_dict": model.state_dict(), "epoch": 3}),
+        torch_file(tmp_path / "c.ckpt", {"state_dict": model.state_dict(), "seed": 20240115}),
     ):
         nn.init.zeros_(other.weight)
         load_weights(other, path)
@@ -165,6 +165,12 @@ def test_weights_that_do_not_fit_are_listed_and_nothing_is_loaded(tmp_path):
     assert "; and 9 more." in text
     with pytest.raises(DataError, match=r"0\.weight is \(3, 3\), the model's \(2, 2\)"):
         load_weights(model, torch_file(tmp_path / "w.pt", before | {"0.weight": torch.zeros(3, 3)}))
+    wide = {name: value.double() * 1e300 for name, value in before.items()}
+    with pytest.raises(DataError, match=r"0\.weight holds 4 values that are NaN or infinite"):
+        load_weights(model, torch_file(tmp_path / "w.pt", wide))
+    whole = {name: value.long() for name, value in before.items()}
+    with pytest.raises(DataError, match=r"0\.weight is torch\.int64, the model's torch\.float32"):
+        load_weights(model, torch_file(tmp_path / "w.pt", whole))
     spoiled = {name: value.clone() for name, value in before.items()}
     spoiled["3.weight"][0, 0] = torch.nan
     with pytest.raises(DataError, match=r"3\.weight holds 1 values that are NaN"):

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from stratigraph.study import Run
 
 __all__ = ["StudyFolder", "register"]
 
@@ -21,13 +25,25 @@ def _columns(rows: list[list[str]]) -> None:
         typer.echo(line.rstrip())
 
 
+SILENT = 60.0  # seconds; a run in training says where it is twice a second
+
+
+def _state(run: Run) -> dict[str, Any]:
+    """A run's state; ``interrupted`` where it says that it runs and nothing was heard of it."""
+    state = run.state
+    file = run.path / "state.json"
+    if state["state"] == "running" and time.time() - file.stat().st_mtime > SILENT:
+        state["state"], state["reason"] = "interrupted", "the next `stratigraph run` goes on"
+    return state
+
+
 def list_runs(study: StudyFolder, as_json: AsJson = False) -> None:
     """List the runs of a study: state, step, snapshots, configuration."""
     from stratigraph.study import load_study
 
     runs = load_study(study).runs.values()
     facts = [
-        {"run": r.run_id, "steps": r.config.steps, "snapshots": len(r.steps), **r.state,
+        {"run": r.run_id, "steps": r.config.steps, "snapshots": len(r.steps), **_state(r),
          "label": r.config.label()}
         for r in runs
     ]  # fmt: skip
@@ -60,7 +76,7 @@ def show(
         "run": chosen.run_id,
         "label": chosen.config.label(),
         "folder": str(chosen.path),
-        "state": chosen.state,
+        "state": _state(chosen),
         "snapshots": chosen.steps,
         "losses": losses,
         "config": chosen.config.to_dict(),
@@ -70,7 +86,7 @@ def show(
         return
     typer.echo(f"{chosen.run_id}  {facts['label']}")
     typer.echo(f"folder     {chosen.path}")
-    state = chosen.state
+    state = _state(chosen)
     typer.echo(f"state      {state['state']} at step {state['step']} of {chosen.config.steps}")
     if state.get("reason"):
         typer.echo(f"reason     {state['reason']}")

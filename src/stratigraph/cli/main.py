@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
+import threading
+from types import FrameType
 
 import typer
 
@@ -50,11 +54,15 @@ def options(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 2 configuration, 3 data, 4 unsafe file, 5 busy,
-    6 storage, 130 interrupted.
-    """  # noqa: D205
+    """Run the command line and exit.
+
+    0 done, 1 some runs failed, 2 configuration, 3 data, 4 unsafe file, 5 busy, 6 storage,
+    130 interrupted.
+    """
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminated)
     try:
         app(args=given, standalone_mode=True)
     except StratigraphError as error:
@@ -62,10 +70,25 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         typer.echo(f"stratigraph: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("stratigraph: interrupted; the same command goes on from here.", err=True)
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output has stopped (`| head`); so do we, without a word.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            with contextlib.suppress(OSError):
+                typer.echo("stratigraph: stopped; the same command goes on from here.", err=True)
+        raise
+    finally:
+        _let_go()
+
+
+def _let_go() -> None:
+    """Flush what was printed; where its reader has gone, let Python's own flush at exit succeed."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    """SIGTERM means what Ctrl-C means."""
+    raise KeyboardInterrupt

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from stratigraph.study import Study
 
 __all__ = [
+    "Device",
     "EngineName",
     "MaxRuns",
     "Out",
@@ -78,7 +79,7 @@ def _told_states(study: Study) -> int:
     if set(states) != {"done"}:
         counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
         typer.echo(f"runs: {counts}; `stratigraph list {study.path}` says why")
-    return 1 if {"failed", "killed"} & set(states) else 0
+    return 0 if set(states) <= {"done", "diverged"} else 1
 
 
 def _headline(study: Study, report: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from stratigraph.cli.inspect import AsJson, StudyFolder
-from stratigraph.cli.run import EngineName, Quiet, Workers, engine_named
+from stratigraph.cli.run import Device, EngineName, Quiet, Workers, engine_named
 from stratigraph.errors import IntegrityError
 
 __all__ = ["register"]
@@ -22,6 +22,7 @@ def verify(
     as_json: AsJson = False,
     engine: EngineName = "local",
     workers: Workers = None,
+    device: Device = "cpu",
     quiet: Quiet = False,
 ) -> None:
     """Check every file of a study against the hash that was written with it."""
@@ -30,7 +31,7 @@ def verify(
     found = verify_study(study)
     left = found.damages
     if repair and left:
-        left = repair_study(study, found, engine_named(engine, workers), Progress(quiet))
+        left = repair_study(study, found, engine_named(engine, workers), Progress(quiet), device)
     if as_json:
         facts = {
             "files": found.files,
@@ -39,12 +40,19 @@ def verify(
                 {"path": str(damage.path), "reason": damage.reason, "repaired": damage not in left}
                 for damage in found.damages
             ],
+            "strange": [str(path) for path in found.strange],
         }
         typer.echo(json.dumps(facts, indent=1))
     else:
         for damage in found.damages:
-            typer.echo(f"{'damaged ' if damage in left else 'repaired'}  {damage.reason}")
-        what = f"{found.files:,} files, {found.bytes / 1e6:,.1f} MB"
+            word = "damaged" if damage in left else "repaired"
+            typer.echo(f"{word:<8}  {damage.reason}")
+        for path in found.strange:
+            typer.echo(f"not ours  {path}")
+        what = (
+            f"{found.files:,} files, {found.bytes / 1e6:,.1f} MB, "
+            f"{found.ended} of {found.runs} runs at their end"
+        )
         typer.echo(f"{what}: " + (f"{len(left)} damaged" if left else "all as they were written"))
     if left:
         raise typer.Exit(IntegrityError.exit_code)

@@ -20,7 +20,7 @@ from threading import Event, Thread
 from typing import Any
 
 from stratigraph.engine.protocol import Failure, Outcome, progress_of
-from stratigraph.engine.stop import ask_to_stop, listening, stopping
+from stratigraph.engine.stop import SIGNALS, ask_to_stop, listening, stopping
 from stratigraph.errors import ConfigError
 
 __all__ = ["LocalEngine", "one_thread"]
@@ -28,6 +28,7 @@ __all__ = ["LocalEngine", "one_thread"]
 TICK_SECONDS = 0.25
 ATTEMPTS = 2  # a task whose process dies twice without progress is the killer, not the victim
 MOST_WORKERS = 1024
+STOP = signal.SIGUSR1  # from parent to worker: stop after this step
 
 
 class LocalEngine:
@@ -133,7 +134,8 @@ def _in_processes(
             batch = retry[:room] if retry else list(islice(queue, room))
             del retry[: len(batch)]
             for index, task in batch:
-                pending[pool.submit(function, task)] = (index, task)
+                with _signals_blocked():  # a process that is born here has them blocked
+                    pending[pool.submit(function, task)] = (index, task)
             if not pending:
                 return
             done, _ = wait(pending, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)
@@ -172,7 +174,16 @@ def _stop(pool: Any, pending: dict[Future, tuple[int, Any]]) -> None:
             del pending[future]
     for process in list(pool._processes.values()):
         with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGTERM)
+            os.kill(process.pid, STOP)
+
+
+@contextmanager
+def _signals_blocked() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {*SIGNALS, STOP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _pool(executor: Any, workers: int) -> Any:
@@ -181,13 +192,16 @@ def _pool(executor: Any, workers: int) -> Any:
 
 
 def _start_worker() -> None:
+    # Ctrl-C goes to the whole process group, and so may SIGTERM: the parent alone decides what they
+    # mean, and says so by a signal of its own. All were blocked until here.
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(STOP, ask_to_stop)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {*SIGNALS, STOP})
     import torch
 
     torch.set_num_threads(1)
     Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    # Ctrl-C goes to the whole process group; the parent alone decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, ask_to_stop)
 
 
 def _end_with(parent: int) -> None:

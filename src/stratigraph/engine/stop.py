@@ -6,6 +6,7 @@ containers announce an end, means the same.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -14,9 +15,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["ask_to_stop", "listening", "stopping"]
+__all__ = ["SIGNALS", "ask_to_stop", "listening", "stopping"]
 
 _asked = threading.Event()
+_listens = threading.Event()
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SAID = b"\nstopping after the current step, with everything saved; once more ends it at once\n"
 
@@ -41,26 +43,32 @@ def listening() -> Iterator[None]:
         KeyboardInterrupt: a signal came.
 
     """
-    if threading.current_thread() is not threading.main_thread() or _listens():
+    if threading.current_thread() is not threading.main_thread():
         yield
+        if _asked.is_set():
+            raise KeyboardInterrupt
+        return
+    if _listens.is_set():
+        yield  # whoever listens further out raises
         return
 
     def hear(number: int, frame: FrameType | None) -> None:
         if _asked.is_set():
             raise KeyboardInterrupt
         _asked.set()
-        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, SAID)
+        if sys.__stderr__ is not None:
+            with contextlib.suppress(OSError, ValueError):  # whoever read it may be gone
+                os.write(sys.__stderr__.fileno(), SAID)
 
     before = {number: signal.signal(number, hear) for number in SIGNALS}
+    _listens.set()
     try:
         yield
         if _asked.is_set():
             raise KeyboardInterrupt
     finally:
+        _listens.clear()
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # None: it was not installed from Python, and cannot be put back from there.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
         _asked.clear()
-
-
-def _listens() -> bool:
-    return getattr(signal.getsignal(signal.SIGINT), "__qualname__", "").startswith("listening")

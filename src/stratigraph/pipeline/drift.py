@@ -16,7 +16,7 @@ from stratigraph.errors import ConfigError
 from stratigraph.snapshots import checkpoint_step, read_json, snapshot_steps, write_json
 from stratigraph.training import RunConfig
 
-__all__ = ["CONFIG", "check_conditions", "keep_conditions"]
+__all__ = ["CONFIG", "check_conditions", "check_repairable", "keep_conditions"]
 
 CONFIG = "config.json"
 
@@ -42,9 +42,11 @@ def _kept(directory: Path, config: RunConfig) -> dict[str, Any]:
     return kept
 
 
-def _reached(directory: Path) -> int:
-    """The last step of which anything is kept."""
-    return max([0, checkpoint_step(directory) or 0, *snapshot_steps(directory)])
+def _reached(directory: Path) -> int | None:
+    """The last step of which anything is kept, if there is one."""
+    found = [step for step in (checkpoint_step(directory), *snapshot_steps(directory))
+             if step is not None]  # fmt: skip
+    return max(found, default=None)
 
 
 def check_conditions(directory: Path, config: RunConfig, device: str) -> None:
@@ -56,7 +58,7 @@ def check_conditions(directory: Path, config: RunConfig, device: str) -> None:
 
     """
     kept = _kept(directory, config)
-    if not kept or not _reached(directory):
+    if not kept or _reached(directory) is None:
         return
     last = kept["drift"][-1]["conditions"] if kept.get("drift") else kept["conditions"]
     now = _conditions(config, device)
@@ -65,6 +67,21 @@ def check_conditions(directory: Path, config: RunConfig, device: str) -> None:
         raise ConfigError(
             f"{directory}: this run was begun under other conditions: {'; '.join(changed)}. Put "
             "them back, or go on with --allow-drift, which marks the run, or use another --out."
+        )
+
+
+def check_repairable(directory: Path, config: RunConfig, device: str) -> None:
+    """Refuse to train a run anew that would not come out with the same bits.
+
+    Raises:
+        ConfigError: its conditions were others, changed on the way, or are not known.
+
+    """
+    check_conditions(directory, config, device)
+    if _kept(directory, config).get("drift"):
+        raise ConfigError(
+            f"{directory}: this run went on under changed conditions (--allow-drift), so it cannot "
+            "be made again as it was; train it anew under another --out."
         )
 
 
@@ -83,6 +100,9 @@ def keep_conditions(
         mark = {"step": _reached(directory), "conditions": _conditions(config, device)}
         write_json(directory / CONFIG, {**kept, "drift": [*kept.get("drift", []), mark]})
         return
-    if not kept or not _reached(directory):
+    if not kept or _reached(directory) is None:
         about = {"run_id": config.run_id, "config": config.to_dict(), "stratigraph": __version__}
-        write_json(directory / CONFIG, {**about, "conditions": _conditions(config, device)})
+        now = _conditions(config, device)
+        if _reached(directory) is not None:  # the file was lost; nobody knows what it said
+            now = dict.fromkeys(now, "unknown")
+        write_json(directory / CONFIG, {**about, "conditions": now})

@@ -19,7 +19,7 @@ import pandas as pd
 
 from stratigraph.errors import StorageError
 from stratigraph.report import report_path
-from stratigraph.snapshots import parquet, record_exists, verified, write_file
+from stratigraph.snapshots import parquet, read_json, record_exists, verified, write_file
 from stratigraph.study import STUDY_FILE, Study, findings_path, observed_path
 
 __all__ = ["export_study"]
@@ -48,11 +48,19 @@ def export_study(study: Study, out: Path) -> int:
         _table(out / "similarity" / f"{measure}.parquet", pairs_of(study, measure))
     for name, table in _observed(study):
         _table(out / name, table)
-    kept = [study.path / STUDY_FILE, findings_path(study.path), report_path(study)]
-    kept += sorted((study.path / "figures").glob("*.pdf"))
+    kept = [study.path / STUDY_FILE]
+    if findings_path(study.path).is_file():
+        read_json(findings_path(study.path))  # raises if it is damaged
+        kept.append(findings_path(study.path))
+    for folder, pattern in (
+        (report_path(study).parent, "*.html"),
+        (study.path / "figures", "*.pdf"),
+    ):
+        if record_exists(folder):
+            verified(folder)
+            kept += sorted(folder.glob(pattern))
     for path in kept:
-        if path.is_file():
-            _copy(path, out / path.relative_to(study.path))
+        _copy(path, out / path.relative_to(study.path))
     return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
 
 

@@ -21,11 +21,18 @@ __all__ = ["Counter", "Progress", "Watch"]
 LINE_SECONDS = 15.0
 
 
+class _Console(Console):
+    """A console whose reader may go away (`2>&1 | tee`, and Ctrl-C ends tee): the work goes on."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+
+
 class Progress:
     """Says what is going on, on standard error or another console, or nothing when ``quiet``."""
 
     def __init__(self, quiet: bool = False, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True, quiet=quiet, highlight=False)
+        self.console = console or _Console(stderr=True, quiet=quiet, highlight=False)
 
     def say(self, text: str) -> None:
         """One line."""

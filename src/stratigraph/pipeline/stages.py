@@ -135,7 +135,8 @@ def run_stage(
     """One stage of a study: ``train``, ``extract``, ``compare``, ``assess`` or ``report``."""
     engine, progress = engine or LocalEngine(), progress or Progress(quiet=True)
     if stage == "train":
-        train_study(study, engine, progress, device, allow_drift=allow_drift)
+        with locked(study.path, "train"):
+            train_study(study, engine, progress, device, allow_drift=allow_drift)
     else:
         _WORK[stage](study, engine, progress)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -44,10 +45,15 @@ class StateFile:
     def _write(self, facts: dict[str, Any]) -> None:
         # Renamed but not synced: it is replaced within the second, and a lost one costs nothing.
         facts |= {"steps": self.steps, "pid": os.getpid()}
+        # A disk that does not take it costs a look at the run, not the run.
         fresh = fresh_beside(self.path)
-        output = Output(fresh)
         try:
-            output.write(sealed_json(facts))
-        finally:
-            output.close()
-        fresh.replace(self.path)
+            output = Output(fresh)
+            try:
+                output.write(sealed_json(facts))
+            finally:
+                output.close()
+            fresh.replace(self.path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                fresh.unlink(missing_ok=True)

@@ -22,6 +22,7 @@ from stratigraph.errors import (
     BusyError,
     ConfigError,
     InputError,
+    IntegrityError,
     StorageError,
     StratigraphError,
 )
@@ -232,7 +233,8 @@ def train_study(
     waiting = [run for run in study.runs.values() if not _is_closed(run)]
     if not allow_drift:
         for run in waiting:
-            check_conditions(run.path, run.config, device)
+            with contextlib.suppress(IntegrityError):  # then that run fails, and says so
+                check_conditions(run.path, run.config, device)
     wider: list[StratigraphError] = []  # what ails the machine or the study, not one run
     tasks = [TrainTask(run.path, run.config.to_dict(), device, allow_drift) for run in waiting]
     with progress.training(list(study.runs.values()), waiting) as watch:

@@ -2,11 +2,13 @@
 
 What is damaged can be made anew, since a study's file and the seeds decide every bit: a run is
 trained again where a snapshot is damaged, its layers read again where only those are, and so on.
+What we did not write is named, and left alone.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from stratigraph.durable import TEMPORARY
 from stratigraph.engine import Engine
 from stratigraph.errors import ConfigError, DataError, IntegrityError
 from stratigraph.pipeline.compare import SCRATCH
+from stratigraph.pipeline.drift import CONFIG, check_repairable
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.stages import STAGES, run_stage
 from stratigraph.pipeline.train import train_study
@@ -24,21 +27,41 @@ from stratigraph.snapshots import (
     locked,
     read_json,
     read_text,
+    record_exists,
     remove_record,
     snapshot_path,
+    unlisted,
     verified,
 )
-from stratigraph.study import STUDY_FILE, Run, Study, load_study
+from stratigraph.study import STUDY_FILE, Run, Study, load_study, metrics_path
 
 __all__ = ["Damage", "Verified", "repair_study", "verify_study"]
+
+STATE = "state.json"
+# What a study holds, by its place in the folder, and the stage that makes it anew. The published
+# way is read by `assess`. The study file has no stage: only its user has it.
+PLACES = [
+    (re.compile(pattern), stage)
+    for pattern, stage in (
+        (r"study\.yaml", ""),
+        (r"runs/[^/]+/(config\.json|metrics)", "train"),
+        (r"runs/[^/]+/(snapshots|checkpoint)/[0-9]+", "train"),
+        (r"runs/[^/]+/(representations/[0-9]+|observed/tables)", "extract"),
+        (r"runs/[^/]+/(representations|observed)-[a-z]+/[^/]+", "assess"),
+        (r"probes/[^/]+", "extract"),
+        (r"(similarity|jackknife)/[^/]+", "compare"),
+        (r"(similarity|jackknife)-[a-z]+/[^/]+", "assess"),
+        (r"findings\.json", "assess"),
+        (r"figures|report", "report"),
+    )
+]
 
 
 @dataclass(frozen=True)
 class Damage:
     """Something of a study that is not as it was written.
 
-    ``path`` is the record's folder, or the file; ``stage`` the stage that makes it anew, empty for
-    the study file, which only its user has.
+    ``path`` is the record's folder, or the file; ``stage`` the stage that makes it anew.
     """
 
     path: Path
@@ -48,15 +71,21 @@ class Damage:
 
 @dataclass(frozen=True)
 class Verified:
-    """What a study was found to hold."""
+    """What a study was found to hold; ``strange`` is what is in its folder and not of it."""
 
     files: int
     bytes: int
+    ended: int
+    runs: int
     damages: list[Damage]
+    strange: list[Path]
 
 
 def verify_study(folder: Path) -> Verified:
-    """Compare every file of a study with its hash; nothing is parsed before, nothing written.
+    """Compare every file of a study with its hash; nothing is written.
+
+    Of a run at its end, snapshots, losses and configuration are looked for too. What else is not
+    there counts as not made yet.
 
     Raises:
         DataError: the folder holds no study.
@@ -64,95 +93,119 @@ def verify_study(folder: Path) -> Verified:
     """
     if not (folder / STUDY_FILE).is_file():
         load_study(folder)  # says what is missing
-    files, size, damages = 0, 0, []
-    for path in _items(folder):
-        record = path.is_dir()
-        members = [path] if not record else [entry for entry in path.iterdir() if entry.is_file()]
+    files, size = 0, 0
+    damages, strange = [], []
+    for path in _items(folder, set()):
+        stage = _stage(path.relative_to(folder).as_posix())
+        if stage is None:
+            if path.name != STATE:
+                strange.append(path)
+            continue
         try:
+            members = list(path.iterdir()) if path.is_dir() else [path]
+            size += sum(member.stat().st_size for member in members)
+            files += len(members)
             _check(path)
-        except FileNotFoundError:
-            continue  # gone since it was listed: a writer is at work
-        except (DataError, ConfigError) as error:
-            damages.append(Damage(path, str(error), _stage(path.relative_to(folder))))
-        files += len(members)
-        size += sum(member.stat().st_size for member in members if member.is_file())
-    return Verified(files, size, damages + _missing(folder))
-
-
-def _missing(folder: Path) -> list[Damage]:
-    """The snapshots that runs at their end should have and have not."""
+            if path.is_dir():
+                strange += [path / name for name in unlisted(path)]
+        except (DataError, ConfigError, OSError) as error:
+            if path.exists():  # else a writer has removed or replaced it since it was listed
+                damages.append(Damage(path, str(error), stage))
     try:
         study = load_study(folder)
     except (IntegrityError, ConfigError):
-        return []  # told already
-    return [
-        Damage(path := snapshot_path(run.path, step), f"{path}: missing", "train")
-        for run in _over(study).values()
-        if run.state["state"] != "diverged"
-        for step in sorted(set(run.config.snapshots) - set(run.steps))
+        return Verified(files, size, 0, 0, damages, strange)  # told already
+    over = _over(study)
+    damages += [
+        Damage(path, f"{path}: missing", "train")
+        for run in over.values()
+        for path in _due(run)
+        if not (record_exists(path) or path.is_file())
+        and path not in {damage.path for damage in damages}
     ]
+    return Verified(files, size, len(over), len(study.runs), damages, strange)
+
+
+def _stage(place: str) -> str | None:
+    """The stage that writes what is at a place; None if nothing of ours does."""
+    for pattern, stage in PLACES:
+        if pattern.fullmatch(place):
+            return stage
+    return None
 
 
 def _check(path: Path) -> None:
-    if not path.is_dir():
-        if path.name == STUDY_FILE:
-            read_text(path)
-        elif path.suffix == ".json":
-            read_json(path)
-        else:
-            raise IntegrityError(f"{path}: no manifest covers this file; delete it, or move it.")
-        return
-    verified(path)
-    listed = {MANIFEST, *read_json(path / MANIFEST)["files"]}
-    strange = sorted(entry.name for entry in path.iterdir() if entry.name not in listed)
-    if strange:
-        raise IntegrityError(f"{path}: holds {strange[0]}, which its manifest does not list.")
-
-
-def _items(folder: Path) -> Iterator[Path]:
-    """Every record, and every file outside of records; not what writers have in the making."""
-    with os.scandir(folder) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
-    for entry in found:
-        path = Path(entry.path)
-        if entry.name.endswith(LOCK) or entry.name.startswith((TEMPORARY, SCRATCH)):
-            continue
-        if not entry.is_dir(follow_symlinks=False) or (path / MANIFEST).is_file():
-            yield path
-        else:
-            yield from _items(path)
-
-
-def _stage(place: Path) -> str:
-    """The stage that writes what is at a place in a study's folder."""
-    parts = place.parts
-    if place.name == STUDY_FILE:
-        return ""
-    if parts[0] == "runs":
-        kind = parts[2] if len(parts) > 2 else ""
-        name = kind.partition("-")[0]
-        stage = "extract" if name in ("representations", "observed") else "train"
+    if path.is_dir():
+        verified(path)
+    elif path.name == STUDY_FILE:
+        read_text(path)
+    elif path.suffix == ".json":
+        read_json(path)
     else:
-        kind = parts[0]
-        name = kind.partition("-")[0].partition(".")[0]
-        stage = {
-            "probes": "extract",
-            "similarity": "compare",
-            "jackknife": "compare",
-            "findings": "assess",
-        }.get(name, "report")
-    # The published way is read by `assess`.
-    return "assess" if kind.endswith("-published") else stage
+        raise IntegrityError(f"{path}: expected a record's folder, found a file.")
 
 
-def repair_study(folder: Path, found: Verified, engine: Engine, progress: Progress) -> list[Damage]:
+def _items(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    """Every record, and every file outside of records; not what writers have in the making.
+
+    Links to folders are followed, each folder once.
+    """
+    here = folder.stat()
+    if (here.st_dev, here.st_ino) in seen:
+        return
+    seen.add((here.st_dev, here.st_ino))
+    try:
+        with os.scandir(folder) as entries:
+            found = sorted(entry.name for entry in entries)
+    except FileNotFoundError:
+        return
+    for name in found:
+        path = folder / name
+        if name.endswith(LOCK) or name.startswith((TEMPORARY, SCRATCH)):
+            continue
+        if path.is_dir() and not (path / MANIFEST).is_file():
+            yield from _items(path, seen)
+        else:
+            yield path
+
+
+def _over(study: Study) -> dict[str, Run]:
+    """The runs that were trained to their end, by what they say or by what they hold."""
+    return {
+        run_id: run
+        for run_id, run in study.runs.items()
+        if run.state["state"] in ("done", "diverged") or run.config.steps in run.steps
+    }
+
+
+def _due(run: Run) -> Iterator[Path]:
+    """What a run at its end holds."""
+    yield run.path / CONFIG
+    if run.state["state"] != "diverged":
+        yield metrics_path(run.path)
+        for step in run.config.snapshots:
+            yield snapshot_path(run.path, step)
+
+
+def repair_study(
+    folder: Path, found: Verified, engine: Engine, progress: Progress, device: str = "cpu"
+) -> list[Damage]:
     """Remove what is damaged, make it anew, and verify again; return what is damaged still.
 
     Stages that wrote nothing damaged are not run, nor are runs that were still being trained: the
     next ``stratigraph run`` goes on with those.
 
+    Args:
+        folder: the study's.
+        found: what `verify_study` found.
+        engine: where stages run.
+        progress: says what is going on.
+        device: that runs are trained on; theirs, or nothing is removed.
+
     Raises:
         BusyError: another process writes into the study.
+        ConfigError: a run would not come out as it was, under the conditions that are now; nothing
+            has been removed.
         IntegrityError: the study file itself is damaged.
 
     """
@@ -164,25 +217,31 @@ def repair_study(folder: Path, found: Verified, engine: Engine, progress: Progre
             )
     study = load_study(folder)
     over = _over(study)
-    with locked(folder):
+    hurt = {d.path.relative_to(folder).parts[1] for d in found.damages if d.stage == "train"}
+    damaged = {damage.path for damage in found.damages}
+    for run_id in hurt & over.keys():
+        run = over[run_id]
+        if run.path / CONFIG not in damaged:
+            check_repairable(run.path, run.config, device)
+    with locked(folder), locked(folder, "train"):
         for damage in found.damages:
-            if damage.path.is_dir():
-                remove_record(damage.path)
-            else:
-                damage.path.unlink(missing_ok=True)  # it may be a snapshot that is missing
-    stages = {damage.stage for damage in found.damages}
+            _remove(damage)
+        stages = {damage.stage for damage in found.damages}
+        if "train" in stages:
+            again = {run_id: run for run_id, run in over.items() if run_id in hurt}
+            train_study(replace(study, runs=again), engine, progress, device)
     for stage in STAGES:
-        if stage == "train" and stage in stages:
-            train_study(replace(study, runs=over), engine, progress)
-        elif stage in stages:
+        if stage != "train" and stage in stages:
             run_stage(stage, study, engine, progress)
     return verify_study(folder).damages
 
 
-def _over(study: Study) -> dict[str, Run]:
-    """The runs that were trained to their end, by what they say or by what they hold."""
-    return {
-        run_id: run
-        for run_id, run in study.runs.items()
-        if run.state["state"] in ("done", "diverged") or run.config.steps in run.steps
-    }
+def _remove(damage: Damage) -> None:
+    """Remove what is damaged, if it still is."""
+    try:
+        _check(damage.path)
+    except (DataError, ConfigError, OSError):
+        if damage.path.is_dir():
+            remove_record(damage.path)
+        else:
+            damage.path.unlink(missing_ok=True)  # it may be missing; that is what was found

@@ -31,6 +31,7 @@ from stratigraph.snapshots.store import (
     record_exists,
     remove_leftovers,
     remove_record,
+    unlisted,
     verified,
     write_record,
 )
@@ -59,6 +60,7 @@ __all__ = [
     "snapshot_path",
     "snapshot_steps",
     "storage",
+    "unlisted",
     "verified",
     "write_file",
     "write_json",

@@ -7,12 +7,13 @@ the new one is whole.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn, optim
 
-from stratigraph.errors import IntegrityError
+from stratigraph.errors import IntegrityError, StorageError
 from stratigraph.snapshots.snapshot import load_tensors, tensors_of
 from stratigraph.snapshots.store import record_exists, remove_record, verified, write_record
 
@@ -45,7 +46,8 @@ def save_checkpoint(run: Path, step: int, model: nn.Module, optimiser: optim.Opt
     write_record(path, lambda files: files.tensors(STATE, tensors), {"step": step})
     for other in older:
         if other != path:
-            remove_record(other)
+            with contextlib.suppress(StorageError):  # it is older, and is passed over
+                remove_record(other)
 
 
 def checkpoint_step(run: Path) -> int | None:
@@ -90,4 +92,5 @@ def load_checkpoint(run: Path, model: nn.Module, optimiser: optim.Optimizer) -> 
 
 def remove_checkpoints(run: Path) -> None:
     """Drop the resumable state of a run that is done."""
-    remove_record(run / "checkpoint")
+    with contextlib.suppress(StorageError):  # the run is done without it, and says so
+        remove_record(run / "checkpoint")

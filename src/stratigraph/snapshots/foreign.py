@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickletools
 import struct
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,8 +49,11 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     size = path.stat().st_size
     if not size:
         raise DataError(f"{path}: empty (0 bytes); expected weights.")
-    with path.open("rb") as file:
-        start = file.read(16)
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
     if start[:4] == b"PK\x03\x04":
         return _read_torch(path, size)
     if len(start) >= 9 and start[8:9] == b"{":
@@ -82,29 +85,40 @@ def _read_torch(path: Path, size: int) -> dict[str, Tensor]:
             program = [m for m in members if m.filename.endswith("data.pkl")]
             if len(program) != 1:
                 raise DataError(f"{path}: a zip archive without torch's data.pkl; not weights.")
-            for number in _numbers(archive.read(program[0])):
-                if number > size:
-                    raise UnsafeFileError(
-                        f"{path}: declares {number:,} elements in a file of {size:,} bytes; it is "
-                        f"not read. {CONVERT}"
-                    )
+            _check_program(archive.read(program[0]), size, path)
         value = torch.load(path, map_location="cpu", weights_only=True)
+    except (DataError, UnsafeFileError):
+        raise
     except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError) as error:
         raise DataError(f"{path}: not a whole torch file ({error}).") from None
     except Exception as error:
-        if isinstance(error, DataError | UnsafeFileError):
-            raise
-        first = str(error).strip().splitlines()[0][:200]
+        first = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         kind = DataError if isinstance(error, RuntimeError | KeyError) else UnsafeFileError
         raise kind(f"{path}: not readable as plain weights ({first}). {CONVERT}") from None
     return _state_dict(value, path)
 
 
-def _numbers(program: bytes) -> Iterator[int]:
-    """The whole numbers in a pickle, read without running it: sizes and shapes are among them."""
+def _check_program(program: bytes, size: int, path: Path) -> None:
+    """Look through a pickle without running it for what would take more memory than it has.
+
+    A storage is named by a tuple whose last number is its length, just before BINPERSID; and
+    ``bytearray``, which `weights_only` lets pass, takes as many bytes as it is told to.
+
+    Raises:
+        UnsafeFileError: it holds such a thing.
+
+    """
+    length = 0
     for code, argument, _ in pickletools.genops(program):
         if isinstance(argument, int) and ("INT" in code.name or code.name.startswith("LONG")):
-            yield abs(argument)
+            length = length if "LONG_BIN" in code.name else argument
+        elif code.name == "BINPERSID" and not 0 <= length <= size:
+            raise UnsafeFileError(
+                f"{path}: declares {length:,} elements in a file of {size:,} bytes; it is not "
+                f"read. {CONVERT}"
+            )
+        elif isinstance(argument, str) and argument.split()[-1:] == ["bytearray"]:
+            raise UnsafeFileError(f"{path}: makes a bytearray, which weights are not. {CONVERT}")
 
 
 def _state_dict(value: Any, path: Path) -> dict[str, Tensor]:
@@ -146,6 +160,13 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
             f"{path}: does not fit {type(model).__name__}: {'; '.join(wrong[:MOST_TOLD])}{more}."
         )
     for name, tensor in given.items():
+        like = wanted[name].dtype
+        if (tensor.is_floating_point(), tensor.is_complex()) != (
+            like.is_floating_point,
+            like.is_complex,
+        ):
+            raise DataError(f"{path}: {name} is {tensor.dtype}, the model's {like}.")
+        given[name] = tensor = tensor.to(like)  # as it will be: 1e300 is finite in float64 alone
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             bad = int((~torch.isfinite(tensor)).sum())
             raise DataError(

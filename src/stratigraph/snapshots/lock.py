@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -41,14 +42,20 @@ def locked(directory: Path, name: str = "") -> Iterator[None]:
                 f"{directory} is being written by {_holder(descriptor)}; wait for it to end, or "
                 "stop it."
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"pid {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        _name(descriptor, f"pid {os.getpid()} on {socket.gethostname()}\n")
         try:
             yield
         finally:
-            os.ftruncate(descriptor, 0)
+            _name(descriptor, "")
     finally:
         os.close(descriptor)
+
+
+def _name(descriptor: int, holder: str) -> None:
+    """Who holds the lock: a courtesy, which a full disk may refuse."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, holder.encode(), 0)
 
 
 def _holder(descriptor: int) -> str:

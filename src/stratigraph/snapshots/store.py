@@ -32,7 +32,7 @@ from stratigraph.durable import (
     sha256,
     sync,
 )
-from stratigraph.errors import DataError, IntegrityError
+from stratigraph.errors import DataError, IntegrityError, StorageError
 from stratigraph.snapshots.files import FORMAT, check_format, read_json, sealed_json, storage
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ __all__ = [
     "record_exists",
     "remove_leftovers",
     "remove_record",
+    "unlisted",
     "verified",
     "write_record",
 ]
@@ -125,6 +126,7 @@ def write_record(
     aside = parent / f"{OLD}{directory.name}"
     files = Files(fresh)
     with storage(directory, lambda: files.needed):
+        _check_ours(directory)
         make_folder(parent)
         try:
             fresh.mkdir()
@@ -135,6 +137,7 @@ def write_record(
             if not directory.exists():
                 fresh.rename(directory)
             elif not exchange(fresh, directory):
+                shutil.rmtree(aside, ignore_errors=True)
                 directory.rename(aside)
                 fresh.rename(directory)
             sync(parent)
@@ -143,6 +146,33 @@ def write_record(
             for path in (fresh, aside):
                 if directory.exists() or path == fresh:
                     shutil.rmtree(path, ignore_errors=True)
+
+
+def unlisted(directory: Path) -> list[str]:
+    """What a folder holds that is not of the record in it; all, where there is no record."""
+    listed = set()
+    if record_exists(directory):
+        with contextlib.suppress(IntegrityError):  # damaged, but ours
+            listed = {MANIFEST, *read_json(directory / MANIFEST)["files"]}
+        listed = listed or {entry.name for entry in directory.iterdir()}
+    return sorted(entry.name for entry in directory.iterdir() if entry.name not in listed)
+
+
+def _check_ours(directory: Path) -> None:
+    """Refuse to replace what somebody else put there.
+
+    Raises:
+        StorageError: the place is a file, a link, or a folder that holds what no record of ours
+            lists.
+
+    """
+    if directory.is_symlink() or (directory.exists() and not directory.is_dir()):
+        raise StorageError(f"{directory}: expected a folder of ours, or nothing; move it away.")
+    strange = unlisted(directory) if directory.is_dir() else []
+    if strange:
+        raise StorageError(
+            f"{directory}: holds {strange[0]}, which is not ours and would be lost; move it away."
+        )
 
 
 def record_exists(directory: Path) -> bool:
@@ -188,9 +218,16 @@ def _verified(directory: Path, manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def remove_record(directory: Path) -> None:
-    """Remove a folder, if it is there: it loses its name first, so that no part is seen alone."""
+    """Remove a folder, if it is there: it loses its name first, so that no part is seen alone.
+
+    Raises:
+        StorageError: it is a link, or the disk would not let it go.
+
+    """
+    if directory.is_symlink():
+        raise StorageError(f"{directory}: a link, which is not removed; remove it yourself.")
     aside = fresh_beside(directory)
-    with contextlib.suppress(FileNotFoundError):
+    with storage(directory), contextlib.suppress(FileNotFoundError):
         directory.rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
 

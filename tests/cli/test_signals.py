@@ -1,0 +1,104 @@
+"""Signals as they come in a shell: to the whole group, through a pipe, to one worker alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stratigraph.cli.main import main
+from stratigraph.snapshots import checkpoint_step
+from stratigraph.study import Study, load_study
+
+SOURCE = Path(__file__).parents[2] / "src"
+
+
+def started(tmp_path: Path, tiny_file: Path, steps: int, **streams: object) -> subprocess.Popen:
+    """`stratigraph train` with two workers on two runs, in a group of its own."""
+    file = tmp_path / "study.yaml"
+    text = tiny_file.read_text().replace("steps: 12", f"steps: {steps}")
+    file.write_text(text.replace("beta: [1, 4]", "beta: [1]"))
+    return subprocess.Popen(
+        [sys.executable, "-m", "stratigraph", "train", file, "--out", tmp_path / "out",
+         "--workers", "2"],
+        env={"PYTHONPATH": str(SOURCE), "PATH": os.environ["PATH"]},
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(  # noqa: PLW1509
+            signal.SIGINT, signal.default_int_handler
+        ),
+        **streams,
+    )  # fmt: skip
+
+
+def study_of(tmp_path: Path, step: int) -> Study:
+    """The study, once both of its runs have come so far."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if (tmp_path / "out" / "study.yaml").is_file():
+            study = load_study(tmp_path / "out")
+            if all(run.state["step"] >= step for run in study.runs.values()):
+                return study
+        time.sleep(0.02)
+    raise AssertionError("it did not come about")
+
+
+def test_ctrl_c_on_a_pipe_whose_reader_is_gone(tmp_path, tiny_file):
+    """`stratigraph train … 2>&1 | tee log`: Ctrl-C ends tee as well."""
+    reading, writing = os.pipe()
+    process = started(tmp_path, tiny_file, 100_000, stdout=writing, stderr=writing)
+    os.close(writing)
+    study = study_of(tmp_path, 2)
+    os.close(reading)
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait(60)
+    for run in study.runs.values():
+        assert run.state["state"] == "stopped", run.state
+        assert 0 < run.state["step"] == checkpoint_step(run.path)
+    assert process.returncode == 130
+
+
+def test_sigterm_to_one_worker_alone_stops_nothing(tmp_path, tiny_file):
+    process = started(tmp_path, tiny_file, 150, stderr=subprocess.PIPE, text=True)
+    study = study_of(tmp_path, 2)
+    for run in study.runs.values():
+        os.kill(run.state["pid"], signal.SIGTERM)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 0, told
+    assert [run.state["state"] for run in study.runs.values()] == ["done", "done"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_outside_of_tasks_is_told_in_a_line(number, tiny_study, monkeypatch, capsys):
+    def hit(*_: object) -> None:
+        os.kill(os.getpid(), number)
+        time.sleep(5)
+
+    monkeypatch.setattr("stratigraph.pipeline.stages.write_report", hit)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            main(["report", str(tiny_study.path)])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert stopped.value.code == 130
+    told = capsys.readouterr().err
+    assert told == "stratigraph: stopped; the same command goes on from here.\n"
+
+
+def test_a_second_train_is_told_at_once(tmp_path, tiny_file):
+    process = started(tmp_path, tiny_file, 100_000, stderr=subprocess.DEVNULL)
+    study_of(tmp_path, 2)
+    try:
+        began = time.monotonic()
+        with pytest.raises(SystemExit) as stopped:
+            main(["train", str(tmp_path / "out"), "--quiet", "--workers", "1"])
+        assert stopped.value.code == 5
+        assert time.monotonic() - began < 1
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
