@@ -19,6 +19,9 @@ __all__ = ["AGREEMENT", "measures_agree"]
 
 AGREEMENT = 0.8
 LEAST_PAIRS = 10
+LEAST_SPREAD = (
+    0.1  # of similarities, from the 5th to the 95th of a hundred; below, ranks order noise
+)
 
 
 def _both(one: Pairs, other: Pairs) -> Pairs:
@@ -48,10 +51,16 @@ def measures_agree(evidence: Evidence) -> list[Question]:
     ):
         measures = evidence.side_by_side
         estimates = {}
+        missing = "The study lacks one of the measures for these pairs."
         if len(measures) == 2:
             both = _both(of_vaes(kind[measures[0]]), of_vaes(kind[measures[1]]))
-            if len(both) >= LEAST_PAIRS:
+            spread = np.ptp(np.quantile(both.values, (0.05, 0.95), axis=0), axis=0)
+            if len(both) >= LEAST_PAIRS and (spread >= LEAST_SPREAD).all():
                 estimates = {"spearman": estimate(both, _statistic, AGREEMENT)}
+            elif len(both) >= LEAST_PAIRS:
+                missing = (
+                    f"These pairs score alike, to within {spread.min():.2f}: no rank to agree on."
+                )
         questions.append(
             Question(
                 key,
@@ -59,7 +68,7 @@ def measures_agree(evidence: Evidence) -> list[Question]:
                 f"CKA and Procrustes rank {what} alike.",
                 f"Spearman correlation of the two, {what}; threshold {AGREEMENT}",
                 estimates,
-                missing="" if estimates else "The study lacks one of the measures for these pairs.",
+                missing="" if estimates else missing,
             )
         )
     return questions
