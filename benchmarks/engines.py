@@ -2,14 +2,13 @@
 
     python benchmarks/engines.py [--steps 600] [--json FILE]
 
-The same study of eight runs on the same cores, by each engine in turn, twice, in one call; wall time
-of training, starting Ray not included, and the share of the cores' time that was spent in user code.
+The same study of eight runs on the same cores, by each engine in turn, twice, in one call: the wall
+time of training, without the start of Ray, and the share of the cores' time spent on programs.
 """
 
 import argparse
 import json
 import os
-import resource
 import tempfile
 import time
 from pathlib import Path
@@ -62,9 +61,6 @@ def main():
                 )
     best = {n: min(r["seconds"] for r in rows if r["engine"] == n) for n in engines}
     print(f"ray / local: {best['ray'] / best['local']:.3f}")
-    print(
-        f"peak memory of this process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MB"
-    )
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
 
