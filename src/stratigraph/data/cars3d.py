@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
 
 from stratigraph.data.archives import guarded, tar_files
 from stratigraph.data.cache import cache_dir as cache_folder
@@ -85,7 +86,10 @@ def _images(path: Path, size: int) -> Iterator[np.ndarray]:
 def _views(path: Path, name: str, data: bytes, size: int) -> np.ndarray:
     """All views of one car: (elevation, azimuth, c, h, w)."""
     with guarded(path, f"archive: {name} cannot be parsed"):
-        mesh = loadmat(io.BytesIO(data), variable_names=["im"]).get("im")
+        try:
+            mesh = loadmat(io.BytesIO(data), variable_names=["im"]).get("im")
+        except MatReadError as error:  # of no kind that other parsers raise
+            raise ValueError(str(error)) from error
     if mesh is None or mesh.shape != MESH_SHAPE or mesh.dtype != np.uint8:
         found = "nothing" if mesh is None else f"{mesh.dtype} {mesh.shape}"
         raise DataError(f"{path}: im of {name} is {found}; expected uint8 {MESH_SHAPE}")
