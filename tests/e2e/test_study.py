@@ -82,6 +82,30 @@ def test_a_damaged_snapshot_is_told_and_nothing_is_made_of_it(tiny_study, tmp_pa
         run_study(folder, engine=LocalEngine(1))
 
 
+def test_a_matrix_says_what_read_its_representations(tiny_study, tmp_path):
+    """And a difference among them is told: float32 depends on versions in its last digits."""
+    import io
+
+    from rich.console import Console
+
+    from stratigraph.pipeline import compare_study
+    from stratigraph.pipeline.progress import Progress
+    from stratigraph.snapshots import read_json, sealed_json
+
+    (own,) = tiny_study.similarity("debiased_cka").attrs["read_by"]
+    assert f'"torch":"{torch.__version__}"' in own
+    shutil.copytree(tiny_study.path, tmp_path / "study")
+    study = sg.load_study(tmp_path / "study")
+    record = next(iter(study.runs.values())).path / "representations" / "000000005"
+    manifest = read_json(record / "manifest.json")
+    manifest["about"]["read_by"]["torch"] = "1.0"
+    (record / "manifest.json").write_bytes(sealed_json(manifest))
+    told = io.StringIO()
+    compare_study(study, LocalEngine(1), Progress(console=Console(file=told, width=400)))
+    assert "representations were read under 2 conditions" in told.getvalue()
+    assert len(sg.load_study(study.path).similarity("debiased_cka").attrs["read_by"]) == 2
+
+
 def test_the_matrix_agrees_with_the_measure_on_activations(tiny_study):
     study = sg.load_study(tiny_study.path)
     matrix = study.similarity("debiased_cka")

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ import pandas as pd
 from stratigraph.durable import sha256
 from stratigraph.engine import Engine
 from stratigraph.errors import ConfigError, DataError
-from stratigraph.identity import digest, plain
+from stratigraph.identity import canonical, digest, plain
 from stratigraph.pipeline.extract import current_facts, reading_digest
 from stratigraph.pipeline.progress import Progress
 from stratigraph.similarity.jackknife import (
@@ -54,8 +54,17 @@ __all__ = ["compare_study", "representation_table"]
 SCRATCH = ".scratch-"  # blocks of a comparison that was interrupted: the next one goes on
 
 
-def representation_table(study: Study) -> tuple[pd.DataFrame, list[Path], str]:
-    """Every representation there is: its labels, its file, and one hash of all the bytes.
+class Representations(NamedTuple):
+    """Every representation of a study: labels, files, one hash of all, and what read them."""
+
+    labels: pd.DataFrame
+    files: list[Path]
+    source: str
+    readers: list[str]
+
+
+def representation_table(study: Study) -> Representations:
+    """Every representation there is.
 
     Rows are ordered by run (as in the study file), step and layer (as in the network).
 
@@ -66,7 +75,7 @@ def representation_table(study: Study) -> tuple[pd.DataFrame, list[Path], str]:
     """
     rows: list[dict[str, Any]] = []
     files: list[Path] = []
-    hashes = []
+    hashes, readers = [], set()
     for run in study.runs.values():
         about = reading_digest(study, run)
         config = run.config
@@ -76,6 +85,7 @@ def representation_table(study: Study) -> tuple[pd.DataFrame, list[Path], str]:
             if facts is None:
                 continue
             hashes.append([run.run_id, step, sha256(record / MANIFEST)])
+            readers.add(canonical(facts.get("read_by", "unknown")))
             for layer in facts["layers"]:
                 rows.append(
                     {
@@ -100,7 +110,7 @@ def representation_table(study: Study) -> tuple[pd.DataFrame, list[Path], str]:
             f"study {study.config.name} has nothing to compare yet; "
             "run `stratigraph extract` first."
         )
-    return pd.DataFrame(rows), files, digest(hashes)
+    return Representations(pd.DataFrame(rows), files, digest(hashes), sorted(readers))
 
 
 @dataclass(frozen=True)
@@ -145,14 +155,16 @@ def compare_study(study: Study, engine: Engine, progress: Progress) -> list[str]
     """Compute each similarity matrix that is missing or out of date; return their measures."""
     folder = study.way.folder
     remove_leftovers(study.path / f"similarity{folder}", study.path / f"jackknife{folder}")
-    labels, files, source = representation_table(study)
+    labels, files, source, readers = representation_table(study)
+    if len(readers) > 1:
+        progress.say(f"representations were read under {len(readers)} conditions: {readers}")
     made = []
     for measure in study.config.measures:
         job = _Job(measure, labels, files, engine, progress)
         path = similarity_path(study.path, measure.name, folder)
         about = {"representations": source, "measure": measure.name, "pairs": plain(measure.pairs)}
         if current_facts(path, about) is None:
-            _compare(job, path, about)
+            _compare(job, path, about, readers)
             made.append(measure.name)
         remove_record(_scratch_of(path))
         if measure.name in JACKKNIFED:
@@ -193,7 +205,7 @@ def _jackknife(job: _Job, path: Path, about: dict[str, Any]) -> None:
     write_record(path, fill, about)
 
 
-def _compare(job: _Job, path: Path, about: dict[str, Any]) -> None:
+def _compare(job: _Job, path: Path, about: dict[str, Any], readers: list[str]) -> None:
     labels, name = job.labels, job.measure.name
     values = np.full(job.wanted.shape, np.nan)
     reasons = labels["reason"].to_numpy(dtype=object, copy=True)
@@ -222,7 +234,7 @@ def _compare(job: _Job, path: Path, about: dict[str, Any]) -> None:
         files.array("values.npy", values)
         files.table("labels.parquet", labels.assign(reason=reasons))
 
-    write_record(path, fill, {**about, "plan": "; ".join(plans)})
+    write_record(path, fill, {**about, "plan": "; ".join(plans), "read_by": readers})
 
 
 def in_blocks_order(labels: pd.DataFrame) -> np.ndarray:

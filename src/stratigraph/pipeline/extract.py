@@ -85,7 +85,9 @@ def extract_task(task: ExtractTask) -> None:
                 }
             )
 
-    write_record(task.record, fill, {**task.about, "layers": layers})
+    # Not compared when a record is looked for, but kept: float32 depends on it in the last digits.
+    versions = {"torch": torch.__version__, "device": "cpu", "threads": 1}
+    write_record(task.record, fill, {**task.about, "read_by": versions, "layers": layers})
 
 
 @torch.inference_mode()
