@@ -49,7 +49,7 @@ def test_every_operation(tmp_path, stage, mode):
     if mode == "kill":
         assert found["killed"] == found["operations"] == found["tried"]
     if mode == "full":
-        assert found["storage"] > 0.9 * found["tried"]
+        assert found.get("done", 0) <= max(1, 0.05 * found["tried"])  # at the very end of a stage
 
 
 @pytest.mark.crash
