@@ -1,0 +1,65 @@
+"""What a plan counts is what a study then holds; what it times is positive and adds up."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from stratigraph.cli.main import main
+from stratigraph.engine import LocalEngine
+from stratigraph.pipeline import plan_study
+from stratigraph.pipeline.plan import StudyPlan
+
+
+@pytest.fixture(scope="module")
+def plan(tiny_study) -> StudyPlan:
+    return plan_study(tiny_study.config, LocalEngine(1))
+
+
+def test_counts_are_those_of_the_study(plan, tiny_study):
+    assert plan.runs == 4
+    assert plan.steps == 4 * 12
+    assert plan.snapshots == sum(len(run.steps) for run in tiny_study.runs.values())
+    labels = tiny_study.labels("debiased_cka")
+    assert plan.representations == len(labels)
+    assert plan.pairs["debiased_cka"] == len(labels) * (len(labels) + 1) // 2
+    # Pairs with a constant representation are asked for, and undefined.
+    asked = np.isfinite(tiny_study.similarity("procrustes_similarity").values)
+    assert plan.pairs["procrustes_similarity"] >= (asked.sum() + len(labels)) // 2
+
+
+def test_its_disk_is_about_what_the_study_takes(plan, tiny_study):
+    kept = [
+        path.stat().st_size
+        for kind in ("snapshots", "representations")
+        for run in tiny_study.runs.values()
+        for path in (run.path / kind).rglob("*")
+        if path.is_file()
+    ]
+    matrices = 2 * 8 * plan.representations**2
+    assert plan.disk == pytest.approx(sum(kept) + matrices, rel=0.05)
+
+
+def test_times_add_up(plan):
+    names = [stage.name for stage in plan.stages]
+    assert names == [
+        "train", "extract", "observe", "compare by debiased_cka", "intervals of debiased_cka",
+        "compare by procrustes_similarity",
+    ]  # fmt: skip
+    assert all(stage.seconds > 0 for stage in plan.stages)
+    assert plan.seconds(1) == pytest.approx(sum(stage.seconds for stage in plan.stages))
+    # More workers than runs are of no use to training: a run is trained by one.
+    assert plan.seconds(10**6) >= plan.longest
+
+
+def test_the_command_tells_it_and_writes_nothing(tiny_file, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        main(["plan", str(tiny_file), "--workers", "1", "--on", "8", "--json"])
+    assert not stopped.value.code
+    told = json.loads(capsys.readouterr().out)
+    assert told["runs"] == 4
+    assert set(told["seconds"]) == {"1", "8"}
+    assert list(tmp_path.iterdir()) == []
