@@ -101,7 +101,7 @@ def test_twelve_runs_with_workers_and_drivers_killed(tmp_path, monkeypatch):
 
     cluster = cluster_of(monkeypatch, 2)
     study = open_study(file, tmp_path / "ray")
-    shuffled = random.Random(0)
+    shuffled, told = random.Random(0), tmp_path / "told"
     killed = {"workers": 0, "drivers": 0}
     over = threading.Event()
 
@@ -123,19 +123,18 @@ def test_twelve_runs_with_workers_and_drivers_killed(tmp_path, monkeypatch):
         deadline = time.monotonic() + 1500
         while True:
             assert time.monotonic() < deadline
-            driver = subprocess.Popen(
-                [sys.executable, "-c", DRIVER, study.path, cluster.address],
-                stderr=subprocess.PIPE,
-                text=True,
-            )
+            with told.open("w") as stream:
+                driver = subprocess.Popen(
+                    [sys.executable, "-c", DRIVER, study.path, cluster.address], stderr=stream
+                )
             try:
-                driver.wait(25 if killed["drivers"] < 5 else None)
+                driver.wait(15 if killed["drivers"] < 5 else None)
                 break
             except subprocess.TimeoutExpired:
                 driver.kill()
                 driver.wait()
                 killed["drivers"] += 1
-        assert driver.returncode == 0, driver.stderr.read()
+        assert driver.returncode == 0, told.read_text()
     finally:
         over.set()
         thread.join()
