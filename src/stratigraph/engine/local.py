@@ -19,7 +19,7 @@ from itertools import islice
 from threading import Event, Thread
 from typing import Any
 
-from stratigraph.engine.protocol import Failure, Outcome, progress_of
+from stratigraph.engine.protocol import Deaths, Failure, Outcome
 from stratigraph.engine.stop import SIGNALS, ask_to_stop, listening, stopping
 from stratigraph.errors import ConfigError
 
@@ -119,7 +119,7 @@ def _in_processes(
 
     queue = enumerate(tasks)
     retry: list[tuple[int, Any]] = []
-    deaths: dict[int, tuple[Any, int]] = {}
+    deaths = Deaths()
     pending: dict[Future, tuple[int, Any]] = {}
     pool = _pool(ProcessPoolExecutor, workers)
     try:
@@ -146,10 +146,7 @@ def _in_processes(
                 error = future.exception()
                 if isinstance(error, TerminatedWorkerError):
                     broken = True
-                    before, count = deaths.get(index, (None, 0))
-                    now = progress_of(task)
-                    deaths[index] = now, count + 1 if now == before else 1
-                    if deaths[index][1] >= ATTEMPTS:
+                    if deaths.count(index, task) >= ATTEMPTS:
                         yield Outcome(index, failure=Failure("killed", _death(error)))
                     else:
                         retry.append((index, task))

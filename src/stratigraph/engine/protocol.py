@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
-__all__ = ["Engine", "Failure", "Outcome", "progress_of"]
+__all__ = ["Deaths", "Engine", "Failure", "Outcome", "progress_of"]
 
 
 def progress_of(task: Any) -> Any:
@@ -23,6 +23,23 @@ def progress_of(task: Any) -> Any:
     """
     tell = getattr(task, "progress", None)
     return tell() if callable(tell) else None
+
+
+class Deaths:
+    """How often each task's process has died in a row, without progress in between."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Any, int]] = {}
+
+    def __contains__(self, index: int) -> bool:
+        return index in self._known
+
+    def count(self, index: int, task: Any) -> int:
+        """One more death of task number ``index``: how many that makes."""
+        before, count = self._known.get(index, (None, 0))
+        now = progress_of(task)
+        self._known[index] = now, count + 1 if now == before else 1
+        return self._known[index][1]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from stratigraph.engine.local import TICK_SECONDS, _raised, one_thread
-from stratigraph.engine.protocol import Failure, Outcome, progress_of
+from stratigraph.engine.protocol import Deaths, Failure, Outcome
 from stratigraph.engine.stop import ask_to_stop, listening, stopping
 from stratigraph.errors import BusyError, ConfigError
 
@@ -92,7 +92,7 @@ class RayEngine:
         flag = ray.remote(_Flag).options(num_cpus=0, scheduling_strategy=here).remote()
         queue = enumerate(tasks)
         again: list[tuple[int, Any]] = []
-        deaths: dict[int, tuple[Any, int]] = {}
+        deaths = Deaths()
         pending: dict[Any, tuple[int, Any]] = {}
         told = False
         try:
@@ -120,10 +120,7 @@ class RayEngine:
                     except ray.exceptions.RayTaskError as error:  # of ours, not of the task's
                         yield Outcome(index, failure=_raised(error))
                     except ray.exceptions.RayError as error:
-                        mark, count = deaths.get(index, (None, 0))
-                        now = progress_of(task)
-                        count = count + 1 if now == mark else 1
-                        deaths[index] = now, count
+                        count = deaths.count(index, task)
                         if count >= ATTEMPTS:
                             text = f"its worker died {count} times without progress: {error}"
                             yield Outcome(index, failure=Failure("killed", text))

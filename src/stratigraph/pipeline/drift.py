@@ -16,7 +16,7 @@ from stratigraph.errors import ConfigError
 from stratigraph.snapshots import checkpoint_step, read_json, snapshot_steps, write_json
 from stratigraph.training import RunConfig
 
-__all__ = ["CONFIG", "check_conditions", "check_repairable", "keep_conditions"]
+__all__ = ["CONFIG", "check_conditions", "check_repairable", "keep_conditions", "last_kept"]
 
 CONFIG = "config.json"
 
@@ -42,7 +42,7 @@ def _kept(directory: Path, config: RunConfig) -> dict[str, Any]:
     return kept
 
 
-def _reached(directory: Path) -> int | None:
+def last_kept(directory: Path) -> int | None:
     """The last step of which anything is kept, if there is one."""
     found = [step for step in (checkpoint_step(directory), *snapshot_steps(directory))
              if step is not None]  # fmt: skip
@@ -58,7 +58,7 @@ def check_conditions(directory: Path, config: RunConfig, device: str) -> None:
 
     """
     kept = _kept(directory, config)
-    if not kept or _reached(directory) is None:
+    if not kept or last_kept(directory) is None:
         return
     last = kept["drift"][-1]["conditions"] if kept.get("drift") else kept["conditions"]
     now = _conditions(config, device)
@@ -97,12 +97,12 @@ def keep_conditions(
     except ConfigError:
         if not allow:
             raise
-        mark = {"step": _reached(directory), "conditions": _conditions(config, device)}
+        mark = {"step": last_kept(directory), "conditions": _conditions(config, device)}
         write_json(directory / CONFIG, {**kept, "drift": [*kept.get("drift", []), mark]})
         return
-    if not kept or _reached(directory) is None:
+    if not kept or last_kept(directory) is None:
         about = {"run_id": config.run_id, "config": config.to_dict(), "stratigraph": __version__}
         now = _conditions(config, device)
-        if _reached(directory) is not None:  # the file was lost; nobody knows what it said
+        if last_kept(directory) is not None:  # the file was lost; nobody knows what it said
             now = dict.fromkeys(now, "unknown")
         write_json(directory / CONFIG, {**about, "conditions": now})

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from stratigraph.engine import Engine, one_thread
+from stratigraph.engine import Engine, Outcome, one_thread
 from stratigraph.errors import StratigraphError
 from stratigraph.pipeline.compare import in_blocks_order
 from stratigraph.pipeline.extract import ExtractTask, extract_task
@@ -127,11 +127,15 @@ def plan_study(config: StudyConfig, engine: Engine) -> StudyPlan:
         ]
         found: dict[int, list[dict[str, Any]]] = {}
         for outcome in engine.map(_calibrate, tasks):
-            if outcome.failure is not None:
-                raise StratigraphError(f"calibration: {outcome.failure.message}")
-            found.setdefault(outcome.index % len(kinds), []).append(outcome.value)
+            found.setdefault(outcome.index % len(kinds), []).append(_value(outcome))
         facts = [_mean(found[number]) for number in range(len(kinds))]
         return _plan(config, engine, list(kinds.values()), facts)
+
+
+def _value(outcome: Outcome) -> Any:
+    if outcome.failure is not None:
+        raise StratigraphError(f"calibration: {outcome.failure.message}")
+    return outcome.value
 
 
 def _key(run: RunConfig) -> tuple[Any, ...]:
@@ -232,17 +236,11 @@ def _plan(
         if measure.name == DECONFOUNDED:
             plans[measure.name] = "as debiased_cka, with the input regressed out"
         task = _Comparison(measure.name, table, files, wanted)
-        (outcome,) = engine.map(_compare_sample, [task])
-        if outcome.failure is not None:
-            raise StratigraphError(f"calibration: {outcome.failure.message}")
-        seconds, plan = outcome.value
+        seconds, plan = _value(*engine.map(_compare_sample, [task]))
         plans.setdefault(measure.name, plan)
         stages.append(Stage(f"compare by {measure.name}", "pairs", pairs[measure.name], seconds))
         if measure.name in JACKKNIFED:
-            (outcome,) = engine.map(_jackknife_sample, [task])
-            if outcome.failure is not None:
-                raise StratigraphError(f"calibration: {outcome.failure.message}")
-            count, seconds = outcome.value
+            count, seconds = _value(*engine.map(_jackknife_sample, [task]))
             stages.append(Stage(f"intervals of {measure.name}", "pairs", count, seconds))
         matrix += matrix_bytes
     if PUBLISHED.name in config.ways:
@@ -266,7 +264,6 @@ def _plan(
 
 def _published(config: StudyConfig, stages: list[Stage]) -> Iterator[Stage]:
     """The published reading: later snapshots alone, and the pairs that findings read."""
-    share = 1 - PUBLISHED.first
     snapshots = [run.snapshots for run in config.runs]
     share = sum(
         sum(step >= PUBLISHED.first * run.steps for step in run.snapshots) for run in config.runs

@@ -26,7 +26,7 @@ from stratigraph.errors import (
     StorageError,
     StratigraphError,
 )
-from stratigraph.pipeline.drift import CONFIG, check_conditions, keep_conditions
+from stratigraph.pipeline.drift import CONFIG, check_conditions, keep_conditions, last_kept
 from stratigraph.pipeline.metrics import MetricsLog
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.state import StateFile
@@ -197,9 +197,9 @@ class TrainTask:
         """What it is called in a cluster's dashboard."""
         return RunConfig.from_dict(self.config).label()
 
-    def progress(self) -> int:
+    def progress(self) -> int | None:
         """The last step of which anything is kept."""
-        return max([0, checkpoint_step(self.directory) or 0, *snapshot_steps(self.directory)])
+        return last_kept(self.directory)
 
 
 def run_task(task: TrainTask) -> dict[str, Any]:
