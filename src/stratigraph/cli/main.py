@@ -12,7 +12,7 @@ from types import FrameType
 import typer
 
 from stratigraph import __version__
-from stratigraph.cli import assess, export, inspect, measures, plan, run, verify
+from stratigraph.cli import assess, export, inspect, measures, plan, run, serve, verify
 from stratigraph.errors import StratigraphError
 
 __all__ = ["app", "main"]
@@ -34,6 +34,7 @@ export.register(app)
 inspect.register(app)
 measures.register(app)
 plan.register(app)
+serve.register(app)
 verify.register(app)
 
 

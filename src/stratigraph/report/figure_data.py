@@ -32,6 +32,7 @@ __all__ = [
     "reconstructions",
     "samples",
     "slug",
+    "to_image",
     "traversal",
 ]
 
@@ -182,8 +183,10 @@ def panel_steps(runs: tuple[Run, ...]) -> list[int]:
     return [shared[0], shared[len(shared) // 2], shared[-1]]
 
 
-def curves(study: Study, measure: str) -> pd.DataFrame:
+def curves(study: Study, measure: str, kind: str = "similarity") -> pd.DataFrame:
     """Similarity to the final state by configuration, layer and step: mean and extremes over runs.
+
+    With ``kind`` ``progress``, what of it is above the untrained network.
 
     Columns: configuration, layer, part, step, mean, low, high, runs, untrained.
     """
@@ -192,10 +195,10 @@ def curves(study: Study, measure: str) -> pd.DataFrame:
     trajectories["configuration"] = trajectories["run"].map(of_run)
     grouped = trajectories.groupby(["configuration", "layer", "part", "step"], sort=False)
     return grouped.agg(
-        mean=("similarity", "mean"),
-        low=("similarity", "min"),
-        high=("similarity", "max"),
-        runs=("similarity", "count"),
+        mean=(kind, "mean"),
+        low=(kind, "min"),
+        high=(kind, "max"),
+        runs=(kind, "count"),
         untrained=("untrained", "mean"),
     ).reset_index()
 
@@ -226,7 +229,8 @@ def _vae(run: Run) -> VAE:
     return model
 
 
-def _to_image(output: torch.Tensor, reconstruction: str) -> np.ndarray:
+def to_image(output: torch.Tensor, reconstruction: str) -> np.ndarray:
+    """The decoder's output (b, c, h, w) as images in [0, 1], (b, h, w, c)."""
     shown = output.sigmoid() if reconstruction == "bernoulli" else output.clamp(0, 1)
     return shown.permute(0, 2, 3, 1).numpy()
 
@@ -252,7 +256,7 @@ def reconstructions(study: Study, data: str, probes: dict[str, Any]) -> Images:
             labels.append("probes")
         model = _vae(c.first)
         mean, _ = model.encode(images)
-        rows.append(_to_image(model.decode(mean), c.first.config.reconstruction))
+        rows.append(to_image(model.decode(mean), c.first.config.reconstruction))
         labels.append(c.label)
     return Images(np.stack(rows), labels, f"Reconstructions of probes: {data}")
 
@@ -266,7 +270,7 @@ def samples(study: Study, data: str, count: int) -> Images:
             continue
         z = torch.randn(c.first.config.latents, count, generator=torch.Generator().manual_seed(0)).T
         model = _vae(c.first)
-        rows.append(_to_image(model.decode(z), c.first.config.reconstruction))
+        rows.append(to_image(model.decode(z), c.first.config.reconstruction))
         labels.append(c.label)
     return Images(np.stack(rows), labels, f"Samples from the prior: {data}")
 
@@ -291,6 +295,6 @@ def traversal(run: Run, probe: torch.Tensor, many: torch.Tensor, count: int = 9)
     for latent in kl.argsort(descending=True).tolist():
         points = centre.repeat(count, 1)
         points[:, latent] = values
-        rows.append(_to_image(model.decode(points), run.config.reconstruction))
+        rows.append(to_image(model.decode(points), run.config.reconstruction))
         labels.append(f"z{latent}: {float(kl[latent]):.2f} nats")
     return Images(np.stack(rows), labels, run.config.label())

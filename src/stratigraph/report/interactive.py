@@ -19,13 +19,12 @@ import pandas as pd
 from markupsafe import Markup
 
 from stratigraph.report import figure_data as numbers
-from stratigraph.report.figures.style import PARTS, SCORES, layer_colours, measure_name, short
+from stratigraph.report.figures.style import PARTS, SCORES, layer_colours, measure_name, short, stops
 from stratigraph.study import Study
 
-__all__ = ["MOST_CELLS", "Explore", "curves", "embed", "explore", "heat_maps", "interactive_data"]
+__all__ = ["MOST_CELLS", "Explore", "curves", "curves_of", "embed", "explore", "heat_maps", "interactive_data"]
 
 MOST_CELLS = 240_000  # about 1.5 MB of JSON
-STOPS = 33  # viridis, interpolated between so many colours, is within 3/255 of itself
 # matplotlib's dashes, in pixels of a line 1.6 wide.
 DASHES = {"-": "", "--": "6 3", "-.": "9 3 2 3", ":": "2 3"}
 
@@ -58,7 +57,7 @@ def interactive_data(study: Study) -> dict[str, Any]:
     return {
         "configurations": [c.label for c in numbers.configurations(study)],
         "measures": {measure: measure_name(measure) for measure in study.scores()},
-        "colours": [mpl.colors.to_hex(SCORES(x)) for x in np.linspace(0, 1, STOPS)],
+        "colours": stops(SCORES),
         "undefined": mpl.colors.to_hex(SCORES(np.nan)),
         "heat": heat,
         "curves": curves(study),
@@ -156,33 +155,37 @@ def _thinned(maps: list[numbers.HeatMap], share: float) -> list[numbers.HeatMap]
 
 
 def curves(study: Study) -> list[dict[str, Any]]:
-    """Similarity to the final state over training, as `figure_data.curves` has it.
+    """`curves_of` every measure: similarity to the final state over training."""
+    return [one for measure in study.scores() for one in curves_of(study, measure)]
+
+
+def curves_of(study: Study, measure: str, kind: str = "similarity") -> list[dict[str, Any]]:
+    """Every configuration's approach to its final state, as `figure_data.curves` has it.
 
     Returns:
-        One mapping for each measure and configuration: ``layers`` with their names, colours and
-        dashes; ``mean``, ``low`` and ``high`` are (layers, steps), flat; ``runs`` counts the runs.
-        The input is left out: the probes never change.
+        One mapping for each configuration: ``layers`` with their names, colours and dashes;
+        ``mean``, ``low`` and ``high`` are (layers, steps), flat; ``runs`` counts the runs. The
+        input is left out: the probes never change.
 
     """
     found = []
-    for measure in study.scores():
-        every = numbers.curves(study, measure)
-        every = every[every["part"] != "input"]
-        for label, table in every.groupby("configuration", sort=False):
-            layers = list(_layers(table))
-            steps = sorted(int(step) for step in table["step"].unique())
-            order = pd.MultiIndex.from_product([[one["layer"] for one in layers], steps])
-            placed = table.set_index(["layer", "step"]).reindex(order)
-            found.append(
-                {
-                    "measure": measure,
-                    "configuration": label,
-                    "steps": steps,
-                    "layers": layers,
-                    "runs": int(table["runs"].max()),
-                    **{name: _rounded(placed[name].to_numpy()) for name in ("mean", "low", "high")},
-                }
-            )
+    every = numbers.curves(study, measure, kind)
+    every = every[every["part"] != "input"]
+    for label, table in every.groupby("configuration", sort=False):
+        layers = list(_layers(table))
+        steps = sorted(int(step) for step in table["step"].unique())
+        order = pd.MultiIndex.from_product([[one["layer"] for one in layers], steps])
+        placed = table.set_index(["layer", "step"]).reindex(order)
+        found.append(
+            {
+                "measure": measure,
+                "configuration": label,
+                "steps": steps,
+                "layers": layers,
+                "runs": int(table["runs"].max()),
+                **{name: _rounded(placed[name].to_numpy()) for name in ("mean", "low", "high")},
+            }
+        )
     return found
 
 

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 __all__ = [
+    "DIFFERENCES",
     "PARTS",
     "SCORES",
     "layer_colours",
@@ -22,9 +23,12 @@ __all__ = [
     "ordered_colours",
     "short",
     "step_axis",
+    "stops",
 ]
 
 SCORES = mpl.colormaps["viridis"].with_extremes(bad="#d9d9d9")
+DIFFERENCES = mpl.colormaps["PuOr"].with_extremes(bad="#d9d9d9")  # its ends differ without hue too
+STOPS = 33  # a scale interpolated between so many colours is within 3/255 of itself
 PARTS: dict[str, tuple[str, Any]] = {
     "input": ("#555555", ":"),
     "encoder": ("#0072B2", "-"),
@@ -52,6 +56,11 @@ STYLE: dict[Any, Any] = {
     "savefig.dpi": 150,
     "pdf.fonttype": 42,
 }
+
+
+def stops(scale: mpl.colors.Colormap) -> list[str]:
+    """A scale as evenly spaced colours, from its low end to its high one."""
+    return [mpl.colors.to_hex(scale(i / (STOPS - 1))) for i in range(STOPS)]
 
 
 def measure_name(measure: str) -> str:

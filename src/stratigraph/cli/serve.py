@@ -1,0 +1,44 @@
+"""``stratigraph serve``: a study in the browser."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from stratigraph.cli.inspect import StudyFolder
+
+__all__ = ["register"]
+
+
+def serve(
+    study: StudyFolder,
+    port: Annotated[int, typer.Option("--port", help="The port; 0 is any that is free.")] = 8000,
+    host: Annotated[
+        str, typer.Option("--host", help="The address to listen on; needs --token if not local.")
+    ] = "127.0.0.1",
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token",
+            help="What every visitor must bring.",
+            envvar="STRATIGRAPH_TOKEN",
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", help="Another name the page is reached by; may be repeated."),
+    ] = None,
+) -> None:
+    """Show a study in the browser, finished or still in training. Ctrl-C ends it."""
+    from stratigraph.web import serve
+
+    def told(address: str) -> None:
+        typer.echo(f"{address}  (Ctrl-C ends)")
+
+    serve(study, host=host, port=port, token=token, names=allow_host or (), ready=told)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("serve")(serve)

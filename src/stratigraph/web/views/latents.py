@@ -1,0 +1,189 @@
+"""What the latents do: regimes over training, and images that the real decoder draws.
+
+The networks run on the CPU with one thread, so that a study in training keeps its cores.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from PIL import Image
+
+from stratigraph.errors import InputError
+from stratigraph.latents import REGIMES
+from stratigraph.models import VAE
+from stratigraph.report.figure_data import SPAN, to_image
+from stratigraph.snapshots import record_exists, verified
+from stratigraph.study import Run, observed_path, probe_images
+from stratigraph.web.query import Answer, Query, defined
+from stratigraph.web.watch import Watched
+
+__all__ = ["decoded", "latents", "posterior", "probes", "traversal"]
+
+NETWORKS = 4  # kept in memory
+SHOWN = 24  # probes offered to choose from
+ACROSS = 9  # steps of a traversal
+REACH = 6.0  # a latent is moved from −6 to 6 at most
+
+
+class _Networks:
+    """The networks used last, by run and step."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.kept: OrderedDict[tuple[str, int], VAE] = OrderedDict()
+
+    def at(self, run: Run, step: int) -> VAE:
+        with self.lock:
+            key = str(run.path), step
+            if key not in self.kept:
+                model = run.model(step).eval()
+                assert isinstance(model, VAE)
+                self.kept[key] = model
+                while len(self.kept) > NETWORKS:
+                    self.kept.popitem(last=False)
+            self.kept.move_to_end(key)
+            return self.kept[key]
+
+
+_networks = _Networks()
+
+
+def latents(watched: Watched, query: Query) -> Answer:
+    """How many latents of a run are active, mixed and passive at each step, and each one's KL."""
+    way = query.text("way", "corrected")
+    study = watched.study(way)
+    run = _vae(query.run(study, "run"))
+    record = observed_path(run.path, study.way.folder)
+    if not record_exists(record):
+        raise InputError(
+            f"the latents of run {run.run_id} were not observed yet; this view fills when they were."
+        )
+
+    def read() -> pd.DataFrame:
+        verified(record)
+        return pd.read_parquet(record / "latents.parquet")
+
+    table = watched.held(("latents", way, run.run_id), record, read)
+    if not len(table):
+        raise InputError(f"nothing was observed of the latents of run {run.run_id}.")
+    counts = pd.crosstab(table["step"], table["regime"]).reindex(columns=list(REGIMES), fill_value=0)
+    kl = table.pivot(index="latent", columns="step", values="kl")
+    regimes = table.pivot(index="latent", columns="step", values="regime")
+    facts = {
+        "steps": [int(step) for step in counts.index],
+        "regimes": {name: [int(x) for x in counts[name]] for name in REGIMES},
+        "latents": [
+            {"latent": int(z), "kl": defined(kl.loc[z]), "regimes": [str(r) for r in regimes.loc[z]]}
+            for z in kl.index
+        ],
+        "total": defined(kl.sum()),
+    }
+    return Answer(facts, None, lambda: table.assign(run=run.run_id))
+
+
+def _vae(run: Run) -> Run:
+    if run.config.supervised:
+        raise InputError(f"run {run.run_id} is a classifier and has no latents; choose a VAE.")
+    return run
+
+
+def _asked(watched: Watched, query: Query) -> tuple[Run, int]:
+    run = _vae(query.run(watched.study("corrected"), "run"))
+    steps = run.steps
+    if not steps:
+        raise InputError(f"run {run.run_id} has no snapshot yet; it is drawn when it has one.")
+    step = query.whole("step", steps[-1])
+    if step not in steps:
+        raise InputError(
+            f"run {run.run_id} has no snapshot at step {step}; it has "
+            f"{', '.join(map(str, steps))}."
+        )
+    return run, step
+
+
+def _probes(watched: Watched, run: Run) -> torch.Tensor:
+    study = watched.study("corrected")
+    return watched.kept(
+        ("probes", str(run.config.data)),
+        lambda: probe_images(run.config, study.config.probes)[:SHOWN].clone(),
+        of="always",
+    )
+
+
+def probes(watched: Watched, query: Query) -> Answer:
+    """The probes that reconstructions and traversals may start from, in one row."""
+    run = query.run(watched.study("corrected"), "run")
+    return _png(_probes(watched, run).permute(0, 2, 3, 1).numpy()[None])
+
+
+def posterior(watched: Watched, query: Query) -> Answer:
+    """Mean, standard deviation and KL of each latent for one probe."""
+    run, step = _asked(watched, query)
+    mean, log_var = _encoded(watched, run, step, query)
+    kl = 0.5 * (mean.square() + log_var.exp() - log_var - 1)
+    count = len(_probes(watched, run))
+    return Answer(
+        {
+            "step": step,
+            "probes": count,
+            "mean": defined(mean.tolist()),
+            "sd": defined((0.5 * log_var).exp().tolist()),
+            "kl": defined(kl.tolist()),
+        }
+    )
+
+
+def _encoded(watched: Watched, run: Run, step: int, query: Query) -> tuple[torch.Tensor, ...]:
+    images = _probes(watched, run)
+    probe = query.whole("probe", 0, most=len(images) - 1)
+    with torch.inference_mode():
+        mean, log_var = _networks.at(run, step).encode(images[probe : probe + 1])
+    return mean[0], log_var[0]
+
+
+def decoded(watched: Watched, query: Query) -> Answer:
+    """What the decoder makes of latents ``z``; without them, of the mean of a probe."""
+    run, step = _asked(watched, query)
+    if "z" in query.given:
+        z = torch.tensor(query.numbers("z", run.config.latents, REACH * 10))
+    else:
+        z = _encoded(watched, run, step, query)[0]
+    return _png(_decode(run, step, z[None])[None])
+
+
+def traversal(watched: Watched, query: Query) -> Answer:
+    """Each latent moved from −2.5 to 2.5 around a probe's mean: a row a latent, in order."""
+    run, step = _asked(watched, query)
+    centre = _encoded(watched, run, step, query)[0]
+    values = torch.linspace(-SPAN, SPAN, ACROSS)
+    points = centre.repeat(len(centre), ACROSS, 1)
+    for latent in range(len(centre)):
+        points[latent, :, latent] = values
+    images = _decode(run, step, points.flatten(0, 1))
+    return _png(images.reshape(len(centre), ACROSS, *images.shape[1:]))
+
+
+def _decode(run: Run, step: int, z: torch.Tensor) -> np.ndarray:
+    with torch.inference_mode():
+        return to_image(_networks.at(run, step).decode(z), run.config.reconstruction)
+
+
+def _png(images: np.ndarray) -> Answer:
+    """Images (rows, columns, h, w, c) in [0, 1] as one picture, a pixel apart."""
+    rows, columns, h, w, c = images.shape
+    canvas = np.full((rows * (h + 1) - 1, columns * (w + 1) - 1, c), 255, np.uint8)
+    for r in range(rows):
+        for k in range(columns):
+            tile = (255 * images[r, k]).round().astype(np.uint8)
+            canvas[r * (h + 1) : r * (h + 1) + h, k * (w + 1) : k * (w + 1) + w] = tile
+    picture = Image.fromarray(canvas[..., 0] if c == 1 else canvas)
+    buffer = io.BytesIO()
+    picture.save(buffer, "png")
+    return Answer(png=buffer.getvalue())

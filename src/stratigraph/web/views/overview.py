@@ -1,0 +1,157 @@
+"""What there is, where it stands, and what was found."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+
+from stratigraph.report import tables
+from stratigraph.report.figures.style import DIFFERENCES, SCORES, measure_name, stops
+from stratigraph.snapshots import record_exists
+from stratigraph.study import Run, Study, metrics_path, part_of
+from stratigraph.web.query import Answer, Query, defined
+from stratigraph.web.views.heat import indexed
+from stratigraph.web.watch import Watched
+
+__all__ = ["losses", "overview", "states"]
+
+LOSSES = ("loss", "reconstruction", "kl")
+
+
+def states(watched: Watched, query: Query) -> Answer:
+    """Where every run stands, and two stamps: of the states, and of the results."""
+    study = watched.study("corrected")
+    moving, results = watched.stamps()
+    runs = {}
+    for run_id, run in study.runs.items():
+        state = watched.state(run)
+        runs[run_id] = [
+            state["state"],
+            state["step"],
+            state.get("reason", ""),
+            *defined([state["rate"], state["left"]], 2),
+        ]
+    return Answer({"states": moving, "results": results, "runs": runs})
+
+
+def overview(watched: Watched, query: Query) -> Answer:
+    """The study, its runs with their last held-out losses, and its findings."""
+    study = watched.study("corrected")
+    runs = [_run(watched, run) for run in study.runs.values()]
+    current = study.findings_are_current()
+    facts = {
+        "name": study.config.name,
+        "description": study.config.description,
+        "ways": list(study.config.ways),
+        "measures": {
+            way: {name: measure_name(name) for name in watched.study(way).measures()}
+            for way in study.config.ways
+        },
+        "scores": {way: watched.study(way).scores() for way in study.config.ways},
+        "layers": _layers(watched, study),
+        "colours": {
+            "scores": stops(SCORES),
+            "difference": stops(DIFFERENCES),
+            "undefined": mpl.colors.to_hex(SCORES(math.nan)),
+        },
+        "runs": runs,
+        "findings": tables.finding_rows(study.findings) if current else [],
+        "ways_differ": tables.changed(study.findings) if current else [],
+        "stages": _stages(study, runs, current),
+    }
+
+    def table() -> pd.DataFrame:
+        return pd.DataFrame(runs).drop(columns=["steps_kept"])
+
+    return Answer(facts, None, table)
+
+
+def _layers(watched: Watched, study: Study) -> list[dict[str, str]]:
+    """The layers that were compared, in the order of the networks."""
+    measures = study.measures()
+    if not measures:
+        return []
+    labels = indexed(watched, "corrected", measures[0]).labels
+    return [{"name": layer, "part": part_of(layer)} for layer in labels["layer"].unique()]
+
+
+def _stages(study: Study, runs: list[dict[str, Any]], current: bool) -> str:
+    """What was done of the study, for people: the next stage is named where one is missing."""
+    done = sum(run["state"] == "done" for run in runs)
+    if not study.measures():
+        return f"{done} of {len(runs)} runs are trained; nothing was compared yet."
+    held = ", ".join(measure_name(name) for name in study.measures())
+    if not current:
+        return f"Compared by {held}. Findings are missing or older: run `stratigraph assess`."
+    return f"Compared by {held}, and assessed."
+
+
+def _run(watched: Watched, run: Run) -> dict[str, Any]:
+    state = watched.state(run)
+    config = run.config
+    steps = run.steps
+    return {
+        "id": run.run_id,
+        "label": config.label(),
+        "short": config.label(short=True),
+        "data": config.data["name"],
+        "architecture": config.architecture,
+        "objective": config.objective["name"],
+        "strength": config.strength,
+        "latents": config.latents,
+        "seed": config.seed,
+        "supervised": config.supervised,
+        "state": state["state"],
+        "reason": state.get("reason", ""),
+        "step": state["step"],
+        "steps": config.steps,
+        "steps_kept": steps,
+        "rate": state["rate"],
+        "left": state["left"],
+        **_last_losses(watched, run),
+    }
+
+
+def _last_losses(watched: Watched, run: Run) -> dict[str, float | None]:
+    table = _metrics(watched, run)
+    held_out = table[table["split"] == "validation"] if len(table) else table
+    if not len(held_out):
+        return dict.fromkeys(LOSSES)
+    row = held_out.iloc[-1]
+    return dict(zip(LOSSES, defined((row.get(name, math.nan) for name in LOSSES), 3), strict=True))
+
+
+def _metrics(watched: Watched, run: Run) -> pd.DataFrame:
+    if not record_exists(metrics_path(run.path)):
+        return pd.DataFrame()
+    return watched.held(("metrics", run.run_id), metrics_path(run.path), lambda: run.metrics)
+
+
+def losses(watched: Watched, query: Query) -> Answer:
+    """Losses over training of some runs: nats an image, held out and in training."""
+    study = watched.study("corrected")
+    runs = query.runs(study, "runs")
+    lines, tables_ = [], []
+    for run in runs:
+        table = _metrics(watched, run)
+        if not len(table):
+            continue
+        tables_.append(table.assign(run=run.run_id, configuration=run.config.label()))
+        for split, part in table.groupby("split", sort=False):
+            for name in LOSSES:
+                if name in part and part[name].notna().any():
+                    lines.append(
+                        {
+                            "run": run.run_id,
+                            "split": str(split),
+                            "loss": name,
+                            "steps": [int(step) for step in part["step"]],
+                            "values": defined(part[name], 3),
+                        }
+                    )
+    facts = {"lines": lines}
+    empty = pd.DataFrame(columns=["step", "split", "run"])
+    return Answer(facts, None, lambda: pd.concat(tables_, ignore_index=True) if tables_ else empty)

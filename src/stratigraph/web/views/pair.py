@@ -1,0 +1,122 @@
+"""One cell of a map: its score, the interval over probes, and what unrelated probes would score.
+
+The interval is the jackknife's over groups of probes, θ ± t_{G−1} √((G − 1)/G Σ_g (θ_(g) − θ̄)²).
+The null: the probes of one side permuted, so that nothing relates the two. For debiased CKA its
+mean and variance follow exactly, 0 and 2/(n(n − 3)) (`stratigraph.similarity.uncertainty`); for
+other measures some permutations are scored, when asked.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from stratigraph.errors import InputError
+from stratigraph.report.figures.style import measure_name
+from stratigraph.similarity.jackknife import (
+    JACKKNIFED,
+    MOST_PROBES,
+    groups_of,
+    jackknife_pairs,
+)
+from stratigraph.similarity.measure import between
+from stratigraph.similarity.reduction import read_coordinates
+from stratigraph.snapshots import record_exists, verified
+from stratigraph.study import DECONFOUNDED, Study, representations_path, study_measure
+from stratigraph.web.query import Answer, Query, defined
+from stratigraph.web.views.heat import indexed
+from stratigraph.web.watch import Watched
+
+__all__ = ["pair"]
+
+PERMUTATIONS = 10
+
+
+def pair(watched: Watched, query: Query) -> Answer:
+    """The score of two representations with its interval; with ``full`` its null too."""
+    way = query.text("way", "corrected")
+    study = watched.study(way)
+    measure = query.measure(study)
+    index = indexed(watched, way, measure)
+    places, files, rows = [], [], []
+    for axis in ("y", "x"):
+        run = query.run(study, f"{axis}_run")
+        held = index.rows.get(run.run_id, {})
+        step = query.whole(f"{axis}_step")
+        if step not in held:
+            raise InputError(
+                f"{axis}_step: run {run.run_id} has nothing compared at step {step}; it has "
+                f"{', '.join(map(str, sorted(held))) or 'nothing yet'}."
+            )
+        layer = query.choice(f"{axis}_layer", held[step])
+        places.append({"run": run.run_id, "step": step, "layer": layer})
+        files.append(representations_path(run.path, step, study.way.folder) / f"{layer}.npy")
+        rows.append(held[step][layer])
+    value = float(index.values[rows[0], rows[1]])
+    reasons = [str(index.labels["reason"].iloc[row]) for row in rows]
+    facts: dict[str, Any] = {
+        "measure": measure_name(measure),
+        "y": places[0],
+        "x": places[1],
+        "value": defined([value])[0],
+        "reason": next((reason for reason in reasons if reason), ""),
+        "interval": None,
+        "null": None,
+    }
+    alike = index.labels["probes"].iloc[rows[0]] == index.labels["probes"].iloc[rows[1]]
+    if math.isfinite(value) and alike and all(record_exists(file.parent) for file in files):
+        for file in files:
+            _checked(file.parent, _time(file.parent))
+        facts["interval"] = _interval(files, measure)
+        facts["null"] = _null(study, files, measure, full=query.given.get("full") == "1")
+    return Answer(facts)
+
+
+def _time(record: Path) -> int:
+    return record.stat().st_mtime_ns
+
+
+@lru_cache(maxsize=256)
+def _checked(record: Path, time: int) -> None:
+    verified(record)
+
+
+def _interval(files: list[Path], measure: str) -> list[float | None] | None:
+    """The 95 % interval over probes; None for measures (and sizes) that have none."""
+    n = len(read_coordinates(files[0]))
+    groups = groups_of(n)
+    confounder = None
+    if measure == DECONFOUNDED:
+        files, confounder = [*files, files[0].with_name("input.npy")], 2
+    if measure not in JACKKNIFED or not groups or n > MOST_PROBES:
+        return None
+    scores = jackknife_pairs(
+        files, np.array([[0, 1]]), measure, groups=groups, confounder=confounder
+    )[0]
+    left_out = scores[1:]
+    error = math.sqrt((groups - 1) / groups * float(np.square(left_out - left_out.mean()).sum()))
+    reach = error * float(stats.t.ppf(0.975, groups - 1))
+    return defined([scores[0] - reach, scores[0] + reach])
+
+
+def _null(study: Study, files: list[Path], measure: str, full: bool) -> dict[str, Any] | None:
+    x, y = (read_coordinates(file) for file in files)
+    n = len(x)
+    if measure == "debiased_cka":
+        return {"mean": 0.0, "sd": defined([math.sqrt(2 / (n * (n - 3)))])[0],
+                "how": "exact, over all permutations of the probes"}  # fmt: skip
+    if measure == DECONFOUNDED or not full:
+        return None
+    found = study_measure(measure)
+    rng = np.random.default_rng(0)
+    left = found.prepare(x)
+    scores = [
+        between(found, left, found.prepare(y[rng.permutation(n)])) for _ in range(PERMUTATIONS)
+    ]
+    mean, sd = defined([float(np.mean(scores)), float(np.std(scores, ddof=1))])
+    return {"mean": mean, "sd": sd, "how": f"{PERMUTATIONS} permutations of the probes"}

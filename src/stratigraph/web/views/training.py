@@ -1,0 +1,125 @@
+"""How a study learned: layers approaching their final state, and the map of models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stratigraph.errors import InputError
+from stratigraph.report import figure_data as numbers
+from stratigraph.report import interactive
+from stratigraph.report import learning_data as learning
+from stratigraph.report.figures.style import measure_name
+from stratigraph.web.query import Answer, Query, defined
+from stratigraph.web.watch import Watched
+
+__all__ = ["convergence", "models"]
+
+
+def _scored(watched: Watched, query: Query) -> tuple[str, str]:
+    """The way and the measure asked for, of those that are 1 for identical representations."""
+    way = query.text("way", "corrected")
+    study = watched.study(way)
+    scores = study.scores()
+    if not scores:
+        raise InputError(
+            f"study {study.config.name} was not compared yet; this view fills when it was."
+        )
+    if not study.complete():
+        raise InputError(
+            f"no run of study {study.config.name} has reached its last step, so nothing has a "
+            "final state yet; this view fills when one has."
+        )
+    return way, query.choice("measure", scores, scores[0])
+
+
+def convergence(watched: Watched, query: Query) -> Answer:
+    """Each layer's similarity to its own final state over training, by configuration.
+
+    ``kind`` is ``similarity``, or ``progress`` above the untrained network.
+    """
+    way, measure = _scored(watched, query)
+    kind = query.choice("kind", ("similarity", "progress"), "similarity")
+
+    def make() -> list[dict[str, Any]]:
+        return interactive.curves_of(watched.study(way), measure, kind)
+
+    every = watched.kept(("curves", way, measure, kind), make)
+    labels = [one["configuration"] for one in every]
+    chosen = query.choice("configuration", labels, labels[0])
+    found = next(one for one in every if one["configuration"] == chosen)
+    facts = {
+        **found,
+        "measure": measure_name(measure),
+        "configurations": labels,
+        "parts": _parts(found),
+    }
+
+    def table() -> pd.DataFrame:
+        layers = [layer["layer"] for layer in found["layers"]]
+        places = pd.MultiIndex.from_product([layers, found["steps"]], names=["layer", "step"])
+        values = {name: found[name] for name in ("mean", "low", "high")}
+        return (
+            pd.DataFrame(values, index=places)
+            .reset_index()
+            .assign(configuration=chosen, measure=measure, kind=kind, runs=found["runs"])
+        )
+
+    return Answer(facts, None, table)
+
+
+def _parts(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Encoder, latents and decoder: the mean of their layers."""
+    means = np.array(found["mean"], dtype=float).reshape(len(found["layers"]), -1)
+    rows = []
+    for part in dict.fromkeys(layer["part"] for layer in found["layers"]):
+        own = means[[layer["part"] == part for layer in found["layers"]]]
+        known = np.isfinite(own).any(axis=0)
+        mean = np.full(own.shape[1], np.nan)
+        mean[known] = np.nanmean(own[:, known], axis=0)
+        rows.append({"part": part, "layers": len(own), "values": defined(mean, 3)})
+    return rows
+
+
+def models(watched: Watched, query: Query) -> Answer:
+    """Runs at their steps as points of a plane (`learning_data.map_of_models`)."""
+    way, measure = _scored(watched, query)
+    every = watched.kept(
+        ("models", way, measure),
+        lambda: learning.map_of_models(watched.study(way), measure),
+    )
+    if not every:
+        raise InputError(
+            f"{measure_name(measure)} was not computed between the layers within runs, so there is "
+            "no map of models by it; choose another measure, or `pairs: within_run`."
+        )
+    titles = [one.title for one in every]
+    chosen = query.choice("group", titles, titles[0])
+    found = next(one for one in every if one.title == chosen)
+    points = found.points
+    shown = set(points["configuration"])
+    facts = {
+        "measure": measure_name(measure),
+        "groups": titles,
+        "group": chosen,
+        "explained": defined(found.explained),
+        "configurations": [
+            {"label": c.label, "objective": c.objective}
+            for c in numbers.configurations(watched.study(way))
+            if c.label in shown
+        ],
+        "tracks": [
+            {
+                "run": run,
+                "configuration": own["configuration"].iloc[0],
+                "seed": int(own["seed"].iloc[0]),
+                "steps": [int(step) for step in own["step"]],
+                "x": defined(own["x"]),
+                "y": defined(own["y"]),
+            }
+            for run, own in points.sort_values("step", kind="stable").groupby("run", sort=False)
+        ],
+    }
+    return Answer(facts, None, lambda: points)

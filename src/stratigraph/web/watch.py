@@ -1,0 +1,156 @@
+"""A study as it stands now, for readers who ask again and again while others write.
+
+Everything is kept until the files that it was made of change, which a *stamp* (of sizes and times
+of modification) says. Nothing here writes or takes a lock, so no worker ever waits for the page.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from stratigraph.errors import DataError
+from stratigraph.snapshots import MANIFEST
+from stratigraph.study import STUDY_FILE, WAYS, Run, Study, findings_path, load_study, metrics_path
+from stratigraph.study.layout import observed_path, similarity_path
+
+__all__ = ["Watched"]
+
+T = TypeVar("T")
+FRESH = 0.5  # seconds that a stamp is believed
+SILENT = 60.0  # seconds; a run in training says where it is twice a second
+HELD = 64  # results kept
+
+
+class Watched:
+    """A study's folder, its results kept in memory while they are current.
+
+    Args:
+        path: the study's folder.
+
+    Raises:
+        DataError: it holds no study.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        self._kept: OrderedDict[Hashable, tuple[str, Any]] = OrderedDict()
+        self._making: dict[Hashable, threading.Lock] = {}
+        self._stamp: tuple[float, str, str] = (-1.0, "", "")
+        self._seen: dict[str, tuple[float, int]] = {}
+        self._states: dict[str, tuple[Any, dict[str, Any]]] = {}
+        self._records: dict[Hashable, tuple[Any, Any]] = {}
+        self._study: tuple[Any, Study] | None = None
+        self.study("corrected")
+
+    def study(self, way: str) -> Study:
+        """The study, read a way; read anew where its file has changed (it may be extended)."""
+        file = self.path / STUDY_FILE
+        found = _facts(file)
+        with self._lock:
+            if self._study is None or self._study[0] != found:
+                self._study = (found, load_study(self.path))
+            study = self._study[1]
+        if way not in study.config.ways and way != "corrected":
+            raise DataError(
+                f"study {study.config.name} was not read the {way} way; its study file says "
+                f"`ways: [{', '.join(study.config.ways)}]`."
+            )
+        return self.kept(("way", way), lambda: study.read(way), of=str(found))
+
+    def stamps(self) -> tuple[str, str]:
+        """What changes when a run moves on, and what changes when there are new results."""
+        with self._lock:
+            made, states, results = self._stamp
+            if time.monotonic() - made < FRESH:
+                return states, results
+            study = self.study("corrected")
+            states = _digest(_facts(run.path / "state.json") for run in study.runs.values())
+            results = _digest(_facts(path) for path in self._results(study))
+            self._stamp = (time.monotonic(), states, results)
+            return states, results
+
+    def _results(self, study: Study) -> Iterator[Path]:
+        yield self.path / STUDY_FILE
+        yield findings_path(self.path)
+        ways = [WAYS[name] for name in study.config.ways]
+        for way in ways:
+            for measure in self.study(way.name).config.measures:
+                yield similarity_path(self.path, measure.name, way.folder) / MANIFEST
+        for run in study.runs.values():
+            yield run.path / "snapshots"
+            yield metrics_path(run.path) / MANIFEST
+            for way in ways:
+                yield observed_path(run.path, way.folder) / MANIFEST
+
+    def kept(self, key: Hashable, make: Callable[[], T], of: str | None = None) -> T:
+        """What ``make`` gives, made once while the study's results (or ``of``) are the same."""
+        stamp = self.stamps()[1] if of is None else of
+        with self._lock:
+            if key in self._kept and self._kept[key][0] == stamp:
+                self._kept.move_to_end(key)
+                found: T = self._kept[key][1]
+                return found
+            own = self._making.setdefault(key, threading.Lock())
+        with own:  # of many who ask for the same, one makes it
+            with self._lock:
+                if key in self._kept and self._kept[key][0] == stamp:
+                    return self._kept[key][1]
+            made = make()
+            with self._lock:
+                self._kept[key] = (stamp, made)
+                while len(self._kept) > HELD:
+                    self._making.pop(self._kept.popitem(last=False)[0], None)
+            return made
+
+    def held(self, key: Hashable, record: Path, make: Callable[[], T]) -> T:
+        """What is read of a record, read anew only where the record has changed."""
+        facts = _facts(record / MANIFEST)
+        found = self._records.get(key)
+        if found is None or found[0] != facts:
+            found = self._records[key] = (facts, make())
+        return found[1]
+
+    def state(self, run: Run) -> dict[str, Any]:
+        """A run's state, its steps per second and the seconds that are left of it.
+
+        It is ``interrupted`` where it says that it runs and nothing was heard of it.
+        """
+        file = run.path / "state.json"
+        facts = _facts(file)
+        held = self._states.get(run.run_id)
+        if held is None or held[0] != facts:
+            held = self._states[run.run_id] = (facts, run.state)
+        state = dict(held[1])
+        state["rate"] = state["left"] = None
+        if state["state"] != "running" or facts is None:
+            self._seen.pop(run.run_id, None)
+            return state
+        when, step = facts[0] / 1e9, int(state["step"])
+        if time.time() - when > SILENT:
+            state["state"], state["reason"] = "interrupted", "the next `stratigraph run` goes on"
+            return state
+        first = self._seen.setdefault(run.run_id, (when, step))
+        if when > first[0] + 1 and step > first[1]:
+            state["rate"] = (step - first[1]) / (when - first[0])
+            state["left"] = (run.config.steps - step) / state["rate"]
+        return state
+
+
+def _facts(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _digest(facts: Iterator[Any]) -> str:
+    return hashlib.sha256(repr(list(facts)).encode()).hexdigest()[:16]
