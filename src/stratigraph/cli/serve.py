@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated
 
 import typer
@@ -36,7 +37,8 @@ def serve(
     def told(address: str) -> None:
         typer.echo(f"{address}  (Ctrl-C ends)")
 
-    serve(study, host=host, port=port, token=token, names=allow_host or (), ready=told)
+    with contextlib.suppress(KeyboardInterrupt):  # how it is meant to end
+        serve(study, host=host, port=port, token=token, names=allow_host or (), ready=told)
 
 
 def register(app: typer.Typer) -> None:

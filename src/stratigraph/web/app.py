@@ -14,6 +14,7 @@ while the study is as it was, and their ``ETag`` lets a browser ask whether it s
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import struct
@@ -36,6 +37,7 @@ from stratigraph.errors import IntegrityError, StratigraphError
 from stratigraph.web.guard import Guard, own_names
 from stratigraph.web.query import Answer, Query
 from stratigraph.web.views import VIEWS
+from stratigraph.web.views.heat import indexed
 from stratigraph.web.watch import Watched
 
 __all__ = ["PAGES", "make_app"]
@@ -83,6 +85,8 @@ def make_app(study: Path, token: str | None = None, names: Iterable[str] = ()) -
 
     """
     watched, answers, limit = Watched(study), _Answers(), CapacityLimiter(THREADS)
+    # The hashes of the matrices are checked before anybody asks: a gigabyte takes a second.
+    threading.Thread(target=_warm, args=(watched,), daemon=True).start()
     files = {
         name: body for name, body in _static() if name.rpartition(".")[2] in KINDS
     }
@@ -106,6 +110,13 @@ def make_app(study: Path, token: str | None = None, names: Iterable[str] = ()) -
     routes = [Route(path, show) for path in PAGES]
     routes += [Route("/static/{name}", static), Route("/api/{name}", view)]
     return Guard(Starlette(routes=routes), token, own_names() | {n.lower() for n in names})
+
+
+def _warm(watched: Watched) -> None:
+    with contextlib.suppress(StratigraphError, OSError):  # told to who asks for it
+        for way in watched.study("corrected").config.ways:
+            for measure in watched.study(way).measures():
+                indexed(watched, way, measure)
 
 
 def _static() -> Iterable[tuple[str, bytes]]:

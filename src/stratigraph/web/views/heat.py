@@ -21,7 +21,7 @@ from stratigraph.study import Study
 from stratigraph.web.query import Answer, Query, defined
 from stratigraph.web.watch import Watched
 
-__all__ = ["Index", "cut", "curve", "heat", "indexed"]
+__all__ = ["Index", "curve", "cut", "heat", "indexed", "let_go"]
 
 MOST_CELLS = 1_000_000  # of one answer, 4 MB
 WORDS = ("first", "last", "all", "moving")
@@ -71,11 +71,11 @@ def cut(index: Index, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         for target, row in zip(np.flatnonzero(known_rows), rows[known_rows], strict=True):
             line = index.values[row]
             found[target, place] = line[low:high][wanted - low] if dense else line[wanted]
-        _let_go(index.values)
+        let_go(index.values)
     return found
 
 
-def _let_go(values: np.ndarray) -> None:
+def let_go(values: np.ndarray) -> None:
     """Give the pages of a mapped file back: what was read stays in the system's cache, not ours."""
     base: Any = values
     while isinstance(base, np.ndarray):
@@ -258,6 +258,7 @@ def curve(watched: Watched, query: Query) -> Answer:
     ]
     if (run_y, layer_y) == (run_x, layer_x):
         lines = [("to_end", "the layer and its own final state", lines[1][2])]
+    let_go(index.values)
     facts = {
         "steps": steps,
         "lines": [{"key": k, "name": name, "values": defined(v)} for k, name, v in lines],

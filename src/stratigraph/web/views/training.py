@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from stratigraph.errors import InputError
 from stratigraph.report import figure_data as numbers
-from stratigraph.report import interactive
 from stratigraph.report import learning_data as learning
 from stratigraph.report.figures.style import measure_name
+from stratigraph.report.interactive import curves_of
+from stratigraph.study import Study
 from stratigraph.web.query import Answer, Query, defined
+from stratigraph.web.views.heat import let_go
 from stratigraph.web.watch import Watched
 
 __all__ = ["convergence", "models"]
+
+T = TypeVar("T")
 
 
 def _scored(watched: Watched, query: Query) -> tuple[str, str]:
@@ -35,6 +40,14 @@ def _scored(watched: Watched, query: Query) -> tuple[str, str]:
     return way, query.choice("measure", scores, scores[0])
 
 
+def _freed(watched: Watched, way: str, measure: str, make: Callable[[Study], T]) -> T:
+    """What is made of a study, and then the pages of the matrix it was read from given back."""
+    study = watched.study(way)
+    found = make(study)
+    let_go(study.similarity(measure).values)
+    return found
+
+
 def convergence(watched: Watched, query: Query) -> Answer:
     """Each layer's similarity to its own final state over training, by configuration.
 
@@ -43,10 +56,10 @@ def convergence(watched: Watched, query: Query) -> Answer:
     way, measure = _scored(watched, query)
     kind = query.choice("kind", ("similarity", "progress"), "similarity")
 
-    def make() -> list[dict[str, Any]]:
-        return interactive.curves_of(watched.study(way), measure, kind)
-
-    every = watched.kept(("curves", way, measure, kind), make)
+    every = watched.kept(
+        ("curves", way, measure, kind),
+        lambda: _freed(watched, way, measure, lambda study: curves_of(study, measure, kind)),
+    )
     labels = [one["configuration"] for one in every]
     chosen = query.choice("configuration", labels, labels[0])
     found = next(one for one in every if one["configuration"] == chosen)
@@ -88,7 +101,9 @@ def models(watched: Watched, query: Query) -> Answer:
     way, measure = _scored(watched, query)
     every = watched.kept(
         ("models", way, measure),
-        lambda: learning.map_of_models(watched.study(way), measure),
+        lambda: _freed(
+            watched, way, measure, lambda study: learning.map_of_models(study, measure)
+        ),
     )
     if not every:
         raise InputError(
