@@ -36,7 +36,7 @@ from starlette.types import ASGIApp
 from stratigraph.errors import IntegrityError, StratigraphError
 from stratigraph.web.guard import Guard, own_names
 from stratigraph.web.query import Answer, Query
-from stratigraph.web.views import VIEWS
+from stratigraph.web.views.catalog import VIEWS
 from stratigraph.web.views.heat import indexed
 from stratigraph.web.watch import Watched
 
