@@ -126,8 +126,9 @@ def open_page(browser, request):
         page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
         page.on(
             "request",
-            lambda r: r.url.startswith(("http://127.0.0.1:", "data:", "blob:"))
-            or wrong.append(r.url),
+            lambda r: (
+                r.url.startswith(("http://127.0.0.1:", "data:", "blob:")) or wrong.append(r.url)
+            ),
         )
         page.goto(address)
         page.wait_for_selector("#view[data-drawn]", timeout=60_000)
@@ -137,7 +138,7 @@ def open_page(browser, request):
     yield opened
     shots = request.config.rootpath / "results" / "screenshots"
     shots.mkdir(parents=True, exist_ok=True)
-    for index, page in enumerate(pages):
+    for index, page in enumerate(page for page in pages if not page.is_closed()):
         name = request.node.name.translate(str.maketrans("/[]<>:", "------"))[:80]
         page.screenshot(path=shots / f"{name}-{index}.png", full_page=True)
         page.close()

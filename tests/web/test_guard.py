@@ -80,7 +80,9 @@ def test_no_path_leaves_the_page(served):
             for target in targets:
                 for base in ("/static/", "/api/", "/"):
                     line = f"GET {base}{up * depth}{target} HTTP/1.1\r\n"
-                    answer = served.raw((line + "Host: localhost\r\nConnection: close\r\n\r\n").encode())
+                    answer = served.raw(
+                        (line + "Host: localhost\r\nConnection: close\r\n\r\n").encode()
+                    )
                     assert _status(answer) in (400, 404), (line, answer[:100])
                     assert not any(secret in answer for secret in secrets), line
                 asked += 1

@@ -100,7 +100,8 @@ def test_a_cell_has_an_interval_and_a_null(served, tiny_study, runs):
     }  # fmt: skip
     facts = served.ask("pair", **ends)
     files = [
-        representations_path(tiny_study.runs[a].path, ends[f"{s}_step"]) / f"{ends[f'{s}_layer']}.npy"
+        representations_path(tiny_study.runs[a].path, ends[f"{s}_step"])
+        / f"{ends[f'{s}_layer']}.npy"
         for s in "yx"
     ]
     x, y = (read_coordinates(file) for file in files)
@@ -249,7 +250,12 @@ def test_answers_are_asked_for_once(served, runs):
     tag = {"If-None-Match": headers["etag"]}
     assert served.get(path, **tag)[0] == 304
     assert served.get(f"{path}&x_step=first", **tag)[0] == 200
-    assert served.get("/static/main.js", **{"If-None-Match": served.get("/static/main.js")[1]["etag"]})[0] == 304
+    assert (
+        served.get(
+            "/static/main.js", **{"If-None-Match": served.get("/static/main.js")[1]["etag"]}
+        )[0]
+        == 304
+    )
 
 
 def test_json_is_json_to_every_reader(served):

@@ -19,10 +19,26 @@ import pandas as pd
 from markupsafe import Markup
 
 from stratigraph.report import figure_data as numbers
-from stratigraph.report.figures.style import PARTS, SCORES, layer_colours, measure_name, short, stops
+from stratigraph.report.figures.style import (
+    PARTS,
+    SCORES,
+    layer_colours,
+    measure_name,
+    short,
+    stops,
+)
 from stratigraph.study import Study
 
-__all__ = ["MOST_CELLS", "Explore", "curves", "curves_of", "embed", "explore", "heat_maps", "interactive_data"]
+__all__ = [
+    "MOST_CELLS",
+    "Explore",
+    "curves",
+    "curves_of",
+    "embed",
+    "explore",
+    "heat_maps",
+    "interactive_data",
+]
 
 MOST_CELLS = 240_000  # about 1.5 MB of JSON
 # matplotlib's dashes, in pixels of a line 1.6 wide.

@@ -87,9 +87,7 @@ def make_app(study: Path, token: str | None = None, names: Iterable[str] = ()) -
     watched, answers, limit = Watched(study), _Answers(), CapacityLimiter(THREADS)
     # The hashes of the matrices are checked before anybody asks: a gigabyte takes a second.
     threading.Thread(target=_warm, args=(watched,), daemon=True).start()
-    files = {
-        name: body for name, body in _static() if name.rpartition(".")[2] in KINDS
-    }
+    files = {name: body for name, body in _static() if name.rpartition(".")[2] in KINDS}
     page = files.pop("page.html")
 
     async def show(request: Request) -> Response:
@@ -152,7 +150,7 @@ def _answer(request: Request, name: str, watched: Watched, answers: _Answers) ->
     kind, body = kept
     headers = {"etag": f'"{tag}"', "cache-control": "private, no-cache"}
     if given.get("format") == "csv":
-        headers["content-disposition"] = f'attachment; filename="{name}.csv"'
+        headers["content-disposition"] = "attachment"
     return Response(body, media_type=kind, headers=headers)
 
 

@@ -76,7 +76,9 @@ class Query:
         """
         value = self.text(name, None if default is None else str(default))
         if not (value.isascii() and value.isdigit() and len(value) < 16 and int(value) <= most):
-            raise InputError(f"{name}: expected a whole number from 0 to {most}, got {value[:80]!r}.")
+            raise InputError(
+                f"{name}: expected a whole number from 0 to {most}, got {value[:80]!r}."
+            )
         return int(value)
 
     def numbers(self, name: str, count: int, largest: float) -> list[float]:

@@ -36,7 +36,7 @@ export async function heat(box, study, shown) {
     const held = asked.get(`${axis}_layers`), chosen = held ? held.split(",") : layerOptions.map(([name]) => name);
     const steps = stepOptions(runs);
     return el("fieldset", {}, el("legend", { textContent: title }),
-      several("runs", runOptions(study), runs, (picked) => { asked.set({ [`${axis}_runs`]: picked.join(",") }); rebuild(); }),
+      several("runs", runOptions(study), runs, (picked) => { asked.set({ [`${axis}_runs`]: picked.join(",") }); draw(); }, { closed: () => rebuild() }),
       picker("step", `${axis}_step`, steps, current(`${axis}_step`, steps, step), draw),
       several("layers", layerOptions, chosen, (picked) => { asked.set({ [`${axis}_layers`]: picked.length === layerOptions.length ? "" : picked.join(",") }); draw(); }, { allWhenNone: "all layers" }));
   }

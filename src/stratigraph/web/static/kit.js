@@ -70,8 +70,9 @@ export const current = (name, options, other) => {
   return values.includes(String(held)) ? held : values.includes(String(other)) ? other : values[0] ?? "";
 };
 
-// Several of many, with a filter: a summary that opens a list of boxes.
-export function several(label, options, chosen, react, { allWhenNone = "" } = {}) {
+// Several of many, with a filter: a summary that opens a list of boxes. `closed` is told when the
+// list closes, so that what depends on the choice is not rebuilt under the user's hand.
+export function several(label, options, chosen, react, { allWhenNone = "", closed = null } = {}) {
   const picked = new Set(chosen);
   const names = new Map(options);
   const summary = el("summary");
@@ -90,7 +91,7 @@ export function several(label, options, chosen, react, { allWhenNone = "" } = {}
   });
   const inOrder = () => options.map(([value]) => value).filter((value) => picked.has(value));
   const changed = () => { say(); react(inOrder()); };
-  const filter = el("input", { type: "search", placeholder: "filter", "aria-label": `filter ${label}`, oninput: () => {
+  const filter = el("input", { type: "search", placeholder: "filter", "aria-label": `filter the list of ${label}`, oninput: () => {
     const words = filter.value.toLowerCase().split(/\s+/);
     for (const one of boxes) one.item.hidden = !words.every((word) => one.text.toLowerCase().includes(word));
   } });
@@ -104,6 +105,7 @@ export function several(label, options, chosen, react, { allWhenNone = "" } = {}
   } }, summary, el("div", {}, filter, " ", el("button", { type: "button", textContent: "all shown", onclick: put(true) }), " ",
     el("button", { type: "button", textContent: "none", onclick: put(false) }), el("ul", {}, ...boxes.map((one) => one.item))));
   document.addEventListener("pointerdown", (event) => { if (details.isConnected && !details.contains(event.target)) details.open = false; });
+  details.addEventListener("toggle", () => { if (!details.open && details.isConnected) closed?.(); });
   say();
   return el("div", {}, el("span", { textContent: label }), details);
 }

@@ -108,9 +108,11 @@ class _Side:
             return [-1 if at is None else at]
         if self.step == "all" or not held:
             return held
-        return [held[0] if self.step == "first" else held[-1]] if self.step in WORDS else [
-            int(self.step)
-        ]
+        return (
+            [held[0] if self.step == "first" else held[-1]]
+            if self.step in WORDS
+            else [int(self.step)]
+        )
 
 
 def _side(query: Query, study: Study, index: Index, axis: str, prefix: str = "") -> _Side:
@@ -147,7 +149,8 @@ def _map(index: Index, y: _Side, x: _Side) -> _Map:
     moving = [side for side in (y, x) if side.step == "moving"]
     steps = sorted(set.intersection(*(set(side.steps(index)) for side in moving))) if moving else []
     frames = []
-    for at in steps or [None]:
+    stands: list[int | None] = [*steps] or [None]
+    for at in stands:
         rows, columns = y.chosen(index, at), x.chosen(index, at)
         cells = len(rows) * len(columns) * max(1, len(steps))
         if cells > MOST_CELLS:

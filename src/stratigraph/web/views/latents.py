@@ -73,14 +73,20 @@ def latents(watched: Watched, query: Query) -> Answer:
     table = watched.held(("latents", way, run.run_id), record, read)
     if not len(table):
         raise InputError(f"nothing was observed of the latents of run {run.run_id}.")
-    counts = pd.crosstab(table["step"], table["regime"]).reindex(columns=list(REGIMES), fill_value=0)
-    kl = table.pivot(index="latent", columns="step", values="kl")
-    regimes = table.pivot(index="latent", columns="step", values="regime")
+    counts = pd.crosstab(table["step"], table["regime"]).reindex(
+        columns=list(REGIMES), fill_value=0
+    )
+    by_latent = table.set_index(["latent", "step"]).sort_index()
+    kl, regimes = by_latent["kl"].unstack(), by_latent["regime"].unstack()
     facts = {
         "steps": [int(step) for step in counts.index],
         "regimes": {name: [int(x) for x in counts[name]] for name in REGIMES},
         "latents": [
-            {"latent": int(z), "kl": defined(kl.loc[z]), "regimes": [str(r) for r in regimes.loc[z]]}
+            {
+                "latent": int(z),
+                "kl": defined(kl.loc[z]),
+                "regimes": [str(r) for r in regimes.loc[z]],
+            }
             for z in kl.index
         ],
         "total": defined(kl.sum()),
@@ -102,19 +108,18 @@ def _asked(watched: Watched, query: Query) -> tuple[Run, int]:
     step = query.whole("step", steps[-1])
     if step not in steps:
         raise InputError(
-            f"run {run.run_id} has no snapshot at step {step}; it has "
-            f"{', '.join(map(str, steps))}."
+            f"run {run.run_id} has no snapshot at step {step}; it has {', '.join(map(str, steps))}."
         )
     return run, step
 
 
 def _probes(watched: Watched, run: Run) -> torch.Tensor:
     study = watched.study("corrected")
-    return watched.kept(
-        ("probes", str(run.config.data)),
-        lambda: probe_images(run.config, study.config.probes)[:SHOWN].clone(),
-        of="always",
-    )
+
+    def first() -> torch.Tensor:
+        return probe_images(run.config, study.config.probes)[:SHOWN].clone()
+
+    return watched.kept(("probes", str(run.config.data)), first, of="always")
 
 
 def probes(watched: Watched, query: Query) -> Answer:

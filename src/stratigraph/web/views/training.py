@@ -101,9 +101,7 @@ def models(watched: Watched, query: Query) -> Answer:
     way, measure = _scored(watched, query)
     every = watched.kept(
         ("models", way, measure),
-        lambda: _freed(
-            watched, way, measure, lambda study: learning.map_of_models(study, measure)
-        ),
+        lambda: _freed(watched, way, measure, lambda study: learning.map_of_models(study, measure)),
     )
     if not every:
         raise InputError(
@@ -114,27 +112,29 @@ def models(watched: Watched, query: Query) -> Answer:
     chosen = query.choice("group", titles, titles[0])
     found = next(one for one in every if one.title == chosen)
     points = found.points
-    shown = set(points["configuration"])
+    shown = [
+        {"label": c.label, "objective": c.objective}
+        for c in numbers.configurations(watched.study(way))
+        if c.label in set(points["configuration"])
+    ]
+    rank = {one["label"]: place for place, one in enumerate(shown)}
+    tracks = [
+        {
+            "run": run,
+            "configuration": own["configuration"].iloc[0],
+            "seed": int(own["seed"].iloc[0]),
+            "steps": [int(step) for step in own["step"]],
+            "x": defined(own["x"]),
+            "y": defined(own["y"]),
+        }
+        for run, own in points.sort_values("step", kind="stable").groupby("run")
+    ]
     facts = {
         "measure": measure_name(measure),
         "groups": titles,
         "group": chosen,
         "explained": defined(found.explained),
-        "configurations": [
-            {"label": c.label, "objective": c.objective}
-            for c in numbers.configurations(watched.study(way))
-            if c.label in shown
-        ],
-        "tracks": [
-            {
-                "run": run,
-                "configuration": own["configuration"].iloc[0],
-                "seed": int(own["seed"].iloc[0]),
-                "steps": [int(step) for step in own["step"]],
-                "x": defined(own["x"]),
-                "y": defined(own["y"]),
-            }
-            for run, own in points.sort_values("step", kind="stable").groupby("run", sort=False)
-        ],
+        "configurations": shown,
+        "tracks": sorted(tracks, key=lambda one: (rank[one["configuration"]], one["seed"])),
     }
     return Answer(facts, None, lambda: points)
