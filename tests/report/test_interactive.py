@@ -109,7 +109,7 @@ def test_layers_have_the_ink_of_their_part(tiny_study):
 def test_a_part_without_an_ink_of_its_own_is_drawn_too(tiny_study, monkeypatch):
     table = numbers.curves(tiny_study, "debiased_cka")
     table.loc[table["part"] == "decoder", "part"] = "elsewhere"
-    monkeypatch.setattr(numbers, "curves", lambda study, measure: table)
+    monkeypatch.setattr(numbers, "curves", lambda study, measure, kind: table)
     layers = interactive.curves(tiny_study)[0]["layers"]
     assert {one["layer"] for one in layers} == set(table["layer"]) - {"input"}
     assert next(one["colour"] for one in layers if one["part"] == "elsewhere") == "#555555"

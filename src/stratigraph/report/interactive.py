@@ -57,8 +57,11 @@ class Explore:
 def explore(study: Study) -> Explore:
     """The interactive section of a study's report."""
     data = interactive_data(study)
-    script = resources.files("stratigraph.report").joinpath("templates/interactive.js")
-    return Explore(embed(data), Markup(script.read_text(encoding="utf-8")), data["left_out"])
+    own = resources.files("stratigraph.report").joinpath("templates")
+    script = "".join(
+        own.joinpath(name).read_text("utf-8") for name in ("draw.js", "interactive.js")
+    )
+    return Explore(embed(data), Markup(script), data["left_out"])
 
 
 def embed(data: dict[str, Any]) -> Markup:

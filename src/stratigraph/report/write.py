@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
@@ -11,11 +13,11 @@ from stratigraph.report import figure_data as numbers
 from stratigraph.report import tables
 from stratigraph.report.headline import THRESHOLD
 from stratigraph.report.interactive import explore
-from stratigraph.report.sections import sections
+from stratigraph.report.sections import Section, sections
 from stratigraph.snapshots import Files, write_record
 from stratigraph.study import LEAST_ROOM, Study, gather
 
-__all__ = ["report_path", "write_report"]
+__all__ = ["render", "report_path", "write_report"]
 
 
 def report_path(study: Study) -> Path:
@@ -53,26 +55,7 @@ def write_report(study: Study, to: Path | None = None) -> Path:
     findings = study.findings if study.findings_are_current() else []
     drawn: dict[str, bytes] = {}
     found = list(sections(study, evidence, findings, drawn))
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("stratigraph.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-    )
-    html = environment.get_template("report.html").render(
-        study=study.config,
-        counts=tables.counts(study),
-        sections=found,
-        explore=explore(study),
-        findings=tables.finding_rows(findings),
-        ways=tables.changed(findings),
-        threshold=THRESHOLD,
-        least_room=LEAST_ROOM,
-        reach=list(tables.reach_rows(study)),
-        runs=[tables.run_row(run) for run in study.runs.values()],
-        measures=list(tables.measure_rows(study)),
-        made=tables.made(study),
-    )
+    html = render(study, found, findings)
 
     def figures(files: Files) -> None:
         for name, content in sorted(drawn.items()):
@@ -83,3 +66,27 @@ def write_report(study: Study, to: Path | None = None) -> Path:
     write_record(place / "figures", figures)
     write_record(path.parent, lambda files: files.add(path.name, html.encode()))
     return path
+
+
+def render(study: Study, found: Sequence[Section], findings: list[dict[str, Any]]) -> str:
+    """The report as one HTML file, with its figures and its script in it."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("stratigraph.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )
+    return environment.get_template("report.html").render(
+        study=study.config,
+        counts=tables.counts(study),
+        sections=list(found),
+        explore=explore(study),
+        findings=tables.finding_rows(findings),
+        ways=tables.changed(findings),
+        threshold=THRESHOLD,
+        least_room=LEAST_ROOM,
+        reach=list(tables.reach_rows(study)),
+        runs=[tables.run_row(run) for run in study.runs.values()],
+        measures=list(tables.measure_rows(study)),
+        made=tables.made(study),
+    )

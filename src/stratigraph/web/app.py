@@ -120,6 +120,9 @@ def _warm(watched: Watched) -> None:
 def _static() -> Iterable[tuple[str, bytes]]:
     for file in resources.files("stratigraph.web").joinpath("static").iterdir():
         yield file.name, file.read_bytes()
+    # The report draws with the same ink.
+    ink = resources.files("stratigraph.report").joinpath("templates", "draw.js")
+    yield ink.name, ink.read_bytes()
 
 
 def _answer(request: Request, name: str, watched: Watched, answers: _Answers) -> Response:

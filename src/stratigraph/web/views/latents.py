@@ -8,7 +8,6 @@ from __future__ import annotations
 import io
 import threading
 from collections import OrderedDict
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -63,7 +62,7 @@ def latents(watched: Watched, query: Query) -> Answer:
     record = observed_path(run.path, study.way.folder)
     if not record_exists(record):
         raise InputError(
-            f"the latents of run {run.run_id} were not observed yet; this view fills when they were."
+            f"the latents of run {run.run_id} were not observed yet; this view fills then."
         )
 
     def read() -> pd.DataFrame:
@@ -76,20 +75,19 @@ def latents(watched: Watched, query: Query) -> Answer:
     counts = pd.crosstab(table["step"], table["regime"]).reindex(
         columns=list(REGIMES), fill_value=0
     )
-    by_latent = table.set_index(["latent", "step"]).sort_index()
-    kl, regimes = by_latent["kl"].unstack(), by_latent["regime"].unstack()
+    # Every latent was observed at every step.
+    ordered = table.sort_values(["latent", "step"])
+    shape = -1, len(counts)
+    kl = ordered["kl"].to_numpy().reshape(shape)
+    regimes = ordered["regime"].to_numpy().reshape(shape)
     facts = {
         "steps": [int(step) for step in counts.index],
         "regimes": {name: [int(x) for x in counts[name]] for name in REGIMES},
         "latents": [
-            {
-                "latent": int(z),
-                "kl": defined(kl.loc[z]),
-                "regimes": [str(r) for r in regimes.loc[z]],
-            }
-            for z in kl.index
+            {"latent": z, "kl": defined(kl[z]), "regimes": [str(r) for r in regimes[z]]}
+            for z in range(len(kl))
         ],
-        "total": defined(kl.sum()),
+        "total": defined(kl.sum(axis=0)),
     }
     return Answer(facts, None, lambda: table.assign(run=run.run_id))
 
