@@ -80,7 +80,7 @@ def _with(study, data, folder):
 
 def _corner(canvas):
     """The colour in the middle of the map's first cell."""
-    left, top, width, height = map(float, canvas.get_attribute("data-cells").split())
+    left, top, width, height = map(float, canvas.get_attribute("data-place").split())
     with Image.open(io.BytesIO(canvas.screenshot())) as picture:
         return picture.convert("RGB").getpixel((int(left + width / 2), int(top + height / 2)))
 

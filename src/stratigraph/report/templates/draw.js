@@ -129,7 +129,7 @@ export function heatMap(box, { rows, columns, frames, colours, label, title = ""
     canvas.height = Math.round(h * ratio);
     canvas.style.width = `${w}px`;
     canvas.style.height = `${h}px`;
-    canvas.dataset.cells = [left, place.top, across / columns.length, high / rows.length].join(" "); // where they are, unzoomed
+    canvas.dataset.place = [left, place.top, across / columns.length, high / rows.length].join(" "); // where they are, unzoomed
     draw();
   }
   const sizes = () => [zoom * place.across / columns.length, zoom * place.high / rows.length];
