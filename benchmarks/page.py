@@ -132,7 +132,11 @@ CHOOSE = """async ([selector, value]) => {
   return performance.now() - began;
 }"""
 FRAMES = """() => { window.frames_ = []; let last = performance.now();
-  const tick = (now) => { window.frames_.push(now - last); last = now; requestAnimationFrame(tick); };
+  const tick = (now) => {
+    window.frames_.push(now - last);
+    last = now;
+    requestAnimationFrame(tick);
+  };
   requestAnimationFrame(tick); }"""
 
 
@@ -228,8 +232,8 @@ async def ask(address: str, paths: list[str], clients: int, seconds: float):
     until = time.monotonic() + seconds
     await asyncio.gather(
         *(
-            client(host, int(port), itertools.cycle(paths[k % len(paths) :] + paths[: k % len(paths)]),
-                   until, taken, codes)
+            client(host, int(port), itertools.islice(itertools.cycle(paths), k, None), until, taken,
+                   codes)
             for k in range(clients)
         )
     )  # fmt: skip
@@ -248,9 +252,9 @@ def load(seconds: float, clients: int, shown: Path | None) -> None:
         process, address = started(shown or out)
         try:
             study = load_study(shown or out)
-            ids = list(study.runs)
+            ids = [run.run_id for run in study.runs.values() if run.steps]
             paths = ["/", "/static/main.js", "/api/states", "/api/overview",
-                     f"/api/losses?runs={ids[0]},{ids[1]}"]  # fmt: skip
+                     f"/api/losses?runs={ids[0]}"]  # fmt: skip
             for run in ids[:4]:
                 paths += [f"/api/decoded?run={run}&probe={k}" for k in range(3)]
                 if study.measures():

@@ -15,12 +15,24 @@ __all__ = ["register"]
 def export(
     study: StudyFolder,
     out: Annotated[Path, typer.Option("--out", help="The folder to write into.")],
+    form: Annotated[
+        str, typer.Option("--format", help="How tables are written: parquet, csv or netcdf.")
+    ] = "parquet",
+    to: Annotated[
+        str | None,
+        typer.Option("--to", help="Write for a tracker instead: tensorboard, mlflow or wandb."),
+    ] = None,
 ) -> None:
     """Copy findings, similarities, tables, figures and report, without weights, to a folder."""
-    from stratigraph.pipeline import export_study
+    from stratigraph.pipeline import export_study, open_tracker, track_study
     from stratigraph.study import load_study
 
-    size = export_study(load_study(study), out)
+    opened = load_study(study)
+    if to is not None:
+        runs = track_study(opened, open_tracker(to, out, opened.config.name))
+        typer.echo(f"{out}: {runs} {'run' if runs == 1 else 'runs'} for {to}")
+        return
+    size = export_study(opened, out, form)
     typer.echo(f"{out}: {size / 1e6:.1f} MB")
 
 

@@ -8,14 +8,17 @@ from stratigraph.pipeline.observe import observe_study
 from stratigraph.pipeline.plan import StudyPlan, plan_study
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.stages import STAGES, open_study, run_stage, run_study
+from stratigraph.pipeline.trackers import TRACKERS, Tracker, open_tracker, track_study
 from stratigraph.pipeline.train import train_run, train_study
 from stratigraph.pipeline.verify import Damage, Verified, repair_study, verify_study
 
 __all__ = [
     "STAGES",
+    "TRACKERS",
     "Damage",
     "Progress",
     "StudyPlan",
+    "Tracker",
     "Verified",
     "assess_study",
     "compare_study",
@@ -24,10 +27,12 @@ __all__ = [
     "findings_of",
     "observe_study",
     "open_study",
+    "open_tracker",
     "plan_study",
     "repair_study",
     "run_stage",
     "run_study",
+    "track_study",
     "train_run",
     "train_study",
     "verify_study",

@@ -7,47 +7,66 @@
     similarity/<measure>.parquet    row_x, row_y, value (float32): every defined pair, once
     latents.parquet, layers.parquet  what was observed of every run, step, latent and layer
     metrics.parquet           every run's losses
+
+The tables are Parquet, or CSV; a matrix can also be one netCDF file, as `Study.similarity` has it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import tempfile
+from collections.abc import Hashable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
-from stratigraph.errors import StorageError
+from stratigraph.errors import ConfigError, InputError, StorageError, suggest
 from stratigraph.report import report_path
 from stratigraph.snapshots import parquet, read_json, record_exists, verified, write_file
 from stratigraph.study import STUDY_FILE, Study, findings_path, observed_path
 
-__all__ = ["export_study"]
+__all__ = ["FORMATS", "export_study"]
 
 ROWS = 512  # of the matrix at a time
+FORMATS = ("parquet", "csv", "netcdf")
 
 
-def export_study(study: Study, out: Path) -> int:
+def export_study(study: Study, out: Path, form: str = "parquet") -> int:
     """Write what a compared study found into a folder; return the bytes that it takes.
 
     Args:
         study: a compared study; its findings and report are taken where they are there.
         out: the folder, made if need be; files of the same names in it are replaced.
+        form: one of `FORMATS`: how tables are written. ``netcdf`` is of the matrices, each whole in
+            float32 with its labels as coordinates (`xarray.open_dataarray`); the rest is Parquet.
 
     Raises:
-        InputError: nothing was compared yet.
+        InputError: nothing was compared yet, or there is no such format.
+        ConfigError: netCDF needs a package that is not installed.
         StorageError: the folder's path is a file, or the disk would not take it.
 
     """
+    if form not in FORMATS:
+        raise InputError(f"--format: {form!r} is not known.{suggest(form, FORMATS)}")
+    if form == "netcdf" and find_spec("h5netcdf") is None:
+        raise ConfigError("--format netcdf: `pip install h5netcdf`, which writes it.")
     if out.exists() and not out.is_dir():
         raise StorageError(f"{out}: expected a folder, or nothing; choose another --out.")
     measures = study.measures()
     labels = study.labels(measures[0] if measures else study.config.measures[0].name)
-    _table(out / "labels.parquet", labels.rename_axis("row").reset_index())
+    tables = "csv" if form == "csv" else "parquet"
+    _table(out / f"labels.{tables}", labels.rename_axis("row").reset_index())
     for measure in measures:
-        _table(out / "similarity" / f"{measure}.parquet", pairs_of(study, measure))
+        if form == "netcdf":
+            _matrix(out / "similarity" / f"{measure}.nc", study.similarity(measure))
+        else:
+            _table(out / "similarity" / f"{measure}.{tables}", pairs_of(study, measure))
     for name, table in _observed(study):
-        _table(out / name, table)
+        _table(out / f"{name}.{tables}", table)
     kept = [study.path / STUDY_FILE]
     if findings_path(study.path).is_file():
         read_json(findings_path(study.path))  # raises if it is damaged
@@ -104,8 +123,32 @@ def _observed(study: Study) -> Iterator[tuple[str, pd.DataFrame]]:
     for name, tables in (("latents", latents), ("layers", layers), ("metrics", metrics)):
         known = [table for table in tables if len(table)]
         if known:
-            yield f"{name}.parquet", pd.concat(known, ignore_index=True)
+            yield name, pd.concat(known, ignore_index=True)
 
 
 def _table(path: Path, table: pd.DataFrame) -> None:
-    write_file(path, parquet(table, "zstd"))
+    if path.suffix == ".csv":
+        write_file(path, table.to_csv(index=False).encode())
+    else:
+        write_file(path, parquet(table, "zstd"))
+
+
+def _matrix(path: Path, matrix: xr.DataArray) -> None:
+    """A matrix as netCDF 4; its text coordinates as objects, which is what the format can hold."""
+    text = {
+        name: (own.dims, own.to_numpy().astype(object))
+        for name, own in matrix.coords.items()
+        if not np.issubdtype(own.dtype, np.number)
+    }
+    kept = matrix.astype(np.float32).assign_coords(text).rename(path.stem)
+    kept.attrs = {key: plain_text(value) for key, value in matrix.attrs.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / path.name
+        packed: dict[Hashable, dict[str, Any]] = {path.stem: {"zlib": True, "complevel": 4}}
+        kept.to_netcdf(file, engine="h5netcdf", encoding=packed)
+        write_file(path, file.read_bytes())
+
+
+def plain_text(value: object) -> str | float | int:
+    """An attribute as netCDF can hold it: text and numbers as they are, all else as JSON."""
+    return value if isinstance(value, str | float | int) else json.dumps(value)

@@ -46,6 +46,7 @@ PAGES = ("/", "/heat", "/convergence", "/models", "/latents", "/runs")
 KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 KEPT = 16 * 2**20  # bytes of answers
 THREADS = 4  # views at work at once: each may hold an answer's memory
+QUICK = ("overview", "states")  # never behind those that wait for a matrix
 
 
 class _Answers:
@@ -84,7 +85,8 @@ def make_app(study: Path, token: str | None = None, names: Iterable[str] = ()) -
         DataError: the folder holds no study.
 
     """
-    watched, answers, limit = Watched(study), _Answers(), CapacityLimiter(THREADS)
+    watched, answers = Watched(study), _Answers()
+    limits = {name: CapacityLimiter(THREADS) for name in ("quick", "other")}
     # The hashes of the matrices are checked before anybody asks: a gigabyte takes a second.
     threading.Thread(target=_warm, args=(watched,), daemon=True).start()
     files = {name: body for name, body in _static() if name.rpartition(".")[2] in KINDS}
@@ -103,6 +105,7 @@ def make_app(study: Path, token: str | None = None, names: Iterable[str] = ()) -
         name = request.path_params["name"]
         if name not in VIEWS:
             return JSONResponse({"error": f"there is no such view; there are {list(VIEWS)}."}, 404)
+        limit = limits["quick" if name in QUICK else "other"]
         return await to_thread.run_sync(_answer, request, name, watched, answers, limiter=limit)
 
     routes = [Route(path, show) for path in PAGES]
@@ -129,7 +132,7 @@ def _answer(request: Request, name: str, watched: Watched, answers: _Answers) ->
     given = request.query_params
     try:
         moving, results = watched.stamps()
-        stamp = results + (moving if name in ("overview", "states") else "")
+        stamp = results + (moving if name in QUICK else "")
         asked = f"{name}?{request.url.query}"
         tag = hashlib.sha256(f"{stamp} {asked}".encode()).hexdigest()[:32]
         if request.headers.get("if-none-match") == f'"{tag}"':
