@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 WORKERS ?= auto
 
-.PHONY: demo test test-crash test-damage test-ray lint setup format clean
+.PHONY: demo test browser test-load test-crash test-damage test-ray lint setup format clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -25,8 +25,23 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/stratigraph run studies/quick.yaml --out results/quick
 
-test: $(READY)
+test: $(READY) browser
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+# The page is tested in a real browser, Debian's; without one its tests are skipped, and say so.
+browser:
+	@command -v chromium chromium-browser >/dev/null || \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; } \
+	      >/dev/null 2>&1 || echo "chromium could not be installed: the page's tests are skipped." >&2; \
+	  else \
+	    echo "No chromium here, and no right to install it: the page's tests are skipped." \
+	         "As root: apt-get install chromium." >&2; \
+	  fi
+
+# The page under load, while a study trains: a minute and a half.
+test-load: $(READY)
+	$(BIN)/python -m pytest -m slow -rP tests/web --timeout 600
 
 # Every operation on a file killed, refused and cut off from power: some twenty minutes.
 test-crash: $(READY)

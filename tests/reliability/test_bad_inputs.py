@@ -7,6 +7,7 @@ what is allowed, and what to do.
 from __future__ import annotations
 
 import ast
+import socket
 import os
 import subprocess
 import sys
@@ -32,9 +33,8 @@ YAML = "study/test_yaml_file.py"
 WEIGHTS = "reliability/test_foreign_weights.py"
 HERE = "reliability/test_bad_inputs.py"
 
-# 34 is of the comparison of two networks on inputs of the caller's, 61 and 62 of the page: neither
-# is there yet.
-LATER = {34, 61, 62}
+# 34 is of the comparison of two networks on inputs of the caller's, which is not there yet.
+LATER = {34}
 TABLE = {
     **dict.fromkeys([*range(1, 8), *range(9, 11), *range(12, 20)],
                     f"{INPUTS}::test_refused_with_the_reason"),
@@ -74,6 +74,8 @@ TABLE = {
     58: f"{HERE}::test_58_a_study_of_a_newer_version",
     59: COMMAND,
     60: COMMAND,
+    61: f"{HERE}::test_61_a_port_that_is_none_or_taken",
+    62: f"{HERE}::test_62_the_world_without_a_token",
     **dict.fromkeys([63, 64], f"{WEIGHTS}::test_files_that_are_no_weights"),
     65: f"{WEIGHTS}::test_weights_that_do_not_fit_are_listed_and_nothing_is_loaded",
     66: f"{WEIGHTS}::test_weights_that_do_not_fit_are_listed_and_nothing_is_loaded",
@@ -202,6 +204,24 @@ def test_58_a_study_of_a_newer_version(capsys, tmp_path, tiny_file):
         assert code == 2
         assert "written in format 9, this version reads up to 1; upgrade" in told
     assert (folder / "study.yaml").read_bytes() == sealed
+
+
+def test_61_a_port_that_is_none_or_taken(tiny_study, capsys):
+    code, told = refused(capsys, "serve", tiny_study.path, "--port", 70000)
+    assert code == 2
+    assert "--port: expected a number from 0 (any) to 65535, got 70000" in told
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, told = refused(capsys, "serve", tiny_study.path, "--port", port)
+    assert code == 5
+    assert f"--port: {port} on 127.0.0.1 is in use" in told
+
+
+def test_62_the_world_without_a_token(tiny_study, capsys):
+    code, told = refused(capsys, "serve", tiny_study.path, "--host", "0.0.0.0")
+    assert code == 2
+    assert "--token" in told
+    assert "SSH tunnel" in told
 
 
 def test_75_a_reader_that_stops(tiny_study):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 from stratigraph.report import figure_data as numbers
 from stratigraph.report import figures as ink
@@ -60,10 +61,20 @@ class Material:
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, metadata={dateless: None})
             self.drawn[f"{name}.{kind}"] = buffer.getvalue()
-        png = self.drawn[f"{name}.png"]
         width, height = (round(float(side) * 96) for side in figure.get_size_inches())
-        encoded = base64.b64encode(png).decode()
+        encoded = base64.b64encode(_light(self.drawn[f"{name}.png"])).decode()
         section.figures.append(Drawn(name, encoded, width, height, caption))
+
+
+def _light(png: bytes) -> bytes:
+    """A figure in 256 colours of its own: a quarter of the bytes, and no eye tells them apart."""
+    with Image.open(io.BytesIO(png)) as picture:
+        colours = picture.convert("RGB").quantize(
+            256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+        )
+    buffer = io.BytesIO()
+    colours.save(buffer, "png", optimize=True)
+    return buffer.getvalue()
 
 
 def sections(
