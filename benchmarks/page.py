@@ -261,7 +261,7 @@ def load(seconds: float, clients: int, shown: Path | None) -> None:
                     paths += [f"/api/heat?y_runs={run}&x_runs={other}&y_step=moving&x_step=last"
                               for other in ids[:4]]  # fmt: skip
                     paths += [f"/api/latents?run={run}"]
-            asyncio.run(ask(address, paths, 4, 10))  # everything has been asked once
+            asyncio.run(ask(address, paths, 4, min(10, seconds)))  # everything has been asked once
             before = memory(process.pid)
             taken, codes = asyncio.run(ask(address, paths, clients, seconds))
             after = memory(process.pid)

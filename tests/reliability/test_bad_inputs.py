@@ -7,8 +7,8 @@ what is allowed, and what to do.
 from __future__ import annotations
 
 import ast
-import socket
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path

@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Hashable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from stratigraph.errors import ConfigError, InputError, StorageError, suggest
+from stratigraph.errors import InputError, StorageError, suggest
 from stratigraph.report import report_path
 from stratigraph.snapshots import parquet, read_json, record_exists, verified, write_file
 from stratigraph.study import STUDY_FILE, Study, findings_path, observed_path
@@ -46,14 +45,11 @@ def export_study(study: Study, out: Path, form: str = "parquet") -> int:
 
     Raises:
         InputError: nothing was compared yet, or there is no such format.
-        ConfigError: netCDF needs a package that is not installed.
         StorageError: the folder's path is a file, or the disk would not take it.
 
     """
     if form not in FORMATS:
         raise InputError(f"--format: {form!r} is not known.{suggest(form, FORMATS)}")
-    if form == "netcdf" and find_spec("h5netcdf") is None:
-        raise ConfigError("--format netcdf: `pip install h5netcdf`, which writes it.")
     if out.exists() and not out.is_dir():
         raise StorageError(f"{out}: expected a folder, or nothing; choose another --out.")
     measures = study.measures()
@@ -141,7 +137,7 @@ def _matrix(path: Path, matrix: xr.DataArray) -> None:
         if not np.issubdtype(own.dtype, np.number)
     }
     kept = matrix.astype(np.float32).assign_coords(text).rename(path.stem)
-    kept.attrs = {key: plain_text(value) for key, value in matrix.attrs.items()}
+    kept.attrs = {key: _plain(value) for key, value in matrix.attrs.items()}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / path.name
         packed: dict[Hashable, dict[str, Any]] = {path.stem: {"zlib": True, "complevel": 4}}
@@ -149,6 +145,6 @@ def _matrix(path: Path, matrix: xr.DataArray) -> None:
         write_file(path, file.read_bytes())
 
 
-def plain_text(value: object) -> str | float | int:
+def _plain(value: object) -> str | float | int:
     """An attribute as netCDF can hold it: text and numbers as they are, all else as JSON."""
     return value if isinstance(value, str | float | int) else json.dumps(value)
