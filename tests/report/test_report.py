@@ -98,7 +98,7 @@ def test_the_report_is_one_self_contained_file(tiny_study):
     page = _Page()
     page.feed(report_path(tiny_study).read_text())
     assert page.sources
-    assert all(source.startswith(("data:image/png", "#")) for source in page.sources)
+    assert all(source.startswith(("data:image/webp", "#")) for source in page.sources)
     assert all(page.alts)
     assert page.scripts == 2  # the data and the code of Explore
     text = " ".join(page.text)

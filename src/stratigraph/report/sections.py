@@ -29,7 +29,7 @@ class Drawn:
     """A figure in the report."""
 
     name: str
-    png: str
+    webp: str
     width: int
     height: int
     caption: str
@@ -67,13 +67,10 @@ class Material:
 
 
 def _light(png: bytes) -> bytes:
-    """A figure in 256 colours of its own: a quarter of the bytes, and no eye tells them apart."""
-    with Image.open(io.BytesIO(png)) as picture:
-        colours = picture.convert("RGB").quantize(
-            256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
-        )
+    """A figure as lossless WebP: the same pixels in less than half of the bytes."""
     buffer = io.BytesIO()
-    colours.save(buffer, "png", optimize=True)
+    with Image.open(io.BytesIO(png)) as picture:
+        picture.convert("RGB").save(buffer, "webp", lossless=True, quality=80, method=4)
     return buffer.getvalue()
 
 
