@@ -134,11 +134,12 @@ def run_stage(
 ) -> None:
     """One stage of a study: ``train``, ``extract``, ``compare``, ``assess`` or ``report``."""
     engine, progress = engine or LocalEngine(), progress or Progress(quiet=True)
-    if stage == "train":
-        with locked(study.path, "train"):
-            train_study(study, engine, progress, device, allow_drift=allow_drift)
-    else:
-        _WORK[stage](study, engine, progress)
+    with progress.showing():
+        if stage == "train":
+            with locked(study.path, "train"):
+                train_study(study, engine, progress, device, allow_drift=allow_drift)
+        else:
+            _WORK[stage](study, engine, progress)
 
 
 def run_study(

@@ -194,8 +194,9 @@ class TrainTask:
 
     @property
     def label(self) -> str:
-        """What it is called in a cluster's dashboard."""
-        return RunConfig.from_dict(self.config).label()
+        """What it is called in a cluster's dashboard: train beta_vae beta=4 seed=1 (3f2a)."""
+        config = RunConfig.from_dict(self.config)
+        return f"train {config.label(short=True).replace('seed ', 'seed=')} ({config.run_id[:4]})"
 
     def progress(self) -> int | None:
         """The last step of which anything is kept."""
@@ -238,17 +239,23 @@ def train_study(
     wider: list[StratigraphError] = []  # what ails the machine or the study, not one run
     tasks = [TrainTask(run.path, run.config.to_dict(), device, allow_drift) for run in waiting]
     with progress.training(list(study.runs.values()), waiting) as watch:
-        for outcome in engine.map(run_task, tasks, tick=watch.update):
+
+        def heard(index: int, facts: dict[str, Any]) -> None:
+            watch.heard(waiting[index], facts)
+
+        for outcome in engine.map(run_task, tasks, tick=watch.update, heard=heard):
             run = waiting[outcome.index]
             failure = outcome.failure
+            state = outcome.value
             if failure is not None and isinstance(failure.error, BusyError | StorageError):
                 wider.append(failure.error)
+                kind = "busy" if isinstance(failure.error, BusyError) else "failed"
+                state = {**run.state, "state": kind}
             elif failure is not None:
                 # The process may have died before it could say so itself.
                 kind = "killed" if failure.kind == "killed" else "failed"
-                state = StateFile(run.path, run.config.steps)
-                state.end(kind, run.state["step"], failure.message)
-            watch.ended(run, failure.message if failure else "")
+                StateFile(run.path, run.config.steps).end(kind, run.state["step"], failure.message)
+            watch.ended(run, state or run.state, failure.message if failure else "")
     if wider:
         raise wider[0]
     return [run.state for run in study.runs.values()]
