@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stratigraph.cli.inspect import place
 from stratigraph.errors import ConfigError, suggest
 
 if TYPE_CHECKING:
@@ -27,11 +28,19 @@ __all__ = [
 ]
 
 StudySource = Annotated[
-    Path, typer.Argument(help="A study file (.yaml), or the folder of a study.", metavar="STUDY")
+    Path,
+    typer.Argument(
+        help="A study file (.yaml), or the folder or URL of a study.", metavar="STUDY", parser=place
+    ),
 ]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", help="The study's folder; results/<file's name> if not given."),
+    typer.Option(
+        "--out",
+        help="The study's folder or URL (s3://…); results/<file's name> if not given.",
+        metavar="DIR",
+        parser=place,
+    ),
 ]
 EngineName = Annotated[str, typer.Option("--engine", help="Where tasks run: local or ray.")]
 Address = Annotated[
