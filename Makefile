@@ -30,7 +30,8 @@ test: $(READY)
 
 # Every operation on a file killed, refused and cut off from power: some twenty minutes.
 test-crash: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) -m crash -rP tests/crash --timeout 1800
+	$(BIN)/python -m pytest -n $(WORKERS) -m crash -rP tests/crash tests/pipeline/test_remote.py \
+	  --timeout 1800
 
 # Every byte of a small study changed, every length cut.
 test-damage: $(READY)

@@ -17,6 +17,7 @@ import contextlib
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as Collection
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -42,7 +43,17 @@ from stratigraph.snapshots.store import (
     unlisted,
 )
 
-__all__ = ["REMOTE", "Part", "agreed", "fetch", "link", "mirrored", "origin"]
+__all__ = [
+    "REMOTE",
+    "Part",
+    "check_objects",
+    "fetch",
+    "link",
+    "mirrored",
+    "origin",
+    "put_back",
+    "unpublished",
+]
 
 REMOTE = ".remote"  # in a working copy: its URL, and what it agreed with
 AT_ONCE = 1 << 26  # bytes of objects that are in memory at a time
@@ -279,6 +290,71 @@ def _groups(files: Mapping[str, Mapping[str, Any]]) -> Iterator[list[str]]:
 
 def _differs(objects: Objects, name: str) -> str:
     return f"{objects.url}/{name}: damaged; its bytes are not those that were written."
+
+
+def check_objects(ledger: Ledger) -> Iterator[tuple[str, str, int, int]]:
+    """Read every object that counts: (place, what is wrong or "", files, bytes)."""
+    objects, head = ledger.objects, ledger.head()
+    for place, version in head.entries.items():
+        files = size = 0
+        wrong = ""
+        try:
+            for name, expected in _listed(objects, f"{place}/{version}"):
+                digest, length = objects.digest(f"{place}/{version}/{name}")
+                files, size = files + 1, size + length
+                if digest != expected:
+                    raise IntegrityError(_differs(objects, f"{place}/{version}/{name}"))
+        except NoSuchObject as error:
+            wrong = f"{error}: missing, though its catalogue lists it."
+        except IntegrityError as error:
+            wrong = str(error)
+        yield place, wrong, files, size
+
+
+def _listed(objects: Objects, version: str) -> Iterator[tuple[str, str]]:
+    """The files of a version, each with the hash that it should have; the manifest first."""
+    place, _, name = version.rpartition("/")
+    single = place.rpartition("/")[2]
+    if objects.names(version) == [single]:
+        yield single, _hash(name)
+        return
+    yield MANIFEST, _hash(name)
+    manifest = unsealed_json(objects.read(f"{version}/{MANIFEST}"), f"{version}/{MANIFEST}")
+    for file, facts in manifest["files"].items():
+        yield file, facts["sha256"]
+
+
+def put_back(ledger: Ledger, folder: Path, part: Part, damaged: Collection[str]) -> set[str]:
+    """Publish damaged places anew from a working copy, and strike out those that it has not whole.
+
+    Returns:
+        Those that were published anew.
+
+    """
+    lease = ledger.acquire()
+    try:
+        now, back = standing(folder, part), set()
+        before = lease.head.entries
+        entries = {place: version for place, version in before.items() if place not in damaged}
+        for place in damaged:
+            digest = _hash(before[place])
+            if now.get(place) != digest:
+                continue
+            version = f"{lease.token:08d}-{digest}"
+            with contextlib.suppress(IntegrityError):
+                _upload(ledger.objects, folder / place, f"{place}/{version}", digest)
+                entries[place] = version
+                back.add(place)
+        in_step = agreed(folder, part) == before
+        lease.commit(entries)
+        ledger.objects.remove(*(f"{place}/{before[place]}" for place in damaged))
+        if in_step:
+            for place in damaged - back:  # damaged here too, or not here
+                _remove(folder / place)
+            _agree(folder, part, entries)
+        return back
+    finally:
+        lease.release()
 
 
 @contextmanager

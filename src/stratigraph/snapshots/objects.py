@@ -9,6 +9,7 @@ flushed file does, and ``memory://`` is one process. Listings are never cached.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 import threading
@@ -119,6 +120,20 @@ class Objects:
         with self._storing("reading", name), self._fs.open(self._at(name), "rb") as source:
             while part := source.read(piece):
                 output.write(part)
+
+    def digest(self, name: str, piece: int = 1 << 24) -> tuple[str, int]:
+        """The SHA-256 of an object's bytes, and their number.
+
+        Raises:
+            NoSuchObject: there is none of that name.
+
+        """
+        sums, size = hashlib.sha256(), 0
+        with self._storing("reading", name), self._fs.open(self._at(name), "rb") as source:
+            while part := source.read(piece):
+                sums.update(part)
+                size += len(part)
+        return sums.hexdigest(), size
 
     def put_all(self, objects: Mapping[str, bytes]) -> None:
         """Put several objects, each whole or not at all, at once where the store can."""

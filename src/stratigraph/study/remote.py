@@ -17,10 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stratigraph.data.cache import cache_dir
-from stratigraph.errors import BusyError, ConfigError
+from stratigraph.errors import BusyError, ConfigError, DataError
 from stratigraph.snapshots import locked
 from stratigraph.snapshots.ledger import Ledger, writer_of
-from stratigraph.snapshots.mirror import Part, fetch, link, mirrored, origin, unpublished
+from stratigraph.snapshots.mirror import (
+    Part,
+    check_objects,
+    fetch,
+    link,
+    mirrored,
+    origin,
+    put_back,
+    unpublished,
+)
 from stratigraph.snapshots.objects import Objects, is_url
 from stratigraph.study.layout import STUDY_FILE
 
@@ -35,6 +44,7 @@ __all__ = [
     "local_copy",
     "run_is_published",
     "run_written",
+    "verify_url",
     "written",
 ]
 
@@ -195,6 +205,52 @@ def all_kept(runs: Iterable[Path]) -> list[Kept | None]:
     """`kept` of many runs, several at a time."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return list(pool.map(kept, runs))
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was read at a URL: how much, and what is damaged, by place, with the reason.
+
+    ``back`` are the places that were published anew.
+    """
+
+    files: int
+    bytes: int
+    damaged: dict[str, str]
+    back: set[str]
+
+
+def verify_url(url: str, *, repair: bool = False) -> Checked:
+    """Read every object that counts in a study at a URL, and compare it with its hash.
+
+    Args:
+        url: the study's.
+        repair: publish what is damaged anew, where the working copy here has it whole; what it has
+            not is struck out, and made anew by the next ``stratigraph run``.
+
+    Raises:
+        DataError: there is no study.
+
+    """
+    objects = Objects(url)
+    folder = work_place(url)
+    link(folder, url.rstrip("/"))
+    parts = [FILE, WRITERS[""], WRITERS["report"], *map(_of_run, objects.names("runs"))]
+    files = size = 0
+    damaged: dict[str, str] = {}
+    back: set[str] = set()
+    if not Ledger(objects, FILE.name).head().entries:
+        raise DataError(f"{url}: no study stands here ({STUDY_FILE} is missing).")
+    for part in parts:
+        ledger, wrong = Ledger(objects, part.name), {}
+        for place, reason, count, length in check_objects(ledger):
+            files, size = files + count, size + length
+            if reason:
+                wrong[place] = reason
+        damaged |= wrong
+        if wrong and repair:
+            back |= put_back(ledger, folder, part, wrong.keys())
+    return Checked(files, size, damaged, back)
 
 
 def check_processes(folder: Path, processes: int) -> None:
