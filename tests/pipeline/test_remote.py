@@ -16,6 +16,7 @@ from stratigraph.engine import LocalEngine
 from stratigraph.errors import BusyError, ConfigError, DataError
 from stratigraph.pipeline import open_study, run_stage, run_study
 from stratigraph.pipeline.train import TrainTask, run_task
+from stratigraph.report import report_path
 from stratigraph.snapshots.ledger import Ledger
 from stratigraph.snapshots.objects import Objects
 from stratigraph.study import load_study
@@ -152,6 +153,8 @@ def test_damage_is_told_and_repaired(study_file, store_url, whole, elsewhere, ca
 def test_another_machine_goes_on_where_one_was_stopped(
     study_file, store_url, whole, elsewhere, monkeypatch
 ):
+    if store_url.startswith("s3"):
+        pytest.skip("the same code on the other stores")
     module = sys.modules["stratigraph.pipeline.train"]
     for steps in (3, 1):
         elsewhere()
@@ -271,11 +274,13 @@ def test_a_whole_study_by_python_and_as_json(study_file, elsewhere, tmp_path, ca
     url = f"file://{tmp_path}/store"
     done = run_study(study_file, url, engine=LocalEngine(1))
     assert done.findings
-    code, told = call(capsys, "--work", tmp_path / "third", "run", url, "--workers", 1, "--quiet",
+    code, told = call(capsys, "--work", tmp_path / "third", "train", url, "--workers", 1, "--quiet",
                       "--json")  # fmt: skip
     facts = json.loads(told)
     assert code == facts["exit_code"] == 0
     assert facts["study"] == url
     assert facts["states"] == {"done": 1}
-    assert Path(facts["report"]).is_file()
-    assert Path(facts["folder"]).parent == tmp_path / "third"
+    assert facts["not_done"] == []
+    folder = Path(facts["folder"])
+    assert folder.parent == tmp_path / "third"
+    assert report_path(load_study(folder)).read_bytes() == report_path(done).read_bytes()

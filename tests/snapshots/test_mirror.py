@@ -266,6 +266,15 @@ def test_killed_at_each_operation_of_a_publish_nothing_is_lost(
         bring(here)
         bring(there)
         assert holds(here) == holds(there) == wanted[1]
+        # What the dead process put and did not commit is gone.
+        entries = Ledger(Objects(url), PART.name).head().entries
+        left = {
+            f"{place}/{name}": Objects(url).names(f"{place}/{name}")
+            for place in ("snapshots", "checkpoint")
+            for name in Objects(url).names(place)
+        }
+        left["metrics"] = Objects(url).names("metrics")
+        assert {p: v for p, v in left.items() if v} == {p: [v] for p, v in entries.items()}
         if dying.count <= operations:
             break
         operations += 1

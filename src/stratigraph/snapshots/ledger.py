@@ -135,15 +135,15 @@ class Ledger:
             taken = Head(head.number + 1, head.token + 1, time.time(), me, head.entries)
             with contextlib.suppress(FileExistsError):
                 self.create(taken)
-                return Lease(self, taken)
+                return Lease(self, taken, follows_dead=head.holder is not None)
         raise BusyError(f"{self}: others are faster; try again.")
 
 
 class Lease:
     """The right to commit to a ledger, until it is released or somebody else takes it."""
 
-    def __init__(self, ledger: Ledger, head: Head) -> None:
-        self.ledger, self.head = ledger, head
+    def __init__(self, ledger: Ledger, head: Head, *, follows_dead: bool = False) -> None:
+        self.ledger, self.head, self.follows_dead = ledger, head, follows_dead
         self.lost = False
         self._over = threading.Event()
         self._committing = threading.Lock()

@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as Collection
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -154,7 +154,26 @@ def publish(lease: Lease, folder: Path, part: Part) -> None:
         lease.commit(entries)
         old = [f"{p}/{v}" for p, v in before.items() if entries.get(p) != v]
         lease.ledger.objects.remove(*old)
+        if lease.follows_dead:
+            _sweep(lease, [p for p, version in entries.items() if before.get(p) != version])
     _agree(folder, part, entries)
+
+
+def _touched(lease: Lease, part: Part) -> Iterator[str]:
+    """Where the owner before left something, and nobody may come again."""
+    for pattern in part.passing:
+        folder = pattern.rpartition("/")[0]
+        yield from (f"{folder}/{name}" for name in lease.ledger.objects.names(folder))
+    last = f"{lease.token - 1:08d}-"
+    yield from (p for p, version in lease.head.entries.items() if version.startswith(last))
+
+
+def _sweep(lease: Lease, places: Iterable[str]) -> None:
+    """Remove what a process that died had put at these places, and not committed."""
+    for place in places:
+        for version in lease.ledger.objects.names(place):
+            if version != lease.head.entries.get(place):
+                lease.ledger.objects.remove(f"{place}/{version}")
 
 
 class _Replaced(StorageError):
@@ -393,6 +412,8 @@ def mirrored(folder: Path, part: Part, every: float | None = None) -> Iterator[C
     thread = threading.Thread(target=often, daemon=True)
     try:
         fetch(lease.ledger, folder, part)
+        if lease.follows_dead:
+            _sweep(lease, _touched(lease, part))
         thread.start()
         try:
             yield now
