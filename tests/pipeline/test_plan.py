@@ -74,7 +74,7 @@ def test_two_stand_ins_make_a_line():
 def test_the_command_tells_it_and_writes_nothing(tiny_file, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     stand_in = Measured(pairs=100, seeds=2, assess=1.0, report=5.0, bytes=1000)  # made above
-    monkeypatch.setattr(sys.modules["stratigraph.pipeline.plan"], "measure_results",
+    monkeypatch.setattr(sys.modules["stratigraph.pipeline.plan_results"], "measure_results",
                         lambda task: stand_in)  # fmt: skip
     with pytest.raises(SystemExit) as stopped:
         main(["plan", str(tiny_file), "--workers", "1", "--on", "8", "--json"])

@@ -9,7 +9,14 @@ import pytest
 from stratigraph.errors import BusyError, DataError, IntegrityError, StorageError
 from stratigraph.snapshots import ledger as ledger_module
 from stratigraph.snapshots import mirror as module
-from stratigraph.snapshots import record_exists, remove_record, verified, write_json, write_record
+from stratigraph.snapshots import (
+    record_exists,
+    remove_record,
+    verified,
+    versions,
+    write_json,
+    write_record,
+)
 from stratigraph.snapshots.ledger import Ledger
 from stratigraph.snapshots.mirror import Part, fetch, link, mirrored, origin, unpublished
 from stratigraph.snapshots.objects import Objects
@@ -180,7 +187,7 @@ def test_a_folder_is_of_one_url(one):
 
 
 def test_large_records_in_pieces(one, other, monkeypatch):
-    monkeypatch.setattr(module, "AT_ONCE", 10)
+    monkeypatch.setattr(versions, "AT_ONCE", 10)
     with mirrored(one, PART):
         record(one / "snapshots" / "000", b"x" * 25, b"y" * 4, b"z" * 4, b"u" * 4, b"v" * 30)
     bring(other)

@@ -33,7 +33,7 @@ __all__ = ["RayEngine"]
 ATTEMPTS = 5  # deaths in a row, without progress in between, after which a task is given up
 LOOK_SECONDS = 0.5  # between two looks at whether to stop
 SAY_SECONDS = 1.0  # between two words of a task: hundreds of them share one listener
-BUSY_SECONDS = 60.0  # that a task sent again waits for the lock of its last worker
+BUSY_SECONDS = 90.0  # that a task sent again waits for the lock, or lease, of its last worker
 
 
 class RayEngine:

@@ -27,13 +27,12 @@ from stratigraph.errors import StratigraphError
 from stratigraph.pipeline.compare import in_blocks_order
 from stratigraph.pipeline.extract import ExtractTask, extract_task
 from stratigraph.pipeline.observe import ObserveTask, observe_task
-from stratigraph.pipeline.plan_results import StandIn, configurations, measure_results, scaled
+from stratigraph.pipeline.plan_results import plan_results
 from stratigraph.similarity.jackknife import JACKKNIFED, groups_of, jackknife_pairs, tiled
 from stratigraph.similarity.matrix import compare_stored
 from stratigraph.similarity.reduction import read_coordinates
 from stratigraph.snapshots import MANIFEST, read_json, save_snapshot, snapshot_path
 from stratigraph.study import (
-    CORRECTED,
     DECONFOUNDED,
     PUBLISHED,
     Run,
@@ -255,8 +254,13 @@ def _plan(
         matrix += matrix_bytes
     if PUBLISHED.name in config.ways:
         stages += list(_published(config, stages))
-    results = _results(config, engine, kinds, facts, table) if config.text else []
-    stages += [stage for stage, _ in results]
+    results = plan_results(config, engine, pairs_of, len(claim_pairs(table)))
+    if results is not None:
+        read, times = results.pairs * len(config.ways), len(config.ways)
+        stages += [
+            Stage("assess", "pairs", read, results.assess * times, alone=True),
+            Stage("report", "runs", len(config.runs), results.report, alone=True),
+        ]
     disk = total("weights", lambda r: len(r.snapshots))
     disk += total("coordinates", lambda r: len(r.snapshots)) * (2 if len(config.ways) > 1 else 1)
     return StudyPlan(
@@ -266,50 +270,12 @@ def _plan(
         representations=len(table),
         pairs=pairs,
         plans=plans,
-        disk=int(disk + matrix + sum(size for _, size in results)),
+        disk=int(disk + matrix + (results.bytes if results else 0)),
         memory=int(engine.workers * max(fact["memory"] for fact in facts) + 3 * matrix_bytes),
         stages=tuple(stages),
         workers=engine.workers,
         longest=max(fact["step"] * max(run.steps for run in runs) for runs, fact in pairs_of),
     )
-
-
-def _results(
-    config: StudyConfig,
-    engine: Engine,
-    kinds: list[list[RunConfig]],
-    facts: list[dict[str, Any]],
-    table: pd.DataFrame,
-) -> list[tuple[Stage, int]]:
-    """Findings and report, each with the bytes that it writes."""
-    if not _judged(config):
-        return []  # nothing to report on
-    fact_of = {run.run_id: fact for runs, fact in zip(kinds, facts, strict=True) for run in runs}
-    every = configurations(config.runs)
-    # The second is of another kind, where there is one: it shows what one more configuration takes.
-    first = fact_of[every[0][0].run_id]
-    second = [same for same in every if fact_of[same[0].run_id] is not first] or every[1:]
-    chosen = [(every[0],), (every[0], second[0])] if second else [(every[0],)]
-    tasks = []
-    for some in chosen:
-        own = [fact_of[same[0].run_id] for same in some]
-        runs = tuple(fact["record"].parents[1] for fact in own)
-        layers = tuple(tuple(fact["layers"]) for fact in own)
-        tasks.append(StandIn(config, some, runs, layers, runs[0].parent / f"as-{len(some)}"))
-    found = {o.index: _value(o) for o in engine.map(measure_results, tasks)}
-    pairs = len(claim_pairs(table))
-    seeds = len({run.seed for run in config.runs})
-    whole = scaled([found[i] for i in range(len(tasks))], pairs, seeds, len(every))
-    times = len(config.ways)
-    return [
-        (Stage("assess", "pairs", times * pairs, times * whole.assess, alone=True), 0),
-        (Stage("report", "configurations", len(every), whole.report, alone=True), whole.bytes),
-    ]
-
-
-def _judged(config: StudyConfig) -> bool:
-    """Whether a study is compared by the CKA that findings stand on."""
-    return CORRECTED.cka in [measure.name for measure in config.measures]
 
 
 def _published(config: StudyConfig, stages: list[Stage]) -> Iterator[Stage]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stratigraph.engine import LocalEngine, one_thread
+from stratigraph.engine import Engine, LocalEngine, one_thread
+from stratigraph.errors import StratigraphError
 from stratigraph.identity import canonical
 from stratigraph.pipeline.assess import assess_study
 from stratigraph.pipeline.metrics import MetricsLog
@@ -33,6 +34,7 @@ from stratigraph.report import write_report
 from stratigraph.similarity.jackknife import JACKKNIFED, groups_of
 from stratigraph.snapshots import Files, snapshot_path, write_record, write_text
 from stratigraph.study import (
+    CORRECTED,
     STUDY_FILE,
     Run,
     Study,
@@ -44,11 +46,12 @@ from stratigraph.study import (
     probes_digest,
     probes_path,
     run_path,
+    select_pairs,
     similarity_path,
 )
 from stratigraph.training import RunConfig
 
-__all__ = ["Measured", "StandIn", "configurations", "measure_results", "scaled"]
+__all__ = ["Measured", "StandIn", "measure_results", "plan_results", "scaled"]
 
 MOST_STEPS = 12  # snapshots of a stand-in's run
 MOST_SEEDS = 2
@@ -98,6 +101,47 @@ def scaled(found: Sequence[Measured], pairs: int, seeds: int, count: int) -> Mea
         one.report + more * max(two.report - one.report, 0.0),
         one.bytes + more * max(two.bytes - one.bytes, 0),
     )
+
+
+def plan_results(
+    config: StudyConfig,
+    engine: Engine,
+    kinds: Sequence[tuple[Sequence[RunConfig], Mapping[str, Any]]],
+    pairs: int,
+) -> Measured | None:
+    """What findings and report will cost; None for a study without the CKA that findings stand on.
+
+    Args:
+        config: the study, of a file.
+        engine: where the stand-ins are made.
+        kinds: runs that cost the same, with what the calibration found of one of them.
+        pairs: how many the findings will read.
+
+    Raises:
+        StratigraphError: a stand-in failed.
+
+    """
+    if not config.text or CORRECTED.cka not in [measure.name for measure in config.measures]:
+        return None
+    fact_of = {run.run_id: fact for runs, fact in kinds for run in runs}
+    every = configurations(config.runs)
+    # The second is of another kind, where there is one: it shows what one more configuration takes.
+    first = fact_of[every[0][0].run_id]
+    second = [same for same in every if fact_of[same[0].run_id] is not first] or every[1:]
+    chosen = [(every[0],), (every[0], second[0])] if second else [(every[0],)]
+    tasks = []
+    for some in chosen:
+        own = [fact_of[same[0].run_id] for same in some]
+        runs = tuple(fact["record"].parents[1] for fact in own)
+        layers = tuple(tuple(fact["layers"]) for fact in own)
+        tasks.append(StandIn(config, some, runs, layers, runs[0].parent / f"as-{len(some)}"))
+    found: dict[int, Measured] = {}
+    for outcome in engine.map(measure_results, tasks):
+        if outcome.failure is not None:
+            raise StratigraphError(f"calibration: {outcome.failure.message}")
+        found[outcome.index] = outcome.value
+    seeds = len({run.seed for run in config.runs})
+    return scaled([found[i] for i in range(len(tasks))], pairs, seeds, len(every))
 
 
 def measure_results(task: StandIn) -> Measured:
@@ -190,15 +234,17 @@ def _row(run: Run, step: int, layer: str, probes: str) -> dict[str, Any]:
 
 
 def _compared(folder: Path, config: StudyConfig, labels: pd.DataFrame) -> None:
-    """Matrices and intervals of random scores."""
+    """Matrices and intervals of scores that fall with the distance of layers and steps."""
     random = np.random.default_rng(0)
     count = len(labels)
     pairs = claim_pairs(labels)
     groups = groups_of(config.probes.count)
+    place = labels["layer"].factorize()[0] + 0.2 * labels["step"].to_numpy()
     for measure in config.measures:
-        values = random.random((count, count))
+        values = 1 / (1 + np.abs(place[:, None] - place)) + 0.02 * random.random((count, count))
         values = (values + values.T) / 2
         np.fill_diagonal(values, 1.0)
+        values[~select_pairs(labels, measure.pairs)] = np.nan  # as the study will not ask for them
         about = {"representations": "drawn", "measure": measure.name, "plan": "", "read_by": []}
 
         def matrix(files: Files, values: np.ndarray = values) -> None:

@@ -210,8 +210,11 @@ class TrainTask:
 
     def progress(self) -> int | None:
         """The last step of which anything is kept, or published: it may be on another disk."""
-        found = None if self.remote is None else kept(self.directory)
-        return last_kept(self.directory) if found is None else found.last
+        if self.remote is not None:
+            with contextlib.suppress(StratigraphError):  # a store that does not answer now
+                found = kept(self.directory)
+                return None if found is None else found.last
+        return last_kept(self.directory)
 
 
 def run_task(task: TrainTask) -> dict[str, Any]:

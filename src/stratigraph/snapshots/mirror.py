@@ -14,39 +14,31 @@ others, somebody went on from there, and the folder takes what they made.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Set as Collection
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from stratigraph.durable import sha256
 from stratigraph.errors import DataError, IntegrityError, StorageError, StratigraphError
 from stratigraph.snapshots.files import (
-    check_format,
     read_json,
-    unsealed_json,
-    write_file,
     write_json,
 )
 from stratigraph.snapshots.ledger import Head, Lease, Ledger
 from stratigraph.snapshots.objects import NoSuchObject, Objects
 from stratigraph.snapshots.store import (
     MANIFEST,
-    Files,
-    put_record,
     remove_record,
     unlisted,
 )
+from stratigraph.snapshots.versions import download, hash_of, upload, version_name
 
 __all__ = [
     "REMOTE",
     "Part",
-    "check_objects",
     "fetch",
     "link",
     "mirrored",
@@ -56,7 +48,6 @@ __all__ = [
 ]
 
 REMOTE = ".remote"  # in a working copy: its URL, and what it agreed with
-AT_ONCE = 1 << 26  # bytes of objects that are in memory at a time
 ATTEMPTS = 20
 
 
@@ -126,12 +117,8 @@ def unpublished(folder: Path, part: Part) -> bool:
     """Whether a working copy holds what it has not published; False for any other folder."""
     if origin(folder) is None:
         return False
-    held = {place: _hash(version) for place, version in agreed(folder, part).items()}
+    held = {place: hash_of(version) for place, version in agreed(folder, part).items()}
     return standing(folder, part) != held
-
-
-def _hash(version: str) -> str:
-    return version.partition("-")[2]
 
 
 def publish(lease: Lease, folder: Path, part: Part) -> None:
@@ -144,11 +131,11 @@ def publish(lease: Lease, folder: Path, part: Part) -> None:
     """
     before = dict(lease.head.entries)
     now = standing(folder, part)
-    entries = {p: v for p, v in before.items() if now.get(p) == _hash(v)}
+    entries = {p: v for p, v in before.items() if now.get(p) == hash_of(v)}
     for place, digest in now.items():
         if place not in entries:
-            version = f"{lease.token:08d}-{digest}"
-            _upload(lease.ledger.objects, folder / place, f"{place}/{version}", digest)
+            version = version_name(lease.token, digest)
+            upload(lease.ledger.objects, folder / place, f"{place}/{version}", digest)
             entries[place] = version
     if entries != before:
         lease.commit(entries)
@@ -176,38 +163,6 @@ def _sweep(lease: Lease, places: Iterable[str]) -> None:
                 lease.ledger.objects.remove(f"{place}/{version}")
 
 
-class _Replaced(StorageError):
-    """A record changed while it was being read."""
-
-
-def _upload(objects: Objects, path: Path, to: str, digest: str) -> None:
-    """One version: its files, checked against its manifest as they are read, then the manifest."""
-    if path.is_file():
-        content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() != digest:
-            raise _Replaced(f"{path}: replaced while it was being published.")
-        objects.put_all({f"{to}/{path.name}": content})
-        return
-    content = (path / MANIFEST).read_bytes()
-    manifest = unsealed_json(content, path / MANIFEST)
-    some: dict[str, bytes] = {}
-    for name, facts in manifest["files"].items():
-        file = path / name
-        if sha256(file) != facts["sha256"]:
-            if sha256(path / MANIFEST) != digest:
-                raise _Replaced(f"{path}: replaced while it was being published.")
-            raise IntegrityError(f"{file}: damaged; it is not published.")
-        if facts["bytes"] > AT_ONCE:
-            objects.put_file(f"{to}/{name}", file)
-            continue
-        some[f"{to}/{name}"] = file.read_bytes()
-        if sum(map(len, some.values())) > AT_ONCE:
-            objects.put_all(some)
-            some = {}
-    objects.put_all(some)
-    objects.put_all({f"{to}/{MANIFEST}": content})
-
-
 def fetch(
     ledger: Ledger, folder: Path, part: Part, wanted: Callable[[str], bool] | None = None
 ) -> Head:
@@ -231,7 +186,7 @@ def fetch(
             for place in due:
                 if wanted is None or wanted(place):
                     version = f"{place}/{head.entries[place]}"
-                    _download(ledger.objects, version, folder / place)
+                    download(ledger.objects, version, folder / place)
         except NoSuchObject as error:
             if ledger.head().number == head.number:
                 raise IntegrityError(f"{error}: missing, though its catalogue lists it.") from None
@@ -247,9 +202,9 @@ def fetch(
 def _due(folder: Path, part: Part, head: Head, now: Mapping[str, str]) -> list[str]:
     """What a working copy must be brought, to be what the ledger says or to lie ahead of it."""
     if agreed(folder, part) != head.entries:  # somebody went on from there
-        return [p for p, version in head.entries.items() if now.get(p) != _hash(version)]
+        return [p for p, version in head.entries.items() if now.get(p) != hash_of(version)]
     missing = [place for place in head.entries if place not in now]
-    held = {place: _hash(version) for place, version in head.entries.items()}
+    held = {place: hash_of(version) for place, version in head.entries.items()}
     if all(held.get(place) == digest for place, digest in now.items()):
         return missing
     return [p for p in missing if not any(PurePosixPath(p).match(old) for old in part.passing)]
@@ -261,86 +216,6 @@ def _remove(path: Path) -> None:
             remove_record(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _download(objects: Objects, version: str, path: Path) -> None:
-    """One version, into its place once all of it is here and has its hashes."""
-    alone = f"{version}/{path.name}"  # of a single file
-    record = MANIFEST in objects.names(version)
-    named = f"{version}/{MANIFEST}" if record else alone
-    content = objects.read(named)
-    if hashlib.sha256(content).hexdigest() != _hash(version.rpartition("/")[2]):
-        raise IntegrityError(_differs(objects, named))
-    if not record:
-        write_file(path, content)
-        return
-    manifest = unsealed_json(content, f"{objects.url}/{named}")
-    check_format(manifest["format"], path / MANIFEST)
-
-    def fill(files: Files) -> None:
-        for group in _groups(manifest["files"]):
-            if len(group) == 1:
-                files.written(group[0], partial(objects.read_into, f"{version}/{group[0]}"))
-            else:
-                found = objects.read_all(f"{version}/{name}" for name in group)
-                for name in group:
-                    files.add(name, found[f"{version}/{name}"])
-            for name in group:
-                if files.facts[name] != manifest["files"][name]:
-                    raise IntegrityError(_differs(objects, f"{version}/{name}"))
-        files.add(MANIFEST, content)
-
-    put_record(path, fill)
-
-
-def _groups(files: Mapping[str, Mapping[str, Any]]) -> Iterator[list[str]]:
-    """Names of files that are small enough to be in memory together."""
-    group: list[str] = []
-    size = 0
-    for name, facts in files.items():
-        if group and size + facts["bytes"] > AT_ONCE:
-            yield group
-            group, size = [], 0
-        group.append(name)
-        size += facts["bytes"]
-    if group:
-        yield group
-
-
-def _differs(objects: Objects, name: str) -> str:
-    return f"{objects.url}/{name}: damaged; its bytes are not those that were written."
-
-
-def check_objects(ledger: Ledger) -> Iterator[tuple[str, str, int, int]]:
-    """Read every object that counts: (place, what is wrong or "", files, bytes)."""
-    objects, head = ledger.objects, ledger.head()
-    for place, version in head.entries.items():
-        files = size = 0
-        wrong = ""
-        try:
-            for name, expected in _listed(objects, f"{place}/{version}"):
-                digest, length = objects.digest(f"{place}/{version}/{name}")
-                files, size = files + 1, size + length
-                if digest != expected:
-                    raise IntegrityError(_differs(objects, f"{place}/{version}/{name}"))
-        except NoSuchObject as error:
-            wrong = f"{error}: missing, though its catalogue lists it."
-        except IntegrityError as error:
-            wrong = str(error)
-        yield place, wrong, files, size
-
-
-def _listed(objects: Objects, version: str) -> Iterator[tuple[str, str]]:
-    """The files of a version, each with the hash that it should have; the manifest first."""
-    place, _, name = version.rpartition("/")
-    single = place.rpartition("/")[2]
-    if objects.names(version) == [single]:
-        yield single, _hash(name)
-        return
-    yield MANIFEST, _hash(name)
-    manifest = unsealed_json(objects.read(f"{version}/{MANIFEST}"), f"{version}/{MANIFEST}")
-    for file, facts in manifest["files"].items():
-        yield file, facts["sha256"]
 
 
 def put_back(ledger: Ledger, folder: Path, part: Part, damaged: Collection[str]) -> set[str]:
@@ -356,12 +231,12 @@ def put_back(ledger: Ledger, folder: Path, part: Part, damaged: Collection[str])
         before = lease.head.entries
         entries = {place: version for place, version in before.items() if place not in damaged}
         for place in damaged:
-            digest = _hash(before[place])
+            digest = hash_of(before[place])
             if now.get(place) != digest:
                 continue
-            version = f"{lease.token:08d}-{digest}"
+            version = version_name(lease.token, digest)
             with contextlib.suppress(IntegrityError):
-                _upload(ledger.objects, folder / place, f"{place}/{version}", digest)
+                upload(ledger.objects, folder / place, f"{place}/{version}", digest)
                 entries[place] = version
                 back.add(place)
         in_step = agreed(folder, part) == before

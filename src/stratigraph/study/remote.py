@@ -22,7 +22,6 @@ from stratigraph.snapshots import locked
 from stratigraph.snapshots.ledger import Ledger, writer_of
 from stratigraph.snapshots.mirror import (
     Part,
-    check_objects,
     fetch,
     link,
     mirrored,
@@ -31,6 +30,7 @@ from stratigraph.snapshots.mirror import (
     unpublished,
 )
 from stratigraph.snapshots.objects import Objects, is_url
+from stratigraph.snapshots.versions import check_version
 from stratigraph.study.layout import STUDY_FILE
 
 __all__ = [
@@ -243,7 +243,8 @@ def verify_url(url: str, *, repair: bool = False) -> Checked:
         raise DataError(f"{url}: no study stands here ({STUDY_FILE} is missing).")
     for part in parts:
         ledger, wrong = Ledger(objects, part.name), {}
-        for place, reason, count, length in check_objects(ledger):
+        for place, version in ledger.head().entries.items():
+            reason, count, length = check_version(objects, place, version)
             files, size = files + count, size + length
             if reason:
                 wrong[place] = reason
