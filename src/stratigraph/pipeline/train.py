@@ -42,7 +42,13 @@ from stratigraph.snapshots import (
 )
 from stratigraph.snapshots.mirror import link, origin
 from stratigraph.study import Run, Study, metrics_path, probe_indices, probes_digest, read_state
-from stratigraph.study.remote import fetch_study, kept, run_is_published, run_written
+from stratigraph.study.remote import (
+    fetch_study,
+    kept,
+    run_is_published,
+    run_written,
+    study_of,
+)
 from stratigraph.training import (
     DivergedError,
     RunConfig,
@@ -220,7 +226,7 @@ class TrainTask:
 def run_task(task: TrainTask) -> dict[str, Any]:
     """Train the run of a task in this process."""
     if task.remote is not None:  # perhaps on a machine that never saw the study
-        link(task.directory.parents[1], task.remote)
+        link(study_of(task.directory), task.remote)
     return train_run(
         task.directory, RunConfig.from_dict(task.config), task.device, allow_drift=task.allow_drift
     )

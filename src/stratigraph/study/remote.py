@@ -44,6 +44,7 @@ __all__ = [
     "local_copy",
     "run_is_published",
     "run_written",
+    "study_of",
     "verify_url",
     "written",
 ]
@@ -74,6 +75,11 @@ def _of_run(run_id: str) -> Part:
     kept = ("config.json", "state.json", "metrics", "snapshots/[0-9]*", "checkpoint/[0-9]*")
     places = tuple(f"runs/{run_id}/{place}" for place in kept)
     return Part(f"runs/{run_id}/ledger", places, passing=(places[-1],))
+
+
+def study_of(run: Path) -> Path:
+    """The folder of the study that a run's folder would be in."""
+    return run.absolute().parent.parent
 
 
 def work_place(url: str) -> Path:
@@ -153,18 +159,20 @@ def run_written(run: Path) -> Iterator[Callable[[], None]]:
         BusyError: another process trains it.
 
     """
-    study = run.absolute().parents[1]
-    with locked(run), mirrored(study, _of_run(run.name)) as publish:
+    with locked(run), mirrored(study_of(run), _of_run(run.name)) as publish:
         yield publish
 
 
 def run_is_published(run: Path) -> bool:
     """Whether nothing of a run is left to publish."""
-    return not unpublished(run.absolute().parents[1], _of_run(run.name))
+    return not unpublished(study_of(run), _of_run(run.name))
 
 
 def keep_study_file(folder: Path, write: Callable[[], None]) -> None:
     """Write a study's file, and publish it."""
+    if origin(folder) is None:
+        write()
+        return
     with locked(folder, "file"), mirrored(folder, FILE):
         write()
 
@@ -183,7 +191,7 @@ def kept(run: Path) -> Kept | None:
 
     Its weights need not have been fetched.
     """
-    url = origin(run.absolute().parents[1])
+    url = origin(study_of(run))
     if url is None:
         return None
     ledger = Ledger(Objects(url), _of_run(run.name).name)
