@@ -120,6 +120,19 @@ def test_a_working_copy_that_lost_records_loses_none_at_the_url(one, other):
     assert holds(other) == whole
 
 
+def test_a_url_that_was_wiped_does_not_empty_the_working_copy(one, other):
+    with mirrored(one, PART):
+        record(one / "snapshots" / "000", b"0")
+    whole = holds(one)
+    Objects(origin(one)).remove("snapshots", PART.name)
+    bring(one)
+    assert holds(one) == whole
+    with mirrored(one, PART):
+        pass
+    bring(other)
+    assert holds(other) == holds(one) == whole
+
+
 def test_other_people_s_files_are_neither_published_nor_removed(one, other):
     with mirrored(one, PART):
         record(one / "snapshots" / "000", b"0")

@@ -180,6 +180,8 @@ def fetch(
     """
     for _ in range(ATTEMPTS):
         head = ledger.head()
+        if head.token <= 1 and not head.entries:
+            return head  # nothing was ever committed, or all was wiped: what is here stays
         now = standing(folder, part)
         due = _due(folder, part, head, now)
         try:
