@@ -152,7 +152,7 @@ def test_counting(terminal):
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_a_study_is_followed_while_it_trains(terminal, tiny_file, tmp_path, monkeypatch):
-    """By two processes, whose words reach the view."""
+    """By two processes, or by this one; their words reach the view."""
     from stratigraph.pipeline import open_study
 
     monkeypatch.setattr(module, "LINE_SECONDS", 0.0)
@@ -161,7 +161,7 @@ def test_a_study_is_followed_while_it_trains(terminal, tiny_file, tmp_path, monk
     heard = []
     take = Board.heard
     monkeypatch.setattr(Board, "heard", lambda *a: (heard.append(a[2]), take(*a))[1])
-    run_stage("train", study, LocalEngine(2), shown)
+    run_stage("train", study, LocalEngine(2 if terminal else 1), shown)
     said = text.getvalue()
     assert {facts["state"] for facts in heard} == {"running", "done"}
     assert {
