@@ -174,7 +174,7 @@ def test_a_study_is_followed_while_it_trains(terminal, tiny_file, tmp_path, monk
         assert "\x1b" not in said
         assert said.count("done ") >= 4
         assert "done 4/4" in said
-        assert "training: 0 % of 48 steps; 4 waiting" in said
+        assert "training: 0 % of 48 steps; 1 training, 3 waiting" in said
 
 
 def test_failures_are_told_when_the_view_closes(tiny_study):
