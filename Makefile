@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  "$$(grep '^torch==' constraints.txt)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable '.[test,lint,ray,trackers]'
+	  --constraint constraints.txt --editable '.[test,lint,ray,trackers,s3]'
 	touch $@
 
 demo: $(READY)
@@ -45,7 +45,8 @@ test-load: $(READY)
 
 # Every operation on a file killed, refused and cut off from power: some twenty minutes.
 test-crash: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) -m crash -rP tests/crash --timeout 1800
+	$(BIN)/python -m pytest -n $(WORKERS) -m crash -rP tests/crash tests/pipeline/test_remote.py \
+	  --timeout 1800
 
 # Every byte of a small study changed, every length cut.
 test-damage: $(READY)

@@ -60,7 +60,9 @@ def main():
                     f"{name:<6} turn {turn}  {seconds:6.1f} s  cores busy {share:.0%}", flush=True
                 )
     best = {n: min(r["seconds"] for r in rows if r["engine"] == n) for n in engines}
-    print(f"ray / local: {best['ray'] / best['local']:.3f}")
+    share = max(row["busy"] for row in rows if row["engine"] == "local")
+    print(f"ray / local: {best['ray'] / best['local']:.3f} (at most 1.10 is wanted)")
+    print(f"cores busy with the local engine: {share:.0%} (more than 90 % is wanted)")
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
 

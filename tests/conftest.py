@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import uuid
 from pathlib import Path
 
 import pytest
@@ -39,3 +41,45 @@ def tiny_study(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory):
 
     out = tmp_path_factory.mktemp("out") / "tiny"
     return run_study(tiny_file, out, engine=LocalEngine(1))
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """The address of an S3 server on this machine, as long as the tests last."""
+    pytest.importorskip("s3fs")
+    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture(params=["file", "memory", "s3"])
+def store_url(request, tmp_path, monkeypatch) -> str:
+    """A URL of each kind of store in turn, where nothing is yet; working copies are apart."""
+    monkeypatch.setenv("STRATIGRAPH_WORK", str(tmp_path / "work"))
+    if request.param == "file":
+        return f"file://{tmp_path}/store"
+    if request.param == "memory":
+        return f"memory://{tmp_path.name}-{uuid.uuid4().hex}/store"
+    return request.getfixturevalue("s3_url")
+
+
+@pytest.fixture
+def s3_url(s3_server, tmp_path, monkeypatch) -> str:
+    """A new bucket."""
+    import s3fs
+
+    monkeypatch.setenv("STRATIGRAPH_WORK", str(tmp_path / "work"))
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "any",
+        "AWS_SECRET_ACCESS_KEY": "any",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": s3_server,
+        "NO_PROXY": "127.0.0.1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    bucket = f"bucket-{uuid.uuid4().hex}"
+    s3fs.S3FileSystem().mkdir(bucket)
+    return f"s3://{bucket}/studies/one"

@@ -30,3 +30,25 @@ def signalled_on_two(x):
 
 def threads(_):
     return torch.get_num_threads()
+
+
+def say(x):
+    from stratigraph.engine import tell
+
+    for step in range(3):
+        tell({"x": x, "step": step})
+    return x
+
+
+def say_and_wait(path):
+    """Speak until somebody has heard, and says so by a file."""
+    import time
+
+    from stratigraph.engine import tell
+
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline
+        tell({"name": path.name})
+        time.sleep(0.02)
+    return path.name

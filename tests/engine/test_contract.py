@@ -55,3 +55,35 @@ def test_tasks_have_one_thread(engine):
 def test_bad_numbers_of_workers(engine, workers):
     with pytest.raises(ConfigError, match=rf"workers: expected 1 to \d+, got {workers}"):
         type(engine)(workers=workers)
+
+
+def test_what_tasks_say_is_heard_while_they_run(engine, tmp_path):
+    names = [tmp_path / f"heard-{number}" for number in range(4)]
+    heard = []
+
+    def hear(index, facts):
+        heard.append((index, facts["name"]))
+        names[index].touch()
+
+    values = {o.index: o.value for o in engine.map(tasks.say_and_wait, names, heard=hear)}
+    assert values == {i: name.name for i, name in enumerate(names)}
+    assert set(heard) == set(values.items())
+
+
+def test_nobody_need_listen(engine):
+    assert sorted(o.value for o in engine.map(tasks.say, range(3))) == [0, 1, 2]
+
+
+def test_titles_explain_themselves(tiny_study):
+    from stratigraph.engine.protocol import title_of
+    from stratigraph.pipeline.train import TrainTask, run_task
+    from stratigraph.similarity import by_vectors, pairwise
+
+    run = next(iter(tiny_study.runs.values()))
+    task = TrainTask(run.path, run.config.to_dict(), "cpu", False)
+    title = title_of(run_task, task, 3, 4)
+    assert title == f"train beta_vae beta=1 seed=0 ({run.run_id[:4]})"
+    assert title_of(pairwise._compare, pairwise._CompareTask, 11, 40) == "compare block 12 of 40"
+    product = by_vectors._ProductTask
+    assert title_of(by_vectors._multiply, product, 0, None) == "compare block 1"
+    assert title_of(tasks.square, 7, 0, 9) == "square 1 of 9"

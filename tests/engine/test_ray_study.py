@@ -61,6 +61,20 @@ def test_a_small_study_is_the_local_one_s(tiny_study, tiny_file, tmp_path, ray_e
     assert [run.state["state"] for run in study.runs.values()] == ["done"] * 4
 
 
+def test_a_study_at_a_url(tiny_study, tiny_file, tmp_path, monkeypatch, ray_engine):
+    """Workers fetch and publish the runs; another machine then holds what a folder would."""
+    url = f"file://{tmp_path}/store"
+    monkeypatch.setenv("STRATIGRAPH_WORK", str(tmp_path / "here"))
+    run_stage("train", open_study(tiny_file, url), ray_engine)
+    monkeypatch.setenv("STRATIGRAPH_WORK", str(tmp_path / "there"))
+    wanted = results(tiny_study.path)
+    found = results(load_study(url).path)
+    assert found == {path: wanted[path] for path in found}
+    assert sum("/snapshots/" in path for path in found) == sum(
+        "/snapshots/" in path for path in wanted
+    )
+
+
 def test_what_cannot_be(ray_engine):
     kind = type(ray_engine)
     with pytest.raises(ConfigError, match=r"cpus: expected a number of them for a task, got 0"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from stratigraph.cli.main import main
 from stratigraph.engine import LocalEngine
 from stratigraph.pipeline import plan_study
 from stratigraph.pipeline.plan import StudyPlan
+from stratigraph.pipeline.plan_results import Measured, scaled
 
 
 @pytest.fixture(scope="module")
@@ -39,23 +41,41 @@ def test_its_disk_is_about_what_the_study_takes(plan, tiny_study):
         if path.is_file()
     ]
     matrices = 2 * 8 * plan.representations**2
-    assert plan.disk == pytest.approx(sum(kept) + matrices, rel=0.05)
+    written = [
+        path.stat().st_size
+        for kind in ("figures", "report")
+        for path in (tiny_study.path / kind).iterdir()
+    ]
+    assert plan.disk == pytest.approx(sum(kept) + matrices + sum(written), rel=0.05)
 
 
 def test_times_add_up(plan):
     names = [stage.name for stage in plan.stages]
     assert names == [
         "train", "extract", "observe", "compare by debiased_cka", "intervals of debiased_cka",
-        "compare by procrustes_similarity",
+        "compare by procrustes_similarity", "assess", "report",
     ]  # fmt: skip
     assert all(stage.seconds > 0 for stage in plan.stages)
     assert plan.seconds(1) == pytest.approx(sum(stage.seconds for stage in plan.stages))
+    # Findings and report are of one process, whatever there is beside it.
+    assert plan.seconds(10**6) >= plan.longest + sum(stage.seconds for stage in plan.stages[-2:])
     # More workers than runs are of no use to training: a run is trained by one.
     assert plan.seconds(10**6) >= plan.longest
 
 
+def test_two_stand_ins_make_a_line():
+    one = Measured(pairs=100, seeds=2, assess=1.0, report=5.0, bytes=1000)
+    two = Measured(pairs=300, seeds=2, assess=2.0, report=8.0, bytes=1500)
+    found = scaled([one, two], pairs=1100, seeds=5, count=10)
+    assert found == Measured(1100, 5, 2 * (1.0 + 1000 / 200), 5.0 + 9 * 3.0, 1000 + 9 * 500)
+    assert scaled([one], pairs=100, seeds=2, count=1) == one
+
+
 def test_the_command_tells_it_and_writes_nothing(tiny_file, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    stand_in = Measured(pairs=100, seeds=2, assess=1.0, report=5.0, bytes=1000)  # made above
+    monkeypatch.setattr(sys.modules["stratigraph.pipeline.plan_results"], "measure_results",
+                        lambda task: stand_in)  # fmt: skip
     with pytest.raises(SystemExit) as stopped:
         main(["plan", str(tiny_file), "--workers", "1", "--on", "8", "--json"])
     assert not stopped.value.code

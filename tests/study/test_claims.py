@@ -162,3 +162,15 @@ def test_without_procrustes_the_claims_are_judged_by_cka_alone():
     assert found["encoder_first"].verdict == "supported"
     assert "CKA alone" in found["encoder_first"].why
     assert found["measures_agree"].verdict == "not asked"
+
+
+def test_pairs_that_one_measure_was_not_asked_for_are_not_ranked():
+    """Procrustes with `pairs: to_final`, as in studies/quick.yaml: none of two runs."""
+    evidence = planted(Plan(encoder=20, decoder=400), 0)
+    across = evidence.final["procrustes_similarity"]
+    unknown = replace(across, values=np.full_like(across.values, np.nan))
+    less = replace(evidence, final={**evidence.final, "procrustes_similarity": unknown})
+    found = {q.key: q for q in ask(less)}
+    assert found["measures_agree"].estimates
+    assert not found["measures_agree_across_runs"].estimates
+    assert "lacks one of the measures" in found["measures_agree_across_runs"].missing

@@ -11,10 +11,35 @@ import typer
 
 if TYPE_CHECKING:
     from stratigraph.study import Run
+    from stratigraph.study.remote import Kept
 
-__all__ = ["StudyFolder", "register"]
+__all__ = ["LightFolder", "StudyFolder", "place", "register"]
 
-StudyFolder = Annotated[Path, typer.Argument(help="The folder of a study.", metavar="STUDY")]
+
+def place(text: str) -> Path:
+    """The folder that is meant; of a URL its working copy, brought up to date."""
+    if "://" not in text:
+        return Path(text)
+    from stratigraph.study.remote import local_copy
+
+    return local_copy(text)
+
+
+def _light(text: str) -> Path:
+    """As `place`, without weights and representations."""
+    if "://" not in text:
+        return Path(text)
+    from stratigraph.study.remote import local_copy
+
+    return local_copy(text, light=True)
+
+
+StudyFolder = Annotated[
+    Path, typer.Argument(help="The folder or URL of a study.", metavar="STUDY", parser=place)
+]
+LightFolder = Annotated[
+    Path, typer.Argument(help="The folder or URL of a study.", metavar="STUDY", parser=_light)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 
 
@@ -28,24 +53,29 @@ def _columns(rows: list[list[str]]) -> None:
 SILENT = 60.0  # seconds; a run in training says where it is twice a second
 
 
-def _state(run: Run) -> dict[str, Any]:
+def _state(run: Run, remote: Kept | None) -> dict[str, Any]:
     """A run's state; ``interrupted`` where it says that it runs and nothing was heard of it."""
     state = run.state
+    if remote is not None and remote.writer is not None:
+        return {**state, "state": "running", "reason": remote.writer}
     file = run.path / "state.json"
-    if state["state"] == "running" and time.time() - file.stat().st_mtime > SILENT:
+    silent = file.is_file() and time.time() - file.stat().st_mtime > SILENT
+    if state["state"] == "running" and (silent or remote is not None):
         state["state"], state["reason"] = "interrupted", "the next `stratigraph run` goes on"
     return state
 
 
-def list_runs(study: StudyFolder, as_json: AsJson = False) -> None:
+def list_runs(study: LightFolder, as_json: AsJson = False) -> None:
     """List the runs of a study: state, step, snapshots, configuration."""
     from stratigraph.study import load_study
+    from stratigraph.study.remote import all_kept
 
     runs = load_study(study).runs.values()
     facts = [
-        {"run": r.run_id, "steps": r.config.steps, "snapshots": len(r.steps), **_state(r),
+        {"run": r.run_id, "steps": r.config.steps,
+         "snapshots": len(r.steps if kept is None else kept.snapshots), **_state(r, kept),
          "label": r.config.label()}
-        for r in runs
+        for r, kept in zip(runs, all_kept([run.path for run in runs]), strict=True)
     ]  # fmt: skip
     if as_json:
         typer.echo(json.dumps(facts, indent=1))
@@ -60,15 +90,18 @@ def list_runs(study: StudyFolder, as_json: AsJson = False) -> None:
 
 
 def show(
-    study: StudyFolder,
+    study: LightFolder,
     run: Annotated[str, typer.Argument(help="A run's id, or its first digits.", metavar="RUN")],
     as_json: AsJson = False,
 ) -> None:
     """Show one run: its configuration, state, snapshots and last losses."""
     from stratigraph.study import load_study
+    from stratigraph.study.remote import kept
 
     chosen = load_study(study).run(run)
-    metrics = chosen.metrics.groupby("split").last() if chosen.steps else None
+    remote = kept(chosen.path)
+    steps = chosen.steps if remote is None else list(remote.snapshots)
+    metrics = chosen.metrics.groupby("split").last() if steps else None
     losses: dict[str, Any] = {}
     if metrics is not None:
         losses = {str(split): row.to_dict() for split, row in metrics.iterrows()}
@@ -76,8 +109,8 @@ def show(
         "run": chosen.run_id,
         "label": chosen.config.label(),
         "folder": str(chosen.path),
-        "state": _state(chosen),
-        "snapshots": chosen.steps,
+        "state": _state(chosen, remote),
+        "snapshots": steps,
         "losses": losses,
         "config": chosen.config.to_dict(),
     }
@@ -86,11 +119,11 @@ def show(
         return
     typer.echo(f"{chosen.run_id}  {facts['label']}")
     typer.echo(f"folder     {chosen.path}")
-    state = _state(chosen)
+    state = _state(chosen, remote)
     typer.echo(f"state      {state['state']} at step {state['step']} of {chosen.config.steps}")
     if state.get("reason"):
         typer.echo(f"reason     {state['reason']}")
-    typer.echo(f"snapshots  {', '.join(map(str, chosen.steps)) or 'none yet'}")
+    typer.echo(f"snapshots  {', '.join(map(str, steps)) or 'none yet'}")
     for split, row in losses.items():
         parts = ", ".join(f"{key} {row[key]:.2f}" for key in ("loss", "reconstruction", "kl"))
         typer.echo(f"{split:<10} {parts} (nats an image, step {row['step']:.0f})")

@@ -50,8 +50,16 @@ def options(
         False, "--version", callback=_version, is_eager=True, help="Print the version and stop."
     ),
     debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    work: str = typer.Option(
+        "",
+        "--work",
+        help="Where the working copies of studies at URLs are; $STRATIGRAPH_WORK, or the cache.",
+        metavar="DIR",
+    ),
 ) -> None:
     """Read how a variational autoencoder learns, layer by layer."""
+    if work:
+        os.environ["STRATIGRAPH_WORK"] = work
 
 
 def main(arguments: list[str] | None = None) -> None:

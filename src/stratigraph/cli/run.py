@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stratigraph.cli.inspect import AsJson, place
 from stratigraph.errors import ConfigError, suggest
 
 if TYPE_CHECKING:
@@ -27,11 +29,19 @@ __all__ = [
 ]
 
 StudySource = Annotated[
-    Path, typer.Argument(help="A study file (.yaml), or the folder of a study.", metavar="STUDY")
+    Path,
+    typer.Argument(
+        help="A study file (.yaml), or the folder or URL of a study.", metavar="STUDY", parser=place
+    ),
 ]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", help="The study's folder; results/<file's name> if not given."),
+    typer.Option(
+        "--out",
+        help="The study's folder or URL (s3://…); results/<file's name> if not given.",
+        metavar="DIR",
+        parser=place,
+    ),
 ]
 EngineName = Annotated[str, typer.Option("--engine", help="Where tasks run: local or ray.")]
 Address = Annotated[
@@ -73,13 +83,46 @@ def engine_named(
     return LocalEngine(workers)
 
 
+def _named(study: Study) -> str:
+    """How a person names the study: by its URL, if it has one."""
+    from stratigraph.snapshots.mirror import origin
+
+    return origin(study.path) or str(study.path)
+
+
+def _summary(study: Study, code: int, report: Path | None = None) -> None:
+    """What a program wants to know of a study that was run."""
+    runs = [(run, run.state) for run in study.runs.values()]
+    states = [state["state"] for _, state in runs]
+    facts = {
+        "study": _named(study),
+        "folder": str(study.path),
+        "exit_code": code,
+        "states": {state: states.count(state) for state in sorted(set(states))},
+        "not_done": [
+            {"run": run.run_id, "label": run.config.label(), "state": state["state"],
+             "step": state["step"], "reason": state.get("reason", "")}
+            for run, state in runs
+            if state["state"] != "done"
+        ],
+        "report": None if report is None else str(report),
+    }  # fmt: skip
+    typer.echo(json.dumps(facts, indent=1))
+
+
+def _code(study: Study) -> int:
+    """0, or 1 where runs failed: a run that diverged has its answer."""
+    states = {run.state["state"] for run in study.runs.values()}
+    return 0 if states <= {"done", "diverged"} else 1
+
+
 def _told_states(study: Study) -> int:
-    """Say how many runs are in which state, unless all are done; the exit code that follows."""
+    """Say how many runs are in which state, unless all are done; return the exit code."""
     states = [run.state["state"] for run in study.runs.values()]
     if set(states) != {"done"}:
         counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
-        typer.echo(f"runs: {counts}; `stratigraph list {study.path}` says why")
-    return 0 if set(states) <= {"done", "diverged"} else 1
+        typer.echo(f"runs: {counts}; `stratigraph list {_named(study)}` says why")
+    return _code(study)
 
 
 def _headline(study: Study, report: Path) -> None:
@@ -88,6 +131,8 @@ def _headline(study: Study, report: Path) -> None:
     for line in headline(study):
         typer.echo(line)
     typer.echo(f"report: {report}")
+    if _named(study) != str(study.path):
+        typer.echo(f"published: {_named(study)}")
 
 
 def run(
@@ -100,6 +145,7 @@ def run(
     quiet: Quiet = False,
     max_runs: MaxRuns = 1000,
     allow_drift: AllowDrift = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run a whole study, from training to its report. The same command again goes on."""
     from stratigraph.pipeline import Progress, open_study, run_study
@@ -113,6 +159,9 @@ def run(
         device=device,
         allow_drift=allow_drift,
     )
+    if as_json:
+        _summary(done, _code(done), report_path(done))
+        raise typer.Exit(_code(done))
     code = _told_states(done)
     _headline(done, report_path(done))
     raise typer.Exit(code)
@@ -128,6 +177,7 @@ def train(
     quiet: Quiet = False,
     max_runs: MaxRuns = 1000,
     allow_drift: AllowDrift = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train every run of a study that is not done."""
     from stratigraph.pipeline import Progress, open_study, run_stage
@@ -135,6 +185,9 @@ def train(
     opened = open_study(study, out, max_runs)
     where = engine_named(engine, workers, address, opened.config.resources)
     run_stage("train", opened, where, Progress(quiet), device, allow_drift)
+    if as_json:
+        _summary(opened, _code(opened))
+        raise typer.Exit(_code(opened))
     raise typer.Exit(_told_states(opened))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from stratigraph.cli.inspect import AsJson, StudyFolder
+from stratigraph.cli.inspect import AsJson
 from stratigraph.cli.run import Device, EngineName, Quiet, Workers, engine_named
 from stratigraph.errors import IntegrityError
 
@@ -15,7 +16,7 @@ __all__ = ["register"]
 
 
 def verify(
-    study: StudyFolder,
+    study: Annotated[str, typer.Argument(help="The folder or URL of a study.", metavar="STUDY")],
     repair: Annotated[
         bool, typer.Option("--repair", help="Remove what is damaged, and make it anew.")
     ] = False,
@@ -27,11 +28,16 @@ def verify(
 ) -> None:
     """Check every file of a study against the hash that was written with it."""
     from stratigraph.pipeline import Progress, repair_study, verify_study
+    from stratigraph.snapshots.objects import is_url
 
-    found = verify_study(study)
+    if is_url(study):
+        _verify_url(study, repair, as_json)
+        return
+    folder = Path(study)
+    found = verify_study(folder)
     left = found.damages
     if repair and left:
-        left = repair_study(study, found, engine_named(engine, workers), Progress(quiet), device)
+        left = repair_study(folder, found, engine_named(engine, workers), Progress(quiet), device)
     if as_json:
         facts = {
             "files": found.files,
@@ -54,6 +60,31 @@ def verify(
             f"{found.ended} of {found.runs} runs at their end"
         )
         typer.echo(f"{what}: " + (f"{len(left)} damaged" if left else "all as they were written"))
+    if left:
+        raise typer.Exit(IntegrityError.exit_code)
+
+
+def _verify_url(url: str, repair: bool, as_json: bool) -> None:
+    """Every object that counts at a URL against its hash."""
+    from stratigraph.study.remote import verify_url
+
+    found = verify_url(url, repair=repair)
+    left = found.damaged.keys() - found.back
+    if as_json:
+        damaged = [
+            {"path": place, "reason": reason, "repaired": place in found.back}
+            for place, reason in found.damaged.items()
+        ]
+        facts = {"files": found.files, "bytes": found.bytes, "damaged": damaged, "strange": []}
+        typer.echo(json.dumps(facts, indent=1))
+    else:
+        for place, reason in found.damaged.items():
+            word = "repaired" if place in found.back else "struck out" if repair else "damaged"
+            typer.echo(f"{word:<10}  {reason}")
+        told = f"{len(left)} damaged" if left else "all as they were written"
+        typer.echo(f"{found.files:,} objects, {found.bytes / 1e6:,.1f} MB: {told}")
+        if left and repair:
+            typer.echo("what was struck out is made anew by the next `stratigraph run`")
     if left:
         raise typer.Exit(IntegrityError.exit_code)
 

@@ -3,14 +3,17 @@
 from stratigraph.engine.local import LocalEngine, one_thread
 from stratigraph.engine.protocol import Engine, Failure, Outcome, progress_of
 from stratigraph.engine.stop import listening, stopping
+from stratigraph.engine.words import Hear, tell
 
 __all__ = [
     "Engine",
     "Failure",
+    "Hear",
     "LocalEngine",
     "Outcome",
     "listening",
     "one_thread",
     "progress_of",
     "stopping",
+    "tell",
 ]

@@ -15,12 +15,14 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from threading import Event, Thread
 from typing import Any
 
 from stratigraph.engine.protocol import Deaths, Failure, Outcome
 from stratigraph.engine.stop import SIGNALS, ask_to_stop, listening, stopping
+from stratigraph.engine.words import Hear, Mailbox, post_to, speaking
 from stratigraph.errors import ConfigError
 
 __all__ = ["LocalEngine", "one_thread"]
@@ -59,12 +61,13 @@ class LocalEngine:
         tasks: Iterable[Any],
         *,
         tick: Callable[[], None] | None = None,
+        heard: Hear | None = None,
     ) -> Iterator[Outcome]:
         """See `Engine.map`."""
         if self.workers == 1:
-            outcomes = _in_process(function, tasks, tick)
+            outcomes = _in_process(function, tasks, tick, heard)
         else:
-            outcomes = _in_processes(function, tasks, self.workers, tick or (lambda: None))
+            outcomes = _in_processes(function, tasks, self.workers, tick or (lambda: None), heard)
         with listening():
             yield from outcomes
 
@@ -85,7 +88,10 @@ def one_thread() -> Iterator[None]:
 
 
 def _in_process(
-    function: Callable[[Any], Any], tasks: Iterable[Any], tick: Callable[[], None] | None
+    function: Callable[[Any], Any],
+    tasks: Iterable[Any],
+    tick: Callable[[], None] | None,
+    heard: Hear | None,
 ) -> Iterator[Outcome]:
     over = Event()
     if tick is not None:
@@ -95,7 +101,7 @@ def _in_process(
             if stopping():
                 return
             try:
-                with one_thread():
+                with one_thread(), speaking(partial(heard, index) if heard else None):
                     value = function(task)
                 yield Outcome(index, value=value)
             except Exception as error:
@@ -114,6 +120,7 @@ def _in_processes(
     tasks: Iterable[Any],
     workers: int,
     tick: Callable[[], None],
+    heard: Hear | None,
 ) -> Iterator[Outcome]:
     from loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
 
@@ -121,6 +128,8 @@ def _in_processes(
     retry: list[tuple[int, Any]] = []
     deaths = Deaths()
     pending: dict[Future, tuple[int, Any]] = {}
+    mailbox = Mailbox() if heard else None
+    address = mailbox.address if mailbox else None
     pool = _pool(ProcessPoolExecutor, workers)
     try:
         while True:
@@ -135,10 +144,15 @@ def _in_processes(
             del retry[: len(batch)]
             for index, task in batch:
                 with _signals_blocked():  # a process that is born here has them blocked
-                    pending[pool.submit(function, task)] = (index, task)
+                    pending[pool.submit(_told, function, task, index, address)] = (index, task)
             if not pending:
                 return
             done, _ = wait(pending, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)
+            if mailbox and heard:
+                there = {index for index, _ in pending.values()}
+                for index, facts in mailbox.read():
+                    if index in there:
+                        heard(index, facts)
             tick()
             broken = False
             for future in done:
@@ -162,6 +176,14 @@ def _in_processes(
                 pool = _pool(ProcessPoolExecutor, workers)
     finally:
         pool.shutdown(wait=True, kill_workers=True)
+        if mailbox:
+            mailbox.close()
+
+
+def _told(function: Callable[[Any], Any], task: Any, index: int, address: str | None) -> Any:
+    """One task, in a worker that can speak of it."""
+    with speaking(post_to(address, index)):
+        return function(task)
 
 
 def _stop(pool: Any, pending: dict[Future, tuple[int, Any]]) -> None:

@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
-__all__ = ["Deaths", "Engine", "Failure", "Outcome", "progress_of"]
+from stratigraph.engine.words import Hear
+
+__all__ = ["Deaths", "Engine", "Failure", "Outcome", "progress_of", "title_of"]
 
 
 def progress_of(task: Any) -> Any:
@@ -23,6 +25,19 @@ def progress_of(task: Any) -> Any:
     """
     tell = getattr(task, "progress", None)
     return tell() if callable(tell) else None
+
+
+def title_of(function: Callable[[Any], Any], task: Any, index: int, total: int | None) -> str:
+    """What a task is called where a person looks for it: in a cluster's dashboard.
+
+    A task may say it itself (``task.label``: "train beta=4 seed=1 (3f2a)"), or what kind it is of
+    (``task.kind``), and is then numbered: "compare block 12 of 40".
+    """
+    label = getattr(task, "label", None)
+    if label:
+        return str(label)
+    words = getattr(task, "kind", None) or function.__name__.removesuffix("_task").strip("_")
+    return f"{words} {index + 1}" + ("" if total is None else f" of {total}")
 
 
 class Deaths:
@@ -74,6 +89,7 @@ class Engine(Protocol):
         tasks: Iterable[Any],
         *,
         tick: Callable[[], None] | None = None,
+        heard: Hear | None = None,
     ) -> Iterator[Outcome]:
         """Yield an outcome for each task, in the order in which they end.
 
@@ -81,6 +97,7 @@ class Engine(Protocol):
             function: importable by name in another process.
             tasks: read lazily; at most a few per worker are in flight.
             tick: called a few times a second while waiting, to draw progress.
+            heard: called with (a task's number, facts) for what tasks in progress `tell`.
 
         """
         ...

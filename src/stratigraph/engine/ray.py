@@ -12,25 +12,28 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from stratigraph.engine.local import TICK_SECONDS, _raised, one_thread
-from stratigraph.engine.protocol import Deaths, Failure, Outcome
+from stratigraph.engine.protocol import Deaths, Failure, Outcome, title_of
 from stratigraph.engine.stop import ask_to_stop, listening, stopping
+from stratigraph.engine.words import Hear, speaking
 from stratigraph.errors import BusyError, ConfigError
 
 __all__ = ["RayEngine"]
 
 ATTEMPTS = 5  # deaths in a row, without progress in between, after which a task is given up
 LOOK_SECONDS = 0.5  # between two looks at whether to stop
-BUSY_SECONDS = 60.0  # that a task sent again waits for the lock of its last worker
+SAY_SECONDS = 1.0  # between two words of a task: hundreds of them share one listener
+BUSY_SECONDS = 90.0  # that a task sent again waits for the lock, or lease, of its last worker
 
 
 class RayEngine:
@@ -75,21 +78,28 @@ class RayEngine:
         tasks: Iterable[Any],
         *,
         tick: Callable[[], None] | None = None,
+        heard: Hear | None = None,
     ) -> Iterator[Outcome]:
         """See `Engine.map`."""
         with listening():
-            yield from self._outcomes(function, tasks, tick or (lambda: None))
+            yield from self._outcomes(function, tasks, tick or (lambda: None), heard)
 
     def _outcomes(
-        self, function: Callable[[Any], Any], tasks: Iterable[Any], tick: Callable[[], None]
+        self,
+        function: Callable[[Any], Any],
+        tasks: Iterable[Any],
+        tick: Callable[[], None],
+        heard: Hear | None,
     ) -> Iterator[Outcome]:
         ray = self._ray
+        total = len(tasks) if isinstance(tasks, Sized) else None
         remote = ray.remote(_run)
         # The flag lives where the driver does: while there is a driver, there is a flag.
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=False
         )
         flag = ray.remote(_Flag).options(num_cpus=0, scheduling_strategy=here).remote()
+        asked: Any = None  # for the words of tasks; the answer is taken when it is there
         queue = enumerate(tasks)
         again: list[tuple[int, Any]] = []
         deaths = Deaths()
@@ -105,13 +115,22 @@ class RayEngine:
                 del again[: len(batch)]
                 batch += islice(queue, room - len(batch))
                 for index, task in batch:
-                    named = remote.options(name=_title(function, task), **self._options)
+                    title = title_of(function, task, index, total)
+                    named = remote.options(name=title, **self._options)
                     patience = BUSY_SECONDS if index in deaths else 0.0
-                    sent = named.remote(function, task, flag, patience)
+                    sent = named.remote(function, task, flag, patience, index, heard is not None)
                     pending[sent] = (index, task)
                 if not pending:
                     return
                 done, _ = ray.wait(list(pending), timeout=TICK_SECONDS)
+                if heard is not None:
+                    asked = asked or flag.heard.remote()
+                    if ray.wait([asked], timeout=0)[0]:
+                        there = {index for index, _ in pending.values()}
+                        for index, facts in ray.get(asked).items():
+                            if index in there:
+                                heard(index, facts)
+                        asked = None
                 tick()
                 for reference in done:
                     index, task = pending.pop(reference)
@@ -138,10 +157,20 @@ class RayEngine:
 
 
 class _Flag:
-    """Whether the tasks of a map have been asked to stop."""
+    """Whether the tasks of a map have been asked to stop; and the last word of each."""
 
     def __init__(self) -> None:
         self.asked = False
+        self.words: dict[int, dict[str, Any]] = {}
+
+    def say(self, index: int, facts: dict[str, Any]) -> None:
+        """What a task says."""
+        self.words[index] = facts
+
+    def heard(self) -> dict[int, dict[str, Any]]:
+        """The last word of each task that said something since this was last asked."""
+        words, self.words = self.words, {}
+        return words
 
     def ask(self) -> None:
         """Ask them."""
@@ -152,7 +181,14 @@ class _Flag:
         return self.asked
 
 
-def _run(function: Callable[[Any], Any], task: Any, flag: Any, patience: float) -> tuple[str, Any]:
+def _run(
+    function: Callable[[Any], Any],
+    task: Any,
+    flag: Any,
+    patience: float,
+    index: int,
+    wordy: bool,
+) -> tuple[str, Any]:
     """One task, in a worker: ("value", …), ("failure", …), or ("stopped", None).
 
     A task whose last worker is said to be dead waits so many seconds for that one's lock: it may be
@@ -175,12 +211,20 @@ def _run(function: Callable[[Any], Any], task: Any, flag: Any, patience: float) 
             except ray.exceptions.RayError:
                 os._exit(1)  # the driver is gone; what it started must not hold locks
 
+    said = -math.inf
+
+    def speak(facts: dict[str, Any]) -> None:
+        nonlocal said
+        if time.monotonic() - said >= SAY_SECONDS:
+            said = time.monotonic()
+            flag.say.remote(index, facts)
+
     threading.Thread(target=watch, daemon=True).start()
     deadline = time.monotonic() + patience
     try:
         while True:
             try:
-                with one_thread():
+                with one_thread(), speaking(speak if wordy else None):
                     return "value", function(task)
             except BusyError:
                 if time.monotonic() > deadline or stopping():
@@ -190,13 +234,6 @@ def _run(function: Callable[[Any], Any], task: Any, flag: Any, patience: float) 
         return "failure", _raised(error)
     finally:
         over.set()
-
-
-def _title(function: Callable[[Any], Any], task: Any) -> str:
-    """What a task is called in Ray's dashboard."""
-    words = function.__name__.removesuffix("_task").strip("_")
-    label = getattr(task, "label", None)
-    return f"{words} {label}" if label else words
 
 
 def _connected(address: str | None, workers: int | None) -> Any:

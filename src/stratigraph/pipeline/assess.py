@@ -13,10 +13,11 @@ from stratigraph.pipeline.compare import compare_study
 from stratigraph.pipeline.extract import extract_study
 from stratigraph.pipeline.observe import observe_study
 from stratigraph.pipeline.progress import Progress
-from stratigraph.snapshots import locked, remove_leftovers, write_json
+from stratigraph.snapshots import remove_leftovers, write_json
 from stratigraph.study import PUBLISHED, Study, findings_path, gather
 from stratigraph.study.claims import ask
 from stratigraph.study.finding import Finding, judge
+from stratigraph.study.remote import written
 
 __all__ = ["assess_study", "findings_of"]
 
@@ -57,7 +58,7 @@ def assess_study(
             f"study {study.config.name} has no run that reached its last step, so nothing has a "
             f"final state to assess; `stratigraph list {study.path}` says why."
         )
-    with locked(study.path):
+    with written(study.path):
         remove_leftovers(study.path, of=findings_path(study.path).name)
         found = findings_of(study)
         sources = {study.way.name: study.source()}

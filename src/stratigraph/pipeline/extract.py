@@ -56,7 +56,7 @@ class ExtractTask:
     @property
     def label(self) -> str:
         """What it is called in a cluster's dashboard."""
-        return f"{self.run.name} step {self.step}"
+        return f"extract {self.run.name[:4]} step {self.step}"
 
 
 def extract_task(task: ExtractTask) -> None:

@@ -61,6 +61,11 @@ class ObserveTask:
     way: str
     about: dict[str, Any]
 
+    @property
+    def label(self) -> str:
+        """What it is called in a cluster's dashboard."""
+        return f"observe {self.run.name[:4]}"
+
 
 def observe_task(task: ObserveTask) -> None:
     """Observe one run and write its record."""

@@ -3,7 +3,8 @@
 The counts (runs, steps, snapshots, representations, pairs) follow from the study's file. The times
 follow from a short calibration on this machine: each kind of network takes some steps, is read and
 observed once, and a sample of the pairs is compared, in as many processes at once as there are
-workers, since cores that share memory slow each other. Nothing is written into the study.
+workers, since cores that share memory slow each other; small studies of its networks and random
+scores are judged and reported on. Nothing is written into the study.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from stratigraph.errors import StratigraphError
 from stratigraph.pipeline.compare import in_blocks_order
 from stratigraph.pipeline.extract import ExtractTask, extract_task
 from stratigraph.pipeline.observe import ObserveTask, observe_task
+from stratigraph.pipeline.plan_results import plan_results
 from stratigraph.similarity.jackknife import JACKKNIFED, groups_of, jackknife_pairs, tiled
 from stratigraph.similarity.matrix import compare_stored
 from stratigraph.similarity.reduction import read_coordinates
@@ -58,12 +60,16 @@ SAMPLED_PAIRS = 120  # pairs whose probes are left out
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of a study: ``count`` of what, and ``seconds`` of one core for all of them."""
+    """One stage of a study: ``count`` of what, and ``seconds`` of one core for all of them.
+
+    ``alone``: it is one process, however many workers there are.
+    """
 
     name: str
     what: str
     count: int
     seconds: float
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,10 @@ class StudyPlan:
         """Wall time with so many workers of this kind; a run is trained by one at a time."""
         count = workers or self.workers
         return sum(
-            max(stage.seconds / count, self.longest if stage.name == "train" else 0.0)
+            max(
+                stage.seconds / (1 if stage.alone else count),
+                self.longest if stage.name == "train" else 0.0,
+            )
             for stage in self.stages
         )
 
@@ -245,6 +254,13 @@ def _plan(
         matrix += matrix_bytes
     if PUBLISHED.name in config.ways:
         stages += list(_published(config, stages))
+    results = plan_results(config, engine, pairs_of, len(claim_pairs(table)))
+    if results is not None:
+        read, times = results.pairs * len(config.ways), len(config.ways)
+        stages += [
+            Stage("assess", "pairs", read, results.assess * times, alone=True),
+            Stage("report", "runs", len(config.runs), results.report, alone=True),
+        ]
     disk = total("weights", lambda r: len(r.snapshots))
     disk += total("coordinates", lambda r: len(r.snapshots)) * (2 if len(config.ways) > 1 else 1)
     return StudyPlan(
@@ -254,7 +270,7 @@ def _plan(
         representations=len(table),
         pairs=pairs,
         plans=plans,
-        disk=int(disk + matrix),
+        disk=int(disk + matrix + (results.bytes if results else 0)),
         memory=int(engine.workers * max(fact["memory"] for fact in facts) + 3 * matrix_bytes),
         stages=tuple(stages),
         workers=engine.workers,

@@ -1,19 +1,25 @@
-"""What a person sees while the pipeline works: live bars on a terminal, plain lines elsewhere.
+"""What a person sees while the pipeline works: a live view on a terminal, plain lines elsewhere.
 
-Everything is written to standard error, so that what a command prints can be piped.
+Elsewhere is a file, a pipe, a terminal that cannot move its cursor, and continuous integration
+(``CI`` is set). All is written to standard error, so that what a command prints can be piped.
 """
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.live import Live
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Column
 
+from stratigraph.engine import stopping
+from stratigraph.pipeline.board import Board, clock, drawn, told
 from stratigraph.study import Run
 
 __all__ = ["Counter", "Progress", "Watch"]
@@ -33,6 +39,29 @@ class Progress:
 
     def __init__(self, quiet: bool = False, console: Console | None = None) -> None:
         self.console = console or _Console(stderr=True, quiet=quiet, highlight=False)
+        self._bar: Bars | None = None
+        self._showing = False
+
+    @property
+    def live(self) -> bool:
+        """Whether what is drawn can be drawn over."""
+        ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
+        return self.console.is_terminal and not self.console.is_dumb_terminal and not ci
+
+    @contextmanager
+    def showing(self) -> Iterator[None]:
+        """A stage: bars that callbacks open within are closed with it, however it ends."""
+        before, self._showing = self._showing, True
+        try:
+            yield
+        finally:
+            self._showing = before
+            self._close()
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
 
     def say(self, text: str) -> None:
         """One line."""
@@ -46,16 +75,44 @@ class Progress:
 
     @contextmanager
     def training(self, runs: Sequence[Run], waiting: Sequence[Run]) -> Iterator[Watch]:
-        """A bar over the steps of all runs, and one for each run in progress."""
-        with self._bars() as bars:
-            yield Watch(self, bars, runs, waiting)
+        """A board of all runs: their states, speeds, time left and failures."""
+        watch = Watch(self, runs, waiting)
+        if not self.live:
+            yield watch
+            return
+        try:
+            with Live(
+                console=self.console,
+                get_renderable=watch.drawn,
+                refresh_per_second=4,
+                transient=True,
+            ):
+                yield watch
+        finally:
+            watch.closed()
 
     def stage(self, what: str) -> Callable[[int, int], None]:
-        """A callback (pieces done, pieces in all) that says so in a line now and then."""
+        """A callback (pieces done, pieces in all): a bar, or a line now and then."""
         last = time.monotonic()
+        task: TaskID | None = None
+
+        def draw(done: int, total: int) -> None:
+            nonlocal task
+            if task is None:
+                self._close()
+                self._bar = self._bars()
+                self._bar.start()
+                task = self._bar.add_task(what, total=total, note="")
+            if self._bar is not None:
+                self._bar.update(task, completed=done, note=f"{done} of {total} blocks")
+            if done == total:
+                self._close()
 
         def report(done: int, total: int) -> None:
             nonlocal last
+            if self.live and self._showing:
+                draw(done, total)
+                return
             now = time.monotonic()
             if done == total or now - last > LINE_SECONDS:
                 last = now
@@ -71,7 +128,7 @@ class Progress:
             TextColumn("{task.fields[note]}", style="dim"),
             TimeRemainingColumn(),
             console=self.console,
-            disable=not self.console.is_terminal,
+            disable=not self.live,
             transient=True,
         )
 
@@ -89,60 +146,58 @@ class Counter:
         self.done += pieces
         self.bars.update(self.task, completed=self.done)
         now = time.monotonic()
-        if not self.progress.console.is_terminal and (
-            self.done == self.total or now - self.last > LINE_SECONDS
-        ):
+        if not self.progress.live and (self.done == self.total or now - self.last > LINE_SECONDS):
             self.last = now
             seconds = now - self.began
             self.progress.say(f"{self.what}: {self.done} of {self.total}, {seconds:.0f} s")
 
 
 class Watch:
-    """Follows the runs in training by the states that they write."""
+    """Follows the runs in training by what they say: a live board, or a line now and then."""
 
-    def __init__(
-        self, progress: Progress, bars: Bars, runs: Sequence[Run], waiting: Sequence[Run]
-    ) -> None:
-        self.progress, self.bars, self.waiting = progress, bars, waiting
-        self.before = sum(run.config.steps for run in runs if run not in waiting)
-        self.total = sum(run.config.steps for run in runs)
-        self.whole = bars.add_task(f"{len(runs)} runs", total=self.total, note="")
-        self.tasks: dict[str, TaskID] = {}
-        self.began = self.last = time.monotonic()
+    def __init__(self, progress: Progress, runs: Sequence[Run], waiting: Sequence[Run]) -> None:
+        self.progress, self.waiting = progress, waiting
+        self.last = time.monotonic()
+        self.board = Board(runs, self.last)
         self.over = 0
 
-    def update(self) -> None:
-        """Read the states and draw them."""
-        steps, speed = self.before, 0.0
-        for run in self.waiting:
-            state = run.state
-            steps += state["step"]
-            if state["state"] != "running":
-                continue
-            speed += state.get("steps_per_second", 0.0)
-            if run.run_id not in self.tasks:
-                label = f"  {run.config.label(short=True)}"
-                self.tasks[run.run_id] = self.bars.add_task(label, total=run.config.steps, note="")
-            loss = state.get("loss")
-            note = "" if loss is None else f"loss {loss:.1f}"
-            self.bars.update(self.tasks[run.run_id], completed=state["step"], note=note)
-        note = f"{speed:.1f} steps/s" if speed else ""
-        self.bars.update(self.whole, completed=steps, note=note)
-        now = time.monotonic()
-        if not self.progress.console.is_terminal and now - self.last > LINE_SECONDS:
-            self.last = now
-            share = 100 * steps / max(self.total, 1)
-            self.progress.say(f"training: {share:.0f} % of {self.total:,} steps, {note}")
+    def drawn(self) -> RenderableType:
+        """The board, as it is drawn on the console now."""
+        height = self.progress.console.size.height
+        return drawn(self.board, time.monotonic(), height, stopping())
 
-    def ended(self, run: Run, reason: str = "") -> None:
+    def update(self) -> None:
+        """Where nothing is drawn: a line, if it is time for one."""
+        now = time.monotonic()
+        if not self.progress.live and now - self.last > LINE_SECONDS:
+            self.last = now
+            self.progress.say(told(self.board, now))
+
+    def heard(self, run: Run, facts: dict[str, Any]) -> None:
+        """What a run in training says of itself."""
+        self.board.heard(run.run_id, facts, time.monotonic())
+
+    def ended(self, run: Run, facts: Mapping[str, Any], reason: str = "") -> None:
         """One run is over."""
         self.over += 1
-        state = run.state
-        if run.run_id in self.tasks:
-            self.bars.remove_task(self.tasks.pop(run.run_id))
-        why = reason or state.get("reason") or ""
-        why = f": {why}" if why else ""
-        self.progress.say(
-            f"{state['state']} {self.over}/{len(self.waiting)}  {run.run_id}  "
-            f"{run.config.label()}{why}"
-        )
+        why = reason or str(facts.get("reason") or "")
+        self.board.ended(run.run_id, {**facts, "reason": why}, time.monotonic())
+        # On a screen the counts say that runs are done; what went wrong is told when it closes.
+        if not self.progress.live:
+            self._told(f"{facts['state']} {self.over}/{len(self.waiting)}", run.run_id, why)
+
+    def closed(self) -> None:
+        """The board is gone from the screen: leave what should be read later."""
+        ended = {run.run_id for run in self.waiting}
+        for run_id in self.board.failed if self.progress.live else ():
+            line = self.board.lines[run_id]
+            if run_id in ended:
+                self._told(f"{line.state} at step {line.step}", run_id, line.reason)
+        if self.waiting and self.progress.live:
+            counts = ", ".join(f"{n} {state}" for state, n in self.board.counts().items())
+            took = clock(time.monotonic() - self.board.began)
+            self.progress.say(f"training: {counts}, in {took}")
+
+    def _told(self, what: str, run_id: str, why: str) -> None:
+        label = next(run.config.label() for run in self.waiting if run.run_id == run_id)
+        self.progress.say(f"{what}  {run_id}  {label}{f': {why}' if why else ''}")

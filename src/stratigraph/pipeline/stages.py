@@ -26,21 +26,24 @@ from stratigraph.pipeline.observe import observe_study
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.train import train_study
 from stratigraph.report import write_report
-from stratigraph.snapshots import locked, read_json, read_text, remove_leftovers, write_text
+from stratigraph.snapshots import read_json, read_text, remove_leftovers, write_text
+from stratigraph.snapshots.mirror import origin
 from stratigraph.study import STUDY_FILE, Study, StudyConfig, load_config, load_study
+from stratigraph.study.remote import check_processes, keep_study_file, local_copy, written
 from stratigraph.training import RunConfig
 
 __all__ = ["STAGES", "open_study", "run_stage", "run_study"]
 
 DEFAULT_PARENT = "results"
+MANY = 2  # workers, at least, of an engine that is not of this process
 
 
 def open_study(source: str | Path, out: str | Path | None = None, most_runs: int = 1000) -> Study:
     """The study in a folder; or a study file's, whose folder is made when it is new.
 
     Args:
-        source: a study's folder, or a study file.
-        out: the folder of a study file's study; by default ``results/<file's name>``.
+        source: a study's folder or URL, or a study file.
+        out: the folder or URL of a study file's study; by default ``results/<file's name>``.
         most_runs: a larger grid is refused.
 
     Raises:
@@ -49,15 +52,15 @@ def open_study(source: str | Path, out: str | Path | None = None, most_runs: int
         StorageError: the folder's path is a file.
 
     """
-    path = Path(source)
+    path = local_copy(source)
     if path.is_dir():
-        if out is not None and Path(out).resolve() != path.resolve():
+        if out is not None and local_copy(out).resolve() != path.resolve():
             raise ConfigError(f"--out: {path} is a study's folder itself; leave --out away.")
         return load_study(path)
     if not path.exists():
         raise DataError(f"{path}: no such study file or folder.")
     config = load_config(path, most_runs)
-    folder = Path(DEFAULT_PARENT, path.stem) if out is None else Path(out)
+    folder = Path(DEFAULT_PARENT, path.stem) if out is None else local_copy(out)
     if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
         raise StorageError(f"{folder}: expected a folder, or nothing; choose another --out.")
     held, text = folder / STUDY_FILE, None
@@ -66,7 +69,7 @@ def open_study(source: str | Path, out: str | Path | None = None, most_runs: int
             text = read_text(held)
     _check_runs(folder, config, path)
     if text is None or text.rstrip() != config.text.rstrip():
-        write_text(held, config.text)
+        keep_study_file(folder, lambda: write_text(held, config.text))
     return load_study(folder)
 
 
@@ -90,13 +93,13 @@ def _label(run: Path) -> str:
 
 
 def _extract(study: Study, engine: Engine, progress: Progress) -> None:
-    with locked(study.path):
+    with written(study.path):
         extract_study(study, engine, progress)
         observe_study(study, engine, progress)
 
 
 def _compare(study: Study, engine: Engine, progress: Progress) -> None:
-    with locked(study.path):
+    with written(study.path):
         compare_study(study, engine, progress)
 
 
@@ -108,7 +111,7 @@ def _assess(study: Study, engine: Engine, progress: Progress) -> None:
 
 
 def _report(study: Study, engine: Engine, progress: Progress) -> None:
-    with locked(study.path, "report"):
+    with written(study.path, "report"):
         for name in ("figures", "report"):
             remove_leftovers(study.path, of=name)
         path = write_report(study)
@@ -134,11 +137,15 @@ def run_stage(
 ) -> None:
     """One stage of a study: ``train``, ``extract``, ``compare``, ``assess`` or ``report``."""
     engine, progress = engine or LocalEngine(), progress or Progress(quiet=True)
-    if stage == "train":
-        with locked(study.path, "train"):
-            train_study(study, engine, progress, device, allow_drift=allow_drift)
-    else:
-        _WORK[stage](study, engine, progress)
+    check_processes(study.path, engine.workers if engine.name == "local" else MANY)
+    if stage != "train" and engine.name != "local" and origin(study.path) is not None:
+        engine = LocalEngine()  # what these read is in the working copy, which is here
+    with progress.showing():
+        if stage == "train":
+            with written(study.path, "train"):
+                train_study(study, engine, progress, device, allow_drift=allow_drift)
+        else:
+            _WORK[stage](study, engine, progress)
 
 
 def run_study(
@@ -154,8 +161,8 @@ def run_study(
     """Run all stages of a study, and return it.
 
     Args:
-        source: a study file, or the folder of a study that was begun.
-        out: the study's folder; by default ``results/<file's name>``.
+        source: a study file, or the folder or URL of a study that was begun.
+        out: the study's folder or URL; by default ``results/<file's name>``.
         engine: where tasks run; by default one process for each core.
         progress: by default silent.
         device: ``cpu``, ``cuda``, ``mps``, …

@@ -1,4 +1,4 @@
-"""Where a run stands, written by whoever trains it and read by whoever watches."""
+"""Where a run stands: written and told by whoever trains it, for whoever watches."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stratigraph.durable import Output, fresh_beside
+from stratigraph.engine import tell
 from stratigraph.snapshots import sealed_json, write_json
 
 __all__ = ["StateFile"]
@@ -34,9 +35,14 @@ class StateFile:
             return
         self.last = now
         speed = (step - self.first_step) / max(now - self.began, 1e-9)
-        self._write(
-            {"state": "running", "step": step, "loss": loss, "steps_per_second": round(speed, 2)}
-        )
+        facts = {
+            "state": "running",
+            "step": step,
+            "loss": loss,
+            "steps_per_second": round(speed, 2),
+        }
+        tell(facts)
+        self._write(facts)
 
     def end(self, state: str, step: int, reason: str = "") -> None:
         """Say that the run is over; this one reaches the disk."""

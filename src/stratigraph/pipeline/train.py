@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,6 @@ from stratigraph.pipeline.state import StateFile
 from stratigraph.snapshots import (
     checkpoint_step,
     load_checkpoint,
-    locked,
     record_exists,
     remove_checkpoints,
     remove_leftovers,
@@ -41,7 +40,15 @@ from stratigraph.snapshots import (
     save_snapshot,
     snapshot_steps,
 )
+from stratigraph.snapshots.mirror import link, origin
 from stratigraph.study import Run, Study, metrics_path, probe_indices, probes_digest, read_state
+from stratigraph.study.remote import (
+    fetch_study,
+    kept,
+    run_is_published,
+    run_written,
+    study_of,
+)
 from stratigraph.training import (
     DivergedError,
     RunConfig,
@@ -112,14 +119,14 @@ def train_run(
 
     """
     where = check_device(device)
-    with locked(directory), one_thread():
+    with run_written(directory) as publish, one_thread():
         over = is_over(directory, config)
         remove_leftovers(directory, directory / "snapshots", directory / "checkpoint")
         report = StateFile(directory, config.steps)
         step = max([0, *snapshot_steps(directory)]) if over else 0
         keep_conditions(directory, config, device, allow=allow_drift, over=over)
         try:
-            for reached in () if over else _advance(directory, config, where, report):
+            for reached in () if over else _advance(directory, config, where, report, publish):
                 step = reached
         except DivergedError as error:
             report.end("diverged", error.step, str(error))
@@ -138,9 +145,13 @@ def train_run(
 
 
 def _advance(
-    directory: Path, config: RunConfig, device: torch.device, report: StateFile
+    directory: Path,
+    config: RunConfig,
+    device: torch.device,
+    report: StateFile,
+    publish: Callable[[], None],
 ) -> Iterator[int]:
-    """Yield each step as it is done, having kept what is due at it."""
+    """Yield each step as it is done, having kept and published what is due at it."""
     dataset = config.dataset()
     begun = initial_state(config, dataset, device)
     reached = checkpoint_step(directory)
@@ -157,7 +168,7 @@ def _advance(
     saved = time.monotonic()
     try:
         for state in training_states(config, dataset, begun):
-            step, loss = state.step, None
+            step, loss, news = state.step, None, False
             if state.terms is not None:
                 loss = float(state.terms.loss)
                 if step % config.log_every == 0 or step in keep:
@@ -168,13 +179,17 @@ def _advance(
                 metrics.add(step, "validation", validation_terms(config, dataset, state, held_out))
                 metrics.save()
                 save_snapshot(directory, step, state.model, {"run_id": config.run_id})
+                news = True
             stop = stopping()
             due = stop or time.monotonic() - saved > CHECKPOINT_SECONDS
             if due and step < config.steps and step != resumed:
                 metrics.save()
                 save_checkpoint(directory, step, state.model, state.optimiser)
                 saved = time.monotonic()
+                news = True
             report.beat(step, loss)
+            if news:
+                publish()
             yield step
             if stop:
                 return
@@ -191,19 +206,27 @@ class TrainTask:
     config: dict[str, Any]
     device: str
     allow_drift: bool
+    remote: str | None = None
 
     @property
     def label(self) -> str:
-        """What it is called in a cluster's dashboard."""
-        return RunConfig.from_dict(self.config).label()
+        """What it is called in a cluster's dashboard: train beta_vae beta=4 seed=1 (3f2a)."""
+        config = RunConfig.from_dict(self.config)
+        return f"train {config.label(short=True).replace('seed ', 'seed=')} ({config.run_id[:4]})"
 
     def progress(self) -> int | None:
-        """The last step of which anything is kept."""
+        """The last step of which anything is kept, or published: it may be on another disk."""
+        if self.remote is not None:
+            with contextlib.suppress(StratigraphError):  # a store that does not answer now
+                found = kept(self.directory)
+                return None if found is None else found.last
         return last_kept(self.directory)
 
 
 def run_task(task: TrainTask) -> dict[str, Any]:
     """Train the run of a task in this process."""
+    if task.remote is not None:  # perhaps on a machine that never saw the study
+        link(study_of(task.directory), task.remote)
     return train_run(
         task.directory, RunConfig.from_dict(task.config), task.device, allow_drift=task.allow_drift
     )
@@ -236,21 +259,32 @@ def train_study(
             with contextlib.suppress(IntegrityError):  # then that run fails, and says so
                 check_conditions(run.path, run.config, device)
     wider: list[StratigraphError] = []  # what ails the machine or the study, not one run
-    tasks = [TrainTask(run.path, run.config.to_dict(), device, allow_drift) for run in waiting]
+    remote = origin(study.path)
+    tasks = [
+        TrainTask(run.path.absolute(), run.config.to_dict(), device, allow_drift, remote)
+        for run in waiting
+    ]
     with progress.training(list(study.runs.values()), waiting) as watch:
-        for outcome in engine.map(run_task, tasks, tick=watch.update):
+
+        def heard(index: int, facts: dict[str, Any]) -> None:
+            watch.heard(waiting[index], facts)
+
+        for outcome in engine.map(run_task, tasks, tick=watch.update, heard=heard):
             run = waiting[outcome.index]
             failure = outcome.failure
+            state = outcome.value
             if failure is not None and isinstance(failure.error, BusyError | StorageError):
                 wider.append(failure.error)
+                kind = "busy" if isinstance(failure.error, BusyError) else "failed"
+                state = {**run.state, "state": kind}
             elif failure is not None:
                 # The process may have died before it could say so itself.
                 kind = "killed" if failure.kind == "killed" else "failed"
-                state = StateFile(run.path, run.config.steps)
-                state.end(kind, run.state["step"], failure.message)
-            watch.ended(run, failure.message if failure else "")
+                StateFile(run.path, run.config.steps).end(kind, run.state["step"], failure.message)
+            watch.ended(run, state or run.state, failure.message if failure else "")
     if wider:
         raise wider[0]
+    fetch_study(study.path)
     return [run.state for run in study.runs.values()]
 
 
@@ -262,6 +296,7 @@ def _is_closed(run: Run) -> bool:
         and (run.path / CONFIG).is_file()
         and not (run.path / "checkpoint").exists()
         and not any(run.path.glob(f"{TEMPORARY}*"))
+        and run_is_published(run.path)
     )
 
 

@@ -33,6 +33,7 @@ from stratigraph.snapshots import (
     unlisted,
     verified,
 )
+from stratigraph.snapshots.mirror import REMOTE
 from stratigraph.study import STUDY_FILE, Run, Study, load_study, metrics_path
 
 __all__ = ["Damage", "Verified", "repair_study", "verify_study"]
@@ -161,7 +162,7 @@ def _items(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
         return
     for name in found:
         path = folder / name
-        if name.endswith(LOCK) or name.startswith((TEMPORARY, SCRATCH)):
+        if name.endswith(LOCK) or name.startswith((TEMPORARY, SCRATCH, REMOTE)):
             continue
         if path.is_dir() and not (path / MANIFEST).is_file():
             yield from _items(path, seen)

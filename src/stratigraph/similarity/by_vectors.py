@@ -12,7 +12,7 @@ import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -47,6 +47,7 @@ LONG = 2**34  # multiply-adds of all pairs beyond which they are made in float32
 
 @dataclass(frozen=True)
 class _EmbedTask:
+    kind: ClassVar[str] = "compare: vectors of block"  # numbered, in a cluster's dashboard
     sources: tuple[Source, ...]
     measure: Measure
     path: Path | None
@@ -61,6 +62,7 @@ class _Embedded:
 
 @dataclass(frozen=True)
 class _ProductTask:
+    kind: ClassVar[str] = "compare block"  # numbered, in a cluster's dashboard
     left: tuple[Vectors, ...]
     right: tuple[Vectors, ...]
     same: bool

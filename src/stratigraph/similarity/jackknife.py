@@ -25,6 +25,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -161,6 +162,7 @@ def groups_of(n: int) -> int:
 
 @dataclass(frozen=True)
 class _Task:
+    kind: ClassVar[str] = "compare: leave probes out of block"  # numbered, in a cluster's dashboard
     files: dict[int, Path]
     pairs: np.ndarray
     measure: str

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -138,6 +138,7 @@ def _each(
 
 @dataclass(frozen=True)
 class _CompareTask:
+    kind: ClassVar[str] = "compare block"  # numbered, in a cluster's dashboard
     left: tuple[Source, ...]
     right: tuple[Source, ...]
     same: bool

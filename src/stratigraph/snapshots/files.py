@@ -28,6 +28,7 @@ __all__ = [
     "sealed_json",
     "sealed_text",
     "storage",
+    "unsealed_json",
     "write_file",
     "write_json",
     "write_text",
@@ -126,15 +127,26 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         content = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file.") from None
+    return unsealed_json(content, path)
+
+
+def unsealed_json(content: bytes, where: Path | str) -> dict[str, Any]:
+    """The mapping that `sealed_json` made these bytes of.
+
+    Raises:
+        IntegrityError: they are not those that were written.
+
+    """
+    try:
         value = json.loads(content)
         del value["seal"]
         whole = sealed_json(value) == content
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file.") from None
     except (ValueError, KeyError, TypeError, RecursionError):
         whole = False
     if not whole:
-        raise IntegrityError(_damaged(path))
+        raise IntegrityError(_damaged(where))
     return dict(value)
 
 
@@ -180,7 +192,7 @@ def read_text(path: Path) -> str:
     return text[: seal.start()]
 
 
-def _damaged(path: Path) -> str:
+def _damaged(path: Path | str) -> str:
     return (
         f"{path}: damaged; its bytes are not those that were written. `stratigraph verify STUDY "
         "--repair` makes anew what can be made."

@@ -44,6 +44,7 @@ __all__ = [
     "Files",
     "npy",
     "parquet",
+    "put_record",
     "record_exists",
     "remove_leftovers",
     "remove_record",
@@ -67,10 +68,18 @@ class Files:
     def add(self, name: str, *parts: Bytes) -> None:
         """One file, of these bytes one after another."""
         self.needed += sum(memoryview(part).nbytes for part in parts)
-        output = Output(self.folder / name)
-        try:
+
+        def write(output: Output) -> None:
             for part in parts:
                 output.write(part)
+
+        self.written(name, write)
+
+    def written(self, name: str, write: Callable[[Output], None]) -> None:
+        """One file, of what ``write`` writes into it."""
+        output = Output(self.folder / name)
+        try:
+            write(output)
             output.sync()
         finally:
             output.close()
@@ -121,6 +130,17 @@ def write_record(
         StorageError: the disk would not take it; what stood there before still does.
 
     """
+
+    def whole(files: Files) -> None:
+        fill(files)
+        manifest = {"format": FORMAT, "about": about or {}, "files": files.facts}
+        files.add(MANIFEST, sealed_json(manifest))
+
+    put_record(directory, whole)
+
+
+def put_record(directory: Path, fill: Callable[[Files], None]) -> None:
+    """As `write_record`, of files that ``fill`` adds with the manifest among them."""
     parent = directory.parent
     fresh = fresh_beside(directory)
     aside = parent / f"{OLD}{directory.name}"
@@ -131,8 +151,6 @@ def write_record(
         try:
             fresh.mkdir()
             fill(files)
-            manifest = {"format": FORMAT, "about": about or {}, "files": files.facts}
-            files.add(MANIFEST, sealed_json(manifest))
             sync(fresh)
             if not directory.exists():
                 fresh.rename(directory)

@@ -16,6 +16,7 @@ from stratigraph.errors import DataError, InputError, suggest
 from stratigraph.snapshots import MANIFEST, read_json, read_text, record_exists, verified
 from stratigraph.study.config import StudyConfig, parse_config, study_measure
 from stratigraph.study.layout import STUDY_FILE, findings_path, run_path, similarity_path
+from stratigraph.study.remote import local_copy
 from stratigraph.study.run import Run
 from stratigraph.study.ways import CORRECTED, Way, find_way
 from stratigraph.study.yaml_file import parse_yaml
@@ -162,7 +163,7 @@ def _held_config(folder: Path) -> StudyConfig:
 
 
 def load_study(path: str | Path) -> Study:
-    """The study in a folder.
+    """The study in a folder, or at a URL, whose working copy is brought up to date first.
 
     Raises:
         DataError: the folder holds no study.
@@ -170,10 +171,10 @@ def load_study(path: str | Path) -> Study:
         IntegrityError: its study file is damaged, or was changed where it lies.
 
     """
-    folder = Path(path)
+    folder = local_copy(path)
     if not (folder / STUDY_FILE).is_file():
         raise DataError(
-            f"{folder}: no study stands here ({STUDY_FILE} is missing); make one with "
+            f"{path}: no study stands here ({STUDY_FILE} is missing); make one with "
             "`stratigraph run FILE --out DIR`."
         )
     config = _held_config(folder)

@@ -54,13 +54,15 @@ def measures_agree(evidence: Evidence) -> list[Question]:
         missing = "The study lacks one of the measures for these pairs."
         if len(measures) == 2:
             both = _both(of_vaes(kind[measures[0]]), of_vaes(kind[measures[1]]))
-            spread = np.ptp(np.quantile(both.values, (0.05, 0.95), axis=0), axis=0)
-            if len(both) >= LEAST_PAIRS and (spread >= LEAST_SPREAD).all():
-                estimates = {"spearman": estimate(both, _statistic, AGREEMENT)}
-            elif len(both) >= LEAST_PAIRS:
-                missing = (
-                    f"These pairs score alike, to within {spread.min():.2f}: no rank to agree on."
-                )
+            if len(both) >= LEAST_PAIRS:
+                spread = np.ptp(np.quantile(both.values, (0.05, 0.95), axis=0), axis=0)
+                if (spread >= LEAST_SPREAD).all():
+                    estimates = {"spearman": estimate(both, _statistic, AGREEMENT)}
+                else:
+                    missing = (
+                        f"These pairs score alike, to within {spread.min():.2f}: no rank to agree "
+                        "on."
+                    )
         questions.append(
             Question(
                 key,

@@ -1,0 +1,286 @@
+"""A study at a URL: the same bytes as in a folder, whoever goes on with it, wherever."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stratigraph.cli.main import main
+from stratigraph.engine import LocalEngine
+from stratigraph.errors import BusyError, ConfigError, DataError
+from stratigraph.pipeline import open_study, run_stage, run_study
+from stratigraph.pipeline.train import TrainTask, run_task
+from stratigraph.report import report_path
+from stratigraph.snapshots.ledger import Ledger
+from stratigraph.snapshots.objects import Objects
+from stratigraph.study import load_study
+from stratigraph.study.remote import fetch_study, run_written, work_place
+
+SOURCE = Path(__file__).parents[2] / "src"
+STUDY = """
+name: remote
+grid:
+  data: {name: sprites, size: 32, cache: false}
+  architecture: convolutional
+  objective:
+    beta_vae: {beta: 1}
+  latents: 3
+  seed: [0]
+training: {steps: 6, batch_size: 8, validation_images: 8, log_every: 2, validation: 0.001}
+snapshots: {kind: explicit, steps: [0, 2, 6]}
+probes: {count: 8}
+activations: {layers: [input, z_mean, decoder.dense1]}
+measures: [debiased_cka]
+"""
+STAGES = ("train", "extract", "compare")
+
+
+@pytest.fixture(scope="module")
+def study_file(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("remote") / "remote.yaml"
+    path.write_text(STUDY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(study_file) -> dict[str, bytes]:
+    """What the study leaves in a folder, undisturbed."""
+    study = open_study(study_file, study_file.parent / "whole")
+    for stage in STAGES:
+        run_stage(stage, study, LocalEngine(1))
+    return results(study.path)
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for place in ("runs", "similarity", "jackknife", "probes")
+        for path in sorted((folder / place).rglob("*"))
+        if path.is_file() and path.name not in ("state.json", "config.json", ".lock")
+    }
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """Go to another machine: one that has no working copy of anything."""
+    machines = iter(range(10))
+
+    def go() -> None:
+        monkeypatch.setenv("STRATIGRAPH_WORK", str(tmp_path / f"machine-{next(machines)}"))
+
+    return go
+
+
+def call(capsys, *arguments: object) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as stopped:
+        main([str(argument) for argument in arguments])
+    shown = capsys.readouterr()
+    return stopped.value.code or 0, shown.out + shown.err
+
+
+def test_it_is_what_a_folder_holds_and_every_command_reads_it(
+    study_file, store_url, whole, elsewhere, capsys
+):
+    workers = 2 if store_url.startswith("s3") else 1  # two: in processes of their own
+    study = open_study(study_file, store_url)
+    run_stage("train", study, LocalEngine(workers))
+    elsewhere()
+    for stage in STAGES:
+        run_stage(stage, open_study(store_url), LocalEngine(1))
+    elsewhere()
+    assert results(load_study(store_url).path) == whole
+    elsewhere()
+    code, told = call(capsys, "list", store_url)
+    assert code == 0
+    assert "done   6/6   3" in told
+    run_id = next(iter(study.runs))
+    code, told = call(capsys, "show", store_url, run_id[:4])
+    assert code == 0
+    assert "snapshots  0, 2, 6" in told
+    # Weights were not fetched for that.
+    assert not (work_place(store_url) / "runs" / run_id / "snapshots").exists()
+    code, told = call(capsys, "verify", store_url)
+    assert code == 0
+    assert "all as they were written" in told
+    code, told = call(capsys, "compare", store_url, "--quiet", "--explain", "--workers", 1)
+    assert code == 0
+    assert "debiased_cka" in told
+
+
+def test_damage_is_told_and_repaired(study_file, store_url, whole, elsewhere, capsys):
+    if store_url.startswith("s3"):
+        pytest.skip("the same code on the other stores")
+    run_stage("train", open_study(study_file, store_url), LocalEngine(1))
+    objects = Objects(store_url)
+    run = objects.names("runs")[0]
+
+    def damage(step: int) -> None:
+        folder = f"runs/{run}/snapshots/{step:09d}"
+        (version,) = objects.names(folder)
+        objects.put_all({f"{folder}/{version}/weights.safetensors": b"no weights"})
+
+    damage(2)
+    code, told = call(capsys, "verify", store_url)
+    assert code == 3
+    assert f"damaged     {store_url}/runs/{run}/snapshots/000000002" in told
+    code, told = call(capsys, "verify", store_url, "--repair")  # the working copy has it whole
+    assert code == 0, told
+    assert "repaired" in told
+    assert call(capsys, "verify", store_url)[0] == 0
+    damage(2)
+    elsewhere()  # nobody has it whole
+    code, told = call(capsys, "list", store_url)
+    assert code == 0
+    code, told = call(capsys, "report", store_url)
+    assert code == 3
+    assert "damaged; its bytes are not those" in told
+    code, told = call(capsys, "verify", store_url, "--repair", "--json")
+    assert code == 3
+    assert [d["repaired"] for d in json.loads(told)["damaged"]] == [False]
+    for stage in STAGES:
+        run_stage(stage, open_study(store_url), LocalEngine(1))
+    elsewhere()
+    assert call(capsys, "verify", store_url)[0] == 0
+    assert results(load_study(store_url).path) == whole
+
+
+def test_another_machine_goes_on_where_one_was_stopped(
+    study_file, store_url, whole, elsewhere, monkeypatch
+):
+    if store_url.startswith("s3"):
+        pytest.skip("the same code on the other stores")
+    module = sys.modules["stratigraph.pipeline.train"]
+    for steps in (3, 1):
+        elsewhere()
+        asked = iter([False] * steps + [True] + [False] * 99)
+        monkeypatch.setattr(module, "stopping", lambda asked=asked: next(asked))
+        study = open_study(study_file, store_url)
+        run_stage("train", study, LocalEngine(1))
+        assert next(iter(study.runs.values())).state["state"] == "stopped"
+    monkeypatch.setattr(module, "stopping", lambda: False)
+    elsewhere()
+    begun = []
+    real = module.load_checkpoint
+    monkeypatch.setattr(module, "load_checkpoint", lambda *a: begun.append(real(*a)) or begun[-1])
+    for stage in STAGES:
+        run_stage(stage, open_study(store_url), LocalEngine(1))
+    assert begun == [4]
+    elsewhere()
+    assert results(load_study(store_url).path) == whole
+
+
+@pytest.mark.parametrize(
+    ("number", "when", "same_machine"),
+    [
+        (5, "before", True),
+        (4, "after", False),
+        *(
+            pytest.param(number, when, same, marks=pytest.mark.crash)
+            for number in range(1, 9)
+            for when in ("before", "after")
+            for same in (True, False)
+        ),
+    ],
+)
+def test_killed_at_a_commit(study_file, tmp_path, whole, elsewhere, number, when, same_machine):
+    url = f"file://{tmp_path}/store"
+    elsewhere()
+    script = Path(__file__).with_name("killed.py")
+    killed = subprocess.run(
+        [sys.executable, script, study_file, url, str(number), when],
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    if not same_machine:
+        elsewhere()
+    for stage in STAGES:
+        run_stage(stage, open_study(study_file, url), LocalEngine(1))
+    elsewhere()
+    assert results(load_study(url).path) == whole
+
+
+def test_a_second_driver_is_told_who_trains(study_file, store_url, elsewhere):
+    study = open_study(study_file, store_url)
+    (run,) = study.runs.values()
+    with run_written(run.path):
+        elsewhere()
+        with pytest.raises(BusyError, match=rf"being written by pid {os.getpid()} on "):
+            run_stage("train", open_study(study_file, store_url), LocalEngine(1))
+    run_stage("train", open_study(study_file, store_url), LocalEngine(1))
+
+
+def test_what_was_finished_and_not_published_is_published(study_file, tmp_path, whole, elsewhere):
+    url = f"file://{tmp_path}/store"
+    elsewhere()
+    study = open_study(study_file, url)
+    run_stage("train", study, LocalEngine(1))
+    # As if the process had been killed between the last record and its publication.
+    (run,) = study.runs.values()
+    ledger = Ledger(Objects(url), f"runs/{run.run_id}/ledger")
+    lease = ledger.acquire()
+    lease.commit({p: v for p, v in lease.head.entries.items() if not p.endswith("000006")})
+    lease.release()
+    base = study.path / ".remote" / f"runs-{run.run_id}-ledger.json"
+    from stratigraph.snapshots import write_json
+
+    write_json(base, {"entries": dict(ledger.head().entries)})
+    run_stage("train", open_study(url), LocalEngine(1))
+    elsewhere()
+    assert next(iter(load_study(url).runs.values())).steps == [0, 2, 6]
+
+
+def test_a_node_that_never_saw_the_study(study_file, store_url, whole, elsewhere, tmp_path):
+    """It is sent a task, trains, and publishes; whoever sent it fetches the run."""
+    if store_url.startswith("s3"):
+        pytest.skip("the same code on the other stores")
+    study = open_study(study_file, store_url)
+    (run,) = study.runs.values()
+    there = tmp_path / "node" / study.path.name / "runs" / run.run_id
+    task = TrainTask(there, run.config.to_dict(), "cpu", False, store_url)
+    assert task.progress() is None
+    assert run_task(task)["state"] == "done"
+    assert task.progress() == 6
+    assert not run.steps
+    fetch_study(study.path)
+    assert run.steps == [0, 2, 6]
+    for stage in STAGES:
+        run_stage(stage, study, LocalEngine(1))
+    assert results(study.path) == whole
+
+
+def test_what_cannot_be(study_file, elsewhere, tmp_path, capsys):
+    elsewhere()
+    with pytest.raises(DataError, match=r"memory://nothing: no study stands here"):
+        load_study("memory://nothing")
+    study = open_study(study_file, f"memory://{tmp_path.name}")
+    with pytest.raises(ConfigError, match="this store is of one process alone, and 2 workers"):
+        run_stage("train", study, LocalEngine(2))
+    code, told = call(capsys, "list", "nowhere://x")
+    assert code == 2
+    assert "this store cannot be used here" in told
+    code, told = call(capsys, "verify", "memory://nothing")
+    assert code == 3
+
+
+def test_a_whole_study_by_python_and_as_json(study_file, elsewhere, tmp_path, capsys):
+    elsewhere()
+    url = f"file://{tmp_path}/store"
+    done = run_study(study_file, url, engine=LocalEngine(1))
+    assert done.findings
+    code, told = call(capsys, "--work", tmp_path / "third", "train", url, "--workers", 1, "--quiet",
+                      "--json")  # fmt: skip
+    facts = json.loads(told)
+    assert code == facts["exit_code"] == 0
+    assert facts["study"] == url
+    assert facts["states"] == {"done": 1}
+    assert facts["not_done"] == []
+    folder = Path(facts["folder"])
+    assert folder.parent == tmp_path / "third"
+    assert report_path(load_study(folder)).read_bytes() == report_path(done).read_bytes()
