@@ -41,7 +41,7 @@ from stratigraph.similarity.blocks import (
 )
 from stratigraph.similarity.cka import EQUIDISTANT
 from stratigraph.similarity.comparison import Comparison
-from stratigraph.similarity.leading import LAYERS, MIRROR, columns, rank, tails
+from stratigraph.similarity.leading import LAYERS, columns, rank, tails
 from stratigraph.similarity.measure import Measure, Prepared
 
 __all__ = ["by_directions"]
@@ -120,9 +120,8 @@ def by_directions(
     def load(number: int) -> np.ndarray:
         return read_scores(paths[number], done[number])
 
-    mirror = MIRROR if len(sides) == 1 else None
     notes = [side[1] for side in kept_of]
-    return Comparison(shape, found, load, mirror, notes[0], notes[-1], LAYERS)
+    return Comparison(shape, found, load, len(sides) == 1, notes[0], notes[-1])
 
 
 def _directions(

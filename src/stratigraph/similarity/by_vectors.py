@@ -144,9 +144,9 @@ def by_vectors(
     def load(number: int) -> np.ndarray:
         return read_scores(paths[number], done[number])
 
-    mirror = (0,) if len(sides) == 1 and measure.symmetric else None
     notes = vectors.notes()
-    return Comparison(shape, found, load, mirror, notes[0], notes[-1])
+    mirrored = len(sides) == 1 and measure.symmetric
+    return Comparison(shape, found, load, mirrored, notes[0], notes[-1])
 
 
 def _is_whole(path: Path | None) -> bool:

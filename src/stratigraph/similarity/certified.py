@@ -15,7 +15,7 @@ import numpy as np
 
 from stratigraph.errors import InputError
 from stratigraph.similarity.catalog import find_measure
-from stratigraph.similarity.comparison import Comparison, middle
+from stratigraph.similarity.comparison import Comparison
 from stratigraph.similarity.inputs import as_matrices
 from stratigraph.similarity.measure import Measure, tell
 from stratigraph.similarity.pairwise import Progress, all_pairs
@@ -65,11 +65,10 @@ def check_tolerance(measure: str, tolerance: float) -> None:
         )
 
 
-def certified_plan(found: Comparison, measure: str) -> str:
-    """How certified scores were computed, in words."""
-    if measure == "procrustes_similarity":
-        return "certified: leading factors, the rest bounded"
-    return f"certified: leading directions of each kernel ({len(found.blocks)} blocks of products)"
+def certified_plan(measure: str) -> str:
+    """How certified scores are computed, in words."""
+    what = "columns of factors" if measure == "procrustes_similarity" else "directions of kernels"
+    return f"certified: leading {what}, the rest bounded"
 
 
 def certified_procrustes(x: Any, y: Any, tolerance: float = 1e-3) -> Bracket:
@@ -123,19 +122,17 @@ def certified_matrix(
         tolerance=tolerance,
         progress=progress,
     )
-    scores = found.whole
-    values = {"value": middle(scores), "lower": scores[0], "upper": scores[1]}
-    values |= {"rank_x": scores[2], "rank_y": scores[3]}
-    plan = certified_plan(found, chosen.name)
-    if chosen.embed is not None and np.isfinite(scores[2]).any():
-        plan += f", {np.nanmedian(scores[2]):.0f} in the median, the rest bounded"
+    values = {"value": found.all(), "lower": found.all("lower"), "upper": found.all("upper")}
+    values |= {"rank_x": found.all("rank_x"), "rank_y": found.all("rank_y")}
+    ranks = values["rank_x"][np.isfinite(values["rank_x"])]
+    kept = f" ({np.median(ranks):.0f} in the median)" if len(ranks) else ""
     return xarray.Dataset(
         {name: (("x", "y"), value) for name, value in values.items()},
         coords={"x": list(a), "y": list(a if b is None else b)},
         attrs={
             "measure": chosen.name,
             "tolerance": tolerance,
-            "plan": plan,
+            "plan": f"{certified_plan(chosen.name)}{kept}",
             "reasons": json.dumps(told(chosen.name, found, sides[0], sides[-1], level=4)),
         },
     )

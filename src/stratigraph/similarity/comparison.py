@@ -10,13 +10,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from stratigraph.similarity.blocks import Block, Notes
 
-__all__ = ["Comparison", "middle"]
+__all__ = ["Comparison", "Part"]
+
+Part: TypeAlias = Literal["values", "lower", "upper", "rank_x", "rank_y"]
+
+LAYERS: tuple[Part, ...] = ("lower", "upper", "rank_x", "rank_y")
+TURNED: dict[Part, Part] = {"rank_x": "rank_y", "rank_y": "rank_x"}
 
 
 @dataclass(frozen=True)
@@ -26,10 +31,9 @@ class Comparison:
     Attributes:
         shape: (k, k′).
         blocks: which pairs were compared together.
-        load: a block's number → its scores (l, r, c): l = 1; with a tolerance l = 4, the lower and
-            the upper ends and the ranks kept of x and of y.
-        mirror: the layers as they stand for the other order of a pair, or None where no block
-            serves for it.
+        load: a block's number → its scores (1, r, c); or, within a tolerance, (4, r, c): the ends
+            of the intervals, lower and upper, and the ranks that were kept of x and of y.
+        mirrored: a block serves for the pairs below the diagonal too.
         notes_x, notes_y: for each representation why its scores are NaN or weak.
 
     """
@@ -37,46 +41,45 @@ class Comparison:
     shape: tuple[int, int]
     blocks: Sequence[Block]
     load: Callable[[int], np.ndarray]
-    mirror: tuple[int, ...] | None
+    mirrored: bool
     notes_x: Notes
     notes_y: Notes
-    layers: int = 1
 
-    def rows(self, chosen: np.ndarray) -> np.ndarray:
-        """All scores of some representations: (l, len(chosen), k′)."""
-        out = np.full((self.layers, len(chosen), self.shape[1]), math.nan)
+    def rows(self, chosen: np.ndarray, part: Part = "values") -> np.ndarray:
+        """Some rows of the scores, (len(chosen), k′).
+
+        Args:
+            chosen: places of x, each once.
+            part: the scores (within a tolerance the middles of their intervals), or what gave them.
+
+        """
+        out = np.full((len(chosen), self.shape[1]), math.nan)
         place = np.full(self.shape[0], -1)
         place[chosen] = np.arange(len(chosen))
         for number, block in enumerate(self.blocks):
-            ways = [(block.rows, block.columns, False)]
-            if self.mirror is not None:
-                ways.append((block.columns, block.rows, True))
-            scores = None
-            for rows, columns, turned in ways:
-                here = place[rows]
-                if not (here >= 0).any():
-                    continue
-                scores = self.load(number) if scores is None else scores
-                found = scores
-                if turned and self.mirror is not None:
-                    found = scores[list(self.mirror)].transpose(0, 2, 1)
-                inside = here >= 0
-                target = out[:, here[inside], columns]
-                known = found[:, inside]
-                out[:, here[inside], columns] = np.where(np.isnan(known), target, known)
+            here = place[block.rows] >= 0
+            there = place[block.columns] >= 0 if self.mirrored else np.zeros(0, bool)
+            if not (here.any() or there.any()):
+                continue
+            scores = self.load(number)
+            if here.any():
+                _put(out, place[block.rows][here], block.columns, _part(scores, part)[here])
+            if there.any():
+                turned = _part(scores, TURNED.get(part, part)).T
+                _put(out, place[block.columns][there], block.rows, turned[there])
         return out
 
-    @cached_property
-    def whole(self) -> np.ndarray:
-        """Every row: (l, k, k′)."""
-        return self.rows(np.arange(self.shape[0]))
-
-    @property
-    def values(self) -> np.ndarray:
-        """The scores (k, k′); with a tolerance, the middle of each interval."""
-        return middle(self.whole)
+    def all(self, part: Part = "values") -> np.ndarray:
+        """Every row, (k, k′)."""
+        return self.rows(np.arange(self.shape[0]), part)
 
 
-def middle(scores: np.ndarray) -> np.ndarray:
-    """Scores (r, c) of layers (l, r, c)."""
-    return scores[0] if len(scores) == 1 else np.asarray(scores[:2].mean(0))
+def _part(scores: np.ndarray, part: Part) -> np.ndarray:
+    if len(scores) == 1:
+        return np.asarray(scores[0])
+    return np.asarray(scores[:2].mean(0) if part == "values" else scores[LAYERS.index(part)])
+
+
+def _put(out: np.ndarray, rows: np.ndarray, columns: slice, scores: np.ndarray) -> None:
+    """Write what is known; a block on the diagonal comes twice, each time with one half of it."""
+    out[rows, columns] = np.where(np.isnan(scores), out[rows, columns], scores)

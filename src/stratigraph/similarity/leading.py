@@ -34,10 +34,9 @@ from stratigraph.similarity.gram import gram
 from stratigraph.similarity.measure import Prepared
 from stratigraph.similarity.spectral import ENOUGH, factor, nuclear_norm
 
-__all__ = ["LAYERS", "MIRROR", "bracket", "columns", "principal"]
+__all__ = ["LAYERS", "bracket", "columns", "principal", "rank", "tails"]
 
 LAYERS = 4  # lower end, upper end, rank kept of x, rank kept of y
-MIRROR = (0, 1, 3, 2)  # the same for y and x
 MOST = 0.7  # of the columns: beyond it, take them all
 ALMOST = 1e-6  # ‖UᵀT‖_F, over all cuts: columns as near to orthogonal as this stay as they are
 ROUNDING = ENOUGH + 1e-9  # what a nuclear norm may be off by, at either end

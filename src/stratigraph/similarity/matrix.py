@@ -26,7 +26,7 @@ from stratigraph.similarity.certified import (
     check_tolerance,
     told,
 )
-from stratigraph.similarity.comparison import Comparison, middle
+from stratigraph.similarity.comparison import Comparison
 from stratigraph.similarity.inputs import as_matrices, check_probes
 from stratigraph.similarity.measure import Measure, tell
 from stratigraph.similarity.pairwise import PAIR_BLOCK, Progress, all_pairs
@@ -102,7 +102,7 @@ def similarity_matrix(
     columns = left if right is None else right
     reasons = told(chosen.name, found, left, columns)
     return xarray.DataArray(
-        found.values,
+        found.all(),
         dims=("x", "y"),
         coords={"x": list(left), "y": list(columns)},
         name=chosen.name,
@@ -204,26 +204,12 @@ class StoredComparison:
     @property
     def values(self) -> np.ndarray:
         """Float64 ``(k, k)``; NaN where a pair was not wanted or has no score."""
-        return self.scores.values
-
-    @property
-    def ends(self) -> np.ndarray:
-        """The intervals' lower and upper ends, ``(2, k, k)``; without a tolerance, the scores."""
-        whole = self.scores.whole
-        return whole[:2] if len(whole) > 1 else np.concatenate([whole, whole])
+        return self.scores.all()
 
     @property
     def reasons(self) -> tuple[str | None, ...]:
         """For each representation, why it has no score, or None."""
         return self.scores.notes_x.reasons
-
-    def rows(self, chosen: np.ndarray) -> np.ndarray:
-        """The scores of some representations with all, ``(1, r, k)``.
-
-        With a tolerance ``(3, r, k)``: the middle of each interval, its lower and its upper end.
-        """
-        found = self.scores.rows(chosen)
-        return found if len(found) == 1 else np.concatenate([middle(found)[None], found[:2]])
 
 
 def compare_stored(
@@ -304,9 +290,7 @@ def compare_stored(
         disk=disk,
         progress=progress,
     )
-    return StoredComparison(
-        found, str(plan) if tolerance is None else certified_plan(found, chosen.name)
-    )
+    return StoredComparison(found, str(plan) if tolerance is None else certified_plan(chosen.name))
 
 
 def _count(wanted: np.ndarray | Wanted | None, count: int) -> int:

@@ -43,7 +43,7 @@ from stratigraph.similarity.blocks import (
 from stratigraph.similarity.by_directions import by_directions
 from stratigraph.similarity.by_vectors import by_vectors
 from stratigraph.similarity.comparison import Comparison
-from stratigraph.similarity.leading import LAYERS, MIRROR, bracket, principal
+from stratigraph.similarity.leading import LAYERS, bracket, principal
 from stratigraph.similarity.measure import Measure, Prepared, between
 from stratigraph.snapshots import storage
 
@@ -211,9 +211,8 @@ def _by_pairs(
     def load(number: int) -> np.ndarray:
         return read_scores(paths[number], done[number])
 
-    layers, mirror = (1, (0,)) if tolerance is None else (LAYERS, MIRROR)
-    turned = mirror if len(sides) == 1 and measure.symmetric else None
-    return Comparison(shape, cut_up, load, turned, each[0], each[-1], layers)
+    mirrored = len(sides) == 1 and measure.symmetric
+    return Comparison(shape, cut_up, load, mirrored, each[0], each[-1])
 
 
 def _compare(task: _CompareTask) -> tuple[np.ndarray | None, Notes, Notes]:
