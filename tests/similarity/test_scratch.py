@@ -81,7 +81,7 @@ def test_a_torn_block_is_made_anew(files, tmp_path, name):
 def test_a_disk_without_room_is_refused_before_anything_is_written(files, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(by_vectors.shutil, "disk_usage", lambda path: usage(1, 1, 1000))
-    with pytest.raises(StorageError, match=r"need at least 0\.0 GB, 0\.0 GB are free\. Make room"):
+    with pytest.raises(StorageError, match=r"need at least 0\.0 GB there, and 0\.0 GB may be taken\. Make room"):
         compare_stored(files, scratch=tmp_path)
     assert list(tmp_path.iterdir()) == []
     monkeypatch.undo()

@@ -15,7 +15,7 @@ Of the pairs that findings read, the scores with groups of probes left out are k
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -55,7 +55,7 @@ from stratigraph.study import (
     similarity_path,
 )
 
-__all__ = ["compare_study", "representation_table"]
+__all__ = ["compare_study", "representation_table", "write_matrix"]
 
 BAND = 384 * 2**20  # bytes of a band of rows
 SCRATCH = ".scratch-"  # blocks of a comparison that was interrupted: the next one goes on
@@ -253,18 +253,38 @@ def _compare(job: _Job, path: Path, about: dict[str, Any], readers: list[str]) -
         plans.append(result.plan)
         for row, reason in zip(rows, result.reasons, strict=True):
             reasons[row] = reason or reasons[row]
-    shape = len(labels), len(labels)
-
     kinds: tuple[Part, ...] = ("values",)
     if job.measure.tolerance is not None:
         kinds = ("values", "lower", "upper")
+    about = {**about, "plan": "; ".join(plans), "read_by": readers}
+    write_matrix(path, labels.assign(reason=reasons), parts, kinds, about)
+
+
+def write_matrix(
+    path: Path,
+    labels: pd.DataFrame,
+    parts: list[tuple[np.ndarray, Comparison]],
+    kinds: Sequence[Part],
+    about: dict[str, Any],
+) -> None:
+    """Write the record of a matrix over all sets of probes, in bands of rows.
+
+    Args:
+        path: where it will stand.
+        labels: one row a representation, (k, …).
+        parts: of each set, the rows of the labels that it has, and their scores.
+        kinds: the scores, and the ends of their intervals where there are any.
+        about: what the record says of itself.
+
+    """
 
     def fill(files: Files) -> None:
         for kind in kinds:
+            shape = len(labels), len(labels)
             files.bands(f"{kind}.npy", shape, _bands(parts, len(labels), kind))
-        files.table("labels.parquet", labels.assign(reason=reasons))
+        files.table("labels.parquet", labels)
 
-    write_record(path, fill, {**about, "plan": "; ".join(plans), "read_by": readers})
+    write_record(path, fill, about)
 
 
 def _wanted(job: _Job, rows: np.ndarray) -> Wanted:
@@ -279,14 +299,7 @@ def _wanted(job: _Job, rows: np.ndarray) -> Wanted:
 def _bands(
     parts: list[tuple[np.ndarray, Comparison]], count: int, kind: Part
 ) -> Iterator[np.ndarray]:
-    """The rows of a matrix over all sets of probes, NaN between two of them, some at a time.
-
-    Args:
-        parts: of each set, the rows of the labels that it has, and their scores.
-        count: K.
-        kind: the scores, or an end of their intervals.
-
-    """
+    """The rows of the matrix, NaN between two sets of probes, some at a time."""
     height = max(BAND // (8 * count), 1)
     for start in range(0, count, height):
         band = np.full((min(height, count - start), count), np.nan)

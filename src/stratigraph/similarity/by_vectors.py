@@ -5,9 +5,9 @@ matrix product over tiles of columns, summed in float64: in float64 too, or, whe
 seconds, in float32, whose rounding then adds at most some 2e-7 to a score. A representation with
 itself is exact.
 
-Where the disk does not hold all vectors, they are made by panels: two panels at a time, whose
-blocks are multiplied before the next panel takes the place of one of them. A panel is made again
-for each other one, which costs little beside the products; no bit depends on it.
+Where the disk does not hold all vectors, a panel of them stays while the others pass by in strips,
+each made, multiplied with the panel, and removed. With M vectors on the disk, those of K are made
+some K/2M times, which costs little beside the products; no bit depends on it.
 """
 
 from __future__ import annotations
@@ -117,7 +117,8 @@ def by_vectors(
     paths = [folder / f"product-{block.name}" if folder and keep else None for block in found]
     done: list[np.ndarray | None] = [None] * len(found)
     vectors = _Vectors(sides, measure, folder, chunk, run)
-    for panel in _panels(found, size, _room(folder, sides, size, disk)):
+    room = _room(folder, sides, size, disk)
+    for panel in _panels(found, size, room, len(sides) == 1):
         todo = [i for i in panel if not _is_whole(paths[i])]
         vectors.make([found[i] for i in todo], panels=len(panel) < len(found))
 
@@ -236,22 +237,19 @@ def _probes(side: list[Source]) -> int:
     return len(first) if isinstance(first, Tensor) else len(read_coordinates(first))
 
 
-def _panels(found: list[Block], size: int, room: int | None) -> Iterator[list[int]]:
-    """The blocks by pairs of panels, so that two panels' vectors are enough at a time."""
+def _panels(found: list[Block], size: int, room: int | None, one_set: bool) -> Iterator[list[int]]:
+    """The blocks in groups whose vectors fit together: a panel with itself, and with each strip."""
     if room is None:
         yield list(range(len(found)))
         return
-    panel = room // 2 // size * size
+    strip = max(room // 8 // size, 1) * size
+    panel = max((room - strip) // size, 1) * size
     groups: dict[tuple[int, int], list[int]] = {}
     for index, block in enumerate(found):
-        groups.setdefault((block.rows.start // panel, block.columns.start // panel), []).append(
-            index
-        )
-    # To and fro, so that one panel of two stays where it is.
-    yield from (
-        groups[key]
-        for key in sorted(groups, key=lambda key: (key[0], -key[1] if key[0] % 2 else key[1]))
-    )
+        row, column = block.rows.start // panel, block.columns.start
+        inside = one_set and column // panel == row
+        groups.setdefault((row, -1 if inside else column // strip), []).append(index)
+    yield from (groups[key] for key in sorted(groups))
 
 
 def _room(
@@ -264,12 +262,12 @@ def _room(
     there = sum(file.stat().st_size for file in folder.glob("vectors-*.npy"))
     free = shutil.disk_usage(folder).free + there - 8 * len(sides[0]) * len(sides[-1])
     room = (free if disk is None else min(disk, free)) // each
-    if room < min(2 * size, count):
+    least = min(2 * size, count)
+    if room < least:
         raise StorageError(
-            f"{folder}: the prepared representations need at least "
-            f"{min(2 * size, count) * each / 1e9:.1f} GB, {max(room * each, 0) / 1e9:.1f} GB are "
-            "free. Make room, let TMPDIR name a larger disk, or compare fewer probes or "
-            "representations."
+            f"{folder}: the prepared representations need at least {least * each / 1e9:.1f} GB "
+            f"there, and {max(room * each, 0) / 1e9:.1f} GB may be taken. Make room, let TMPDIR "
+            "name a larger disk, or compare fewer probes or representations."
         )
     return None if room >= count else room
 
