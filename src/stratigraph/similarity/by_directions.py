@@ -248,7 +248,7 @@ def _brackets(task: _ProductTask) -> np.ndarray:
         top += len(x["counts"])
     if task.same:
         itself = np.flatnonzero(~np.isnan(ends[0].diagonal()))
-        ends[0, itself, itself], ends[1, itself, itself] = 1 - ROUNDING, 1.0
+        ends[:2, itself, itself] = 1.0
     return np.where(task.wanted, ends, math.nan)
 
 

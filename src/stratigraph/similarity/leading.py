@@ -34,7 +34,7 @@ from stratigraph.similarity.gram import gram
 from stratigraph.similarity.measure import Prepared
 from stratigraph.similarity.spectral import ENOUGH, factor, nuclear_norm
 
-__all__ = ["LAYERS", "bracket", "columns", "principal", "rank", "tails"]
+__all__ = ["LAYERS", "bracket", "columns", "leading", "principal", "rank", "tails"]
 
 LAYERS = 4  # lower end, upper end, rank kept of x, rank kept of y
 MOST = 0.7  # of the columns: beyond it, take them all
@@ -67,13 +67,15 @@ def columns(x: Tensor) -> Prepared:
 def principal(x: Tensor) -> Prepared:
     """Form ``leading``: F, the norms of its columns, e of each head, ‖UᵀT‖_F of any cut."""
     found = columns(x)
-    if found.reason:
-        return found
-    f, inner = found.parts
+    return found if found.reason else leading(found.n, found.parts[0], found.parts[1], found.doubt)
+
+
+def leading(n: int, f: Tensor, inner: Tensor, doubt: str | None = None) -> Prepared:
+    """The same of any F of unit norm, and FᵀF; the less principal, the wider its bounds."""
     sizes = inner.diagonal().sqrt()
     skew = (inner / sizes).div_(sizes[:, None]).tril_(-1).square_().sum(1).mul_(2)
     heads = torch.cat([skew.new_zeros(1), skew.cumsum(0)]).sqrt_()
-    return Prepared(found.n, "leading", (f, sizes, heads, _leak(inner)), doubt=found.doubt)
+    return Prepared(n, "leading", (f, sizes, heads, _leak(inner)), doubt=doubt)
 
 
 def _leak(inner: Tensor) -> Tensor:
@@ -105,7 +107,7 @@ def bracket(x: Prepared, y: Prepared, tolerance: float) -> tuple[float, float, i
         return math.nan, math.nan, 0, 0
     (fx, sx, skew_x, leak_x), (fy, sy, skew_y, leak_y) = x.parts, y.parts
     if x is y:
-        return 1 - ROUNDING, 1.0, len(sx), len(sy)
+        return 1.0, 1.0, len(sx), len(sy)
     tail_x, tail_y = tails(sx.square()), tails(sy.square())
     allowed = tolerance - 2 * ROUNDING
     level = math.sqrt(allowed / 2)
