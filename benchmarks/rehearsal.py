@@ -8,10 +8,11 @@
             snapshots become coordinates, as `extract` makes and stores them
 2. study    a study's folder of all models and snapshots: those coordinates, over and over, by hard
             links, since those of all would take 60 GB; no cost of a pair depends on what it holds
-3. compare  debiased CKA of all with all by `compare_study`, out of core, until the time is up; it
+3. rates    what making a vector and multiplying a pair of them take, of some representations
+4. compare  debiased CKA of all with all by `compare_study`, out of core, until the time is up; it
             is stopped half-way and started again
-4. store    the matrix as far as it is known, written as `compare_study` writes it
-5. certify  the same within a tolerance, by `compare_stored`
+5. store    the matrix as far as it is known, written as `compare_study` writes it
+6. certify  the same within a tolerance, by `compare_stored`
 
 Prints wall and CPU time, peak memory, disk of each, the share of the pairs that was done, and what
 follows for the whole. Memory is that of this process and its workers together: all of it that is
@@ -37,7 +38,7 @@ from typing import Any
 
 import numpy as np
 
-from stratigraph.engine import LocalEngine
+from stratigraph.engine import LocalEngine, one_thread
 from stratigraph.pipeline.compare import compare_study, representation_table, write_matrix
 from stratigraph.pipeline.extract import reading_digest
 from stratigraph.pipeline.progress import Progress
@@ -80,6 +81,7 @@ snapshots: {{kind: explicit, steps: [{steps}]}}
 probes: {{count: {probes}}}
 measures: [debiased_cka]
 """
+RATED = 768  # representations of which rates are taken
 SIZE = 256  # representations a side of a block of products
 WORKERS = (2, 16, 64)
 
@@ -262,6 +264,23 @@ def pairs_in(count: int, folder: Path, kind: str) -> tuple[list[Block], list[Pat
     return found, paths, pairs
 
 
+def rates(files: list[Path], place: Path) -> dict[str, float]:
+    """CPU seconds of one vector and of one pair, on one thread."""
+
+    def seconds(wanted: np.ndarray | None) -> float:
+        with tempfile.TemporaryDirectory(dir=place) as scratch, one_thread():
+            began = time.process_time()
+            compare_stored(files, wanted=wanted, scratch=Path(scratch))
+            return time.process_time() - began
+
+    seconds(np.eye(len(files), dtype=bool))  # warm
+    diagonal = len(files) * (SIZE + 1) / 2  # pairs of the blocks on the diagonal, made both times
+    alone = seconds(np.eye(len(files), dtype=bool))
+    whole = seconds(None)
+    pair = (whole - alone) / (len(files) * (len(files) + 1) / 2 - diagonal)
+    return {"vector s": round((alone - pair * diagonal) / len(files), 5), "pair s": round(pair, 8)}
+
+
 def until_time_is_up(minutes: float, work: Callable[[Progress], Any]) -> bool:
     """Whether it ended by itself."""
     try:
@@ -295,6 +314,8 @@ def rehearse(place: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
         row |= {"representations": count, "pairs": every}
     with watch.stage("check and label"):
         table = representation_table(study)
+    with watch.stage("rates") as row:
+        row |= rates(table.files[:RATED], place)
     scratch = study.path / "similarity"
     limit = int(args.disk * 1e9)
     ended = False
@@ -350,13 +371,14 @@ def extrapolate(rows: list[dict[str, Any]]) -> None:
     """What the whole takes, by CPU time, on workers like these."""
     by = {row["stage"]: row for row in rows}
     compared = [row for row in rows if row["stage"].startswith("compare")]
-    share = compared[-1]["share"]
+    made, rate = by["study"], by["rates"]
     whole = {
         "reduce": by["reduce"]["whole: cpu s"],
-        "compare": sum(row["cpu s"] for row in compared) / max(share, 1e-9),
+        "make vectors, once": rate["vector s"] * made["representations"],
+        "multiply": rate["pair s"] * made["pairs"],
     }
     alone = by["check and label"]["cpu s"] + by.get("store", {"cpu s": 0})["cpu s"]
-    print(f"done: {share:.1%} of the pairs; the rest by CPU time:")
+    print(f"done: {compared[-1]['share']:.1%} of the pairs; the whole by CPU time:")
     for name, seconds in whole.items():
         print(f"  {name}: {seconds / 3600:.2f} core-hours")
     for workers in WORKERS:

@@ -37,7 +37,7 @@ def exact(tiny_study, tmp_path_factory):
     return study
 
 
-@pytest.fixture(scope="module", params=[0.1, 0.001])
+@pytest.fixture(scope="module", params=[0.01])
 def certified(request, tiny_study, tmp_path_factory):
     rows = "".join(f"  - {{name: {name}, tolerance: {request.param}}}\n" for name in MEASURES)
     study = with_measures(tiny_study, tmp_path_factory.mktemp("certified") / "study", rows)

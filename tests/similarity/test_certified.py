@@ -150,7 +150,7 @@ def adversarial(draw):
 def test_adversarial_pairs_stay_inside(pair, tolerance):
     x, y = pair
     for measure in ("procrustes_similarity", "linear_cka", "debiased_cka"):
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore"):
             exact = min(getattr(textbook, measure)(x, y), 1.0)
         found = certified_matrix({"x": x}, {"y": y}, measure=measure, tolerance=tolerance)
         low, high = float(found.lower[0, 0]), float(found.upper[0, 0])
@@ -216,7 +216,7 @@ def test_stored_pairs_are_certified_with_the_same_bits_for_any_workers(files, me
     assert (high - low)[known].max() <= 0.02
     assert np.array_equal(np.isnan(one.values), ~known)
     assert np.array_equal(one.values, one.values.T, equal_nan=True)
-    assert (np.diag(one.values)[known.diagonal()] == 1).all()
+    assert abs(np.diag(one.values)[known.diagonal()] - 1).max() < 1e-10
     assert "constant" in one.reasons[5]
     assert one.plan.startswith("certified")
     two = compare_stored(files, measure, tolerance=0.02, engine=LocalEngine(2))

@@ -41,7 +41,7 @@ from stratigraph.similarity.blocks import (
 )
 from stratigraph.similarity.cka import EQUIDISTANT
 from stratigraph.similarity.comparison import Comparison
-from stratigraph.similarity.leading import LAYERS, columns, rank, tails
+from stratigraph.similarity.leading import ITSELF, LAYERS, columns, rank, tails
 from stratigraph.similarity.measure import Measure, Prepared
 
 __all__ = ["by_directions"]
@@ -248,7 +248,7 @@ def _brackets(task: _ProductTask) -> np.ndarray:
         top += len(x["counts"])
     if task.same:
         itself = np.flatnonzero(~np.isnan(ends[0].diagonal()))
-        ends[:2, itself, itself] = 1.0
+        ends[0, itself, itself], ends[1, itself, itself] = ITSELF, 1.0
     return np.where(task.wanted, ends, math.nan)
 
 

@@ -34,9 +34,10 @@ from stratigraph.similarity.gram import gram
 from stratigraph.similarity.measure import Prepared
 from stratigraph.similarity.spectral import ENOUGH, factor, nuclear_norm
 
-__all__ = ["LAYERS", "bracket", "columns", "leading", "principal", "rank", "tails"]
+__all__ = ["ITSELF", "LAYERS", "bracket", "columns", "leading", "principal", "rank", "tails"]
 
 LAYERS = 4  # lower end, upper end, rank kept of x, rank kept of y
+ITSELF = 1 - 1e-12  # a representation with itself, of which nothing needs to be computed
 MOST = 0.7  # of the columns: beyond it, take them all
 ALMOST = 1e-6  # ‖UᵀT‖_F, over all cuts: columns as near to orthogonal as this stay as they are
 ROUNDING = ENOUGH + 1e-9  # what a nuclear norm may be off by, at either end
@@ -107,7 +108,7 @@ def bracket(x: Prepared, y: Prepared, tolerance: float) -> tuple[float, float, i
         return math.nan, math.nan, 0, 0
     (fx, sx, skew_x, leak_x), (fy, sy, skew_y, leak_y) = x.parts, y.parts
     if x is y:
-        return 1.0, 1.0, len(sx), len(sy)
+        return ITSELF, 1.0, len(sx), len(sy)
     tail_x, tail_y = tails(sx.square()), tails(sy.square())
     allowed = tolerance - 2 * ROUNDING
     level = math.sqrt(allowed / 2)
