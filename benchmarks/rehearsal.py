@@ -11,7 +11,8 @@
 3. rates    what making a vector and multiplying a pair of them take, of some representations
 4. compare  debiased CKA of all with all by `compare_study`, out of core, until the time is up; it
             is stopped half-way and started again
-5. store    the matrix as far as it is known, written as `compare_study` writes it
+5. store    a whole matrix written as `compare_study` writes it; blocks that were not computed are
+            read from one that stands for them
 6. certify  the same within a tolerance, by `compare_stored`
 
 Prints wall and CPU time, peak memory, disk of each, the share of the pairs that was done, and what
@@ -37,17 +38,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from stratigraph.engine import LocalEngine, one_thread
 from stratigraph.pipeline.compare import compare_study, representation_table, write_matrix
 from stratigraph.pipeline.extract import reading_digest
 from stratigraph.pipeline.progress import Progress
-from stratigraph.similarity.blocks import Block, Notes, read_scores
+from stratigraph.similarity.blocks import Notes, blocks, folded, read_scores
 from stratigraph.similarity.comparison import Comparison
 from stratigraph.similarity.matrix import compare_stored
 from stratigraph.similarity.reduction import reduce_units
 from stratigraph.snapshots import Files, snapshot_path, write_record, write_text
-from stratigraph.study import Study, load_study, representations_path
+from stratigraph.study import Selection, Study, load_study, representations_path
 
 LAYERS = {
     "input": 4096,
@@ -250,18 +252,38 @@ def disk(folder: Path) -> int:
     return sum(seen.values())
 
 
-def pairs_in(count: int, folder: Path, kind: str) -> tuple[list[Block], list[Path], int]:
-    """The blocks that are done, their files, and how many pairs they hold."""
-    found, paths, pairs = [], [], 0
-    for path in sorted(folder.rglob(f"{kind}-*.npz")):
+def pairs_in(count: int, folder: Path, kind: str) -> int:
+    """How many pairs the blocks hold that are done."""
+    pairs = 0
+    for path in folder.rglob(f"{kind}-*.npz"):
         row, column = (int(word) for word in path.stem.split("-")[1:])
-        rows, columns = (slice(at, min(at + SIZE, count)) for at in (row, column))
-        r, c = rows.stop - rows.start, columns.stop - columns.start
-        held = r * (r + 1) // 2 if row == column else r * c
-        found.append(Block(rows, columns, held))
-        paths.append(path)
-        pairs += held
-    return found, paths, pairs
+        r, c = (min(SIZE, count - at) for at in (row, column))
+        pairs += r * (r + 1) // 2 if row == column else r * c
+    return pairs
+
+
+def whole_matrix(count: int, folder: Path, stand_in: Path) -> Comparison:
+    """All blocks: those that are done, and for each other one the same file."""
+    np.savez(stand_in, scores=np.random.default_rng(0).random((1, SIZE, SIZE)))
+    wanted = Selection(pd.DataFrame(dict.fromkeys(("run", "step", "layer", "probes"), [0] * count)),
+                       ("all",))  # fmt: skip
+    every = np.arange(count)
+    found = blocks(
+        folded(lambda rows, columns: wanted.block(every[rows], every[columns])),
+        (count, count),
+        SIZE,
+    )
+    done = {path.name: path for path in folder.rglob("product-*.npz")}
+
+    def load(number: int) -> np.ndarray:
+        block = found[number]
+        scores = read_scores(done.get(f"product-{block.name}", stand_in), None)
+        return scores[
+            :, : block.rows.stop - block.rows.start, : block.columns.stop - block.columns.start
+        ]
+
+    notes = Notes((None,) * count, (None,) * count)
+    return Comparison((count, count), found, load, True, notes, notes)
 
 
 def rates(files: list[Path], place: Path) -> dict[str, float]:
@@ -319,37 +341,27 @@ def rehearse(place: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
     scratch = study.path / "similarity"
     limit = int(args.disk * 1e9)
     ended = False
-    for half in ("compare", "compare, gone on with"):
+    for half in ("compare", "compare, gone on with") if args.cap else ():
         if ended:
             break
         with watch.stage(half) as row:
-            before = pairs_in(count, scratch, "product")[2]
+            before = pairs_in(count, scratch, "product")
             ended = until_time_is_up(
                 args.cap / 2,
                 lambda progress: compare_study(study, engine, progress, disk=limit),
             )
-            pairs = every if ended else pairs_in(count, scratch, "product")[2]
+            pairs = every if ended else pairs_in(count, scratch, "product")
             row |= {"pairs": pairs - before, "share": round(pairs / every, 4)}
     for path in scratch.rglob("vectors-*.npy"):
         path.unlink()
     if not ended:
         with watch.stage("store") as row:
-            blocks, paths, pairs = pairs_in(count, scratch, "product")
-            notes = Notes((None,) * count, (None,) * count)
-            known = Comparison(
-                (count, count),
-                blocks,
-                lambda number: read_scores(paths[number], None),
-                mirrored=True,
-                notes_x=notes,
-                notes_y=notes,
-            )
-            write_matrix(
-                place / "matrix", table.labels, [(np.arange(count), known)], ("values",), {}
-            )
-            row |= {"blocks": len(blocks)}
-            shutil.rmtree(place / "matrix")
-    shutil.rmtree(scratch)
+            scores = whole_matrix(count, scratch, place / "stand-in.npz")
+            parts = [(np.random.default_rng(0).permutation(count), scores)]
+            write_matrix(place / "matrix", table.labels, parts, ("values",), {})
+            row |= {"blocks": len(scores.blocks)}
+        shutil.rmtree(place / "matrix")
+    shutil.rmtree(scratch, ignore_errors=True)
     if args.tolerance:
         with watch.stage(f"certify to {args.tolerance:g}") as row:
             ended = until_time_is_up(
@@ -362,7 +374,7 @@ def rehearse(place: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
                     progress=progress.stage("certifying"),
                 ),
             )
-            pairs = every if ended else pairs_in(count, place / "certified", "bracket")[2]
+            pairs = every if ended else pairs_in(count, place / "certified", "bracket")
             row |= {"pairs": pairs, "share": round(pairs / every, 4)}
     return watch.rows
 
@@ -378,7 +390,8 @@ def extrapolate(rows: list[dict[str, Any]]) -> None:
         "multiply": rate["pair s"] * made["pairs"],
     }
     alone = by["check and label"]["cpu s"] + by.get("store", {"cpu s": 0})["cpu s"]
-    print(f"done: {compared[-1]['share']:.1%} of the pairs; the whole by CPU time:")
+    done = compared[-1]["share"] if compared else 0
+    print(f"done: {done:.1%} of the pairs; the whole by CPU time:")
     for name, seconds in whole.items():
         print(f"  {name}: {seconds / 3600:.2f} core-hours")
     for workers in WORKERS:
