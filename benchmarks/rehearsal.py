@@ -13,7 +13,6 @@
             is stopped half-way and started again
 5. store    a whole matrix written as `compare_study` writes it; blocks that were not computed are
             read from one that stands for them
-6. certify  the same within a tolerance, by `compare_stored`
 
 Prints wall and CPU time, peak memory, disk of each, the share of the pairs that was done, and what
 follows for the whole. Memory is that of this process and its workers together: all of it that is
@@ -362,20 +361,6 @@ def rehearse(place: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
             row |= {"blocks": len(scores.blocks)}
         shutil.rmtree(place / "matrix")
     shutil.rmtree(scratch, ignore_errors=True)
-    if args.tolerance:
-        with watch.stage(f"certify to {args.tolerance:g}") as row:
-            ended = until_time_is_up(
-                args.cap / 2,
-                lambda progress: compare_stored(
-                    table.files,
-                    tolerance=args.tolerance,
-                    engine=engine,
-                    scratch=place / "certified",
-                    progress=progress.stage("certifying"),
-                ),
-            )
-            pairs = every if ended else pairs_in(count, place / "certified", "bracket")
-            row |= {"pairs": pairs, "share": round(pairs / every, 4)}
     return watch.rows
 
 
@@ -408,7 +393,6 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--cap", type=float, default=30, help="minutes of comparing exactly")
     parser.add_argument("--disk", type=float, default=60, help="GB that vectors may take")
-    parser.add_argument("--tolerance", type=float, default=0.01, help="0: leave it out")
     parser.add_argument("--out", type=Path, help="where; what is there is removed afterwards")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()

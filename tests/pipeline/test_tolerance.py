@@ -17,6 +17,7 @@ from stratigraph.study import MeasureConfig
 from stratigraph.study.config import parse_config
 
 QUIET = Progress(quiet=True)
+TOLERANCE = 0.01
 MEASURES = ("procrustes_similarity", "linear_cka", "debiased_cka")
 
 
@@ -31,39 +32,41 @@ def with_measures(study, folder, measures):
 
 @pytest.fixture(scope="module")
 def exact(tiny_study, tmp_path_factory):
-    rows = "".join(f"  - {name}\n" for name in MEASURES)
+    rows = "".join(f"  - {{name: {name}, pairs: claims}}\n" for name in MEASURES)
     study = with_measures(tiny_study, tmp_path_factory.mktemp("exact") / "study", rows)
     compare_study(study, LocalEngine(1), QUIET)
     return study
 
 
-@pytest.fixture(scope="module", params=[0.01])
-def certified(request, tiny_study, tmp_path_factory):
-    rows = "".join(f"  - {{name: {name}, tolerance: {request.param}}}\n" for name in MEASURES)
+@pytest.fixture(scope="module")
+def certified(tiny_study, tmp_path_factory):
+    rows = "".join(
+        f"  - {{name: {name}, pairs: claims, tolerance: {TOLERANCE}}}\n" for name in MEASURES
+    )
     study = with_measures(tiny_study, tmp_path_factory.mktemp("certified") / "study", rows)
     assert compare_study(study, LocalEngine(1), QUIET) == list(MEASURES)
-    return study, request.param
+    return study
 
 
 @pytest.mark.parametrize("measure", MEASURES)
 def test_the_exact_scores_of_trained_layers_are_inside(exact, certified, measure):
-    study, tolerance = certified
+    study = certified
     found, true = study.similarity(measure), exact.similarity(measure).to_numpy()
     low, high = found.lower.to_numpy(), found.upper.to_numpy()
     known = np.isfinite(true)
     assert np.array_equal(np.isfinite(found.to_numpy()), known)
     assert ((low <= true + 1e-6) & (true <= high + 1e-6))[known].all()
-    assert (high - low)[known].max() <= tolerance
+    assert (high - low)[known].max() <= TOLERANCE
     assert np.array_equal(found.to_numpy()[known], ((low + high) / 2)[known])
-    assert found.attrs["tolerance"] == tolerance
+    assert found.attrs["tolerance"] == TOLERANCE
     assert found.attrs["plan"].startswith("certified")
 
 
 def test_it_is_not_done_again_and_not_taken_for_exact(certified, exact, tmp_path):
-    study, _ = certified
-    assert compare_study(study, LocalEngine(1), QUIET) == []
+    assert compare_study(certified, LocalEngine(1), QUIET) == []
     assert "lower" not in exact.similarity("debiased_cka").coords
-    changed = with_measures(study, tmp_path / "study", "  - debiased_cka\n")
+    rows = "  - {name: debiased_cka, pairs: claims}\n"
+    changed = with_measures(certified, tmp_path / "study", rows)
     assert compare_study(changed, LocalEngine(1), QUIET) == ["debiased_cka"]
     changed = sg.load_study(changed.path)
     true = exact.similarity("debiased_cka").to_numpy()
@@ -71,25 +74,23 @@ def test_it_is_not_done_again_and_not_taken_for_exact(certified, exact, tmp_path
 
 
 def test_workers_do_not_change_a_bit(certified, tmp_path):
-    study, _ = certified
-    other = sg.load_study(shutil.copytree(study.path, tmp_path / "study"))
-    shutil.rmtree(other.path / "similarity")
-    compare_study(other, LocalEngine(2), QUIET)
-    for measure in MEASURES:
-        for part in ("values", "lower", "upper"):
-            name = f"similarity/{measure}/{part}.npy"
-            assert (other.path / name).read_bytes() == (study.path / name).read_bytes()
+    other = sg.load_study(shutil.copytree(certified.path, tmp_path / "study"))
+    shutil.rmtree(other.path / "similarity" / "procrustes_similarity")
+    assert compare_study(other, LocalEngine(2), QUIET) == ["procrustes_similarity"]
+    for part in ("values", "lower", "upper"):
+        name = f"similarity/procrustes_similarity/{part}.npy"
+        assert (other.path / name).read_bytes() == (certified.path / name).read_bytes()
 
 
 def test_findings_say_so(certified):
-    study, tolerance = certified
+    study = certified
     assess_study(study, LocalEngine(1), QUIET)
     by_procrustes = [row for row in study.findings if "procrustes_similarity" in row["estimates"]]
     assert by_procrustes
     for row in by_procrustes:
-        said = f"Scores are certified: procrustes_similarity to ± {tolerance / 2:g}."
+        said = f"Scores are certified: procrustes_similarity to ± {TOLERANCE / 2:g}."
         assert said in row["why"]
-        assert row["least"] >= tolerance
+        assert row["least"] >= TOLERANCE
     # Where probes are left out, the CKA of all of them is computed exactly.
     assert not any("debiased_cka to ±" in row["why"] for row in study.findings)
 
