@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -79,6 +80,17 @@ def test_workers_do_not_change_a_bit(certified, tmp_path):
     assert compare_study(other, LocalEngine(2), QUIET) == ["procrustes_similarity"]
     for part in ("values", "lower", "upper"):
         name = f"similarity/procrustes_similarity/{part}.npy"
+        assert (other.path / name).read_bytes() == (certified.path / name).read_bytes()
+
+
+def test_bands_do_not_change_a_bit(certified, tmp_path, monkeypatch):
+    """Written a row at a time, from blocks in another order than the rows."""
+    other = sg.load_study(shutil.copytree(certified.path, tmp_path / "study"))
+    shutil.rmtree(other.path / "similarity" / "linear_cka")
+    monkeypatch.setattr(sys.modules["stratigraph.pipeline.compare"], "BAND", 1)
+    assert compare_study(other, LocalEngine(1), QUIET) == ["linear_cka"]
+    for part in ("values", "lower", "upper"):
+        name = f"similarity/linear_cka/{part}.npy"
         assert (other.path / name).read_bytes() == (certified.path / name).read_bytes()
 
 

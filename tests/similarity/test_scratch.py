@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import tracemalloc
 from collections import namedtuple
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from representations import gaussian
 
 from stratigraph.errors import InputError, StorageError
@@ -15,6 +17,7 @@ from stratigraph.similarity import by_vectors, matrix
 from stratigraph.similarity.catalog import MEASURES
 from stratigraph.similarity.gram import packed_length
 from stratigraph.similarity.matrix import compare_stored, similarity_matrix
+from stratigraph.similarity.pairwise import all_pairs
 from stratigraph.similarity.reduction import reduce_units
 
 
@@ -136,3 +139,35 @@ def test_a_job_larger_than_the_machine_is_refused(files, measure, monkeypatch):
         compare_stored(files, measure)
     with pytest.raises(InputError, match="20 × 20 representations of 20 probes need about"):
         similarity_matrix({str(s): gaussian(20, 3, s) for s in range(20)}, measure=measure)
+
+
+def test_nothing_of_the_size_of_the_matrix_is_in_memory(tmp_path):
+    """1,500 × 1,500 scores take 18 MB; comparing them and reading rows takes a third of that."""
+    count = 1500
+    sources = [torch.from_numpy(gaussian(8, 9, seed)) for seed in range(count)]
+    asked = []
+
+    def wanted(rows, columns):
+        asked.append((rows.stop - rows.start) * (columns.stop - columns.start))
+        return np.ones((rows.stop - rows.start, columns.stop - columns.start), bool)
+
+    tracemalloc.start()
+    try:
+        found = all_pairs(
+            sources, None, MEASURES["debiased_cka"], vectors=True, wanted=wanted, scratch=tmp_path
+        )
+        some = found.rows(np.array([1400, 3]))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * count**2 / 3
+    assert max(asked) <= 256 * count
+    whole = found.all()
+    assert np.array_equal(some, whole[[1400, 3]])
+    assert np.array_equal(whole, whole.T)
+    assert whole[3, 1400] == pytest.approx(
+        MEASURES["debiased_cka"].compare(
+            *(MEASURES["debiased_cka"].prepare(sources[i]) for i in (3, 1400))
+        ),
+        abs=1e-6,
+    )

@@ -185,15 +185,17 @@ def compare_study(
             "representations": source,
             "measure": measure.name,
             "pairs": plain(measure.pairs),
-            "tolerance": measure.tolerance,
         }
-        if current_facts(path, about) is None:
-            _compare(job, path, about, readers)
+        if current_facts(path, {**about, "tolerance": measure.tolerance}) is None:
+            # An exact record says nothing of a tolerance: so said those of earlier versions.
+            exact = measure.tolerance is None
+            said = about if exact else {**about, "tolerance": measure.tolerance}
+            _compare(job, path, said, readers)
             made.append(measure.name)
         remove_record(_scratch_of(path))
         if measure.name in JACKKNIFED:
             path = jackknife_path(study.path, measure.name, folder)
-            about = {**about, "tolerance": None, "jackknife": 2, "groups": GROUPS}
+            about = {**about, "jackknife": 2, "groups": GROUPS}
             if current_facts(path, about) is None:
                 _jackknife(job, path, about)
     return made

@@ -157,7 +157,7 @@ def _directions(
                 )
                 for tasks, parts in made
             ]
-        largest = found
+        largest = 1.001 * found  # the same again next time, but for rounding
 
 
 def _keep(task: _KeepTask) -> dict[str, np.ndarray]:
