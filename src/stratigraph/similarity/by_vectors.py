@@ -120,6 +120,8 @@ def by_vectors(
     room = _room(folder, sides, size, disk)
     for panel in _panels(found, size, room, len(sides) == 1):
         todo = [i for i in panel if not _is_whole(paths[i])]
+        if not todo:
+            continue
         vectors.make([found[i] for i in todo], panels=len(panel) < len(found))
 
         def tasks(numbers: list[int] = todo) -> Iterator[_ProductTask]:
@@ -183,13 +185,15 @@ class _Vectors:
         last = len(self.sides) - 1
         needed = {(0, c) for b in found for c in self._chunks(b.rows)}
         needed |= {(last, c) for b in found for c in self._chunks(b.columns)}
-        if panels and needed and self.folder is not None:
+        if panels and self.folder is not None:
             self.at_hand = {key: self.at_hand[key] for key in self.at_hand.keys() & needed}
             stay = {self._path(key) for key in needed}
             for path in self.folder.glob("vectors-*.npy"):
                 if path not in stay:
                     path.unlink(missing_ok=True)
-        self._embed(sorted(needed - self.at_hand.keys()))
+        missing = sorted(needed - self.at_hand.keys())
+        if missing:
+            self._embed(missing)
 
     def _embed(self, missing: list[tuple[int, int]]) -> None:
         tasks = []
