@@ -7,7 +7,7 @@ itself is exact.
 
 Where the disk does not hold all vectors, a panel of them stays while the others pass by in strips,
 each made, multiplied with the panel, and removed. With M vectors on the disk, those of K are made
-some K/2M times, which costs little beside the products; no bit depends on it.
+some 2K/3M times, which costs little beside the products; no bit depends on it.
 """
 
 from __future__ import annotations
@@ -246,7 +246,7 @@ def _panels(found: list[Block], size: int, room: int | None, one_set: bool) -> I
     if room is None:
         yield list(range(len(found)))
         return
-    strip = max(room // 8 // size, 1) * size
+    strip = max(room // 4 // size, 1) * size
     panel = max((room - strip) // size, 1) * size
     groups: dict[tuple[int, int], list[int]] = {}
     for index, block in enumerate(found):

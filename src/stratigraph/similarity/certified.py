@@ -30,6 +30,7 @@ __all__ = [
     "certified_plan",
     "certified_procrustes",
     "check_tolerance",
+    "told",
 ]
 
 CERTIFIED = ("procrustes_similarity", "linear_cka", "debiased_cka")
