@@ -122,5 +122,6 @@ def test_a_tolerance_that_cannot_be_kept_is_refused(tiny_study):
         "training": {"steps": 1},
         "measures": [{"name": "debiased_cka", "tolerance": 0.02}],
     }
+    MeasureConfig("procrustes", tolerance=0.1)  # a short name has the form that it is short for
     config = parse_config(table)
     assert config.measures == (MeasureConfig("debiased_cka", ("all",), 0.02),)

@@ -129,7 +129,6 @@ class _Job:
     files: list[Path]
     engine: Engine
     progress: Progress
-
     disk: int | None = None
 
     @cached_property

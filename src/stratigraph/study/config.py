@@ -153,8 +153,9 @@ class MeasureConfig:
         for pair in self.pairs:
             _one_of(f"measures: {self.name}: pairs", pair, SELECTIONS)
         if self.tolerance is not None:
+            known = self.name if self.name == DECONFOUNDED else find_measure(self.name).name
             try:
-                check_tolerance(self.name, self.tolerance)
+                check_tolerance(known, self.tolerance)
             except InputError as error:
                 raise ConfigError(f"measures: {self.name}: {error}") from None
 
