@@ -107,9 +107,12 @@ def triangle(measure: Measure, seed: int) -> float:
     x, y, rng = draw(seed)
     z = rng.normal(size=(n, 4))
     worst = abs(value(measure, x, x))
-    for a, b, c in itertools.permutations((x, y, z)):
-        direct = value(measure, a, c)
-        worst = max(worst, direct - value(measure, a, b) - value(measure, b, c))
+    # Of distances few probes too: there a detour can be shorter where many probes hide it.
+    few = [slice(5 * i, 5 * i + 5) for i in range(5)] if measure.itself == 0 else []
+    for rows in (slice(0, n), *few):
+        for a, b, c in itertools.permutations((x[rows], y[rows], z[rows])):
+            direct = value(measure, a, c)
+            worst = max(worst, direct - value(measure, a, b) - value(measure, b, c))
     return worst
 
 

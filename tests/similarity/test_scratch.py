@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import shutil
+import tracemalloc
 from collections import namedtuple
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from representations import gaussian
 
 from stratigraph.errors import InputError, StorageError
 from stratigraph.similarity import by_vectors, matrix
 from stratigraph.similarity.catalog import MEASURES
+from stratigraph.similarity.gram import packed_length
 from stratigraph.similarity.matrix import compare_stored, similarity_matrix
+from stratigraph.similarity.pairwise import all_pairs
 from stratigraph.similarity.reduction import reduce_units
 
 
@@ -81,11 +85,51 @@ def test_a_torn_block_is_made_anew(files, tmp_path, name):
 def test_a_disk_without_room_is_refused_before_anything_is_written(files, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(by_vectors.shutil, "disk_usage", lambda path: usage(1, 1, 1000))
-    with pytest.raises(StorageError, match=r"need 0\.0 GB more, 0\.0 GB are free\. Make room"):
+    with pytest.raises(
+        StorageError, match=r"need at least 0\.0 GB there, and 0\.0 GB may be taken"
+    ):
         compare_stored(files, scratch=tmp_path)
     assert list(tmp_path.iterdir()) == []
     monkeypatch.undo()
     assert shutil.disk_usage(tmp_path).free > 0
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_vectors_that_do_not_fit_are_made_by_panels(files, tmp_path, monkeypatch, count):
+    """With the same bits, on little more disk than was allowed, interrupted and gone on with."""
+    monkeypatch.setattr(by_vectors, "EMBED_BLOCK", 4)
+    monkeypatch.setattr(by_vectors, "PRODUCT_BLOCK", 8)
+    whole = compare_stored(files, scratch=tmp_path / "whole")
+    each = 4 * packed_length(40)
+    largest = 0
+
+    def watch(done, total):
+        nonlocal largest
+        kept = (tmp_path / "part").glob("vectors-*.npy")
+        largest = max(largest, sum(path.stat().st_size for path in kept))
+
+    calls: list[int] = []
+    measure = counting("debiased_cka", calls)
+    limit = (16 + 8 * count) * each
+    with pytest.raises(KeyboardInterrupt):
+        compare_stored(files, measure, scratch=tmp_path / "part", disk=limit, progress=stopping(4))
+    found = compare_stored(files, measure, scratch=tmp_path / "part", disk=limit, progress=watch)
+    assert np.array_equal(found.values, whole.values, equal_nan=True)
+    assert found.reasons == whole.reasons
+    assert 0 < largest <= limit + 1024 * 8
+    assert len(calls) > len(files)  # some were made again
+    again = len(calls)
+    compare_stored(files, measure, scratch=tmp_path / "part", disk=limit)
+    assert len(calls) == again  # all products are there: no vector is needed
+    with pytest.raises(StorageError, match="Make room"):
+        compare_stored(files, scratch=tmp_path / "none", disk=15 * each)
+
+
+def test_a_block_that_is_lost_after_the_comparison_is_told(files, tmp_path):
+    found = compare_stored(files, scratch=tmp_path)
+    next(tmp_path.glob("product-*.npz")).unlink()
+    with pytest.raises(StorageError, match="gone or damaged since it was written; compare again"):
+        found.values  # noqa: B018
 
 
 @pytest.mark.parametrize("measure", ["debiased_cka", "procrustes_similarity"])
@@ -95,3 +139,35 @@ def test_a_job_larger_than_the_machine_is_refused(files, measure, monkeypatch):
         compare_stored(files, measure)
     with pytest.raises(InputError, match="20 × 20 representations of 20 probes need about"):
         similarity_matrix({str(s): gaussian(20, 3, s) for s in range(20)}, measure=measure)
+
+
+def test_nothing_of_the_size_of_the_matrix_is_in_memory(tmp_path):
+    """1,500 × 1,500 scores take 18 MB; comparing them and reading rows takes a third of that."""
+    count = 1500
+    sources = [torch.from_numpy(gaussian(8, 9, seed)) for seed in range(count)]
+    asked = []
+
+    def wanted(rows, columns):
+        asked.append((rows.stop - rows.start) * (columns.stop - columns.start))
+        return np.ones((rows.stop - rows.start, columns.stop - columns.start), bool)
+
+    tracemalloc.start()
+    try:
+        found = all_pairs(
+            sources, None, MEASURES["debiased_cka"], vectors=True, wanted=wanted, scratch=tmp_path
+        )
+        some = found.rows(np.array([1400, 3]))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * count**2 / 3
+    assert max(asked) <= 256 * count
+    whole = found.all()
+    assert np.array_equal(some, whole[[1400, 3]])
+    assert np.array_equal(whole, whole.T)
+    assert whole[3, 1400] == pytest.approx(
+        MEASURES["debiased_cka"].compare(
+            *(MEASURES["debiased_cka"].prepare(sources[i]) for i in (3, 1400))
+        ),
+        abs=1e-6,
+    )

@@ -1,5 +1,6 @@
 """Records: whole or not at all, and never silently damaged."""
 
+import numpy as np
 import pytest
 
 from stratigraph.errors import ConfigError, DataError, IntegrityError
@@ -66,3 +67,17 @@ def test_missing_files_and_newer_formats(tmp_path):
     (record / "a.txt").unlink()
     with pytest.raises(IntegrityError, match=r"a\.txt: missing, though its manifest lists it"):
         verified(record)
+
+
+def test_bands_of_an_array_have_the_bytes_of_the_whole(tmp_path):
+    array = np.random.default_rng(0).normal(size=(7, 3))
+
+    def fill(files):
+        files.array("whole.npy", array)
+        files.bands("bands.npy", array.shape, (array[i : i + 2] for i in range(0, 7, 2)))
+
+    write_record(tmp_path / "record", fill)
+    verified(tmp_path / "record")
+    whole, bands = (tmp_path / "record" / f"{name}.npy" for name in ("whole", "bands"))
+    assert whole.read_bytes() == bands.read_bytes()
+    assert np.array_equal(np.load(bands), array)

@@ -16,7 +16,7 @@ from stratigraph.pipeline.progress import Progress
 from stratigraph.snapshots import remove_leftovers, write_json
 from stratigraph.study import PUBLISHED, Study, findings_path, gather
 from stratigraph.study.claims import ask
-from stratigraph.study.finding import Finding, judge
+from stratigraph.study.finding import Finding, judge, within_tolerances
 from stratigraph.study.remote import written
 
 __all__ = ["assess_study", "findings_of"]
@@ -34,7 +34,8 @@ def findings_of(study: Study) -> list[Finding]:
             f"study {study.config.name} has no similarity matrix of {study.way.cka}, by which "
             f"findings are judged; add it to `measures`, and run `stratigraph compare`."
         )
-    return judge(ask(gather(study)), study.way.name)
+    evidence = gather(study)
+    return judge(within_tolerances(ask(evidence), evidence.tolerances), study.way.name)
 
 
 def assess_study(

@@ -1,9 +1,13 @@
 """Compare: the similarity matrix of each measure, over every representation of the study.
 
 One matrix a measure, K × K over (run, step, layer), kept as ``values.npy`` with its labels in
-``labels.parquet``. Until it is whole its blocks lie in a scratch folder beside it, and a comparison
-that was interrupted goes on from them. It is made anew when the representations it was made of are
-no longer those of the study.
+``labels.parquet``; with a tolerance, the ends of the intervals that hold the exact scores stand
+beside it, ``lower.npy`` and ``upper.npy``. Until it is whole its blocks lie in a scratch folder
+beside it, and a comparison that was interrupted goes on from them. It is made anew when the
+representations it was made of are no longer those of the study.
+
+Nothing of size K × K is ever in memory: which pairs are wanted is asked block by block, and the
+matrix is written down in bands of rows, gathered from the blocks.
 
 Of the pairs that findings read, the scores with groups of probes left out are kept beside it
 (`stratigraph.similarity.jackknife`), for the measures of which they can be had in closed form.
@@ -11,7 +15,7 @@ Of the pairs that findings read, the scores with groups of probes left out are k
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +30,8 @@ from stratigraph.errors import ConfigError, DataError
 from stratigraph.identity import canonical, digest, plain
 from stratigraph.pipeline.extract import current_facts, reading_digest
 from stratigraph.pipeline.progress import Progress
+from stratigraph.similarity.blocks import Wanted
+from stratigraph.similarity.comparison import Comparison, Part
 from stratigraph.similarity.jackknife import (
     GROUPS,
     JACKKNIFED,
@@ -41,16 +47,17 @@ from stratigraph.snapshots import MANIFEST, Files, remove_leftovers, remove_reco
 from stratigraph.study import (
     DECONFOUNDED,
     MeasureConfig,
+    Selection,
     Study,
     claim_pairs,
     jackknife_path,
     representations_path,
-    select_pairs,
     similarity_path,
 )
 
-__all__ = ["compare_study", "representation_table"]
+__all__ = ["compare_study", "representation_table", "write_matrix"]
 
+BAND = 384 * 2**20  # bytes of a band of rows
 SCRATCH = ".scratch-"  # blocks of a comparison that was interrupted: the next one goes on
 
 
@@ -122,11 +129,12 @@ class _Job:
     files: list[Path]
     engine: Engine
     progress: Progress
+    disk: int | None = None
 
     @cached_property
-    def wanted(self) -> np.ndarray:
-        """The pairs asked for: bool (k, k)."""
-        return select_pairs(self.labels, self.measure.pairs)
+    def wanted(self) -> Selection:
+        """The pairs asked for."""
+        return Selection(self.labels, self.measure.pairs)
 
     def sets(self) -> Iterator[tuple[str, pd.DataFrame]]:
         """The labels of each set of probes: only within one can representations be compared."""
@@ -151,8 +159,18 @@ class _Job:
         return int(inputs[0])
 
 
-def compare_study(study: Study, engine: Engine, progress: Progress) -> list[str]:
-    """Compute each similarity matrix that is missing or out of date; return their measures."""
+def compare_study(
+    study: Study, engine: Engine, progress: Progress, *, disk: int | None = None
+) -> list[str]:
+    """Compute each similarity matrix that is missing or out of date; return their measures.
+
+    Args:
+        study: an extracted study.
+        engine: where blocks of pairs run.
+        progress: told how many are done.
+        disk: bytes that prepared vectors may take while a matrix is made; None is what is free.
+
+    """
     folder = study.way.folder
     remove_leftovers(study.path / f"similarity{folder}", study.path / f"jackknife{folder}")
     labels, files, source, readers = representation_table(study)
@@ -160,11 +178,18 @@ def compare_study(study: Study, engine: Engine, progress: Progress) -> list[str]
         progress.say(f"representations were read under {len(readers)} conditions: {readers}")
     made = []
     for measure in study.config.measures:
-        job = _Job(measure, labels, files, engine, progress)
+        job = _Job(measure, labels, files, engine, progress, disk)
         path = similarity_path(study.path, measure.name, folder)
-        about = {"representations": source, "measure": measure.name, "pairs": plain(measure.pairs)}
-        if current_facts(path, about) is None:
-            _compare(job, path, about, readers)
+        about = {
+            "representations": source,
+            "measure": measure.name,
+            "pairs": plain(measure.pairs),
+        }
+        if current_facts(path, {**about, "tolerance": measure.tolerance}) is None:
+            # An exact record says nothing of a tolerance: so said those of earlier versions.
+            exact = measure.tolerance is None
+            said = about if exact else {**about, "tolerance": measure.tolerance}
+            _compare(job, path, said, readers)
             made.append(measure.name)
         remove_record(_scratch_of(path))
         if measure.name in JACKKNIFED:
@@ -183,7 +208,7 @@ def _jackknife(job: _Job, path: Path, about: dict[str, Any]) -> None:
     groups = 0 if max(counts) > MOST_PROBES else min(groups_of(count) for count in counts)
     pairs = claim_pairs(labels) if groups else np.empty((0, 2), dtype=np.int64)
     defined = (labels["reason"] == "").to_numpy()
-    pairs = pairs[job.wanted[pairs[:, 0], pairs[:, 1]] & defined[pairs].all(axis=1)]
+    pairs = pairs[job.wanted.of(pairs) & defined[pairs].all(axis=1)]
     pairs = pairs[tiled(pairs, labels["layer"].to_numpy()[pairs[:, 0]], max(counts))]
     found = np.full((len(pairs), 1 + groups), np.nan)
     probes = labels["probes"].to_numpy()[pairs[:, 0]]
@@ -207,34 +232,83 @@ def _jackknife(job: _Job, path: Path, about: dict[str, Any]) -> None:
 
 def _compare(job: _Job, path: Path, about: dict[str, Any], readers: list[str]) -> None:
     labels, name = job.labels, job.measure.name
-    values = np.full(job.wanted.shape, np.nan)
     reasons = labels["reason"].to_numpy(dtype=object, copy=True)
-    plans = []
+    parts, plans = [], []
     scratch = _scratch(path, about)
     for probes, own in job.sets():
         rows = in_blocks_order(own)
-        block = np.ix_(rows, rows)
         confounder = job.input_row(own)
         result = compare_stored(
             [job.files[row] for row in rows],
             name
             if confounder is None
             else deconfounded_measure(np.asarray(read_coordinates(job.files[confounder]))),
-            wanted=job.wanted[block],
+            wanted=_wanted(job, rows),
+            tolerance=job.measure.tolerance,
             engine=job.engine,
             scratch=scratch / probes,
+            disk=job.disk,
             progress=job.progress.stage(f"comparing by {name}"),
         )
-        values[block] = result.values
+        parts.append((rows, result.scores))
         plans.append(result.plan)
         for row, reason in zip(rows, result.reasons, strict=True):
             reasons[row] = reason or reasons[row]
+    kinds: tuple[Part, ...] = ("values",)
+    if job.measure.tolerance is not None:
+        kinds = ("values", "lower", "upper")
+    about = {**about, "plan": "; ".join(plans), "read_by": readers}
+    write_matrix(path, labels.assign(reason=reasons), parts, kinds, about)
+
+
+def write_matrix(
+    path: Path,
+    labels: pd.DataFrame,
+    parts: list[tuple[np.ndarray, Comparison]],
+    kinds: Sequence[Part],
+    about: dict[str, Any],
+) -> None:
+    """Write the record of a matrix over all sets of probes, in bands of rows.
+
+    Args:
+        path: where it will stand.
+        labels: one row a representation, (k, …).
+        parts: of each set, the rows of the labels that it has, and their scores.
+        kinds: the scores, and the ends of their intervals where there are any.
+        about: what the record says of itself.
+
+    """
 
     def fill(files: Files) -> None:
-        files.array("values.npy", values)
-        files.table("labels.parquet", labels.assign(reason=reasons))
+        for kind in kinds:
+            shape = len(labels), len(labels)
+            files.bands(f"{kind}.npy", shape, _bands(parts, len(labels), kind))
+        files.table("labels.parquet", labels)
 
-    write_record(path, fill, {**about, "plan": "; ".join(plans), "read_by": readers})
+    write_record(path, fill, about)
+
+
+def _wanted(job: _Job, rows: np.ndarray) -> Wanted:
+    """The pairs asked for, of representations in another order than the labels'."""
+
+    def block(x: slice, y: slice) -> np.ndarray:
+        return job.wanted.block(rows[x], rows[y])
+
+    return block
+
+
+def _bands(
+    parts: list[tuple[np.ndarray, Comparison]], count: int, kind: Part
+) -> Iterator[np.ndarray]:
+    """The rows of the matrix, NaN between two sets of probes, some at a time."""
+    height = max(BAND // (8 * count), 1)
+    for start in range(0, count, height):
+        band = np.full((min(height, count - start), count), np.nan)
+        for rows, scores in parts:
+            chosen = np.flatnonzero((rows >= start) & (rows < start + height))
+            if len(chosen):
+                band[np.ix_(rows[chosen] - start, rows)] = scores.rows(chosen, kind)
+        yield band
 
 
 def in_blocks_order(labels: pd.DataFrame) -> np.ndarray:
@@ -251,7 +325,7 @@ def in_blocks_order(labels: pd.DataFrame) -> np.ndarray:
 def _scratch(path: Path, about: dict[str, Any]) -> Path:
     """Where this comparison keeps its blocks until it is whole; those of another one go."""
     folder = _scratch_of(path)
-    own = folder / digest({**about, "order": 2})[:16]
+    own = folder / digest({**about, "order": 3})[:16]
     if folder.is_dir():
         for other in folder.iterdir():
             if other != own:

@@ -17,22 +17,45 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stratigraph.errors import StorageError
 from stratigraph.similarity.measure import Measure, Prepared
 from stratigraph.similarity.reduction import read_coordinates
 from stratigraph.snapshots import write_file
 
-__all__ = ["Block", "Notes", "Run", "Source", "blocks", "cuts", "joined", "kept", "prepared"]
+__all__ = [
+    "Block",
+    "Notes",
+    "Run",
+    "Source",
+    "Wanted",
+    "blocks",
+    "cuts",
+    "folded",
+    "joined",
+    "kept",
+    "loaded",
+    "prepared",
+    "read_scores",
+    "reread",
+]
 
 Source: TypeAlias = Tensor | Path
 Run: TypeAlias = Callable[..., Iterator[tuple[int, Any]]]
+Wanted: TypeAlias = Callable[[slice, slice], np.ndarray]  # rows, columns → bool (r, c)
 
 
 @dataclass(frozen=True)
 class Block:
-    """A rectangle of pairs: rows of one side, columns of the other."""
+    """A rectangle of pairs: rows of one side, columns of the other, and how many are wanted."""
 
     rows: slice
     columns: slice
+    pairs: int
+
+    @property
+    def name(self) -> str:
+        """What its file is called."""
+        return f"{self.rows.start}-{self.columns.start}.npz"
 
 
 @dataclass(frozen=True)
@@ -63,14 +86,26 @@ def cuts(count: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def blocks(mask: np.ndarray, size: int) -> list[Block]:
-    """The rectangles that hold a wanted pair."""
-    return [
-        Block(rows, columns)
-        for rows in cuts(mask.shape[0], size)
-        for columns in cuts(mask.shape[1], size)
-        if mask[rows, columns].any()
-    ]
+def folded(wanted: Wanted) -> Wanted:
+    """Each pair of one set once, whichever order was asked for: the upper triangle."""
+
+    def either(rows: slice, columns: slice) -> np.ndarray:
+        first, second = (np.arange(cut.start, cut.stop) for cut in (rows, columns))
+        mask = wanted(rows, columns) | wanted(columns, rows).T
+        return np.asarray(mask & (first[:, None] <= second[None, :]))
+
+    return either
+
+
+def blocks(wanted: Wanted, shape: tuple[int, int], size: int) -> list[Block]:
+    """The rectangles that hold a wanted pair; the mask is never there as a whole."""
+    columns = cuts(shape[1], size)
+    found = []
+    for rows in cuts(shape[0], size):
+        band = wanted(rows, slice(0, shape[1])).sum(0)
+        counts = np.add.reduceat(band, [cut.start for cut in columns]).tolist()
+        found += [Block(rows, cut, n) for cut, n in zip(columns, counts, strict=True) if n]
+    return found
 
 
 def _matrix(source: Source, measure: Measure) -> Tensor:
@@ -87,19 +122,44 @@ def prepared(source: Source, prepare: Callable[[Tensor], Prepared], measure: Mea
     return prepare(matrix)
 
 
-def kept(path: Path | None, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """What ``make`` gives, read from ``path`` where an earlier attempt left it whole."""
-    if path is None:
-        return make()
+def loaded(path: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of a file that an earlier attempt left whole, or None."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return dict(stored)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-        made = make()
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **made)
-    write_file(path, buffer.getbuffer())
+        return None
+
+
+def kept(path: Path | None, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """What ``make`` gives, read from ``path`` where an earlier attempt left it whole."""
+    found = None if path is None else loaded(path)
+    if found is not None:
+        return found
+    made = make()
+    if path is not None:
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **made)
+        write_file(path, buffer.getbuffer())
     return made
+
+
+def reread(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file that this comparison wrote.
+
+    Raises:
+        StorageError: it is gone or damaged.
+
+    """
+    found = loaded(path)
+    if found is None:
+        raise StorageError(f"{path}: gone or damaged since it was written; compare again.")
+    return found
+
+
+def read_scores(path: Path | None, scores: np.ndarray | None) -> np.ndarray:
+    """A block's scores, from its file or from memory."""
+    return np.asarray(scores) if path is None else reread(path)["scores"]
 
 
 def joined(notes: list[Notes]) -> Notes:

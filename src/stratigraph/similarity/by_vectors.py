@@ -4,12 +4,17 @@ The vectors are made once (float32, in memory or in a scratch folder), and a blo
 matrix product over tiles of columns, summed in float64: in float64 too, or, where that would take
 seconds, in float32, whose rounding then adds at most some 2e-7 to a score. A representation with
 itself is exact.
+
+Where the disk does not hold all vectors, a panel of them stays while the others pass by in strips,
+each made, multiplied with the panel, and removed. With M vectors on the disk, those of K are made
+some 2K/3M times, which costs little beside the products; no bit depends on it.
 """
 
 from __future__ import annotations
 
 import math
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, TypeAlias
@@ -21,15 +26,19 @@ from torch import Tensor
 from stratigraph.durable import sha256
 from stratigraph.errors import InputError, StorageError
 from stratigraph.similarity.blocks import (
+    Block,
     Notes,
     Run,
     Source,
+    Wanted,
     blocks,
-    cuts,
     joined,
     kept,
+    loaded,
     prepared,
+    read_scores,
 )
+from stratigraph.similarity.comparison import Comparison
 from stratigraph.similarity.gram import gram, norm64, packed_length
 from stratigraph.similarity.measure import Measure
 from stratigraph.similarity.reduction import read_coordinates
@@ -65,6 +74,9 @@ class _ProductTask:
     kind: ClassVar[str] = "compare block"  # numbered, in a cluster's dashboard
     left: tuple[Vectors, ...]
     right: tuple[Vectors, ...]
+    norms: tuple[np.ndarray, np.ndarray]  # NaN where a representation has no vector
+    wanted: np.ndarray
+    bounds: tuple[float | None, float | None]
     same: bool
     device: str
     dtype: torch.dtype
@@ -74,67 +86,156 @@ class _ProductTask:
 def by_vectors(
     sides: list[list[Source]],
     measure: Measure,
-    mask: np.ndarray,
+    wanted: Wanted,
     run: Run,
     folder: Path | None,
-) -> tuple[np.ndarray, list[Notes]]:
-    """Scores ``(k, k′)``, NaN outside ``mask``, and each side's notes.
+    *,
+    keep: bool,
+    disk: int | None = None,
+) -> Comparison:
+    """Scores of all pairs, NaN where they are not wanted.
 
     Args:
         sides: one list of sources, or two.
         measure: one that embeds.
-        mask: the pairs wanted, bool ``(k, k′)``.
+        wanted: the pairs wanted; of one set and a symmetric measure, each pair once.
         run: maps a function over tasks, giving (index, value) as they end.
-        folder: where the vectors and the products are kept; None keeps them in memory. What an
-            interrupted call left in it is not made again.
+        folder: where the vectors are kept; None keeps them in memory.
+        keep: keep the products there too, for a call that comes after an interruption.
+        disk: bytes that the vectors may take there; None is what is free, less the matrix.
 
     Raises:
-        StorageError: the folder's disk has no room for the vectors.
+        StorageError: the folder's disk has no room for the vectors of two blocks.
 
     """
-    if folder is not None:
-        _check_room(folder, sides)
-    made, norms, notes = [], [], []
-    for number, side in enumerate(sides):
-        size = _embed_block(side)
-        tasks = [
-            _EmbedTask(
-                tuple(side[cut]),
-                measure,
-                None if folder is None else folder / f"vectors-{number}-{cut.start}.npy",
-            )
-            for cut in cuts(len(side), size)
-        ]
-        done: dict[int, _Embedded] = dict(run(_embed, tasks))
-        ordered = [done[index] for index in range(len(tasks))]
-        made.append((size, [e.vectors for e in ordered]))
-        norms.append(np.array([norm for e in ordered for norm in e.norms]))
-        notes.append(joined([e.notes for e in ordered]))
+    shape = (len(sides[0]), len(sides[-1]))
     first, n = sides[0][0], _probes(sides[0])
+    chunk = max(1, min(EMBED_BLOCK, 2**27 // n**2))  # 256 MB at most: fixed by n, not the machine
+    size = max(PRODUCT_BLOCK // chunk, 1) * chunk
+    found = blocks(wanted, shape, size)
+    pairs = sum(block.pairs for block in found)
+    dtype = torch.float32 if pairs * packed_length(n) > LONG else torch.float64
     device = str(first.device) if isinstance(first, Tensor) else "cpu"
-    dtype = torch.float32 if mask.sum() * packed_length(n) > LONG else torch.float64
-    size = max(PRODUCT_BLOCK // made[0][0], 1) * made[0][0]
-    found = blocks(mask, size)
-    products = [
-        _ProductTask(
-            _chunks(*made[0], block.rows),
-            _chunks(*made[-1], block.columns),
-            same=len(sides) == 1 and block.rows == block.columns,
-            device=device,
-            dtype=dtype,
-            path=None
-            if folder is None
-            else folder / f"product-{block.rows.start}-{block.columns.start}.npz",
+    paths = [folder / f"product-{block.name}" if folder and keep else None for block in found]
+    done: list[np.ndarray | None] = [None] * len(found)
+    vectors = _Vectors(sides, measure, folder, chunk, run)
+    room = _room(folder, sides, size, disk)
+    for panel in _panels(found, size, room, len(sides) == 1):
+        todo = [i for i in panel if not _is_whole(paths[i])]
+        if not todo:
+            continue
+        vectors.make([found[i] for i in todo], panels=len(panel) < len(found))
+
+        def tasks(numbers: list[int] = todo) -> Iterator[_ProductTask]:
+            for i in numbers:
+                block = found[i]
+                left, of_left = vectors.of(0, block.rows)
+                right, of_right = vectors.of(len(sides) - 1, block.columns)
+                yield _ProductTask(
+                    left,
+                    right,
+                    (of_left, of_right),
+                    wanted(block.rows, block.columns),
+                    measure.bounds,
+                    same=len(sides) == 1 and block.rows == block.columns,
+                    device=device,
+                    dtype=dtype,
+                    path=paths[i],
+                )
+
+        for index, product in run(_multiply, tasks(), len(todo)):
+            done[todo[index]] = product
+
+    def load(number: int) -> np.ndarray:
+        return read_scores(paths[number], done[number])
+
+    notes = vectors.notes()
+    mirrored = len(sides) == 1 and measure.symmetric
+    return Comparison(shape, found, load, mirrored, notes[0], notes[-1])
+
+
+def _is_whole(path: Path | None) -> bool:
+    return path is not None and path.is_file() and loaded(path) is not None
+
+
+class _Vectors:
+    """The vectors of the chunks that are wanted now, and what is known of all chunks so far."""
+
+    def __init__(
+        self,
+        sides: list[list[Source]],
+        measure: Measure,
+        folder: Path | None,
+        chunk: int,
+        run: Run,
+    ) -> None:
+        self.sides, self.measure, self.folder = sides, measure, folder
+        self.chunk, self.run = chunk, run
+        self.at_hand: dict[tuple[int, int], Vectors] = {}
+        self.known: dict[tuple[int, int], tuple[np.ndarray, Notes]] = {}
+
+    def _chunks(self, cut: slice) -> range:
+        return range(cut.start // self.chunk, -(-cut.stop // self.chunk))
+
+    def _path(self, key: tuple[int, int]) -> Path | None:
+        side, chunk = key
+        name = f"vectors-{side}-{chunk * self.chunk}.npy"
+        return None if self.folder is None else self.folder / name
+
+    def make(self, found: list[Block], panels: bool) -> None:
+        """Make the vectors that some blocks multiply; with panels, all others go first."""
+        last = len(self.sides) - 1
+        needed = {(0, c) for b in found for c in self._chunks(b.rows)}
+        needed |= {(last, c) for b in found for c in self._chunks(b.columns)}
+        if panels and self.folder is not None:
+            self.at_hand = {key: self.at_hand[key] for key in self.at_hand.keys() & needed}
+            stay = {self._path(key) for key in needed}
+            for path in self.folder.glob("vectors-*.npy"):
+                if path not in stay:
+                    path.unlink(missing_ok=True)
+        missing = sorted(needed - self.at_hand.keys())
+        if missing:
+            self._embed(missing)
+
+    def _embed(self, missing: list[tuple[int, int]]) -> None:
+        tasks = []
+        for side, number in missing:
+            cut = slice(number * self.chunk, (number + 1) * self.chunk)
+            path = self._path((side, number))
+            tasks.append(_EmbedTask(tuple(self.sides[side][cut]), self.measure, path))
+        for index, made in self.run(_embed, tasks, len(tasks)):
+            key = missing[index]
+            self.at_hand[key] = made.vectors
+            norms = [
+                math.nan if reason else norm
+                for norm, reason in zip(made.norms, made.notes.reasons, strict=True)
+            ]
+            self.known[key] = np.array(norms), made.notes
+
+    def of(self, side: int, cut: slice) -> tuple[tuple[Vectors, ...], np.ndarray]:
+        """The vectors and the norms of a side's representations."""
+        keys = [(side, chunk) for chunk in self._chunks(cut)]
+        return (
+            tuple(self.at_hand[key] for key in keys),
+            np.concatenate([self.known[key][0] for key in keys]),
         )
-        for block in found
-    ]
-    values = np.full(mask.shape, math.nan)
-    for index, product in run(_multiply, products):
-        values[found[index].rows, found[index].columns] = product
-    with np.errstate(invalid="ignore", divide="ignore"):
-        values /= norms[0][:, None] * norms[-1][None, :]
-    low, high = measure.bounds
-    return np.where(mask, np.clip(values, low, high), math.nan), notes
+
+    def notes(self) -> list[Notes]:
+        """Each side's notes; those of chunks that an earlier call was done with are read."""
+        found = []
+        for side, sources in enumerate(self.sides):
+            keys = [(side, c) for c in self._chunks(slice(0, len(sources)))]
+            found.append(joined([self._noted(key) for key in keys]))
+        return found
+
+    def _noted(self, key: tuple[int, int]) -> Notes:
+        if key not in self.known:
+            path = self._path(key)
+            beside = None if path is None else loaded(path.with_suffix(".npz"))
+            if beside is not None:
+                return Notes.of(beside)
+            self._embed([key])  # no pair of it was wanted
+        return self.known[key][1]
 
 
 def _probes(side: list[Source]) -> int:
@@ -142,27 +243,39 @@ def _probes(side: list[Source]) -> int:
     return len(first) if isinstance(first, Tensor) else len(read_coordinates(first))
 
 
-def _embed_block(side: list[Source]) -> int:
-    """Few enough that a task's vectors take 256 MB at most: fixed by n, not by the machine."""
-    n = _probes(side)
-    return max(1, min(EMBED_BLOCK, 2**27 // n**2))
+def _panels(found: list[Block], size: int, room: int | None, one_set: bool) -> Iterator[list[int]]:
+    """The blocks in groups whose vectors fit together: a panel with itself, and with each strip."""
+    if room is None:
+        yield list(range(len(found)))
+        return
+    strip = max(room // 4 // size, 1) * size
+    panel = max((room - strip) // size, 1) * size
+    groups: dict[tuple[int, int], list[int]] = {}
+    for index, block in enumerate(found):
+        row, column = block.rows.start // panel, block.columns.start
+        inside = one_set and column // panel == row
+        groups.setdefault((row, -1 if inside else column // strip), []).append(index)
+    yield from (groups[key] for key in sorted(groups))
 
 
-def _chunks(size: int, vectors: list[Vectors], cut: slice) -> tuple[Vectors, ...]:
-    return tuple(vectors[cut.start // size : -(-cut.stop // size)])
-
-
-def _check_room(folder: Path, sides: list[list[Source]]) -> None:
-    n = _probes(sides[0])
+def _room(
+    folder: Path | None, sides: list[list[Source]], size: int, disk: int | None
+) -> int | None:
+    """How many vectors the disk holds at a time; None where it holds them all."""
+    if folder is None:
+        return None
+    each, count = 4 * packed_length(_probes(sides[0])), sum(map(len, sides))
     there = sum(file.stat().st_size for file in folder.glob("vectors-*.npy"))
-    needed = 4 * packed_length(n) * sum(map(len, sides)) - there
-    free = shutil.disk_usage(folder).free
-    if needed > free:
+    free = shutil.disk_usage(folder).free + there - 8 * len(sides[0]) * len(sides[-1])
+    room = (free if disk is None else min(disk, free)) // each
+    least = min(2 * size, count)
+    if room < least:
         raise StorageError(
-            f"{folder}: the prepared representations need {needed / 1e9:.1f} GB more, "
-            f"{free / 1e9:.1f} GB are free. Make room, let TMPDIR name a larger disk, or compare "
-            "fewer probes or representations."
+            f"{folder}: the prepared representations need at least {least * each / 1e9:.1f} GB "
+            f"there, and {max(room * each, 0) / 1e9:.1f} GB may be taken. Make room, let TMPDIR "
+            "name a larger disk, or compare fewer probes or representations."
         )
+    return None if room >= count else room
 
 
 def _embed(task: _EmbedTask) -> _Embedded:
@@ -205,8 +318,16 @@ def _made(task: _EmbedTask) -> tuple[np.ndarray, tuple[float, ...], Notes]:
     return rows, tuple(norms), Notes(tuple(reasons), tuple(doubts))
 
 
-def _multiply(task: _ProductTask) -> np.ndarray:
-    return kept(task.path, lambda: {"values": _product(task)})["values"]
+def _multiply(task: _ProductTask) -> np.ndarray | None:
+    """A block's scores (1, r, c), or None where they are kept in a file."""
+    found = kept(task.path, lambda: {"scores": _cosines(task)})["scores"]
+    return found if task.path is None else None
+
+
+def _cosines(task: _ProductTask) -> np.ndarray:
+    product = _product(task)
+    product /= task.norms[0][:, None] * task.norms[1][None, :]
+    return np.where(task.wanted, np.clip(product, *task.bounds), math.nan)[None]
 
 
 def _product(task: _ProductTask) -> np.ndarray:

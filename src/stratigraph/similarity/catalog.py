@@ -13,6 +13,7 @@ from stratigraph.similarity.predictivity import LINEAR_PREDICTIVITY
 from stratigraph.similarity.procrustes import PROCRUSTES_SIMILARITY
 from stratigraph.similarity.rsa import RSA_COSINE, RSA_PEARSON, RSA_SPEARMAN
 from stratigraph.similarity.shape import ANGULAR_SHAPE_DISTANCE, SIZE_AND_SHAPE_DISTANCE
+from stratigraph.similarity.topology import RTD
 
 __all__ = ["ALIASES", "MEASURES", "find_measure"]
 
@@ -37,6 +38,7 @@ MEASURES: dict[str, Measure] = {
     "cknna": CKNNA,
     "permutation_similarity": PERMUTATION_SIMILARITY,
     "soft_matching": SOFT_MATCHING,
+    "rtd": RTD,
 }
 
 # What people type: short names, and names of what is the same thing (each equality is tested).

@@ -8,6 +8,7 @@ the reason, before any arithmetic: one infinity can hang a LAPACK routine for ev
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from stratigraph.errors import InputError
 
-__all__ = ["as_matrix", "check_finite", "check_probes", "nonfinite"]
+__all__ = ["as_matrices", "as_matrix", "check_finite", "check_probes", "nonfinite"]
 
 
 def as_matrix(value: Any, name: str = "x") -> Tensor:
@@ -40,6 +41,49 @@ def as_matrix(value: Any, name: str = "x") -> Tensor:
         what = "probes" if tensor.shape[0] == 0 else "units"
         raise InputError(f"{name}: expected at least one of each, got no {what}: {_shape(tensor)}.")
     return tensor.flatten(1) if tensor.ndim > 2 else tensor
+
+
+def as_matrices(
+    sides: Mapping[str, Mapping[str, Any]], measure: str, least: int
+) -> tuple[list[dict[str, Tensor]], int]:
+    """Finite matrices of the same probes, by name, and how many probes there are.
+
+    Args:
+        sides: argument → its mapping of names to activations, as the caller named them.
+        measure: what they are compared by, and
+        least: the fewest probes that it needs.
+
+    Raises:
+        InputError: an entry cannot be compared; the message names it.
+
+    """
+    found: list[dict[str, Tensor]] = []
+    first, n = "", 0
+    for argument, given in sides.items():
+        if not isinstance(given, Mapping):
+            raise InputError(
+                f"{argument}: expected a mapping from names to activations, "
+                f"got a {type(given).__name__}; for one pair, call debiased_cka(x, y)."
+            )
+        if not given:
+            raise InputError(
+                f"{argument}: expected at least one representation, got an empty mapping."
+            )
+        matrices = {}
+        for name, value in given.items():
+            label = f"{argument}[{name!r}]"
+            matrices[name] = as_matrix(value, label)
+            check_finite(matrices[name], label)
+            if not first:
+                first, n = label, len(matrices[name])
+                check_probes(n, least, measure, label)
+            elif len(matrices[name]) != n:
+                raise InputError(
+                    f"{label}: expected the same {n} probes as {first}, "
+                    f"got {len(matrices[name])} rows."
+                )
+        found.append(matrices)
+    return found, n
 
 
 def check_probes(n: int, least: int, measure: str, name: str = "x") -> None:

@@ -18,11 +18,18 @@ from torch import Tensor
 
 from stratigraph.engine import Engine, LocalEngine
 from stratigraph.errors import InputError
+from stratigraph.similarity.blocks import Wanted, cuts
 from stratigraph.similarity.catalog import find_measure
-from stratigraph.similarity.certified import certified_matrix
-from stratigraph.similarity.inputs import as_matrix, check_finite, check_probes
+from stratigraph.similarity.certified import (
+    certified_matrix,
+    certified_plan,
+    check_tolerance,
+    told,
+)
+from stratigraph.similarity.comparison import Comparison
+from stratigraph.similarity.inputs import as_matrices, check_probes
 from stratigraph.similarity.measure import Measure, tell
-from stratigraph.similarity.pairwise import PAIR_BLOCK, Comparison, Progress, all_pairs
+from stratigraph.similarity.pairwise import PAIR_BLOCK, Progress, all_pairs
 from stratigraph.similarity.planner import Plan, choose
 from stratigraph.similarity.reduction import read_coordinates
 from stratigraph.similarity.streaming import shuffled_batches, stream_cka
@@ -71,13 +78,13 @@ def similarity_matrix(
     import xarray
 
     chosen = find_measure(measure)
-    left = _matrices(a, "a")
-    right = None if b is None or b is a else _matrices(b, "b")
-    n = _shared_probes([left, right or {}], chosen)
     if tolerance is not None and precision is not None:
         raise InputError("tolerance and precision: expected one of them, got both.")
+    given = {"a": a} if b is None or b is a else {"a": a, "b": b}
+    sides, n = as_matrices(given, chosen.name, chosen.least)
+    left, right = sides[0], sides[1] if len(sides) > 1 else None
     if tolerance is not None:
-        return _certified(left, right, chosen, tolerance)
+        return _certified(left, right, chosen, tolerance, progress)
     if precision is not None:
         return _streamed(left, right, chosen, precision)
     widths = [[m.shape[1] for m in side.values()] for side in (left, right) if side is not None]
@@ -93,9 +100,9 @@ def similarity_matrix(
         progress=progress,
     )
     columns = left if right is None else right
-    reasons = _told(chosen.name, found, left, columns)
+    reasons = told(chosen.name, found, left, columns)
     return xarray.DataArray(
-        found.values,
+        found.all(),
         dims=("x", "y"),
         coords={"x": list(left), "y": list(columns)},
         name=chosen.name,
@@ -113,8 +120,9 @@ def _certified(
     right: Mapping[str, Tensor] | None,
     measure: Measure,
     tolerance: float,
+    progress: Progress | None,
 ) -> xarray.DataArray:
-    found = certified_matrix(left, right, measure=measure, tolerance=tolerance)
+    found = certified_matrix(left, right, measure=measure, tolerance=tolerance, progress=progress)
     n = len(next(iter(left.values())))
     attributes = {
         **found.attrs,
@@ -184,25 +192,36 @@ class StoredComparison:
     """Scores of stored representations.
 
     Attributes:
-        values: float64 ``(k, k)``; NaN where a pair was not wanted or has no score.
-        reasons: for each representation, why it has no score, or None.
+        scores: all of them, block by block; with a scratch folder they are read from it, and are
+            never in memory as a whole unless `values` is asked for.
         plan: how the scores were computed, and why.
 
     """
 
-    values: np.ndarray
-    reasons: tuple[str | None, ...]
+    scores: Comparison
     plan: str
+
+    @property
+    def values(self) -> np.ndarray:
+        """Float64 ``(k, k)``; NaN where a pair was not wanted or has no score."""
+        return self.scores.all()
+
+    @property
+    def reasons(self) -> tuple[str | None, ...]:
+        """For each representation, why it has no score, or None."""
+        return self.scores.notes_x.reasons
 
 
 def compare_stored(
     paths: Sequence[Path | str],
     measure: str | Measure = "debiased_cka",
     *,
-    wanted: np.ndarray | None = None,
+    wanted: np.ndarray | Wanted | None = None,
+    tolerance: float | None = None,
     engine: Engine | None = None,
     memory: int = MEMORY,
     scratch: Path | None = None,
+    disk: int | None = None,
     progress: Progress | None = None,
 ) -> StoredComparison:
     """Compare stored reductions all with all: K files of `reduce_units`, of the same probes.
@@ -214,16 +233,23 @@ def compare_stored(
         paths: one ``.npy`` for each representation.
         measure: a name of the catalogue, or a `Measure`; one that a rotation of the units changes
             cannot be had from reduced coordinates.
-        wanted: boolean ``(k, k)``, the pairs to compute (either order, for a symmetric measure).
+        wanted: boolean ``(k, k)``, the pairs to compute (either order, for a symmetric measure), or
+            a function of (rows, columns), both slices, that gives a block of it.
+        tolerance: settle for intervals no wider than this, which hold the exact scores for certain
+            (`certified`); Procrustes and linear CKA only.
         engine: where blocks run; None is this process, on one thread.
         memory: bytes of prepared vectors to hold in this process; more goes to a scratch folder.
         scratch: a folder that outlives the call, for these files, measure and pairs alone: blocks
-            that an interrupted call finished are not computed again. The caller removes it.
+            that an interrupted call finished are not computed again, and the result is read from
+            it. The caller removes it.
+        disk: bytes that prepared vectors may take in it (None: what is free); with less than they
+            all need, they are made by panels, some of them more than once.
         progress: called with (tasks done, tasks in all).
 
     Raises:
         StorageError: there is no room for the prepared vectors.
-        InputError: the measure needs the original units, or the numbers of probes differ.
+        InputError: the measure needs the original units or has no certified form, or the numbers of
+            probes differ.
         DataError: a file is missing or is not a reduction.
 
     """
@@ -245,26 +271,39 @@ def compare_stored(
                 "only representations of the same probes can be compared."
             )
     check_probes(n, chosen.least, chosen.name, str(files[0]))
-    pairs = len(files) * (len(files) + 1) // 2 if wanted is None else int(np.sum(wanted))
+    if tolerance is not None:
+        check_tolerance(chosen.name, tolerance)
+    pairs = _count(wanted, len(files))
     plan = choose(chosen, n, [shape[1] for shape in shapes], None, pairs, memory)
-    _check_memory(len(files), len(files), n, plan.way)
+    vectors = plan.way == "vectors" if tolerance is None else chosen.embed is not None
+    _check_memory(0 if scratch else len(files), len(files), n, "vectors" if vectors else "pairs")
     found = all_pairs(
         files,
         None,
         chosen,
-        vectors=plan.way == "vectors",
+        vectors=vectors,
         wanted=wanted,
+        tolerance=tolerance,
         engine=engine or LocalEngine(workers=1),
         spill=plan.spill,
         scratch=scratch,
+        disk=disk,
         progress=progress,
     )
-    return StoredComparison(found.values, found.reasons_x, str(plan))
+    return StoredComparison(found, str(plan) if tolerance is None else certified_plan(chosen.name))
+
+
+def _count(wanted: np.ndarray | Wanted | None, count: int) -> int:
+    if wanted is None:
+        return count * (count + 1) // 2
+    if not callable(wanted):
+        return int(np.sum(wanted))
+    return sum(int(wanted(cut, slice(0, count)).sum()) for cut in cuts(count, 1024))
 
 
 def _check_memory(rows: int, columns: int, n: int, way: str) -> None:
     """Refuse what this machine cannot hold, before anything of it is allocated."""
-    needed = 3 * 8 * rows * columns
+    needed = 2 * 8 * rows * columns  # the matrix, and its blocks
     if way != "vectors":
         needed += 8 * n * n * min(2 * PAIR_BLOCK, rows + columns)
     try:
@@ -273,58 +312,10 @@ def _check_memory(rows: int, columns: int, n: int, way: str) -> None:
         return
     if needed > there:
         raise InputError(
-            f"{rows} × {columns} representations of {n} probes need about {needed / 1e9:.1f} GB, "
-            f"and this machine has {there / 1e9:.1f} GB; compare fewer representations, or fewer "
-            "probes, at a time."
+            f"{rows or columns} × {columns} representations of {n} probes need about "
+            f"{needed / 1e9:.1f} GB, and this machine has {there / 1e9:.1f} GB; compare fewer "
+            "representations, or fewer probes, at a time."
         )
-
-
-def _matrices(given: Mapping[str, Any], argument: str) -> dict[str, Tensor]:
-    if not isinstance(given, Mapping):
-        raise InputError(
-            f"{argument}: expected a mapping from names to activations, "
-            f"got a {type(given).__name__}; for one pair, call debiased_cka(x, y)."
-        )
-    if not given:
-        raise InputError(f"{argument}: expected at least one representation, got an empty mapping.")
-    matrices = {}
-    for name, value in given.items():
-        matrices[name] = as_matrix(value, f"{argument}[{name!r}]")
-        check_finite(matrices[name], f"{argument}[{name!r}]")
-    return matrices
-
-
-def _shared_probes(sides: Sequence[Mapping[str, Tensor]], measure: Measure) -> int:
-    first, n = "", 0
-    for argument, side in zip("ab", sides, strict=True):
-        for name, matrix in side.items():
-            if not first:
-                first, n = f"{argument}[{name!r}]", len(matrix)
-                check_probes(n, measure.least, measure.name, first)
-            elif len(matrix) != n:
-                raise InputError(
-                    f"{argument}[{name!r}]: expected the same {n} probes as {first}, "
-                    f"got {len(matrix)} rows."
-                )
-    return n
-
-
-def _told(
-    measure: str, found: Comparison, x: Mapping[str, Tensor], y: Mapping[str, Tensor]
-) -> dict[str, str]:
-    reasons: dict[str, str] = {}
-    seen: set[str] = set()
-    both = (
-        *zip(x, found.reasons_x, found.doubts_x, strict=True),
-        *zip(y, found.reasons_y, found.doubts_y, strict=True),
-    )
-    for name, reason, doubt in both:
-        if name not in seen:
-            seen.add(name)
-            tell(measure, repr(name), reason, doubt, level=3)
-        if reason:
-            reasons[name] = reason
-    return reasons
 
 
 def _notes(measure: Measure, n: int, matrices: Mapping[str, Tensor]) -> dict[str, str]:

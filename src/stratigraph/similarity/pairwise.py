@@ -7,13 +7,17 @@ neither on the number of workers nor on the order in which blocks finish. Two wa
              one matrix product (`by_vectors`).
 ``pairs``    each block prepares its representations once and compares the pairs that are wanted.
 
+
+Within a tolerance, CKA goes by products too, of the leading directions that each representation
+keeps (`by_directions`), and Procrustes by pairs (`leading`).
+
 For a symmetric measure only the upper triangle is computed, then mirrored.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,27 +29,29 @@ import numpy as np
 from stratigraph.durable import make_folder
 from stratigraph.engine import Engine
 from stratigraph.errors import InputError, StratigraphError
-from stratigraph.similarity.blocks import Notes, Run, Source, blocks, kept, prepared
+from stratigraph.similarity.blocks import (
+    Notes,
+    Run,
+    Source,
+    Wanted,
+    blocks,
+    folded,
+    kept,
+    prepared,
+    read_scores,
+)
+from stratigraph.similarity.by_directions import by_directions
 from stratigraph.similarity.by_vectors import by_vectors
+from stratigraph.similarity.comparison import Comparison
+from stratigraph.similarity.leading import LAYERS, bracket, principal
 from stratigraph.similarity.measure import Measure, Prepared, between
 from stratigraph.snapshots import storage
 
-__all__ = ["PAIR_BLOCK", "Comparison", "Source", "all_pairs"]
+__all__ = ["PAIR_BLOCK", "Progress", "Source", "all_pairs"]
 
 Progress: TypeAlias = Callable[[int, int], None]
 
 PAIR_BLOCK = 16  # representations a side of a block that is compared pair by pair
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Scores ``(k, k′)`` in float64, and for each representation why its scores are NaN or weak."""
-
-    values: np.ndarray
-    reasons_x: tuple[str | None, ...]
-    reasons_y: tuple[str | None, ...]
-    doubts_x: tuple[str | None, ...]
-    doubts_y: tuple[str | None, ...]
 
 
 def all_pairs(
@@ -54,10 +60,12 @@ def all_pairs(
     measure: Measure,
     *,
     vectors: bool,
-    wanted: np.ndarray | None = None,
+    wanted: np.ndarray | Wanted | None = None,
+    tolerance: float | None = None,
     engine: Engine | None = None,
     spill: bool = False,
     scratch: Path | None = None,
+    disk: int | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Compare every representation of ``xs`` with every one of ``ys`` (of ``xs`` where None).
@@ -66,55 +74,74 @@ def all_pairs(
         xs: finite matrices of the same probes, or paths of stored coordinates.
         ys: the same for the other axis.
         measure: what to compute.
-        vectors: compare through embedded vectors.
-        wanted: boolean ``(k, k′)``; other pairs are NaN. Within one set, a pair of a symmetric
-            measure is wanted if either order is.
+        vectors: compare through vectors: embedded ones or, within a tolerance, kept directions.
+        wanted: boolean ``(k, k′)``, or a function that gives any block of it; other pairs are NaN.
+            Within one set, a pair of a symmetric measure is wanted if either order is.
+        tolerance: settle for intervals no wider than this (`certified`).
         engine: where blocks run; None is this process, with torch's own threads.
         spill: keep the vectors in a temporary folder rather than in memory.
         scratch: a folder that outlives the call, for this comparison alone: what an interrupted
-            call left there is not computed again. The caller removes it.
+            call left there is not computed again, and blocks are read from it. The caller removes
+            it.
+        disk: bytes that vectors may take there; None is what is free.
         progress: called with (tasks done, tasks in all).
 
     """
     same = ys is None
     sides = [list(xs)] if ys is None else [list(xs), list(ys)]
-    mask = _mask(wanted, len(sides[0]), len(sides[-1]), fold=same and measure.symmetric)
+    mask = _mask(wanted, len(sides[0]), len(sides[-1]))
+    if same and measure.symmetric:
+        mask = folded(mask)
     run = partial(_each, engine=engine, progress=progress)
     if scratch is not None:
         with storage(scratch):
             make_folder(scratch)
-    if vectors and scratch is not None:
-        values, notes = by_vectors(sides, measure, mask, run, scratch)
-    elif vectors:
-        spilled = spill or (engine is not None and engine.workers > 1)
-        with TemporaryDirectory(prefix="stratigraph-") as folder:
-            into = Path(folder) if spilled else None
-            values, notes = by_vectors(sides, measure, mask, run, into)
-    else:
-        values, notes = _by_pairs(sides, measure, mask, run, scratch)
-    for axis, side in ((0, notes[0]), (1, notes[-1])):
-        bad = [i for i, reason in enumerate(side.reasons) if reason]
-        values[(bad, slice(None)) if axis == 0 else (slice(None), bad)] = math.nan
-    if same and measure.symmetric:
-        values = np.where(mask, values, values.T)
-    return Comparison(
-        values, notes[0].reasons, notes[-1].reasons, notes[0].doubts, notes[-1].doubts
-    )
+    if not vectors:
+        return _by_pairs(sides, measure, mask, run, scratch, tolerance)
+    if scratch is not None:
+        return _by_products(sides, measure, mask, run, scratch, tolerance, keep=True, disk=disk)
+    if not spill and (engine is None or engine.workers == 1):
+        return _by_products(sides, measure, mask, run, None, tolerance, keep=False)
+    with TemporaryDirectory(prefix="stratigraph-") as folder:
+        return _by_products(
+            sides, measure, mask, run, Path(folder), tolerance, keep=False, disk=disk
+        )
 
 
-def _mask(wanted: np.ndarray | None, rows: int, columns: int, *, fold: bool) -> np.ndarray:
-    mask = np.ones((rows, columns), bool) if wanted is None else np.asarray(wanted)
+def _by_products(
+    sides: list[list[Source]],
+    measure: Measure,
+    mask: Wanted,
+    run: Run,
+    folder: Path | None,
+    tolerance: float | None,
+    *,
+    keep: bool,
+    disk: int | None = None,
+) -> Comparison:
+    if tolerance is not None:
+        return by_directions(sides, measure, tolerance, mask, run, folder, keep=keep)
+    return by_vectors(sides, measure, mask, run, folder, keep=keep, disk=disk)
+
+
+def _mask(wanted: np.ndarray | Wanted | None, rows: int, columns: int) -> Wanted:
+    if callable(wanted):
+        return wanted
+    if wanted is None:
+        return lambda r, c: np.ones((r.stop - r.start, c.stop - c.start), bool)
+    mask = np.asarray(wanted)
     if mask.shape != (rows, columns) or mask.dtype != bool:
         raise InputError(
             f"wanted: expected a boolean matrix of shape {(rows, columns)}, "
             f"got {mask.dtype} of shape {mask.shape}."
         )
-    return np.triu(mask | mask.T) if fold else mask
+    return lambda r, c: mask[r, c]
 
 
 def _each(
     function: Callable[[Any], Any],
-    tasks: Sequence[Any],
+    tasks: Iterable[Any],
+    count: int,
     *,
     engine: Engine | None,
     progress: Progress | None,
@@ -124,7 +151,7 @@ def _each(
         for index, task in enumerate(tasks):
             yield index, function(task)
             if progress:
-                progress(index + 1, len(tasks))
+                progress(index + 1, count)
         return
     for done, outcome in enumerate(engine.map(function, tasks), 1):
         if outcome.failure is not None:
@@ -133,7 +160,7 @@ def _each(
             )
         yield outcome.index, outcome.value
         if progress:
-            progress(done, len(tasks))
+            progress(done, count)
 
 
 @dataclass(frozen=True)
@@ -144,62 +171,80 @@ class _CompareTask:
     same: bool
     wanted: np.ndarray
     measure: Measure
+    tolerance: float | None
     path: Path | None
 
 
 def _by_pairs(
     sides: list[list[Source]],
     measure: Measure,
-    mask: np.ndarray,
+    mask: Wanted,
     run: Run,
     scratch: Path | None,
-) -> tuple[np.ndarray, list[Notes]]:
-    cut_up = blocks(mask, PAIR_BLOCK)
-    tasks = [
-        _CompareTask(
-            tuple(sides[0][block.rows]),
-            tuple(sides[-1][block.columns]),
-            len(sides) == 1 and block.rows == block.columns,
-            mask[block.rows, block.columns],
-            measure,
-            None
-            if scratch is None
-            else scratch / f"pairs-{block.rows.start}-{block.columns.start}.npz",
-        )
-        for block in cut_up
-    ]
-    values = np.full(mask.shape, math.nan)
+    tolerance: float | None,
+) -> Comparison:
+    shape = (len(sides[0]), len(sides[-1]))
+    cut_up = blocks(mask, shape, PAIR_BLOCK)
+    paths = [None if scratch is None else scratch / f"pairs-{block.name}" for block in cut_up]
+
+    def tasks() -> Iterator[_CompareTask]:
+        for block, path in zip(cut_up, paths, strict=True):
+            yield _CompareTask(
+                tuple(sides[0][block.rows]),
+                tuple(sides[-1][block.columns]),
+                len(sides) == 1 and block.rows == block.columns,
+                mask(block.rows, block.columns),
+                measure,
+                tolerance,
+                path,
+            )
+
+    done: list[np.ndarray | None] = [None] * len(cut_up)
     found: list[list[list[str | None]]] = [[[None] * len(s), [None] * len(s)] for s in sides]
-    for index, (scores, left, right) in run(_compare, tasks):
+    for index, (scores, left, right) in run(_compare, tasks(), len(cut_up)):
         block = cut_up[index]
-        values[block.rows, block.columns] = scores
+        done[index] = scores
         for side, cut, notes in ((found[0], block.rows, left), (found[-1], block.columns, right)):
             side[0][cut] = [a or b for a, b in zip(side[0][cut], notes.reasons, strict=True)]
             side[1][cut] = [a or b for a, b in zip(side[1][cut], notes.doubts, strict=True)]
-    return values, [Notes(tuple(side[0]), tuple(side[1])) for side in found]
+    each = [Notes(tuple(side[0]), tuple(side[1])) for side in found]
+
+    def load(number: int) -> np.ndarray:
+        return read_scores(paths[number], done[number])
+
+    mirrored = len(sides) == 1 and measure.symmetric
+    return Comparison(shape, cut_up, load, mirrored, each[0], each[-1])
 
 
-def _compare(task: _CompareTask) -> tuple[np.ndarray, Notes, Notes]:
+def _compare(task: _CompareTask) -> tuple[np.ndarray | None, Notes, Notes]:
+    """A block's scores (l, r, c), or None where they are kept in a file, and its notes."""
+
     def make() -> dict[str, np.ndarray]:
-        values, left, right = _scored(task)
-        return {"values": values, **left.arrays("left_"), **right.arrays("right_")}
+        scores, left, right = _scored(task)
+        return {"scores": scores, **left.arrays("left_"), **right.arrays("right_")}
 
     found = kept(task.path, make)
-    return found["values"], Notes.of(found, "left_"), Notes.of(found, "right_")
+    scores = found["scores"] if task.path is None else None
+    return scores, Notes.of(found, "left_"), Notes.of(found, "right_")
 
 
 def _scored(task: _CompareTask) -> tuple[np.ndarray, Notes, Notes]:
     """Each representation that is wanted is prepared once; then every wanted pair is scored."""
+    measure, tolerance = task.measure, task.tolerance
+    prepare = measure.prepare if tolerance is None else principal
     left: dict[int, Prepared] = {}
     right = left if task.same else {}
-    values = np.full(task.wanted.shape, math.nan)
+    scores = np.full((1 if tolerance is None else LAYERS, *task.wanted.shape), math.nan)
     for i, j in np.argwhere(task.wanted).tolist():
         if i not in left:
-            left[i] = prepared(task.left[i], task.measure.prepare, task.measure)
+            left[i] = prepared(task.left[i], prepare, measure)
         if j not in right:
-            right[j] = prepared(task.right[j], task.measure.prepare, task.measure)
-        values[i, j] = between(task.measure, left[i], right[j])
-    return values, _noted(left, len(task.left)), _noted(right, len(task.right))
+            right[j] = prepared(task.right[j], prepare, measure)
+        if tolerance is None:
+            scores[:, i, j] = between(measure, left[i], right[j])
+        else:
+            scores[:, i, j] = bracket(left[i], right[j], tolerance)
+    return scores, _noted(left, len(task.left)), _noted(right, len(task.right))
 
 
 def _noted(prepared: dict[int, Prepared], count: int) -> Notes:

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
+import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -68,7 +70,9 @@ class Files:
     def add(self, name: str, *parts: Bytes) -> None:
         """One file, of these bytes one after another."""
         self.needed += sum(memoryview(part).nbytes for part in parts)
+        self._write(name, parts)
 
+    def _write(self, name: str, parts: Iterable[Bytes]) -> None:
         def write(output: Output) -> None:
             for part in parts:
                 output.write(part)
@@ -89,6 +93,14 @@ class Files:
         """An array, as ``numpy.save`` would write it."""
         self.add(name, *npy(array))
 
+    def bands(self, name: str, shape: tuple[int, ...], bands: Iterable[np.ndarray]) -> None:
+        """An array of float64 that is never held as a whole: its rows, some at a time."""
+        header = io.BytesIO()
+        facts = {"descr": "<f8", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(header, facts)
+        self.needed += len(header.getbuffer()) + 8 * math.prod(shape)
+        self._write(name, itertools.chain([header.getbuffer()], map(_values, bands)))
+
     def table(self, name: str, table: pd.DataFrame) -> None:
         """A table, as Parquet."""
         self.add(name, parquet(table))
@@ -96,6 +108,10 @@ class Files:
     def tensors(self, name: str, tensors: dict[str, Tensor]) -> None:
         """Named tensors, as safetensors."""
         self.add(name, save(tensors))
+
+
+def _values(band: np.ndarray) -> Bytes:
+    return np.ascontiguousarray(band, dtype="<f8").data
 
 
 def npy(array: np.ndarray) -> tuple[Bytes, Bytes]:

@@ -30,7 +30,14 @@ from stratigraph.study.probes import (
     probes_digest,
 )
 from stratigraph.study.run import Run, read_state
-from stratigraph.study.selection import POSTERIOR, SELECTIONS, claim_pairs, comparable, select_pairs
+from stratigraph.study.selection import (
+    POSTERIOR,
+    SELECTIONS,
+    Selection,
+    claim_pairs,
+    comparable,
+    select_pairs,
+)
 from stratigraph.study.study import Study, load_study
 from stratigraph.study.trajectories import (
     LEAST_ROOM,
@@ -57,6 +64,7 @@ __all__ = [
     "ProbesConfig",
     "ResourcesConfig",
     "Run",
+    "Selection",
     "Study",
     "StudyConfig",
     "Way",

@@ -17,7 +17,7 @@
     activations: {decoder_input: mean}
     measures:
       - debiased_cka
-      - {name: procrustes_similarity, pairs: [trajectory, aligned]}
+      - {name: procrustes_similarity, pairs: [trajectory, aligned], tolerance: 0.01}
     ways: corrected                         # or [corrected, published]: findings judged both ways
 
 Every value is checked when the file is read, before anything runs.
@@ -33,9 +33,10 @@ from pathlib import Path
 from typing import Any
 
 from stratigraph.activations import DECODER_INPUTS
-from stratigraph.errors import ConfigError, suggest
+from stratigraph.errors import ConfigError, InputError, suggest
 from stratigraph.objectives import OBJECTIVES, SUPERVISED
 from stratigraph.similarity.catalog import find_measure
+from stratigraph.similarity.certified import check_tolerance
 from stratigraph.similarity.measure import Measure
 from stratigraph.study.selection import SELECTIONS
 from stratigraph.study.ways import CORRECTED, WAYS, Way
@@ -128,10 +129,19 @@ def study_measure(name: str) -> Measure:
 
 @dataclass(frozen=True)
 class MeasureConfig:
-    """A measure of the catalogue, and the pairs that it is asked for."""
+    """A measure of the catalogue, the pairs that it is asked for, and how exactly.
+
+    Args:
+        name: of the catalogue, or `DECONFOUNDED`.
+        pairs: of `SELECTIONS`.
+        tolerance: settle for scores within intervals no wider than this, which hold the exact ones
+            for certain (`stratigraph.similarity.certified`); None is exact.
+
+    """
 
     name: str
     pairs: tuple[str, ...] = ("all",)
+    tolerance: float | None = None
 
     def __post_init__(self) -> None:
         if not study_measure(self.name).rotation:
@@ -142,6 +152,12 @@ class MeasureConfig:
             )
         for pair in self.pairs:
             _one_of(f"measures: {self.name}: pairs", pair, SELECTIONS)
+        if self.tolerance is not None:
+            known = self.name if self.name == DECONFOUNDED else find_measure(self.name).name
+            try:
+                check_tolerance(known, self.tolerance)
+            except InputError as error:
+                raise ConfigError(f"measures: {self.name}: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -209,12 +225,14 @@ class StudyConfig:
         """The configuration of the same study, read a way."""
         if way.source is None or way.decoder_input is None:
             return self
+        tolerances = {measure.name: measure.tolerance for measure in self.measures}
         return replace(
             self,
             probes=replace(self.probes, source=way.source),
             activations=replace(self.activations, decoder_input=way.decoder_input),
             measures=tuple(
-                MeasureConfig(name, ("claims",)) for name in (way.cka, "procrustes_similarity")
+                MeasureConfig(name, ("claims",), tolerances.get(name))
+                for name in (way.cka, "procrustes_similarity")
             ),
         )
 
@@ -353,11 +371,11 @@ def _ways(value: Any) -> list[str]:
 def _measures(value: Any) -> Iterator[MeasureConfig]:
     for item in _axis("measures", value):
         table = {"name": item} if isinstance(item, str) else item
-        table = _mapping("measures", table, ("name", "pairs"))
+        table = _mapping("measures", table, ("name", "pairs", "tolerance"))
         if "name" not in table:
             raise ConfigError("measures: a measure needs its name.")
         pairs = _axis(f"measures: {table['name']}: pairs", table.get("pairs", "all"))
-        yield MeasureConfig(table["name"], tuple(pairs))
+        yield MeasureConfig(table["name"], tuple(pairs), table.get("tolerance"))
 
 
 def load_config(path: str | Path, most_runs: int = MOST_RUNS) -> StudyConfig:

@@ -118,6 +118,8 @@ class Evidence:
         latents: run, step, active, mixed, passive: how many latents are in each regime.
         layers: run, step, layer and what was observed (`stratigraph.pipeline.observe`).
         probes: how many probes the scores are over.
+        tolerances: measure → how wide the intervals may be that its scores are the middles of;
+            measures whose scores are exact are not in it.
 
     """
 
@@ -128,6 +130,7 @@ class Evidence:
     latents: pd.DataFrame = field(default_factory=pd.DataFrame)
     layers: pd.DataFrame = field(default_factory=pd.DataFrame)
     probes: int = 0
+    tolerances: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def side_by_side(self) -> list[str]:
@@ -226,7 +229,7 @@ def gather(study: Study) -> Evidence:
         IntegrityError: a record is damaged.
 
     """
-    to_final, final, within = {}, {}, {}
+    to_final, final, within, tolerances = {}, {}, {}, {}
     measures = study.measures()
     sources = {study.similarity(measure).attrs["representations"] for measure in measures}
     if len(sources) > 1:
@@ -245,9 +248,13 @@ def gather(study: Study) -> Evidence:
     for measure in measures:
         every = Pairs(table, _scores(study, measure, pairs, len(labels)))
         to_final[measure], final[measure], within[measure] = every.split()
+        tolerance = study.similarity(measure).attrs.get("tolerance")
+        # Where probes were left out, the score of all of them was computed too, exactly.
+        if tolerance is not None and every.values.shape[1] == 1:
+            tolerances[measure] = float(tolerance)
     latents, layers = observations(study)
     probes = _count_probes(study, complete)
-    return Evidence(study.way.cka, to_final, final, within, latents, layers, probes)
+    return Evidence(study.way.cka, to_final, final, within, latents, layers, probes, tolerances)
 
 
 def observations(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:

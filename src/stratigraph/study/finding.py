@@ -12,6 +12,9 @@ procedure. A question is
 ``inconclusive``   otherwise: among others always with a single seed;
 ``not asked``      the study has no runs that it could be asked of.
 
+Scores that are certified to a tolerance t are off by t/2 at most, so a mean difference of them by
+t: an effect smaller than that never matters.
+
 Source: Holm 1979.
 """
 
@@ -19,14 +22,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from stratigraph.study.estimate import Estimate
 
-__all__ = ["LEVEL", "Finding", "Question", "Verdict", "holm", "judge"]
+__all__ = ["LEVEL", "Finding", "Question", "Verdict", "holm", "judge", "within_tolerances"]
 
 LEVEL = 0.05
 Verdict = Literal["supported", "contradicted", "inconclusive", "not asked"]
@@ -94,6 +97,33 @@ def _joint_p(question: Question) -> float:
     if len({np.sign(e.value - e.null) for e in estimates}) > 1:
         return 1.0
     return max(e.p for e in estimates)
+
+
+def within_tolerances(
+    questions: Sequence[Question], tolerances: Mapping[str, float]
+) -> list[Question]:
+    """The same questions, of scores of which some are certified to a tolerance.
+
+    Args:
+        questions: as they were asked.
+        tolerances: measure → the widest that an interval of its scores may be.
+
+    """
+    found = []
+    for question in questions:
+        own = {measure: t for measure, t in tolerances.items() if measure in question.estimates}
+        if own:
+            said = " and ".join(f"{measure} to ± {t / 2:g}" for measure, t in own.items())
+            found.append(
+                replace(
+                    question,
+                    least=max(question.least, *own.values()),
+                    note=f"{question.note} Scores are certified: {said}.".strip(),
+                )
+            )
+        else:
+            found.append(question)
+    return found
 
 
 def judge(questions: Sequence[Question], way: str) -> list[Finding]:

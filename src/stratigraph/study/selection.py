@@ -16,6 +16,9 @@ All of them, or a union of:
 
 Two representations can only be compared when they are of the same probes, so pairs of different
 data sets are never asked for.
+
+Of K representations there are K² pairs, so a selection is never held as a whole: any block of it
+can be asked for (`Selection`).
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-__all__ = ["POSTERIOR", "SELECTIONS", "claim_pairs", "comparable", "select_pairs"]
+__all__ = ["POSTERIOR", "SELECTIONS", "Selection", "claim_pairs", "comparable", "select_pairs"]
 
 POSTERIOR = ("input", "z_mean", "z_sample")
 
@@ -59,47 +62,67 @@ def claim_pairs(labels: pd.DataFrame) -> np.ndarray:
     return np.unique(pairs, axis=0)
 
 
-def _mask(labels: pd.DataFrame) -> np.ndarray:
-    rows, columns = claim_pairs(labels).T
-    mask = np.zeros((len(labels), len(labels)), dtype=bool)
-    mask[rows, columns] = mask[columns, rows] = True
-    return mask
+def _codes(column: pd.Series) -> np.ndarray:
+    return np.asarray(pd.factorize(column)[0])
 
 
-def _equal(column: pd.Series) -> np.ndarray:
-    codes, _ = pd.factorize(column)
-    return codes[:, None] == codes[None, :]
-
-
-def comparable(labels: pd.DataFrame) -> np.ndarray:
-    """Pairs of one set of probes: bool (k, k)."""
-    return _equal(labels["probes"])
-
-
-def select_pairs(labels: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
-    """The pairs asked for: bool (k, k), symmetric, the diagonal included.
+class Selection:
+    """The pairs asked for: symmetric, the diagonal included.
 
     Args:
         labels: one row a representation, with columns run, step, layer and probes.
         names: of `SELECTIONS`, all valid.
 
     """
-    if "all" in names:
-        return comparable(labels)
-    run, step, layer = (_equal(labels[name]) for name in ("run", "step", "layer"))
-    last = (labels["step"] == labels.groupby("run")["step"].transform("max")).to_numpy()
-    chosen = np.eye(len(labels), dtype=bool)
-    end, ends = last[:, None] | last[None, :], last[:, None] & last[None, :]
-    pairs: dict[str, Callable[[], np.ndarray]] = {
-        "within_run": lambda: run,
-        "same_step": lambda: step,
-        "same_layer": lambda: layer,
-        "trajectory": lambda: run & layer,
-        "to_final": lambda: run & layer & end,
-        "aligned": lambda: layer & step,
-        "final": lambda: ends,
-        "claims": lambda: _mask(labels),
-    }
-    for name in names:
-        chosen |= pairs[name]()
-    return chosen & comparable(labels)
+
+    def __init__(self, labels: pd.DataFrame, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self.count = len(labels)
+        self._codes = {name: _codes(labels[name]) for name in ("run", "step", "layer", "probes")}
+        last = labels["step"] == labels.groupby("run")["step"].transform("max")
+        self._last = last.to_numpy()
+        self._claims = np.empty(0, dtype=np.int64)
+        if "claims" in names and "all" not in names:
+            rows, columns = claim_pairs(labels).T
+            both = np.concatenate([rows * self.count + columns, columns * self.count + rows])
+            self._claims = np.unique(both)
+
+    def block(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Which pairs of some rows of the labels with others are asked for: bool (r, c)."""
+        return self._asked(rows[:, None], columns[None, :])
+
+    def of(self, pairs: np.ndarray) -> np.ndarray:
+        """Which of some pairs (m, 2) are asked for: bool (m,)."""
+        return self._asked(pairs[:, 0], pairs[:, 1])
+
+    def _asked(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        def same(name: str) -> np.ndarray:
+            return np.asarray(self._codes[name][x] == self._codes[name][y])
+
+        if "all" in self.names:
+            return same("probes")
+        ways: dict[str, Callable[[], np.ndarray]] = {
+            "within_run": lambda: same("run"),
+            "same_step": lambda: same("step"),
+            "same_layer": lambda: same("layer"),
+            "trajectory": lambda: same("run") & same("layer"),
+            "to_final": lambda: same("run") & same("layer") & (self._last[x] | self._last[y]),
+            "aligned": lambda: same("layer") & same("step"),
+            "final": lambda: self._last[x] & self._last[y],
+            "claims": lambda: np.isin(x * self.count + y, self._claims),
+        }
+        chosen = np.asarray(x == y)
+        for name in self.names:
+            chosen = chosen | ways[name]()
+        return chosen & same("probes")
+
+
+def comparable(labels: pd.DataFrame) -> np.ndarray:
+    """Pairs of one set of probes: bool (k, k)."""
+    return select_pairs(labels, ("all",))
+
+
+def select_pairs(labels: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+    """The pairs asked for, as a whole: bool (k, k); see `Selection`."""
+    every = np.arange(len(labels))
+    return Selection(labels, names).block(every, every)

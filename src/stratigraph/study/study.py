@@ -90,6 +90,9 @@ class Study:
     def similarity(self, measure: str) -> xr.DataArray:
         """The similarity matrix: (k, k), dims x and y, with the labels as coordinates.
 
+        Of a measure with a tolerance, the coordinates ``lower`` and ``upper`` (x, y) are the ends
+        of intervals that hold the exact scores for certain, and the values their middles.
+
         The values are memory-mapped. NaN means undefined, for the reason in the coordinate
         ``reason_x``, or not asked for (see the study's ``pairs``).
 
@@ -99,11 +102,15 @@ class Study:
 
         """
         values, labels, about = self._opened(measure)
-        coordinates = {
+        coordinates: dict[str, Any] = {
             f"{name}_{axis}": (axis, labels[name].to_numpy())
             for axis in ("x", "y")
             for name in labels.columns
         }
+        if about.get("tolerance") is not None:
+            folder = self._matrix_folder(measure)
+            for end in ("lower", "upper"):
+                coordinates[end] = (("x", "y"), _mapped(folder / f"{end}.npy"))
         return xr.DataArray(values, dims=("x", "y"), coords=coordinates, name=measure, attrs=about)
 
     def source(self) -> str:
@@ -152,8 +159,12 @@ class Study:
 def _open_matrix(folder: Path, stamp: int) -> tuple[np.ndarray, pd.DataFrame, dict[str, Any]]:
     """Values, labels and facts, their hashes checked once for each time they were written."""
     about = verified(folder)
-    values = np.load(folder / "values.npy", mmap_mode="r", allow_pickle=False)
-    return values, pd.read_parquet(folder / "labels.parquet"), about
+    return _mapped(folder / "values.npy"), pd.read_parquet(folder / "labels.parquet"), about
+
+
+def _mapped(path: Path) -> np.ndarray:
+    values: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    return values
 
 
 def _held_config(folder: Path) -> StudyConfig:
