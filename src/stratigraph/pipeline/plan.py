@@ -24,7 +24,7 @@ import torch
 
 from stratigraph.engine import Engine, Outcome, one_thread
 from stratigraph.errors import StratigraphError
-from stratigraph.pipeline.compare import in_blocks_order
+from stratigraph.pipeline.compare import BAND, in_blocks_order
 from stratigraph.pipeline.extract import ExtractTask, extract_task
 from stratigraph.pipeline.observe import ObserveTask, observe_task
 from stratigraph.pipeline.plan_results import plan_results
@@ -36,11 +36,11 @@ from stratigraph.study import (
     DECONFOUNDED,
     PUBLISHED,
     Run,
+    Selection,
     StudyConfig,
     claim_pairs,
     probes_digest,
     representations_path,
-    select_pairs,
     study_measure,
 )
 from stratigraph.training import (
@@ -240,18 +240,20 @@ def _plan(
     table, files = _representations(config, kinds, facts)
     pairs, plans, matrix, matrix_bytes = {}, {}, 0, 8 * len(table) ** 2
     for measure in config.measures:
-        wanted = select_pairs(table, measure.pairs)
-        pairs[measure.name] = int((wanted.sum() + len(table)) // 2)
+        wanted = Selection(table, measure.pairs)
+        pairs[measure.name] = wanted.unordered()
         if measure.name == DECONFOUNDED:
             plans[measure.name] = "as debiased_cka, with the input regressed out"
-        task = _Comparison(measure.name, table, files, wanted)
+        task = _Comparison(
+            measure.name, table, files, wanted, pairs[measure.name], measure.tolerance
+        )
         seconds, plan = _value(*engine.map(_compare_sample, [task]))
         plans.setdefault(measure.name, plan)
         stages.append(Stage(f"compare by {measure.name}", "pairs", pairs[measure.name], seconds))
         if measure.name in JACKKNIFED:
             count, seconds = _value(*engine.map(_jackknife_sample, [task]))
             stages.append(Stage(f"intervals of {measure.name}", "pairs", count, seconds))
-        matrix += matrix_bytes
+        matrix += matrix_bytes * (1 if measure.tolerance is None else 3)
     if PUBLISHED.name in config.ways:
         stages += list(_published(config, stages))
     results = plan_results(config, engine, pairs_of, len(claim_pairs(table)))
@@ -271,7 +273,7 @@ def _plan(
         pairs=pairs,
         plans=plans,
         disk=int(disk + matrix + (results.bytes if results else 0)),
-        memory=int(engine.workers * max(fact["memory"] for fact in facts) + 3 * matrix_bytes),
+        memory=int(engine.workers * max(fact["memory"] for fact in facts) + BAND),
         stages=tuple(stages),
         workers=engine.workers,
         longest=max(fact["step"] * max(run.steps for run in runs) for runs, fact in pairs_of),
@@ -317,7 +319,9 @@ class _Comparison:
     measure: str
     table: pd.DataFrame
     files: list[Path]
-    wanted: np.ndarray
+    wanted: Selection
+    pairs: int
+    tolerance: float | None
 
 
 def _compare_sample(task: _Comparison) -> tuple[float, str]:
@@ -332,16 +336,20 @@ def _compare_sample(task: _Comparison) -> tuple[float, str]:
     with one_thread():
         for start in np.unique(starts):
             rows = order[start : start + SAMPLED]
-            wanted = task.wanted[np.ix_(rows, rows)]
+            wanted = task.wanted.block(rows, rows)
             began = time.perf_counter()
-            found = compare_stored([task.files[row] for row in rows], measure, wanted=wanted)
+            found = compare_stored(
+                [task.files[row] for row in rows],
+                measure,
+                wanted=wanted,
+                tolerance=task.tolerance,
+            )
             seconds += time.perf_counter() - began
             plan = found.plan
             count += int((wanted.sum() + len(rows)) // 2)
             made += len(rows)
-        pairs = int((task.wanted.sum() + len(task.table)) // 2)
         if measure.embed is None:
-            return seconds / count * pairs, plan
+            return seconds / count * task.pairs, plan
         # Through vectors, or features: what is made once for each representation, then products.
         n = len(read_coordinates(task.files[own.index[0]]))
         length = n * (n - 1) // 2
@@ -350,13 +358,13 @@ def _compare_sample(task: _Comparison) -> tuple[float, str]:
         began = time.perf_counter()
         block @ block.T
         a_pair = (time.perf_counter() - began) / 64**2
-    return seconds / made * len(task.table) + a_pair * pairs, plan
+    return seconds / made * len(task.table) + a_pair * task.pairs, plan
 
 
 def _jackknife_sample(task: _Comparison) -> tuple[int, float]:
     """How many pairs findings read, and the seconds of leaving probes out of them."""
     pairs = claim_pairs(task.table)
-    pairs = pairs[task.wanted[pairs[:, 0], pairs[:, 1]]]
+    pairs = pairs[task.wanted.of(pairs)]
     n = len(read_coordinates(task.files[0]))
     pairs = pairs[tiled(pairs, task.table["layer"].to_numpy()[pairs[:, 0]], n)]
     confounder = None

@@ -66,6 +66,9 @@ def _codes(column: pd.Series) -> np.ndarray:
     return np.asarray(pd.factorize(column)[0])
 
 
+ROWS = 512  # of the pairs counted at a time
+
+
 class Selection:
     """The pairs asked for: symmetric, the diagonal included.
 
@@ -94,6 +97,15 @@ class Selection:
     def of(self, pairs: np.ndarray) -> np.ndarray:
         """Which of some pairs (m, 2) are asked for: bool (m,)."""
         return self._asked(pairs[:, 0], pairs[:, 1])
+
+    def unordered(self) -> int:
+        """How many pairs are asked for, each once, and each representation with itself."""
+        every = np.arange(self.count)
+        asked = sum(
+            int(self.block(every[start : start + ROWS], every).sum())
+            for start in range(0, self.count, ROWS)
+        )
+        return (asked + self.count) // 2
 
     def _asked(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         def same(name: str) -> np.ndarray:
