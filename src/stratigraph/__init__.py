@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _HOME = {
     "RunConfig": "stratigraph.training",
     "capture": "stratigraph.activations.capture",
+    "compare": "stratigraph.similarity.networks",
     "debiased_cka": "stratigraph.similarity.cka",
     "linear_cka": "stratigraph.similarity.cka",
     "load_dataset": "stratigraph.data",
@@ -27,6 +28,7 @@ __all__ = [
     "RunConfig",
     "__version__",
     "capture",
+    "compare",
     "debiased_cka",
     "linear_cka",
     "load_dataset",
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from stratigraph.pipeline.train import train
     from stratigraph.similarity.cka import debiased_cka, linear_cka
     from stratigraph.similarity.matrix import similarity_matrix
+    from stratigraph.similarity.networks import compare
     from stratigraph.similarity.procrustes import procrustes_similarity
     from stratigraph.study import load_study
     from stratigraph.training import RunConfig

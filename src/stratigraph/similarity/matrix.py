@@ -71,6 +71,7 @@ def similarity_matrix(
     import xarray
 
     chosen = find_measure(measure)
+    _check_inputs(a, b)
     left = _matrices(a, "a")
     right = None if b is None or b is a else _matrices(b, "b")
     n = _shared_probes([left, right or {}], chosen)
@@ -106,6 +107,18 @@ def similarity_matrix(
             "notes": json.dumps(_notes(chosen, n, {**left, **columns})),
         },
     )
+
+
+def _check_inputs(a: Mapping[str, Any], b: Mapping[str, Any] | None) -> None:
+    """Refuse activations that `capture` read of different inputs."""
+    left, right = (getattr(side, "inputs", None) for side in (a, b))
+    if left and right and left != right:
+        raise InputError(
+            "a and b: they were captured of different inputs, or of the same in another order (a "
+            "loader that shuffles, an iterator that went on). Use sg.compare, which shows both "
+            "networks every batch; or, if row i is the same probe in another form, "
+            "dict(a) and dict(b)."
+        )
 
 
 def _certified(
