@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,15 +26,20 @@ def _columns(rows: list[list[str]]) -> None:
         typer.echo(line.rstrip())
 
 
+HIDDEN = ("step", "regulariser")
 SILENT = 60.0  # seconds; a run in training says where it is twice a second
 
 
 def _state(run: Run) -> dict[str, Any]:
     """A run's state; ``interrupted`` where it says that it runs and nothing was heard of it."""
+    from stratigraph.training import RecordedConfig
+
     state = run.state
     file = run.path / "state.json"
     if state["state"] == "running" and time.time() - file.stat().st_mtime > SILENT:
-        state["state"], state["reason"] = "interrupted", "the next `stratigraph run` goes on"
+        recorded = isinstance(run.config, RecordedConfig)
+        goes_on = "its training was stopped" if recorded else "the next `stratigraph run` goes on"
+        state["state"], state["reason"] = "interrupted", goes_on
     return state
 
 
@@ -92,8 +98,13 @@ def show(
         typer.echo(f"reason     {state['reason']}")
     typer.echo(f"snapshots  {', '.join(map(str, chosen.steps)) or 'none yet'}")
     for split, row in losses.items():
-        parts = ", ".join(f"{key} {row[key]:.2f}" for key in ("loss", "reconstruction", "kl"))
-        typer.echo(f"{split:<10} {parts} (nats an image, step {row['step']:.0f})")
+        # A recorded run has the terms that its caller logged, in the caller's units.
+        ours = ("loss", "reconstruction", "kl")
+        shown = [key for key in (*ours, *(k for k in row if k not in (*ours, *HIDDEN)))
+                 if row[key] is not None and math.isfinite(row[key])]  # fmt: skip
+        parts = ", ".join(f"{key} {row[key]:.4g}" for key in shown) or "nothing logged"
+        unit = "nats an image, " if "kl" in shown else ""
+        typer.echo(f"{split:<10} {parts} ({unit}step {row['step']:.0f})")
     typer.echo("config")
     for key, value in chosen.config.to_dict().items():
         typer.echo(f"  {key}: {json.dumps(value)}")

@@ -28,7 +28,7 @@ from stratigraph.pipeline.train import train_study
 from stratigraph.report import write_report
 from stratigraph.snapshots import locked, read_json, read_text, remove_leftovers, write_text
 from stratigraph.study import STUDY_FILE, Study, StudyConfig, load_config, load_study
-from stratigraph.training import RunConfig
+from stratigraph.training import any_config
 
 __all__ = ["STAGES", "open_study", "run_stage", "run_study"]
 
@@ -72,6 +72,8 @@ def open_study(source: str | Path, out: str | Path | None = None, most_runs: int
 
 def _check_runs(folder: Path, config: StudyConfig, path: Path) -> None:
     """A study may gain runs, probes and measures; it may not lose a run that was trained."""
+    if config.recorded:
+        return  # its runs are those that stand there
     wanted = {run.run_id for run in config.runs}
     lost = [run for run in (folder / "runs").glob("[!.]*") if run.name not in wanted]
     if lost:
@@ -84,7 +86,7 @@ def _check_runs(folder: Path, config: StudyConfig, path: Path) -> None:
 
 def _label(run: Path) -> str:
     try:
-        return RunConfig.from_dict(read_json(run / CONFIG)["config"]).label()
+        return any_config(read_json(run / CONFIG)["config"]).label()
     except StratigraphError:
         return run.name
 
@@ -134,7 +136,9 @@ def run_stage(
 ) -> None:
     """One stage of a study: ``train``, ``extract``, ``compare``, ``assess`` or ``report``."""
     engine, progress = engine or LocalEngine(), progress or Progress(quiet=True)
-    if stage == "train":
+    if stage == "train" and study.config.recorded:
+        progress.say("training: recorded elsewhere; there is nothing to train")
+    elif stage == "train":
         with locked(study.path, "train"):
             train_study(study, engine, progress, device, allow_drift=allow_drift)
     else:

@@ -106,7 +106,7 @@ def _label(config: RunConfig, varies: set[str]) -> str:
     objective = config.objective
     words = [objective["name"]]
     words += [
-        f"{key} = {value:g}"
+        f"{key} = {value:g}" if isinstance(value, int | float) else f"{key} = {value}"
         for key, value in objective.items()
         if key == config.strength_name or f"{objective['name']}.{key}" in varies
     ]

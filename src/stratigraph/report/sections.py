@@ -359,6 +359,8 @@ def _images(of: Material) -> Section:
         "What the networks make",
         "From the first seed of each configuration, at the last step.",
     )
+    if study.config.recorded:  # neither the networks nor the images are ours
+        return section
     configurations = [c for c in numbers.configurations(study) if not c.first.config.supervised]
     probes = {c.label: probe_images(c.first.config, study.config.probes) for c in configurations}
     for data in dict.fromkeys(c.data for c in configurations):

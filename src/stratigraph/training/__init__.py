@@ -12,14 +12,17 @@ from stratigraph.training.loop import (
     validation_indices,
     validation_terms,
 )
+from stratigraph.training.recorded import RecordedConfig, any_config
 from stratigraph.training.schedule import SnapshotSchedule
 from stratigraph.training.seeds import derived_seed, step_noise
 
 __all__ = [
     "DivergedError",
+    "RecordedConfig",
     "RunConfig",
     "SnapshotSchedule",
     "TrainingState",
+    "any_config",
     "build_network",
     "derived_seed",
     "initial_state",

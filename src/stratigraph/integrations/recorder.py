@@ -1,0 +1,392 @@
+"""A study of a training that is the caller's own, in three lines.
+
+::
+
+    recorder = sg.record(model, probes, to="results/mine")
+    …  recorder.step(loss=loss)      # after every update
+    recorder.close()                 # or: with sg.record(…) as recorder
+
+What it keeps is a study like any other, whose file says ``recorded: true``: a folder for each run,
+snapshots of the weights, losses, and, since nobody else has the network and its inputs, what every
+layer represents on the probes, read at the snapshot. So ``list``, ``show``, ``compare``,
+``assess``, ``report`` and ``export`` need neither the network's code nor the data.
+
+A step without a snapshot costs some comparisons. A snapshot leaves the training as it found it, to
+the bit: modes, hooks and the random streams. Random draws inside the network (a VAE's sample) are
+the same at every snapshot, so that noise is not mistaken for learning.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from stratigraph import __version__
+from stratigraph.activations import capture
+from stratigraph.activations.batches import Fingerprint, batches_of, given, run
+from stratigraph.activations.layers import Layers, choose_layers
+from stratigraph.activations.reduce import Reduce, describe
+from stratigraph.errors import ConfigError, InputError
+from stratigraph.identity import digest
+from stratigraph.integrations.schedule import Schedule, as_schedule
+from stratigraph.integrations.study_file import open_recorded
+from stratigraph.latents import kl_by_latent
+from stratigraph.pipeline.metrics import MetricsLog
+from stratigraph.pipeline.state import StateFile
+from stratigraph.similarity.reduction import reduce_units
+from stratigraph.snapshots import (
+    Files,
+    locked,
+    record_exists,
+    remove_record,
+    save_snapshot,
+    snapshot_path,
+    snapshot_steps,
+    write_json,
+    write_record,
+)
+from stratigraph.study import CONFIG, probes_path, representations_path, run_path
+from stratigraph.training import RecordedConfig
+from stratigraph.training.signs import Signs, constant_share
+
+__all__ = ["Recorder", "TrainingWarning", "record"]
+
+Posterior = Callable[[nn.Module, Any], tuple[Tensor, Tensor]]
+TERMS = ("loss", "reconstruction", "regulariser", "kl")  # the columns of every run's losses
+
+
+class TrainingWarning(UserWarning):
+    """A training shows signs of divergence, collapse or dead layers."""
+
+
+def record(
+    model: nn.Module,
+    probes: Any,
+    to: str | Path,
+    *,
+    name: str = "training",
+    settings: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    snapshots: Schedule = "log",
+    layers: Layers = None,
+    reduce: Reduce = None,
+    posterior: Posterior | None = None,
+    call: Callable[[nn.Module, Any], Any] | None = None,
+    measures: Sequence[str] = ("debiased_cka", "procrustes_similarity"),
+    data: str = "probes",
+    weights: bool = True,
+    log_every: int = 50,
+    batch_size: int = 256,
+    start: int = 0,
+) -> Recorder:
+    """Begin to record a training; the network as it is now is the first snapshot.
+
+    Args:
+        model: the network that is about to be trained.
+        probes: the fixed inputs that it is read on: a tensor, a tuple or mapping of such, or a list
+            of batches (`stratigraph.activations.batches`).
+        to: the study's folder; a further run goes beside those that stand there.
+        name: of the objective, as the report calls it.
+        settings: what tells this run from others (plain values, such as ``{"lr": 1e-3}``).
+        seed: of the run; runs that differ by it alone are replicates.
+        snapshots: ``"log"`` (0, 10, and some five a decade), a number of steps between two, a list
+            of steps, or a function step → bool; the last step is kept in any case.
+        layers: names, globs or types (`stratigraph.activations.layers`).
+        reduce: makes large maps smaller (`stratigraph.activations.reduce`).
+        posterior: of a VAE: (model, batch) → mean and log-variance, for the latents' regimes.
+        call: runs a pass; by default the batch is given by its type.
+        measures: that the study will be compared by.
+        data: what the probes are called.
+        weights: keep the weights too.
+        log_every: steps between two logged losses.
+        batch_size: probes of one pass.
+        start: the step that an interrupted training goes on from; what was recorded after it goes.
+
+    Raises:
+        ConfigError: the folder holds another kind of study, or this run already; or a setting is
+            not a plain value.
+        InputError: layers or probes that cannot be read.
+        BusyError: another process records this run.
+
+    """
+    inputs = _Inputs(model, probes, layers, reduce, posterior, call, batch_size)
+    folder = open_recorded(Path(to), measures)
+    config = RecordedConfig(
+        data={"name": data},
+        objective={"name": name, **(settings or {})},
+        architecture=type(model).__name__,
+        latents=inputs.latents,
+        seed=seed,
+        probes=inputs.digest,
+        count=inputs.count,
+        reading=inputs.reading,
+    )
+    return Recorder(folder, config, inputs, as_schedule(snapshots), weights, log_every, start)
+
+
+class _Inputs:
+    """The probes, and how the network is read on them."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        probes: Any,
+        layers: Layers,
+        reduce: Reduce,
+        posterior: Posterior | None,
+        call: Callable[[nn.Module, Any], Any] | None,
+        batch_size: int,
+    ) -> None:
+        self.model, self.layers, self.reduce = model, layers, reduce
+        self.posterior, self.call = posterior, call or run
+        chosen = choose_layers(model, layers)
+        # Kept as batches: an iterator gives them once, and they are read at every snapshot.
+        self.batches: list[tuple[Any, int]] = []
+        fingerprint = Fingerprint()
+        for batch, rows in batches_of(probes, batch_size):
+            fingerprint.add(batch)
+            self.batches.append((batch, rows))
+        self.count, self.digest = sum(rows for _, rows in self.batches), fingerprint.digest
+        if self.count < 4:
+            raise InputError(f"probes: expected at least 4 inputs, got {self.count}.")
+        self.latents = 0
+        if posterior is not None:
+            self.latents = self.read_posterior()[0].shape[1]
+        self.reading = digest([list(chosen.modules), sorted(chosen.parts), describe(reduce)])
+
+    def read(self) -> dict[str, Tensor]:
+        """Every chosen layer on the probes."""
+        with _same_draws():
+            return capture(
+                self.model,
+                [batch for batch, _ in self.batches],
+                self.layers,
+                call=lambda batch, rows: self.call(self.model, batch),
+                reduce=self.reduce,
+            )
+
+    def read_posterior(self) -> np.ndarray:
+        """Mean and log-variance on the probes: float32 (2, n, z)."""
+        if self.posterior is None:
+            raise InputError("posterior: the recorder was given none.")
+        modes = {module: module.training for module in self.model.modules()}
+        parts = []
+        try:
+            self.model.eval()
+            with torch.inference_mode(), _same_draws():
+                for batch, _ in self.batches:
+                    pair = self.posterior(self.model, given(batch, self.model))
+                    parts.append(torch.stack(tuple(pair)).float().cpu().flatten(2))
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+        return torch.cat(parts, 1).numpy()
+
+
+@contextlib.contextmanager
+def _same_draws() -> Iterator[None]:
+    """Random numbers from a fixed seed, and the caller's streams as they were."""
+    devices = range(torch.cuda.device_count())
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(0)
+        yield
+
+
+class Recorder:
+    """Records one run; made by `record`. Call `step` after every update, and `close` at the end."""
+
+    def __init__(
+        self,
+        study: Path,
+        config: RecordedConfig,
+        inputs: _Inputs,
+        due: Callable[[int], bool],
+        weights: bool,
+        log_every: int,
+        start: int,
+    ) -> None:
+        self.study, self.config, self.inputs = study, config, inputs
+        self.due, self.weights, self.log_every = due, weights, log_every
+        self.path = run_path(study, config.run_id)
+        self.steps = start
+        self.signs = Signs()
+        self.loss: float | None = None
+        self._terms: dict[str, Any] = {}
+        self._kept = -1
+        self._closed = False
+        self._held = contextlib.ExitStack()
+        self._held.enter_context(locked(self.path))
+        try:
+            self._metrics = MetricsLog(self.path)
+            self._state = StateFile(self.path, 0)
+            self._begin(start)
+        except BaseException:
+            self._held.close()
+            raise
+
+    @property
+    def run_id(self) -> str:
+        """The run's name, as ``stratigraph show`` takes it."""
+        return self.config.run_id
+
+    def step(self, loss: Any = None, **terms: Any) -> None:
+        """One more update was made.
+
+        Args:
+            loss: of that update, a number or a tensor; read every ``log_every`` steps alone.
+            terms: other numbers to log beside it.
+
+        """
+        self.steps += 1
+        snapshot = self.due(self.steps)
+        if loss is not None:
+            # Detached, or the graph of this step would be held until the next.
+            self._terms = {k: _detached(v) for k, v in {"loss": loss, **terms}.items()}
+        if snapshot or self.steps % self.log_every == 0:
+            self._log("training")
+            self._state.steps = self.steps
+            self._state.beat(self.steps, self.loss)
+        if snapshot:
+            self._snapshot()
+
+    def log(self, split: str = "validation", **terms: Any) -> None:
+        """Log numbers of another kind at this step, such as a validation loss."""
+        self._metrics.add(self.steps, split, _row(terms))
+
+    def close(self, state: str = "done", reason: str = "") -> None:
+        """The training is over: keep the last step, and let the run go."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._state.steps = self.steps
+            if self.steps != self._kept and state == "done":
+                self._log("training")
+                self._snapshot()
+            self._metrics.save()
+            self._state.end(state, self.steps, reason)
+        finally:
+            self._held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            stopped = issubclass(kind, KeyboardInterrupt)
+            self.close("stopped" if stopped else "failed", f"{kind.__name__}: {error}")
+
+    def _begin(self, start: int) -> None:
+        """Make the run's folder; or go on with it, without what was recorded after ``start``."""
+        there = snapshot_steps(self.path)
+        if there and not start:
+            raise ConfigError(
+                f"{self.path}: this run (the same network, probes, settings and seed) was recorded "
+                f"already, up to step {there[-1]}; give another seed or settings, another folder, "
+                "or start=STEP to go on with it."
+            )
+        for step in there:
+            if step > start:
+                remove_record(representations_path(self.path, step))
+                remove_record(snapshot_path(self.path, step))
+        probes = probes_path(self.study, self.config.probes)
+        about: dict[str, Any]
+        if not record_exists(probes):
+            about = {"data": self.config.data, "probes": {"inputs": self.config.probes}}
+            indices = np.arange(self.config.count)
+            write_record(probes, lambda files: files.array("indices.npy", indices), about)
+        if start:
+            self._metrics.load(start)
+        if not (self.path / CONFIG).is_file():
+            about = {
+                "run_id": self.config.run_id,
+                "config": self.config.to_dict(),
+                "stratigraph": __version__,
+                "began": time.time(),
+                "conditions": {
+                    "data": self.config.probes,
+                    "device": str(next(self.inputs.model.parameters()).device),
+                    "torch": torch.__version__,
+                },
+            }
+            write_json(self.path / CONFIG, about)
+        if start in snapshot_steps(self.path):
+            self._kept = start
+        elif not start:
+            self._snapshot()
+
+    def _log(self, split: str) -> None:
+        row = _row(self._terms)
+        self.loss = row["loss"] if math.isfinite(row["loss"]) else self.loss
+        self._metrics.add(self.steps, split, row)
+        if self._terms:
+            self._tell(self.signs.of_loss(self.steps, row["loss"]))
+
+    def _snapshot(self) -> None:
+        """Weights, representations and losses of this step."""
+        about: dict[str, Any] = {
+            "probes": self.config.probes,
+            "reading": self.config.reading,
+            "posterior": self.inputs.posterior is not None,
+        }
+        layers: list[dict[str, Any]] = []
+        shares: dict[str, float] = {}
+
+        def fill(files: Files) -> None:
+            if self.inputs.posterior is not None:
+                posterior = self.inputs.read_posterior()
+                files.array("posterior.npy", posterior)
+                self._tell(self.signs.of_latents(self.steps, kl_by_latent(*posterior)))
+            for layer, activation in self.inputs.read().items():
+                name = layer.replace("/", "|")  # it names a file
+                shares[name] = constant_share(activation)
+                reduced = reduce_units(activation, f"layer {name}")
+                files.array(f"{name}.npy", reduced.coordinates)
+                facts = {"units": reduced.units, "reason": reduced.reason, "doubt": reduced.doubt}
+                layers.append({"name": name, **facts})
+
+        device = str(next(self.inputs.model.parameters()).device)
+        read_by = {"torch": torch.__version__, "device": device}
+        write_record(
+            representations_path(self.path, self.steps),
+            fill,
+            {**about, "read_by": read_by, "layers": layers},
+        )
+        self._metrics.save()
+        # Last: a run has the steps of its snapshots, and each of those is whole.
+        kept = self.inputs.model if self.weights else nn.Module()
+        save_snapshot(self.path, self.steps, kept, {"run_id": self.run_id})
+        self._kept = self.steps
+        self._tell(self.signs.of_layers(self.steps, shares))
+        self._state.beat(self.steps, self.loss)
+
+    def _tell(self, texts: list[str]) -> None:
+        for text in texts:
+            warnings.warn(f"{self.run_id} {text}", TrainingWarning, stacklevel=3)
+        self._state.signs = self.signs.texts
+
+
+def _row(terms: Mapping[str, Any]) -> dict[str, float]:
+    """Terms as numbers, with the columns that every run's losses have."""
+    return {**dict.fromkeys(TERMS, math.nan), **{k: float(_detached(v)) for k, v in terms.items()}}
+
+
+def _detached(value: Any) -> Any:
+    return value.detach() if isinstance(value, Tensor) else value
