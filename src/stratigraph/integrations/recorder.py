@@ -247,21 +247,33 @@ class Recorder:
             terms: other numbers to log beside it.
 
         """
-        self.steps += 1
-        snapshot = self.due(self.steps)
+        self.reach(self.steps + 1, loss, **terms)
+
+    def reach(self, step: int, loss: Any = None, **terms: Any) -> None:
+        """The training is after update ``step``, which may be more than one further."""
+        snapshot = any(self.due(passed) for passed in range(self.steps + 1, step + 1))
+        logs = step // self.log_every > self.steps // self.log_every
+        self.steps = step
         if loss is not None:
             # Detached, or the graph of this step would be held until the next.
             self._terms = {k: _detached(v) for k, v in {"loss": loss, **terms}.items()}
-        if snapshot or self.steps % self.log_every == 0:
-            self._log("training")
-            self._state.steps = self.steps
-            self._state.beat(self.steps, self.loss)
+        if snapshot or logs:
+            if self._terms:
+                self.log("training", **self._terms)
+                self._terms = {}
+            self._state.steps = step
+            self._state.beat(step, self.loss)
         if snapshot:
             self._snapshot()
 
     def log(self, split: str = "validation", **terms: Any) -> None:
-        """Log numbers of another kind at this step, such as a validation loss."""
-        self._metrics.add(self.steps, split, _row(terms))
+        """Log numbers at this step: of the ``training`` batch, or of ``validation``."""
+        row = _row(terms)
+        self._metrics.add(self.steps, split, row)
+        if split == "training":
+            self.loss = row["loss"] if math.isfinite(row["loss"]) else self.loss
+            if "loss" in terms:
+                self._tell(self.signs.of_loss(self.steps, row["loss"]))
 
     def close(self, state: str = "done", reason: str = "") -> None:
         """The training is over: keep the last step, and let the run go."""
@@ -270,8 +282,9 @@ class Recorder:
         self._closed = True
         try:
             self._state.steps = self.steps
+            if self._terms:
+                self.log("training", **self._terms)
             if self.steps != self._kept and state == "done":
-                self._log("training")
                 self._snapshot()
             self._metrics.save()
             self._state.end(state, self.steps, reason)
@@ -332,15 +345,10 @@ class Recorder:
         elif not start:
             self._snapshot()
 
-    def _log(self, split: str) -> None:
-        row = _row(self._terms)
-        self.loss = row["loss"] if math.isfinite(row["loss"]) else self.loss
-        self._metrics.add(self.steps, split, row)
-        if self._terms:
-            self._tell(self.signs.of_loss(self.steps, row["loss"]))
-
     def _snapshot(self) -> None:
         """Weights, representations and losses of this step."""
+        if not self._metrics.rows:
+            self._metrics.add(self.steps, "training", _row({}))  # nothing was logged yet
         about: dict[str, Any] = {
             "probes": self.config.probes,
             "reading": self.config.reading,

@@ -222,7 +222,8 @@ def repair_study(
         if study.config.recorded and ONCE.search(damage.path.relative_to(folder).as_posix()):
             raise IntegrityError(
                 f"{damage.reason} It was recorded while a network was trained elsewhere, so "
-                "nothing can make it again. Remove the folder of that snapshot or run to do without it."
+                "nothing can make it again. Remove the folder of that snapshot or run, to do "
+                "without it."
             )
     over = _over(study)
     hurt = {d.path.relative_to(folder).parts[1] for d in found.damages if d.stage == "train"}

@@ -54,7 +54,8 @@ def measures_agree(evidence: Evidence) -> list[Question]:
         missing = "The study lacks one of the measures for these pairs."
         if len(measures) == 2:
             both = _both(of_vaes(kind[measures[0]]), of_vaes(kind[measures[1]]))
-            spread = np.ptp(np.quantile(both.values, (0.05, 0.95), axis=0), axis=0)
+            some = both.values if len(both) else np.zeros((1, 2))
+            spread = np.ptp(np.quantile(some, (0.05, 0.95), axis=0), axis=0)
             if len(both) >= LEAST_PAIRS and (spread >= LEAST_SPREAD).all():
                 estimates = {"spearman": estimate(both, _statistic, AGREEMENT)}
             elif len(both) >= LEAST_PAIRS:
