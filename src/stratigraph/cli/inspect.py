@@ -96,6 +96,8 @@ def show(
     typer.echo(f"state      {state['state']} at step {state['step']} of {chosen.config.steps}")
     if state.get("reason"):
         typer.echo(f"reason     {state['reason']}")
+    for sign in state.get("signs", ()):
+        typer.echo(f"sign       {sign}")
     typer.echo(f"snapshots  {', '.join(map(str, chosen.steps)) or 'none yet'}")
     for split, row in losses.items():
         # A recorded run has the terms that its caller logged, in the caller's units.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
@@ -108,6 +109,7 @@ class Watch:
         self.total = sum(run.config.steps for run in runs)
         self.whole = bars.add_task(f"{len(runs)} runs", total=self.total, note="")
         self.tasks: dict[str, TaskID] = {}
+        self.told: dict[str, set[str]] = {}
         self.began = self.last = time.monotonic()
         self.over = 0
 
@@ -116,6 +118,7 @@ class Watch:
         steps, speed = self.before, 0.0
         for run in self.waiting:
             state = run.state
+            self._tell(run, state)
             steps += state["step"]
             if state["state"] != "running":
                 continue
@@ -134,10 +137,19 @@ class Watch:
             share = 100 * steps / max(self.total, 1)
             self.progress.say(f"training: {share:.0f} % of {self.total:,} steps, {note}")
 
+    def _tell(self, run: Run, state: dict[str, Any]) -> None:
+        """Say the early warnings of a run that have not been said."""
+        told = self.told.setdefault(run.run_id, set())
+        for sign in state.get("signs", ()):
+            if sign not in told:
+                told.add(sign)
+                self.progress.say(f"{run.run_id}  {sign}")
+
     def ended(self, run: Run, reason: str = "") -> None:
         """One run is over."""
         self.over += 1
         state = run.state
+        self._tell(run, state)
         if run.run_id in self.tasks:
             self.bars.remove_task(self.tasks.pop(run.run_id))
         why = reason or state.get("reason") or ""

@@ -29,6 +29,7 @@ from stratigraph.errors import (
 from stratigraph.pipeline.drift import CONFIG, check_conditions, keep_conditions, last_kept
 from stratigraph.pipeline.metrics import MetricsLog
 from stratigraph.pipeline.progress import Progress
+from stratigraph.pipeline.signs import resumed_signs, tell_signs
 from stratigraph.pipeline.state import StateFile
 from stratigraph.snapshots import (
     checkpoint_step,
@@ -152,6 +153,8 @@ def _advance(
     if resumed is not None:
         begun.step = resumed
         metrics.load(resumed)
+    signs = resumed_signs(directory, metrics.rows)
+    report.signs = signs.texts
     held_out = validation_indices(config, dataset)
     keep = set(config.snapshots)
     saved = time.monotonic()
@@ -163,9 +166,11 @@ def _advance(
                 if step % config.log_every == 0 or step in keep:
                     terms = {name: float(term) for name, term in state.terms._asdict().items()}
                     metrics.add(step, "training", terms)
+                    signs.of_loss(step, terms["loss"])
             # What is due at the step that a run goes on from was done before it was interrupted.
             if step in keep and step != resumed:
                 metrics.add(step, "validation", validation_terms(config, dataset, state, held_out))
+                tell_signs(signs, config, dataset, state, held_out)
                 metrics.save()
                 save_snapshot(directory, step, state.model, {"run_id": config.run_id})
             stop = stopping()

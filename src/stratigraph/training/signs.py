@@ -4,8 +4,8 @@ Pure functions of what can be read cheaply while a network trains; each sign com
 behind it, and is told once for each run until it worsens.
 
 divergence
-    a loss that is not finite; or the mean of the last `RECENT` logged losses above both the first
-    such mean and the lowest one by three of their standard deviations;
+    a loss that is not finite; or the mean of the last `RECENT` logged losses above the first such
+    mean, and above the lowest one by three of their standard deviations;
 collapse
     latents whose Kullback-Leibler term, averaged over probes, is below `COLLAPSED` nats: their
     posterior is the prior whatever the input;
@@ -31,16 +31,27 @@ DEAD = 0.5  # of a layer's units
 
 
 def constant_share(activation: Tensor) -> float:
-    """The share of units whose values differ by less than rounding over the probes (n, …)."""
-    x = activation.detach().flatten(1)
+    """The share of units whose values differ by no more than rounding over the probes (n, …).
+
+    A unit of a convolution (n, c, h, w) is a channel, of tokens (n, t, d) one of the d: it is
+    constant if it is so everywhere. The empty border of every image makes no unit dead.
+    """
+    x = activation.detach()
     low, high = x.amin(0), x.amax(0)
-    size = torch.maximum(low.abs(), high.abs())
-    return float((high - low <= 1e-6 * size).float().mean())
+    varies = high - low > 1e-6 * torch.maximum(low.abs(), high.abs())
+    if varies.ndim == 2:
+        varies = varies.any(0)
+    elif varies.ndim > 2:
+        varies = varies.flatten(1).any(1)
+    return 1 - float(varies.double().mean())
 
 
 @dataclass
 class Signs:
-    """What was seen of one run, and what has been told of it."""
+    """What was seen of one run, and what has been told of it.
+
+    ``texts`` may begin with those of the same run before it was interrupted.
+    """
 
     losses: list[float] = field(default_factory=list)
     first: float = math.nan
@@ -59,7 +70,7 @@ class Signs:
         if math.isnan(self.first):
             self.first = recent
         self.lowest = min(self.lowest, recent)
-        if recent <= self.first or recent <= self.lowest + 3 * spread / math.sqrt(RECENT):
+        if recent <= self.first or recent <= self.lowest + 3 * spread:
             return []
         text = (
             f"divergence: the last {RECENT} logged losses average {recent:.4g}, the first "
@@ -76,6 +87,8 @@ class Signs:
             f"collapse: {gone} of {len(kl)} latents below {COLLAPSED} nats "
             f"(KL {kl.sum():.3g} nats in all, the largest {kl.max():.3g})"
         )
+        if gone == len(kl):
+            text += "; the decoder is told nothing: weaken or anneal the regulariser"
         return self._new("collapse", gone, text, step)
 
     def of_layers(self, step: int, shares: Mapping[str, float]) -> list[str]:
