@@ -1,6 +1,7 @@
 """Training: one run's configuration, which steps to keep, and a loop that yields states."""
 
 from stratigraph.training.config import RunConfig, whole_number
+from stratigraph.training.freezing import Freezer, Freezing, trainable_layers
 from stratigraph.training.loop import (
     DivergedError,
     TrainingState,
@@ -18,6 +19,8 @@ from stratigraph.training.seeds import derived_seed, step_noise
 
 __all__ = [
     "DivergedError",
+    "Freezer",
+    "Freezing",
     "RecordedConfig",
     "RunConfig",
     "SnapshotSchedule",
@@ -29,6 +32,7 @@ __all__ = [
     "split_of",
     "step_noise",
     "to_batch",
+    "trainable_layers",
     "training_states",
     "validation_indices",
     "validation_terms",
