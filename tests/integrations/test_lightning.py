@@ -16,6 +16,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     pl = pytest.importorskip("lightning.pytorch")
     from stratigraph.integrations.lightning import LightningRecorder
+    from stratigraph.integrations.lightning_freezing import LightningFreezing
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -41,11 +42,11 @@ class Net(pl.LightningModule):
         return torch.optim.Adam(self.parameters(), lr=1e-2)
 
 
-def fit(to, epochs=3, checkpoint=None, fails=False, **options):
+def fit(to, epochs=3, checkpoint=None, fails=False, callbacks=(), **options):
     pl.seed_everything(0, verbose=False)
     x = torch.randn(64, 6)
     data = TensorDataset(x, x.sum(1, keepdim=True))
-    model, callbacks = Net(), []
+    model, callbacks = Net(), list(callbacks)
     if to is not None:
         probes = torch.randn(20, 6, generator=torch.Generator().manual_seed(1))
         callbacks.append(LightningRecorder(probes, to, log_every=2, seed=0, name="net"))
@@ -114,3 +115,47 @@ def test_a_fit_that_fails(tmp_path):
     (run,) = load_study(tmp_path / "mine").runs.values()
     assert run.state["state"] == "failed"
     assert "my own" in run.state["reason"]
+
+
+def freezing(**settings):
+    probes = torch.randn(30, 6, generator=torch.Generator().manual_seed(2))
+    return LightningFreezing(probes, every=2, **settings)
+
+
+def weights(model):
+    return {name: p.detach().clone() for name, p in model.named_parameters()}
+
+
+def test_layers_are_frozen_by_a_schedule():
+    kept = {}
+
+    class Keep(pl.Callback):
+        def on_train_batch_end(self, trainer, module, *given):
+            kept[trainer.global_step] = weights(module)
+
+    callback = freezing(schedule=((4, 2),))
+    _, model = fit(None, callbacks=[callback, Keep()])
+    assert callback.freezer.told == [(4, 2)]
+    assert not model.body[0].training
+    assert model.head.training
+    for name, value in weights(model).items():
+        assert torch.equal(value, kept[4][name]) == (not name.startswith("head")), name
+
+
+def test_layers_that_have_settled_are_frozen_and_a_fit_that_goes_on_knows(tmp_path):
+    settled = {"threshold": 0.5, "patience": 2, "thaw": 100.0}
+    whole = freezing(**settled)
+    _, want = fit(None, epochs=4, callbacks=[whole])
+    assert whole.freezer.frozen == 2
+    first = freezing(**settled)
+    trainer, _ = fit(None, epochs=2, callbacks=[first])
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    again = freezing(**settled)
+    fit(None, epochs=4, checkpoint=tmp_path / "last.ckpt", callbacks=[again])
+    assert again.freezer.told == whole.freezer.told
+    assert not want.body[0].weight.requires_grad
+
+
+def test_one_layer_cannot_be_frozen():
+    with pytest.raises(Exception, match="expected two or more with weights"):
+        fit(None, callbacks=[LightningFreezing(torch.randn(8, 6), ["head"])])

@@ -59,7 +59,7 @@ from stratigraph.study import CONFIG, probes_path, representations_path, run_pat
 from stratigraph.training import RecordedConfig
 from stratigraph.training.signs import Signs, constant_share
 
-__all__ = ["Recorder", "TrainingWarning", "record"]
+__all__ = ["Recorder", "TrainingWarning", "record", "same_draws"]
 
 Posterior = Callable[[nn.Module, Any], tuple[Tensor, Tensor]]
 TERMS = ("loss", "reconstruction", "regulariser", "kl")  # the columns of every run's losses
@@ -166,7 +166,7 @@ class _Inputs:
 
     def read(self) -> dict[str, Tensor]:
         """Every chosen layer on the probes."""
-        with _same_draws():
+        with same_draws():
             return capture(
                 self.model,
                 [batch for batch, _ in self.batches],
@@ -183,7 +183,7 @@ class _Inputs:
         parts = []
         try:
             self.model.eval()
-            with torch.inference_mode(), _same_draws():
+            with torch.inference_mode(), same_draws():
                 for batch, _ in self.batches:
                     pair = self.posterior(self.model, given(batch, self.model))
                     parts.append(torch.stack(tuple(pair)).float().cpu().flatten(2))
@@ -194,7 +194,7 @@ class _Inputs:
 
 
 @contextlib.contextmanager
-def _same_draws() -> Iterator[None]:
+def same_draws() -> Iterator[None]:
     """Random numbers from a fixed seed, and the caller's streams as they were."""
     devices = range(torch.cuda.device_count())
     with torch.random.fork_rng(devices):
