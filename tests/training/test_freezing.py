@@ -156,7 +156,7 @@ def test_runs_keep_their_names_and_defaults_are_the_same_run():
 
     assert "freezing" not in config().to_dict()
     assert config().run_id == config(freezing=False).run_id
-    assert config(freezing=True).run_id == config(freezing={"every": 100}).run_id
+    assert config(freezing=True).run_id == config(freezing={"every": 200}).run_id
     assert config(freezing=True).run_id != config().run_id
     again = RunConfig.from_dict(config(freezing={"schedule": [[3, 1]]}).to_dict())
     assert again == config(freezing={"schedule": [[3, 1]]})

@@ -117,6 +117,8 @@ def _label(config: RunConfig, varies: set[str]) -> str:
     for key in ("architecture", "reconstruction", "initialisation"):
         if key in varies:
             words.append(getattr(config, key))
+    if config.freezing is not None:
+        words.append("freezing")
     return ", ".join(words)
 
 

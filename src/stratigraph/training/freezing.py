@@ -63,8 +63,8 @@ class Freezing:
 
     """
 
-    every: int = 100
-    threshold: float = 0.995
+    every: int = 200
+    threshold: float = 0.999
     patience: int = 3
     thaw: float = 3.0
     after: int = 0
