@@ -33,6 +33,9 @@ def files(tmp_path, monkeypatch):
     for seed, name in enumerate("ab"):
         torch.manual_seed(seed)
         save_file(made("made_here:make").state_dict(), f"{name}.safetensors")
+    np.savez("cut.npz", x=np.zeros(900))
+    whole = (tmp_path / "cut.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
     np.save("x.npy", np.random.default_rng(0).normal(size=(40, 6)))
     return tmp_path
 
@@ -80,6 +83,7 @@ def test_one_network_with_itself(files, capsys):
         ((*BOTH, "--factory", "made_here:wrong", "--inputs", "x.npy"), 2, "made a int"),
         ((*BOTH, "--factory", "made_here:make", "--inputs", "y.npy"), 3, "y.npy: no such file"),
         ((*BOTH, "--factory", "made_here:make", "--inputs", "made_here.py"), 3, "without pickles"),
+        ((*BOTH, "--factory", "made_here:make", "--inputs", "cut.npz"), 3, "without pickles"),
         ((*GIVEN, "--layers", "4"), 2, "no layer '4'"),
         ((*GIVEN, "--measure", "ckaa"), 2, "Did you mean 'cka'"),
         ((*GIVEN, "--reduce", "spatal"), 2, "Did you mean 'spatial'"),

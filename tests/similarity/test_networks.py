@@ -122,6 +122,27 @@ def test_a_constant_layer_has_a_reason(inputs):
     assert json.loads(found.attrs["reasons"])["3"].startswith("constant")
 
 
+def test_a_constant_layer_of_one_side_is_undefined_there_alone(inputs):
+    dead = net(1)
+    nn.init.zeros_(dead[3].weight)
+    loader = DataLoader(inputs, batch_size=60)
+    with pytest.warns(UserWarning, match="constant"):
+        found = sg.compare(dead, net(0), loader, layers=["0", "3"], reduce="spatial")
+    assert np.isnan(found.values).tolist() == [[False, False], [True, True]]
+
+
+def test_an_error_leaves_no_hook_in_a_network(inputs):
+    a, b = net(0), net(1)
+    with pytest.raises(InputError, match="needs every activation") as held:
+        sg.compare(a, b, inputs, "procrustes_similarity", memory=10)
+    assert held.value.__traceback__ is not None
+    assert not any(module._forward_hooks for one in (a, b) for module in one.modules())
+    ragged = [torch.rand(9, 1, 8, 8), torch.rand(9, 1, 9, 9)]
+    flat = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1))
+    with pytest.raises(InputError, match=r"^0: expected 72 units as in the first batch, got 98"):
+        sg.compare(flat, flat, ragged)
+
+
 def test_memory_does_not_grow_with_the_inputs(inputs, monkeypatch):
     held = []
     add = networks.CKASums.add

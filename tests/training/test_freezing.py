@@ -116,6 +116,16 @@ def test_no_backward_pass_below_the_frozen_and_no_update_of_them():
     assert one.told == [(2, 1)]
 
 
+def test_what_the_caller_froze_is_not_thawed():
+    model = network()
+    model[2].bias.requires_grad_(False)
+    one = Freezer(Freezing(schedule=((1, 2), (3, 0))), trainable_layers(model, NAMES), None)
+    run(one, [1.0] * 4)
+    assert one.told == [(1, 2), (3, 0)]
+    assert model[2].weight.requires_grad
+    assert not model[2].bias.requires_grad
+
+
 def test_a_restored_freezer_goes_on_as_the_other():
     losses = np.concatenate([noisy(5, 47), noisy(9, 60, 1), noisy(4, 90, 2)])
     for cut in (13, 30, 55, 120):

@@ -128,10 +128,11 @@ def _taken(value: Any, rows: slice | Tensor, n: int) -> Any:
     return mapped(value, take)
 
 
-def first_rows(batch: Any, count: int) -> Any:
-    """The first rows of a batch."""
-    n = _rows(batch)
-    return _taken(batch, slice(0, min(count, n)), n)
+def first_rows(batch: Any, rows: int, count: int) -> tuple[Any, int]:
+    """The first rows of a batch, and how many; all where a tensor in it has no row for each."""
+    if any(part.ndim == 0 or len(part) != rows for part in _tensors(batch)):
+        return batch, rows
+    return _taken(batch, slice(0, min(count, rows)), rows), min(count, rows)
 
 
 def mapped(value: Any, function: Callable[[Any], Any]) -> Any:
@@ -185,7 +186,7 @@ class Fingerprint:
             if index == len(self.hashes):
                 self.hashes.append(hashlib.sha256(str(part.dtype).removeprefix("torch.").encode()))
             if isinstance(part, Tensor):
-                part = part.detach().cpu().contiguous().view(torch.uint8).numpy()
+                part = part.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy()
             self.hashes[index].update(np.ascontiguousarray(part).data)
 
     @property

@@ -228,7 +228,7 @@ def check_repeats(
         InputError: a layer's output is another in a second pass.
 
     """
-    few, size = first_rows(batch, REPEATED), min(rows, REPEATED)
+    few, size = first_rows(batch, rows, REPEATED)
     with reader(model, layers) as read:
         first, second = (read(lambda: call(model, given(few, model)), size) for _ in range(2))
     for name, output in first.items():

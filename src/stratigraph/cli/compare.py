@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+import zipfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -182,9 +184,10 @@ def read_inputs(path: Path) -> Any:
     if not path.is_file():
         raise DataError(f"{path}: no such file; expected inputs (.npy or .npz).")
     try:
-        held = np.load(path, allow_pickle=False)
-        arrays = dict(held) if isinstance(held, np.lib.npyio.NpzFile) else {"": held}
-    except (ValueError, OSError, EOFError) as error:
+        with path.open("rb") as file:
+            held = np.load(file, allow_pickle=False)
+            arrays = dict(held) if isinstance(held, np.lib.npyio.NpzFile) else {"": held}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
             f"{path}: not readable as .npy or .npz without pickles ({error}); write it with "
             "numpy.save or numpy.savez."

@@ -38,7 +38,9 @@ def _state(run: Run) -> dict[str, Any]:
     file = run.path / "state.json"
     if state["state"] == "running" and time.time() - file.stat().st_mtime > SILENT:
         recorded = isinstance(run.config, RecordedConfig)
-        goes_on = "its training was stopped" if recorded else "the next `stratigraph run` goes on"
+        goes_on = (
+            "nothing was heard of it since" if recorded else "the next `stratigraph run` goes on"
+        )
         state["state"], state["reason"] = "interrupted", goes_on
     return state
 

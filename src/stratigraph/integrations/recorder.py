@@ -257,12 +257,11 @@ class Recorder:
         if loss is not None:
             # Detached, or the graph of this step would be held until the next.
             self._terms = {k: _detached(v) for k, v in {"loss": loss, **terms}.items()}
-        if snapshot or logs:
-            if self._terms:
-                self.log("training", **self._terms)
-                self._terms = {}
-            self._state.steps = step
-            self._state.beat(step, self.loss)
+        if self._terms and (snapshot or logs):
+            self.log("training", **self._terms)
+            self._terms = {}
+        self._state.steps = step
+        self._state.beat(step, self.loss)  # looks at the clock, and seldom writes
         if snapshot:
             self._snapshot()
 
@@ -356,12 +355,13 @@ class Recorder:
         }
         layers: list[dict[str, Any]] = []
         shares: dict[str, float] = {}
+        kl: list[np.ndarray] = []
 
         def fill(files: Files) -> None:
             if self.inputs.posterior is not None:
                 posterior = self.inputs.read_posterior()
                 files.array("posterior.npy", posterior)
-                self._tell(self.signs.of_latents(self.steps, kl_by_latent(*posterior)))
+                kl.append(kl_by_latent(*posterior))
             for layer, activation in self.inputs.read().items():
                 name = layer.replace("/", "|")  # it names a file
                 shares[name] = constant_share(activation)
@@ -382,6 +382,9 @@ class Recorder:
         kept = self.inputs.model if self.weights else nn.Module()
         save_snapshot(self.path, self.steps, kept, {"run_id": self.run_id})
         self._kept = self.steps
+        # Told when the snapshot is whole, since a warning may be made an error.
+        for one in kl:
+            self._tell(self.signs.of_latents(self.steps, one))
         self._tell(self.signs.of_layers(self.steps, shares))
         self._state.beat(self.steps, self.loss)
 

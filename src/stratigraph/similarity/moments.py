@@ -30,6 +30,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stratigraph.errors import InputError
 from stratigraph.similarity.centring import CONSTANT
 from stratigraph.similarity.cka import EQUIDISTANT
 from stratigraph.similarity.inputs import as_matrix, check_finite
@@ -143,6 +144,13 @@ class CKASums:
                 check_finite(value, name)
         if not self.sides:
             self.sides = [_Side(side) for side in layers]
+        for own, side in zip(self.sides, layers, strict=True):
+            for name, value in side.items():
+                if value.shape[1] != len(own.offsets[name]):
+                    raise InputError(
+                        f"{name}: expected {len(own.offsets[name])} units as in the first batch, "
+                        f"got {value.shape[1]}; inputs of one length, or `reduce`, make them alike."
+                    )
         features = [own.features(side) for own, side in zip(self.sides, layers, strict=True)]
         (x, norms_x), (y, norms_y) = features[0], features[-1]
         y, norms_y = y.to(x.device), norms_y.to(x.device)
@@ -162,11 +170,11 @@ class CKASums:
             values = []
             for name, sums in zip(side.names, side.own, strict=True):
                 value, size = hsic(self.n, sums, debiased)
-                if side.constant[name]:
-                    reasons[name] = CONSTANT
-                elif value <= 1e-13 * size:
-                    reasons[name] = EQUIDISTANT
-                values.append(math.nan if name in reasons else value)
+                reason = CONSTANT if side.constant[name] else EQUIDISTANT
+                if side.constant[name] or value <= 1e-13 * size:
+                    reasons[name] = reason  # of this side; the other may have such a layer too
+                    value = math.nan
+                values.append(value)
             own.append(np.array(values))
         left, right = self.sides[0], self.sides[-1]
         inner = np.array(

@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -96,21 +96,22 @@ def compare(
         check_probes(n, chosen.least, chosen.name, "inputs")
     first, rest = _first(inputs, batch_size)
     passes.check(*first)
-    widths = passes.widths(*first)
-    way, why = _way(chosen, n, widths, memory)
+    widths, size = passes.widths(*first)
+    way, why = _way(chosen, None if n is None else n * size, widths, memory)
     if way == "batches" and n is not None:
         # An estimate from batches needs them in random order; of a loader's it is taken as it is.
         order = np.random.default_rng(0).permutation(n)
         batches: Iterable[tuple[Any, int]] = batches_of(inputs, batch_size, order)
     else:
         batches = itertools.chain([first], rest)
-    read = passes.read(batches)
-    if way == "sums":
-        found = _from_sums(read, chosen)
-    elif way == "batches":
-        found = _from_batches(read, chosen)
-    else:
-        found = _from_all(read, chosen, memory)
+    # Closed here, so that an error leaves no hook in a network for as long as it is held.
+    with closing(passes.read(batches)) as read:
+        if way == "sums":
+            found = _from_sums(read, chosen)
+        elif way == "batches":
+            found = _from_batches(read, chosen)
+        else:
+            found = _from_all(read, chosen, memory)
     return found.assign_attrs(plan=f"{why}; {found.attrs['plan']}", reduce=describe(reduce))
 
 
@@ -135,16 +136,18 @@ class _Passes:
             for model, layers in self.sides:
                 check_repeats(model, batch, rows, layers)
 
-    def widths(self, batch: Any, rows: int) -> list[list[int]]:
-        """The units of every layer of each side, and bytes of an input's: from one batch."""
-        read = next(self.read([(batch, rows)]))
-        return [
-            [as_matrix(value, name).shape[1] for name, value in side.items()]
+    def widths(self, batch: Any, rows: int) -> tuple[list[list[int]], int]:
+        """The units of every layer of each side, and the bytes that one input takes."""
+        (read,) = self.read([(batch, rows)])
+        sides = [
+            [as_matrix(value, name) for name, value in side.items()]
             for side in read
             if side is not None
         ]
+        size = sum(x.shape[1] * x.element_size() for side in sides for x in side)
+        return [[x.shape[1] for x in side] for side in sides], size
 
-    def read(self, batches: Iterable[tuple[Any, int]]) -> Iterator[Read]:
+    def read(self, batches: Iterable[tuple[Any, int]]) -> Generator[Read]:
         """What the layers of both return for each batch."""
         call = self.call or run
         with ExitStack() as stack:
@@ -173,10 +176,11 @@ def _first(inputs: Any, batch_size: int) -> tuple[tuple[Any, int], Iterator[tupl
     return next(batches), batches
 
 
-def _way(measure: Measure, n: int | None, widths: list[list[int]], memory: int) -> tuple[str, str]:
-    """How the scores are had, and why."""
+def _way(
+    measure: Measure, held: int | None, widths: list[list[int]], memory: int
+) -> tuple[str, str]:
+    """How the scores are had, and why; ``held`` is what all activations take, if that is known."""
     units = sum(map(sum, widths))
-    held = None if n is None else 4 * n * units
     if measure.name not in SUMMED:
         return "held", f"{measure.name} needs every activation at once"
     sums = moments_bytes(widths[0], widths[1] if len(widths) > 1 else None)

@@ -201,5 +201,5 @@ def _recorded_runs(folder: Path) -> Iterator[RunConfig]:
     """The runs that stand in a folder, each as far as it got, in the order in which they began."""
     found = [path for path in (folder / "runs").glob("*") if (path / CONFIG).is_file()]
     about = [(read_json(path / CONFIG), path) for path in found]
-    for facts, path in sorted(about, key=lambda one: (one[0]["began"], one[1].name)):
+    for facts, path in sorted(about, key=lambda one: (one[0].get("began", 0.0), one[1].name)):
         yield any_config(facts["config"], tuple(snapshot_steps(path)))

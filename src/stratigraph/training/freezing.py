@@ -141,6 +141,8 @@ class Freezer:
         self.frozen = 0
         self.patience = settings.patience
         self.told: list[tuple[int, int]] = []
+        # What the caller has frozen for good is not ours to thaw.
+        self._own = [[p for p in m.parameters() if p.requires_grad] for m in layers.values()]
         self._streaks = dict.fromkeys(layers, 0)
         self._past: dict[str, Tensor] = {}
         self._window = torch.zeros(3, dtype=torch.float64)  # losses: how many, sum, of squares
@@ -197,8 +199,8 @@ class Freezer:
         self._apply()
 
     def _apply(self) -> None:
-        for index, module in enumerate(self.layers.values()):
-            for parameter in module.parameters():
+        for index, parameters in enumerate(self._own):
+            for parameter in parameters:
                 parameter.requires_grad_(index >= self.frozen)
                 if index < self.frozen:
                     parameter.grad = None  # the optimiser passes over what has no gradient
