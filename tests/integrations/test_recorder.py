@@ -158,6 +158,26 @@ def test_observed(folder):
     assert moved[25] == 0
 
 
+def test_what_cannot_be_asked_of_a_recorded_study(folder, capsys, tmp_path):
+    assert command("plan", folder / "study.yaml") == 2
+    assert "only what stratigraph trains can be planned" in capsys.readouterr().err
+    mixed = tmp_path / "mixed.yaml"
+    mixed.write_text("name: x\nrecorded: true\ngrid: {data: sprites}\n")
+    assert command("run", mixed) == 2
+    assert "grid is of studies that stratigraph trains" in capsys.readouterr().err
+    mixed.write_text("name: x\nrecorded: yes please\n")
+    assert command("run", mixed) == 2
+    assert "recorded: expected true, or nothing, got 'yes please'" in capsys.readouterr().err
+    # Other measures may be asked of what was recorded.
+    more = tmp_path / "more.yaml"
+    more.write_text("name: mine\nrecorded: true\nmeasures: [rsa_pearson]\n")
+    assert command("compare", more, "--out", folder, "--quiet", "--workers", "1") == 0
+    assert load_study(folder).measures() == ["rsa_pearson"]
+    text = "name: mine\nrecorded: true\nmeasures: [debiased_cka, procrustes_similarity]\n"
+    more.write_text(text)  # as it was, for the tests that follow
+    assert command("compare", more, "--out", folder, "--quiet", "--workers", "1") == 0
+
+
 def test_the_published_way_and_repairs_are_refused(folder, capsys, tmp_path):
     command("run", folder, "--quiet", "--workers", "1")
     assert command("assess", folder, "--published", "--workers", "1") == 2
