@@ -127,6 +127,7 @@ def test_every_command_reads_it(folder, capsys, tmp_path):
     assert command("verify", folder) == 0
     html = (folder / "report" / "index.html").read_text()
     assert "tiny vae" in html
+    assert (folder / "figures" / "losses.pdf").is_file()
     assert "Recorded while the networks were trained elsewhere" in html
 
 

@@ -340,6 +340,17 @@ def _losses(of: Material) -> Section:
         "Reconstruction and Kullback-Leibler terms over training, for every run.",
     )
     table = numbers.losses(of.study)
+    if of.study.config.recorded:
+        section.text = "The loss over training, for every run, in the units that it was logged in."
+        table = table[np.isfinite(table["loss"])]
+        if len(table):
+            of.keep(
+                section,
+                "losses",
+                ink.draw_losses(table, ("loss",), "loss"),
+                "Lines: training batches; dots: what was logged as validation.",
+            )
+        return section
     table = table[np.isfinite(table["reconstruction"])]
     if len(table):
         of.keep(
