@@ -45,9 +45,11 @@ def draw_losses(
                         held_out["step"], held_out[term], ".", color=colour, markersize=4,
                         label=term if i == 0 else None,
                     )  # fmt: skip
-            axis.set_yscale("symlog", linthresh=1)
-            if not (chosen[list(terms)] < 0).any(axis=None):
+            if len(terms) > 1:
+                axis.set_yscale("symlog", linthresh=1)
                 axis.set_ylim(bottom=0)
+            elif (chosen[terms[0]] > 0).all():  # a loss of the caller's may have any sign
+                axis.set_yscale("log")
             axis.set_title(textwrap.fill(label, 34), fontsize=7)
             step_axis(axis, sorted(chosen["step"].unique()))
         for axis in axes[len(labels) :]:
@@ -55,5 +57,6 @@ def draw_losses(
         for axis in axes[::columns]:
             axis.set_ylabel(unit)
         axes[0].legend(frameon=False, loc="lower left")
-        figure.suptitle("Losses: training batches (lines), held-out images (dots)", fontsize=10)
+        dots = "held-out images" if len(terms) > 1 else "validation"
+        figure.suptitle(f"Losses: training batches (lines), {dots} (dots)", fontsize=10)
     return figure
