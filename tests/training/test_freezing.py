@@ -149,7 +149,7 @@ def test_a_restored_freezer_goes_on_as_the_other():
         ({"every": 1}, "freezing: every: expected a whole number from 2"),
         ({"threshold": 1.5}, "freezing: threshold: expected a number from -1 to 1, got 1.5"),
         ({"patience": True}, "freezing: patience: expected a whole number"),
-        ({"thresholds": 0.9}, "freezing: no setting is called 'thresholds'. Did you mean 'threshold'"),
+        ({"thresholds": 0.9}, "no setting is called 'thresholds'. Did you mean 'threshold'"),
         ({"schedule": [[5, 1], [5, 2]]}, "freezing: schedule: steps must increase"),
         ({"schedule": [5]}, r"freezing: schedule: expected \(step, layers\), got 5"),
         ("yes", "freezing: expected a mapping of settings, got 'yes'"),
