@@ -23,7 +23,7 @@ from stratigraph.activations import capture, select_layers
 from stratigraph.activations.batches import run
 from stratigraph.activations.layers import Layers
 from stratigraph.errors import InputError
-from stratigraph.integrations.recorder import same_draws
+from stratigraph.integrations.probes import same_draws
 from stratigraph.similarity.settled import unit_vectors
 from stratigraph.training import Freezer, Freezing, trainable_layers
 

@@ -22,7 +22,7 @@ import contextlib
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,12 +32,10 @@ import torch
 from torch import Tensor, nn
 
 from stratigraph import __version__
-from stratigraph.activations import capture
-from stratigraph.activations.batches import Fingerprint, batches_of, given, run
-from stratigraph.activations.layers import Layers, choose_layers
-from stratigraph.activations.reduce import Reduce, describe
-from stratigraph.errors import ConfigError, InputError
-from stratigraph.identity import digest
+from stratigraph.activations.layers import Layers
+from stratigraph.activations.reduce import Reduce
+from stratigraph.errors import ConfigError
+from stratigraph.integrations.probes import Posterior, ProbeReader
 from stratigraph.integrations.schedule import Schedule, as_schedule
 from stratigraph.integrations.study_file import open_recorded
 from stratigraph.latents import kl_by_latent
@@ -59,9 +57,8 @@ from stratigraph.study import CONFIG, probes_path, representations_path, run_pat
 from stratigraph.training import RecordedConfig
 from stratigraph.training.signs import Signs, constant_share
 
-__all__ = ["Recorder", "TrainingWarning", "record", "same_draws"]
+__all__ = ["Recorder", "TrainingWarning", "record"]
 
-Posterior = Callable[[nn.Module, Any], tuple[Tensor, Tensor]]
 TERMS = ("loss", "reconstruction", "regulariser", "kl")  # the columns of every run's losses
 
 
@@ -119,7 +116,7 @@ def record(
         BusyError: another process records this run.
 
     """
-    inputs = _Inputs(model, probes, layers, reduce, posterior, call, batch_size)
+    inputs = ProbeReader(model, probes, layers, reduce, posterior, call, batch_size)
     folder = open_recorded(Path(to), measures)
     config = RecordedConfig(
         data={"name": data},
@@ -134,74 +131,6 @@ def record(
     return Recorder(folder, config, inputs, as_schedule(snapshots), weights, log_every, start)
 
 
-class _Inputs:
-    """The probes, and how the network is read on them."""
-
-    def __init__(
-        self,
-        model: nn.Module,
-        probes: Any,
-        layers: Layers,
-        reduce: Reduce,
-        posterior: Posterior | None,
-        call: Callable[[nn.Module, Any], Any] | None,
-        batch_size: int,
-    ) -> None:
-        self.model, self.layers, self.reduce = model, layers, reduce
-        self.posterior, self.call = posterior, call or run
-        chosen = choose_layers(model, layers)
-        # Kept as batches: an iterator gives them once, and they are read at every snapshot.
-        self.batches: list[tuple[Any, int]] = []
-        fingerprint = Fingerprint()
-        for batch, rows in batches_of(probes, batch_size):
-            fingerprint.add(batch)
-            self.batches.append((batch, rows))
-        self.count, self.digest = sum(rows for _, rows in self.batches), fingerprint.digest
-        if self.count < 4:
-            raise InputError(f"probes: expected at least 4 inputs, got {self.count}.")
-        self.latents = 0
-        if posterior is not None:
-            self.latents = self.read_posterior()[0].shape[1]
-        self.reading = digest([list(chosen.modules), sorted(chosen.parts), describe(reduce)])
-
-    def read(self) -> dict[str, Tensor]:
-        """Every chosen layer on the probes."""
-        with same_draws():
-            return capture(
-                self.model,
-                [batch for batch, _ in self.batches],
-                self.layers,
-                call=lambda batch, rows: self.call(self.model, batch),
-                reduce=self.reduce,
-            )
-
-    def read_posterior(self) -> np.ndarray:
-        """Mean and log-variance on the probes: float32 (2, n, z)."""
-        if self.posterior is None:
-            raise InputError("posterior: the recorder was given none.")
-        modes = {module: module.training for module in self.model.modules()}
-        parts = []
-        try:
-            self.model.eval()
-            with torch.inference_mode(), same_draws():
-                for batch, _ in self.batches:
-                    pair = self.posterior(self.model, given(batch, self.model))
-                    parts.append(torch.stack(tuple(pair)).float().cpu().flatten(2))
-        finally:
-            for module, mode in modes.items():
-                module.training = mode
-        return torch.cat(parts, 1).numpy()
-
-
-@contextlib.contextmanager
-def same_draws() -> Iterator[None]:
-    """Random numbers from a fixed seed, and the caller's streams as they were."""
-    devices = range(torch.cuda.device_count())
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(0)
-        yield
-
-
 class Recorder:
     """Records one run; made by `record`. Call `step` after every update, and `close` at the end."""
 
@@ -209,7 +138,7 @@ class Recorder:
         self,
         study: Path,
         config: RecordedConfig,
-        inputs: _Inputs,
+        inputs: ProbeReader,
         due: Callable[[int], bool],
         weights: bool,
         log_every: int,
