@@ -19,7 +19,7 @@ _HOME = {
     "load_dataset": "stratigraph.data",
     "load_study": "stratigraph.study",
     "procrustes_similarity": "stratigraph.similarity.procrustes",
-    "record": "stratigraph.integrations.recorder",
+    "record": "stratigraph.integrations.begin",
     "run_study": "stratigraph.pipeline",
     "similarity_matrix": "stratigraph.similarity.matrix",
     "train": "stratigraph.pipeline.train",
@@ -44,7 +44,7 @@ __all__ = [
 if TYPE_CHECKING:
     from stratigraph.activations.capture import capture
     from stratigraph.data import load_dataset
-    from stratigraph.integrations.recorder import record
+    from stratigraph.integrations.begin import record
     from stratigraph.pipeline import run_study
     from stratigraph.pipeline.train import train
     from stratigraph.similarity.cka import debiased_cka, linear_cka

@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from stratigraph.integrations.recorder import Recorder, record
+from stratigraph.integrations.begin import record
+from stratigraph.integrations.recorder import Recorder
 
 __all__ = ["LightningRecorder"]
 

@@ -22,7 +22,7 @@ import contextlib
 import math
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,12 +32,8 @@ import torch
 from torch import Tensor, nn
 
 from stratigraph import __version__
-from stratigraph.activations.layers import Layers
-from stratigraph.activations.reduce import Reduce
 from stratigraph.errors import ConfigError
-from stratigraph.integrations.probes import Posterior, ProbeReader
-from stratigraph.integrations.schedule import Schedule, as_schedule
-from stratigraph.integrations.study_file import open_recorded
+from stratigraph.integrations.probes import ProbeReader
 from stratigraph.latents import kl_by_latent
 from stratigraph.pipeline.metrics import MetricsLog
 from stratigraph.pipeline.state import StateFile
@@ -57,7 +53,7 @@ from stratigraph.study import CONFIG, probes_path, representations_path, run_pat
 from stratigraph.training import RecordedConfig
 from stratigraph.training.signs import Signs, constant_share
 
-__all__ = ["Recorder", "TrainingWarning", "record"]
+__all__ = ["Recorder", "TrainingWarning"]
 
 TERMS = ("loss", "reconstruction", "regulariser", "kl")  # the columns of every run's losses
 
@@ -66,73 +62,11 @@ class TrainingWarning(UserWarning):
     """A training shows signs of divergence, collapse or dead layers."""
 
 
-def record(
-    model: nn.Module,
-    probes: Any,
-    to: str | Path,
-    *,
-    name: str = "training",
-    settings: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    snapshots: Schedule = "log",
-    layers: Layers = None,
-    reduce: Reduce = None,
-    posterior: Posterior | None = None,
-    call: Callable[[nn.Module, Any], Any] | None = None,
-    measures: Sequence[str] = ("debiased_cka", "procrustes_similarity"),
-    data: str = "probes",
-    weights: bool = True,
-    log_every: int = 50,
-    batch_size: int = 256,
-    start: int = 0,
-) -> Recorder:
-    """Begin to record a training; the network as it is now is the first snapshot.
-
-    Args:
-        model: the network that is about to be trained.
-        probes: the fixed inputs that it is read on: a tensor, a tuple or mapping of such, or a list
-            of batches (`stratigraph.activations.batches`).
-        to: the study's folder; a further run goes beside those that stand there.
-        name: of the objective, as the report calls it.
-        settings: what tells this run from others (plain values, such as ``{"lr": 1e-3}``).
-        seed: of the run; runs that differ by it alone are replicates.
-        snapshots: ``"log"`` (0, 10, and some five a decade), a number of steps between two, a list
-            of steps, or a function step → bool; the last step is kept in any case.
-        layers: names, globs or types (`stratigraph.activations.layers`).
-        reduce: makes large maps smaller (`stratigraph.activations.reduce`).
-        posterior: of a VAE: (model, batch) → mean and log-variance, for the latents' regimes.
-        call: runs a pass; by default the batch is given by its type.
-        measures: that the study will be compared by.
-        data: what the probes are called.
-        weights: keep the weights too.
-        log_every: steps between two logged losses.
-        batch_size: probes of one pass.
-        start: the step that an interrupted training goes on from; what was recorded after it goes.
-
-    Raises:
-        ConfigError: the folder holds another kind of study, or this run already; or a setting is
-            not a plain value.
-        InputError: layers or probes that cannot be read.
-        BusyError: another process records this run.
-
-    """
-    inputs = ProbeReader(model, probes, layers, reduce, posterior, call, batch_size)
-    folder = open_recorded(Path(to), measures)
-    config = RecordedConfig(
-        data={"name": data},
-        objective={"name": name, **(settings or {})},
-        architecture=type(model).__name__,
-        latents=inputs.latents,
-        seed=seed,
-        probes=inputs.digest,
-        count=inputs.count,
-        reading=inputs.reading,
-    )
-    return Recorder(folder, config, inputs, as_schedule(snapshots), weights, log_every, start)
-
-
 class Recorder:
-    """Records one run; made by `record`. Call `step` after every update, and `close` at the end."""
+    """Records one run; made by `stratigraph.record`.
+
+    Call `step` after every update, and `close` at the end; or use it as a context.
+    """
 
     def __init__(
         self,

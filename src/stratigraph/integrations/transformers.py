@@ -16,7 +16,8 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from stratigraph.integrations.recorder import Recorder, record
+from stratigraph.integrations.begin import record
+from stratigraph.integrations.recorder import Recorder
 
 __all__ = ["TrainerRecorder"]
 

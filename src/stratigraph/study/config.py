@@ -351,7 +351,7 @@ def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> Stud
 
 
 def _recorded(table: dict[str, Any], text: str) -> StudyConfig:
-    """A study whose runs were recorded (`stratigraph.integrations.recorder`): they stand in it."""
+    """A study whose runs were recorded (`stratigraph.record`): they stand in it."""
     if table["recorded"] is not True:
         raise ConfigError(f"recorded: expected true, or nothing, got {table['recorded']!r}.")
     for key in table:
