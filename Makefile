@@ -19,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  "$$(grep '^torch==' constraints.txt)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable '.[test,lint,ray,trackers,s3,topology]'
+	  --constraint constraints.txt --editable '.[all,test,lint]'
 	touch $@
 
 demo: $(READY)

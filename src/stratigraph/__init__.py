@@ -13,11 +13,13 @@ __version__ = "0.1.0"
 _HOME = {
     "RunConfig": "stratigraph.training",
     "capture": "stratigraph.activations.capture",
+    "compare": "stratigraph.similarity.networks",
     "debiased_cka": "stratigraph.similarity.cka",
     "linear_cka": "stratigraph.similarity.cka",
     "load_dataset": "stratigraph.data",
     "load_study": "stratigraph.study",
     "procrustes_similarity": "stratigraph.similarity.procrustes",
+    "record": "stratigraph.integrations.begin",
     "run_study": "stratigraph.pipeline",
     "similarity_matrix": "stratigraph.similarity.matrix",
     "train": "stratigraph.pipeline.train",
@@ -27,11 +29,13 @@ __all__ = [
     "RunConfig",
     "__version__",
     "capture",
+    "compare",
     "debiased_cka",
     "linear_cka",
     "load_dataset",
     "load_study",
     "procrustes_similarity",
+    "record",
     "run_study",
     "similarity_matrix",
     "train",
@@ -40,10 +44,12 @@ __all__ = [
 if TYPE_CHECKING:
     from stratigraph.activations.capture import capture
     from stratigraph.data import load_dataset
+    from stratigraph.integrations.begin import record
     from stratigraph.pipeline import run_study
     from stratigraph.pipeline.train import train
     from stratigraph.similarity.cka import debiased_cka, linear_cka
     from stratigraph.similarity.matrix import similarity_matrix
+    from stratigraph.similarity.networks import compare
     from stratigraph.similarity.procrustes import procrustes_similarity
     from stratigraph.study import load_study
     from stratigraph.training import RunConfig

@@ -1,6 +1,7 @@
 """Reading layers: what the module returned, whatever comes after, and the model left as found."""
 
 import re
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -113,16 +114,170 @@ def test_a_layer_that_runs_twice():
         def forward(self, x):
             return self.again(self.again(self.once(x)))
 
-    with pytest.raises(InputError, match=r"^layer again: it runs more than once in a pass"):
-        capture(Twice(), torch.zeros(2, 3))
+    model, x = Twice(), torch.rand(4, 3)
+    read = capture(model, x)
+    assert list(read) == ["once", "again#1", "again#2"]
+    with torch.no_grad():
+        first = model.again(model.once(x))
+        torch.testing.assert_close(read["again#1"], first)
+        torch.testing.assert_close(read["again#2"], model.again(first))
     # Two passes are not two runs in one pass.
-    assert capture(Twice(), torch.zeros(4, 3), ["once"], batch_size=2)["once"].shape == (4, 3)
+    assert list(capture(model, x, ["once"], batch_size=2)) == ["once"]
 
 
 def test_a_layer_that_returns_a_tuple():
-    model = nn.Sequential(nn.LSTM(3, 2, batch_first=True))
-    with pytest.raises(InputError, match=r"^layer 0: expected a tensor, it returned tuple; read"):
-        capture(model, torch.zeros(2, 4, 3), ["0"])
+    model, x = nn.Sequential(nn.LSTM(3, 2, batch_first=True)), torch.rand(5, 4, 3)
+    # The state is (layers, n, hidden): without a row for every input, it is left out.
+    assert capture(model, x, ["0"])["0"].shape == (5, 4, 2)
+
+
+@pytest.mark.parametrize("value", [None, (1, "two"), {"state": torch.zeros(3, 7)}])
+def test_a_layer_that_returns_no_row_for_every_input(value):
+    class Odd(nn.Module):
+        def forward(self, x):
+            return value
+
+    with pytest.raises(InputError, match=r"^layer 0: expected a tensor with a row .* its children"):
+        capture(nn.Sequential(Odd()), torch.zeros(2, 3), ["0"])
+
+
+@dataclass
+class Answer:
+    mean: torch.Tensor
+    loss: torch.Tensor
+    hidden: tuple
+
+
+class Structured(nn.Module):
+    def forward(self, x):
+        return Answer(2 * x, x.sum(), (3 * x, {"deep": 4 * x, "none": None}))
+
+
+class Field(nn.Module):
+    def forward(self, answer):
+        return answer.mean
+
+
+def test_the_parts_of_a_structure():
+    x = torch.rand(5, 3)
+    model = nn.Sequential(Structured(), Field())
+    read = capture(model, x, ["*"])
+    assert list(read) == ["0[mean]", "0[hidden][0]", "0[hidden][1][deep]", "1"]
+    torch.testing.assert_close(read["0[hidden][1][deep]"], 4 * x)
+    chosen = capture(model, x, ["0[hidden][0]"])
+    assert list(chosen) == ["0[hidden][0]"]
+    with pytest.raises(InputError, match=r"^layer 0: it returned no part 0\[loss\] with a row"):
+        capture(model, x, ["0[loss]"])
+
+
+def test_layers_by_type():
+    assert select_layers(network(), nn.Conv2d) == ["0.0", "1.0"]
+    assert select_layers(network(), [nn.Linear, "type:Batch*"]) == ["1.1", "3.0"]
+    with pytest.raises(InputError, match=r"^layers: the network has no layer of type LSTM\."):
+        select_layers(network(), nn.LSTM)
+    with pytest.raises(InputError, match=r"type 'Conv3d'\. Did you mean 'Conv2d'\?"):
+        select_layers(network(), ["type:Conv3d"])
+
+
+def test_what_a_glob_or_nothing_brings_need_not_run():
+    assert list(capture(Named(), torch.zeros(2, 3))) == ["block.a", "block.deep.0", "blocky"]
+    assert list(capture(Named(), torch.zeros(2, 3), ["*"])) == ["blocky"]
+
+
+class Two(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.sum = nn.Identity()
+
+    def forward(self, left, right=None):
+        return self.sum(left if right is None else left + right)
+
+
+def test_inputs_of_every_kind_give_the_same():
+    x, y = torch.rand(10, 3), torch.rand(10, 3)
+    pairs = torch.utils.data.TensorDataset(x, y)
+    for inputs, want in (
+        (x, x),
+        (x.numpy(), x),
+        ((x, y), x + y),
+        ({"left": x, "right": y}, x + y),
+        ([x[:4], x[4:]], x),
+        ((part for part in (x[:4], x[4:])), x),
+        ([(x[:4], y[:4]), (x[4:], y[4:])], x + y),
+        ([{"left": x[:4], "right": y[:4]}, {"left": x[4:], "right": y[4:]}], x + y),
+        (torch.utils.data.DataLoader(pairs, batch_size=4), x),  # (input, target) pairs
+    ):
+        read = capture(Two(), inputs, ["sum"], batch_size=4)["sum"]
+        torch.testing.assert_close(read, want)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "text"),
+    [
+        ("words", "inputs: expected a tensor, a tuple or mapping of tensors, or an iterable"),
+        (3, "got a int"),
+        ([], "no batch came"),
+        (["words"], "expected tensors, got a str"),
+        ({"left": torch.rand(4, 3), "right": torch.rand(5, 3)}, "expected 4 rows in each tensor"),
+        (torch.utils.data.TensorDataset(torch.rand(4, 3)), "wrap it in DataLoader"),
+    ],
+)
+def test_inputs_that_are_none(inputs, text):
+    with pytest.raises(InputError, match=text):
+        capture(Two(), inputs, ["sum"])
+
+
+def test_inputs_go_to_the_dtype_of_the_model_as_copies():
+    class InPlace(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 3)
+
+        def forward(self, x):
+            assert x.dtype == torch.bfloat16
+            return self.layer(x.add_(1))
+
+    x = torch.rand(4, 3)
+    before = x.clone()
+    assert capture(InPlace().bfloat16(), x)["layer"].dtype == torch.bfloat16
+    assert torch.equal(x, before)
+
+
+def test_large_maps_are_made_smaller_by_choice_alone():
+    x = images()
+    whole = capture(network(), x, ["0", "3"])
+    spatial = capture(network(), x, ["0", "3"], reduce="spatial")
+    torch.testing.assert_close(spatial["0"], whole["0"].mean((2, 3)))
+    torch.testing.assert_close(spatial["3"], whole["3"])
+    tokens = capture(network(), x, ["0"], reduce="tokens")["0"]
+    torch.testing.assert_close(tokens, whole["0"].flatten(1, 2).mean(1))
+    torch.testing.assert_close(capture(network(), x, "0", reduce="first")["0"], whole["0"][:, 0])
+    sample = capture(network(), x, ["0.0"], reduce={"0.*": "sample:10"})["0.0"]
+    flat = capture(network(), x, ["0.0"])["0.0"].flatten(1)
+    columns = [int((flat == column[:, None]).all(0).nonzero()[0]) for column in sample.T]
+    assert sorted(columns) == columns
+    assert len(set(columns)) == 10
+    own = capture(network(), x, ["0", "3"], reduce={"0": lambda x: x.amax((2, 3))})
+    torch.testing.assert_close(own["0"], whole["0"].amax((2, 3)))
+    torch.testing.assert_close(own["3"], whole["3"])
+
+
+@pytest.mark.parametrize("reduce", ["spatiall", "sample:none", lambda x: x.mean(0)])
+def test_reductions_that_are_none(reduce):
+    with pytest.raises(InputError, match=r"^reduce: "):
+        capture(network(), images(), ["0"], reduce=reduce)
+
+
+def test_hooks_are_removed_when_a_layer_fails():
+    class Fails(nn.Module):
+        def forward(self, x):
+            raise RuntimeError("stop")
+
+    model = nn.Sequential(nn.Linear(3, 3), Fails()).train()
+    with pytest.raises(RuntimeError, match="stop"):
+        capture(model, torch.zeros(2, 3))
+    assert modes(model) == [True] * 3
+    assert not any(module._forward_hooks for module in model.modules())
 
 
 def test_a_layer_without_a_row_for_every_input():

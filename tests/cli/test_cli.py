@@ -86,7 +86,12 @@ def test_measures_say_what_they_promise(call):
     facts = {fact["name"]: fact for fact in json.loads(out)}
     assert code == 0
     assert "rotation" in facts["debiased_cka"]["invariant"]
-    assert call("measures")[1].count("source") == len(facts)
+    assert call("measures")[1].count("  source") == len(facts)
+    one = call("measures", "cka")[1]
+    assert one.startswith("debiased_cka  (also cka)\n")
+    assert "streamed over inputs" in one
+    assert "  use         The default" in one
+    assert call("measures", "ckaa")[0] == 2
 
 
 def test_version_and_module(tiny_study):

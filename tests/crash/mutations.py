@@ -44,9 +44,9 @@ def forget_the_optimiser() -> None:
     train = sys.modules["stratigraph.pipeline.train"]
     load = train.load_checkpoint
 
-    def load_checkpoint(run: Path, model: Any, optimiser: Any) -> Any:
+    def load_checkpoint(run: Path, model: Any, optimiser: Any, *more: Any) -> Any:
         fresh = optimiser.state_dict()
-        step = load(run, model, optimiser)
+        step = load(run, model, optimiser, *more)
         optimiser.load_state_dict(fresh)
         return step
 

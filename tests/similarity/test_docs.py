@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from stratigraph.similarity.catalog import ALIASES, MEASURES
+from stratigraph.similarity.uses import USES
 
 PAGE = Path(__file__).parents[2] / "docs" / "measures.md"
 
@@ -27,6 +28,16 @@ def test_every_measure_is_documented_with_its_promises():
         assert rows[name][2:9] == said
         assert rows[name][9] == str(measure.least)
     assert all(f"`{alias}`" in PAGE.read_text("utf-8") for alias in ALIASES)
+
+
+def test_every_measure_says_when_to_use_it():
+    rows = {
+        line.split("|")[1].strip(" `"): line.split("|")[2].strip()
+        for line in PAGE.read_text("utf-8").splitlines()
+        if line.startswith("| `") and line.count("|") == 3
+    }
+    assert set(USES) == set(MEASURES)
+    assert {name: rows[name] for name in MEASURES} == USES
 
 
 @pytest.mark.parametrize("module", ["cka", "procrustes", "matrix"])

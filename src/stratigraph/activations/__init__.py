@@ -1,6 +1,13 @@
 """What a network does with the probes, layer by layer."""
 
-from stratigraph.activations.capture import capture, reading, select_layers
+from stratigraph.activations.capture import (
+    Captured,
+    capture,
+    check_repeats,
+    reader,
+    reading,
+    select_layers,
+)
 from stratigraph.activations.extract import (
     DECODER_INPUTS,
     default_layers,
@@ -10,10 +17,13 @@ from stratigraph.activations.extract import (
 
 __all__ = [
     "DECODER_INPUTS",
+    "Captured",
     "capture",
+    "check_repeats",
     "default_layers",
     "layers_to_read",
     "read_network",
+    "reader",
     "reading",
     "select_layers",
 ]

@@ -2,12 +2,11 @@
 
 Forward hooks copy what each chosen module returns, at the moment it returns it, so an in-place
 operation downstream cannot change what was read. The network runs in ``eval`` and
-``inference_mode``, and is left in the mode it was found in.
+``inference_mode``, and is left in the mode it was found in, without hooks, whatever happens.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -15,86 +14,57 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stratigraph.errors import InputError, suggest
+from stratigraph.activations.batches import (
+    Fingerprint,
+    batches_of,
+    count_of,
+    first_rows,
+    given,
+    run,
+)
+from stratigraph.activations.layers import Layers, choose_layers, select_layers
+from stratigraph.activations.outputs import numbered
+from stratigraph.activations.reduce import Reduce, reduced
+from stratigraph.errors import InputError
 
-__all__ = ["capture", "reading", "select_layers"]
+__all__ = ["Captured", "capture", "check_repeats", "reader", "reading", "select_layers"]
 
 
 REPEATED = 8  # inputs on which two passes are compared
 
 
-def select_layers(model: nn.Module, layers: Sequence[str] | None = None) -> list[str]:
-    """The layers meant by names and globs, in the order of the network.
+class Captured(dict[str, Tensor]):
+    """Layer → activations (n, …), and the digest of the inputs that they are of.
 
-    Args:
-        model: any module.
-        layers: dotted names of ``named_modules()`` or globs (``encoder.*`` one level down, ``**``
-            at any depth); nothing means the model's own ``layer_names()`` where it has them, and
-            its leaves otherwise.
-
-    Raises:
-        InputError: a name or glob that matches nothing; near names are in the message.
-
+    ``similarity_matrix`` refuses two of different inputs; ``dict(captured)`` forgets the digest.
     """
-    known = [name for name, _ in model.named_modules() if name]
-    if layers is None:
-        own = getattr(model, "layer_names", None)
-        if callable(own):
-            return list(own())
-        return [name for name, module in model.named_modules() if name and not _children(module)]
-    chosen = set()
-    for pattern in [layers] if isinstance(layers, str) else layers:
-        matched = [name for name in known if re.fullmatch(_expression(pattern), name)]
-        if not matched:
-            raise InputError(
-                f"layers: the network has no layer {pattern!r}.{suggest(pattern, known)}"
-            )
-        chosen.update(matched)
-    return [name for name in known if name in chosen]
 
-
-def _expression(pattern: str) -> str:
-    """A glob as a regular expression: ``*`` and ``?`` stay within one level, ``**`` does not."""
-    parts = {"**": ".*", "*": r"[^.]*", "?": r"[^.]"}
-    return "".join(parts.get(t, re.escape(t)) for t in re.findall(r"\*\*|.", pattern))
-
-
-def _children(module: nn.Module) -> bool:
-    return next(module.children(), None) is not None
+    inputs: str = ""
 
 
 @contextmanager
 def reading(
-    model: nn.Module, layers: Sequence[str], receive: Callable[[str, Tensor], None]
+    model: nn.Module, layers: Sequence[str], receive: Callable[[str, Any], None]
 ) -> Iterator[None]:
     """Within the context, call ``receive(name, output)`` each time a chosen layer returns.
 
     ``output`` may be changed in place by what runs next: ``receive`` copies what it keeps. The
-    network is in ``eval`` mode and gradients are off.
-
-    Raises:
-        InputError: a layer returns something other than a tensor.
-
+    network is in ``eval`` mode; whoever runs it turns gradients off.
     """
 
     def hook(name: str) -> Callable[..., None]:
         def called(module: nn.Module, args: Any, output: Any) -> None:
-            if not isinstance(output, Tensor):
-                raise InputError(
-                    f"layer {name}: expected a tensor, it returned {type(output).__name__}; "
-                    "read one of its children instead."
-                )
             receive(name, output)
 
         return called
 
     modules = dict(model.named_modules())
     training = {name: module.training for name, module in modules.items()}
-    handles = [modules[name].register_forward_hook(hook(name)) for name in layers]
+    handles = []
     try:
+        handles += [modules[name].register_forward_hook(hook(name)) for name in layers]
         model.eval()
-        with torch.inference_mode():
-            yield
+        yield
     finally:
         for handle in handles:
             handle.remove()
@@ -102,95 +72,171 @@ def reading(
             module.training = training[name]
 
 
+@contextmanager
+def reader(
+    model: nn.Module, layers: Layers = None, reduce: Reduce = None
+) -> Iterator[Callable[[Callable[[], Any], int], dict[str, Tensor]]]:
+    """A function that runs one pass and gives what each layer returned in it.
+
+    It takes what runs the pass and the number of its inputs; it gives layer → tensor (n, …), a copy
+    on the network's device, in the order in which the layers ran. Several readers may be open at
+    once, of networks that share modules too: each reads its own passes alone.
+    """
+    chosen = choose_layers(model, layers)
+    runs: dict[str, list[dict[str, Tensor]]] = {}
+    order: list[str] = []
+    size: int | None = None
+
+    def receive(name: str, output: Any) -> None:
+        if size is None:
+            return
+        # A part that is asked for by name need not be the only one.
+        parts = numbered(name, output, size, chosen.parts.get(name))
+        if name not in runs:
+            order.append(name)
+        runs.setdefault(name, []).append(
+            {key: _copied(reduced(reduce, key, part), part) for key, part in parts.items()}
+        )
+
+    def read(call: Callable[[], Any], rows: int) -> dict[str, Tensor]:
+        nonlocal size
+        runs.clear()
+        order.clear()
+        size = rows
+        try:
+            with torch.inference_mode():
+                call()
+        finally:
+            size = None
+        silent = [name for name in chosen.modules if name in chosen.required - runs.keys()]
+        if silent or not runs:
+            raise InputError(
+                f"layers {', '.join(silent or chosen.modules)}: they did not run in a forward "
+                "pass, so there is nothing to read; choose among those that do."
+            )
+        found: dict[str, Tensor] = {}
+        for name in order:
+            every = runs[name]
+            for number, parts in enumerate(every, 1):
+                # The run's number stands before the part: block#2[0].
+                head = name if len(every) == 1 else f"{name}#{number}"
+                found |= {head + key.removeprefix(name): part for key, part in parts.items()}
+        runs.clear()
+        return found
+
+    with reading(model, chosen.modules, receive):
+        yield read
+
+
+def _copied(value: Tensor, source: Tensor) -> Tensor:
+    """A copy, unless reducing made one."""
+    shared = value.untyped_storage().data_ptr() == source.untyped_storage().data_ptr()
+    return value.clone() if shared else value
+
+
 def capture(
     model: nn.Module,
-    inputs: Tensor,
-    layers: Sequence[str] | None = None,
+    inputs: Any,
+    layers: Layers = None,
     *,
     batch_size: int = 256,
-    call: Callable[[Tensor, slice], Any] | None = None,
-) -> dict[str, Tensor]:
+    call: Callable[[Any, slice], Any] | None = None,
+    reduce: Reduce = None,
+) -> Captured:
     """What the chosen layers return for ``inputs``: layer → tensor (n, …) on the CPU.
 
     Args:
         model: any module.
-        inputs: (n, …), given to the model ``batch_size`` at a time, on the model's device.
-        layers: names or globs; see `select_layers`.
-        batch_size: inputs of one pass; at least 1.
-        call: runs one pass on a batch and its slice of the n inputs; by default ``model(batch)``.
+        inputs: a tensor (n, …), a tuple or mapping of such, a DataLoader or any iterable of
+            batches; see `stratigraph.activations.batches`.
+        layers: names, globs or types; see `stratigraph.activations.layers`.
+        batch_size: inputs of one pass, where they are cut into batches here; at least 1.
+        call: runs one pass on a batch and its slice of the n inputs; by default the batch is given
+            to the model by its type.
+        reduce: makes large maps smaller; see `stratigraph.activations.reduce`.
 
     Raises:
-        InputError: no inputs, a batch size below 1, an unknown layer, a layer that runs never or
-            more than once in a pass, or one that returns no tensor with a row for every input;
-            or, without ``call``, one that returns something else for the same inputs again.
+        InputError: no inputs, a batch size below 1, an unknown layer, a layer asked for by name
+            that does not run, or one that returns no tensor with a row for every input; or, without
+            ``call``, one that returns something else for the same inputs again.
 
     """
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise InputError(f"batch_size: expected a whole number ≥ 1, got {batch_size!r}.")
-    if inputs.ndim == 0 or len(inputs) == 0:
-        raise InputError(f"inputs: expected (n, …) with n ≥ 1, got shape {tuple(inputs.shape)}.")
-    names = select_layers(model, layers)
-    parameter = next(model.parameters(), None)
-    device = inputs.device if parameter is None else parameter.device
-    read: dict[str, Tensor] = {}
-    seen: set[str] = set()
-    rows = slice(0, 0)
+    n = count_of(inputs)
+    batches = batches_of(inputs, batch_size)
+    fingerprint = Fingerprint()
+    found: dict[str, list[Tensor]] = {}
+    done, checked = 0, call is not None
+    with reader(model, layers, reduce) as read:
+        for batch, rows in batches:
+            if not checked:
+                check_repeats(model, batch, rows, layers)
+                checked = True
+            fingerprint.add(batch)
+            own = given(batch, model)
+            at = slice(done, done + rows)
 
-    def receive(name: str, output: Tensor) -> None:
-        if name in seen:
-            raise InputError(
-                f"layer {name}: it runs more than once in a pass, so its output is not one "
-                "thing; read a layer that runs once."
-            )
-        seen.add(name)
-        size = rows.stop - rows.start
-        if output.ndim == 0 or len(output) != size:
-            raise InputError(
-                f"layer {name}: expected a first axis of {size}, one row for each input, "
-                f"got shape {tuple(output.shape)}."
-            )
-        if name not in read:
-            # A normal tensor, not one of inference mode: the caller may differentiate through it.
-            with torch.inference_mode(False):
-                read[name] = torch.empty((len(inputs), *output.shape[1:]), dtype=output.dtype)
-        read[name][rows] = output
+            def one_pass(own: Any = own, at: slice = at) -> Any:
+                return run(model, own) if call is None else call(own, at)
 
-    if call is None:
-        _check_repeats(model, inputs[: min(REPEATED, batch_size)].to(device), names)
-    with reading(model, names, receive):
-        for start in range(0, len(inputs), batch_size):
-            rows = slice(start, min(start + batch_size, len(inputs)))
-            seen.clear()
-            batch = inputs[rows].to(device)
-            if call is None:
-                model(batch)
+            _keep(found, read(one_pass, rows), at, n)
+            done += rows
+    result = Captured()
+    for name, parts in found.items():
+        result[name] = parts[0] if len(parts) == 1 else torch.cat(parts)
+    result.inputs = fingerprint.digest
+    return result
+
+
+def _keep(
+    found: dict[str, list[Tensor]], read: dict[str, Tensor], at: slice, n: int | None
+) -> None:
+    """Put a batch's rows into one array each where n is known, and beside the others otherwise."""
+    if at.start and read.keys() != found.keys():
+        raise InputError(
+            f"layers: inputs from {at.start} on gave {sorted(read.keys() ^ found.keys())} too or "
+            "not, unlike those before; a network that runs other layers for other inputs cannot "
+            "be read as a whole."
+        )
+    for name, value in read.items():
+        # Normal tensors, not ones of inference mode: the caller may differentiate through them.
+        with torch.inference_mode(False):
+            if n is None:
+                found.setdefault(name, []).append(torch.empty_like(value, device="cpu"))
+                place = found[name][-1]
             else:
-                call(batch, rows)
-            silent = [name for name in names if name not in seen]
-            if silent:
-                raise InputError(
-                    f"layers {', '.join(silent)}: they did not run in a forward pass, so there is "
-                    "nothing to read; choose among those that do."
-                )
-    return read
+                if not at.start:
+                    found[name] = [torch.empty((n, *value.shape[1:]), dtype=value.dtype)]
+                place = found[name][0][at]
+        if place.shape != value.shape:
+            raise InputError(
+                f"layer {name}: expected {tuple(place.shape)} as in the first batch, got "
+                f"{tuple(value.shape)}; inputs of one length, or `reduce`, make them alike."
+            )
+        place.copy_(value)
 
 
-def _check_repeats(model: nn.Module, inputs: Tensor, names: Sequence[str]) -> None:
+def check_repeats(
+    model: nn.Module,
+    batch: Any,
+    rows: int,
+    layers: Layers = None,
+    call: Callable[[nn.Module, Any], Any] = run,
+) -> None:
     """Refuse a network that answers the same inputs differently: it would be compared with noise.
 
     Raises:
         InputError: a layer's output is another in a second pass.
 
     """
-    passes: list[dict[str, Tensor]] = []
-    with reading(model, names, lambda name, output: passes[-1].update({name: output.clone()})):
-        for _ in range(2):
-            passes.append({})
-            model(inputs)
-    for name, output in passes[0].items():
+    few, size = first_rows(batch, rows, REPEATED)
+    with reader(model, layers) as read:
+        first, second = (read(lambda: call(model, given(few, model)), size) for _ in range(2))
+    for name, output in first.items():
         # A GPU may add in another order; noise that anyone would put in is far above this.
-        again = passes[1][name]
-        if not torch.allclose(output, again, rtol=1e-4, atol=1e-6, equal_nan=True):
+        again = second.get(name)
+        rough = output.dtype in (torch.float16, torch.bfloat16)
+        near = {"rtol": 1e-2, "atol": 1e-3} if rough else {"rtol": 1e-4, "atol": 1e-6}
+        if again is None or not torch.allclose(output, again, equal_nan=True, **near):
             raise InputError(
                 f"layer {name}: it returned other values for the same inputs in a second pass, in "
                 "eval mode; it draws random numbers. Turn its dropout or sampling off, or pass "

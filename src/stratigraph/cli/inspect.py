@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -50,18 +51,25 @@ def _columns(rows: list[list[str]]) -> None:
         typer.echo(line.rstrip())
 
 
+HIDDEN = ("step", "regulariser")
 SILENT = 60.0  # seconds; a run in training says where it is twice a second
 
 
 def _state(run: Run, remote: Kept | None) -> dict[str, Any]:
     """A run's state; ``interrupted`` where it says that it runs and nothing was heard of it."""
+    from stratigraph.training import RecordedConfig
+
     state = run.state
     if remote is not None and remote.writer is not None:
         return {**state, "state": "running", "reason": remote.writer}
     file = run.path / "state.json"
     silent = file.is_file() and time.time() - file.stat().st_mtime > SILENT
     if state["state"] == "running" and (silent or remote is not None):
-        state["state"], state["reason"] = "interrupted", "the next `stratigraph run` goes on"
+        recorded = isinstance(run.config, RecordedConfig)
+        goes_on = (
+            "nothing was heard of it since" if recorded else "the next `stratigraph run` goes on"
+        )
+        state["state"], state["reason"] = "interrupted", goes_on
     return state
 
 
@@ -123,10 +131,17 @@ def show(
     typer.echo(f"state      {state['state']} at step {state['step']} of {chosen.config.steps}")
     if state.get("reason"):
         typer.echo(f"reason     {state['reason']}")
+    for sign in state.get("signs", ()):
+        typer.echo(f"sign       {sign}")
     typer.echo(f"snapshots  {', '.join(map(str, steps)) or 'none yet'}")
     for split, row in losses.items():
-        parts = ", ".join(f"{key} {row[key]:.2f}" for key in ("loss", "reconstruction", "kl"))
-        typer.echo(f"{split:<10} {parts} (nats an image, step {row['step']:.0f})")
+        # A recorded run has the terms that its caller logged, in the caller's units.
+        ours = ("loss", "reconstruction", "kl")
+        shown = [key for key in (*ours, *(k for k in row if k not in (*ours, *HIDDEN)))
+                 if row[key] is not None and math.isfinite(row[key])]  # fmt: skip
+        parts = ", ".join(f"{key} {row[key]:.4g}" for key in shown) or "nothing logged"
+        unit = "nats an image, " if "kl" in shown else ""
+        typer.echo(f"{split:<10} {parts} ({unit}step {row['step']:.0f})")
     typer.echo("config")
     for key, value in chosen.config.to_dict().items():
         typer.echo(f"  {key}: {json.dumps(value)}")

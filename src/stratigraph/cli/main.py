@@ -12,7 +12,7 @@ from types import FrameType
 import typer
 
 from stratigraph import __version__
-from stratigraph.cli import assess, export, inspect, measures, plan, run, serve, verify
+from stratigraph.cli import assess, compare, export, inspect, measures, plan, run, serve, verify
 from stratigraph.errors import StratigraphError
 
 __all__ = ["app", "main"]
@@ -29,6 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 run.register(app)
+compare.register(app)
 assess.register(app)
 export.register(app)
 inspect.register(app)

@@ -3,41 +3,80 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+import textwrap
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from stratigraph.similarity.measure import Measure
 
 __all__ = ["register"]
 
 
+Named = Annotated[
+    list[str] | None, typer.Argument(help="Only these; all if none is given.", metavar="[NAME]…")
+]
+INVARIANCES = ("rotation", "scale", "translation", "affine", "permutation")
+
+
 def measures(
+    names: Named = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")] = False,
 ) -> None:
-    """List the measures: what a larger value means, invariances, cost and source."""
-    from stratigraph.similarity.catalog import MEASURES
+    """List the measures: what a larger value means, promises, cost, source, when to use each."""
+    from stratigraph.similarity.catalog import ALIASES, MEASURES, find_measure
 
-    invariances = ("rotation", "scale", "translation", "affine", "permutation")
-    facts: list[dict[str, Any]] = [
-        {
-            "name": name,
-            "larger": measure.larger,
-            "bounds": measure.bounds,
-            "invariant": [kind for kind in invariances if getattr(measure, kind)],
-            "metric": measure.metric,
-            "cost": measure.cost,
-            "source": measure.source,
-        }
-        for name, measure in MEASURES.items()
-    ]
+    chosen = [find_measure(name) for name in names] if names else list(MEASURES.values())
+    facts = [_facts(measure, ALIASES) for measure in chosen]
     if as_json:
         typer.echo(json.dumps(facts, indent=1))
         return
     for fact in facts:
-        typer.echo(f"{fact['name']}{'  (a metric)' if fact['metric'] else ''}")
-        typer.echo(f"  larger      {fact['larger']}")
+        also = f"  (also {', '.join(fact['aliases'])})" if fact["aliases"] else ""
+        typer.echo(f"{fact['name']}{also}")
+        typer.echo(f"  larger      {fact['larger']}; {_bounds(fact['bounds'])}")
+        typer.echo(f"  promises    {', '.join(fact['promises'])}")
         typer.echo(f"  invariant   {', '.join(fact['invariant']) or 'to nothing'}")
         typer.echo(f"  cost        {fact['cost']}")
         typer.echo(f"  source      {fact['source']}")
+        lines = textwrap.wrap(fact["use"], 84)
+        for head, line in zip(["use", *[""] * len(lines)], lines, strict=False):
+            typer.echo(f"  {head:<11} {line}")
+
+
+def _facts(measure: Measure, aliases: dict[str, str]) -> dict[str, Any]:
+    from stratigraph.similarity.networks import SUMMED
+    from stratigraph.similarity.uses import USES
+
+    promises = [
+        "symmetric" if measure.symmetric else "not symmetric",
+        *(["a metric"] if measure.metric else []),
+        f"from {measure.least} probes on",
+        *(["biased upwards where units outnumber probes"] if measure.biased else []),
+        *(["streamed over inputs"] if measure.name in SUMMED else []),
+        "in studies" if measure.rotation else "of activations, not in studies",
+    ]
+    return {
+        "name": measure.name,
+        "aliases": [alias for alias, name in aliases.items() if name == measure.name],
+        "larger": measure.larger,
+        "bounds": measure.bounds,
+        "promises": promises,
+        "invariant": [kind for kind in INVARIANCES if getattr(measure, kind)],
+        "symmetric": measure.symmetric,
+        "metric": measure.metric,
+        "biased": measure.biased,
+        "least": measure.least,
+        "cost": measure.cost,
+        "source": measure.source,
+        "use": USES[measure.name],
+    }
+
+
+def _bounds(bounds: tuple[float | None, float | None]) -> str:
+    low, high = (f"{end:.3g}" if end is not None else "∞" for end in bounds)
+    return f"from {'-∞' if low == '∞' else low} to {high}"
 
 
 def register(app: typer.Typer) -> None:

@@ -230,30 +230,7 @@ def report(
         _headline(opened, write_report(opened, to))
 
 
-def compare(
-    study: StudySource,
-    out: Out = None,
-    engine: EngineName = "local",
-    address: Address = None,
-    workers: Workers = None,
-    quiet: Quiet = False,
-    max_runs: MaxRuns = 1000,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Print how each matrix was computed, and why so.")
-    ] = False,
-) -> None:
-    """Compute the similarity matrices."""
-    from stratigraph.pipeline import Progress, open_study, run_stage
-
-    opened = open_study(study, out, max_runs)
-    where = engine_named(engine, workers, address, opened.config.resources)
-    run_stage("compare", opened, where, Progress(quiet))
-    if explain:
-        for measure in opened.measures():
-            typer.echo(f"{measure}: {opened.similarity(measure).attrs['plan']}")
-
-
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
-    for command in (run, train, extract, compare, report):
+    for command in (run, train, extract, report):
         app.command()(command)

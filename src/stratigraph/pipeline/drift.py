@@ -14,11 +14,10 @@ import torch
 from stratigraph import __version__
 from stratigraph.errors import ConfigError
 from stratigraph.snapshots import checkpoint_step, read_json, snapshot_steps, write_json
+from stratigraph.study import CONFIG
 from stratigraph.training import RunConfig
 
 __all__ = ["CONFIG", "check_conditions", "check_repairable", "keep_conditions", "last_kept"]
-
-CONFIG = "config.json"
 
 
 def _conditions(config: RunConfig, device: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import torch
 
 from stratigraph.activations import read_network
 from stratigraph.engine import Engine
-from stratigraph.errors import StratigraphError
+from stratigraph.errors import ConfigError, StratigraphError
 from stratigraph.identity import digest, plain
 from stratigraph.models import VAE
 from stratigraph.pipeline.progress import Progress
@@ -36,7 +36,7 @@ from stratigraph.study import (
     probes_path,
     representations_path,
 )
-from stratigraph.training import RunConfig
+from stratigraph.training import RecordedConfig, RunConfig
 
 __all__ = ["current_facts", "extract_study", "reading_digest", "run_all"]
 
@@ -101,6 +101,9 @@ def _posterior(model: VAE, images: torch.Tensor, batch_size: int = 250) -> np.nd
 def reading_digest(study: Study, run: Run) -> dict[str, Any]:
     """What a representation depends on beside the weights."""
     config = study.config
+    if isinstance(run.config, RecordedConfig):
+        reading = {"probes": run.config.probes, "reading": run.config.reading}
+        return {**reading, "posterior": not run.config.supervised}
     return {
         "probes": probes_digest(run.config, config.probes),
         "reading": digest(config.activations),
@@ -168,6 +171,13 @@ def extract_study(study: Study, engine: Engine, progress: Progress) -> int:
         StratigraphError: a snapshot could not be read; those that could are kept.
 
     """
+    if study.config.recorded:
+        if study.way.source is not None:
+            raise ConfigError(
+                f"study {study.config.name} was recorded: its layers were read while it trained, "
+                f"so it cannot be read the {study.way.name} way."
+            )
+        return 0
     tasks = []
     remove_leftovers(study.path / "probes")
     for run in study.runs.values():

@@ -15,6 +15,7 @@ untrained network, 0 for the final one; NaN without a snapshot at step 0.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from stratigraph.similarity.reduction import read_coordinates
 from stratigraph.snapshots import (
     MANIFEST,
     Files,
+    load_weights_of,
     read_json,
     record_exists,
     remove_leftovers,
@@ -45,7 +47,7 @@ from stratigraph.study import (
     probe_indices,
     representations_path,
 )
-from stratigraph.training import RunConfig
+from stratigraph.training import RecordedConfig, any_config
 
 __all__ = ["observe_study"]
 
@@ -69,9 +71,8 @@ class ObserveTask:
 
 def observe_task(task: ObserveTask) -> None:
     """Observe one run and write its record."""
-    run = Run(task.run, RunConfig.from_dict(task.config))
-    dataset = run.dataset()
-    factors = dataset.factors(probe_indices(run.config, task.probes))
+    run = Run(task.run, any_config(task.config, task.steps))
+    factors, names = _factors(run, task.probes)
     latents, layers = [], []
     remaining = {} if task.way else _remaining(run, task.steps)
     for step in task.steps:
@@ -85,8 +86,8 @@ def observe_task(task: ObserveTask) -> None:
             if not layer["reason"]:
                 x = np.asarray(read_coordinates(record / f"{name}.npy"))
                 row["two_nn"], row["levina_bickel"] = intrinsic_dimensions(x)
-                if dataset.factor_names:
-                    scores = decodability(x, factors, dataset.factor_names)
+                if names:
+                    scores = decodability(x, factors, names)
                     row |= {f"decodable_{factor}": score for factor, score in scores.items()}
                     known = [score for score in scores.values() if np.isfinite(score)]
                     row["decodable"] = float(np.mean(known)) if known else np.nan
@@ -101,6 +102,14 @@ def observe_task(task: ObserveTask) -> None:
         files.table("layers.parquet", found)
 
     write_record(observed_path(task.run, task.way), fill, task.about)
+
+
+def _factors(run: Run, probes: ProbesConfig) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The factors of the probes and their names: none of a recorded run."""
+    if isinstance(run.config, RecordedConfig):
+        return np.empty((run.config.count, 0)), ()
+    dataset = run.dataset()
+    return dataset.factors(probe_indices(run.config, probes)), tuple(dataset.factor_names)
 
 
 LATENTS = ["step", "latent", "regime", "kl", "variance", "mean_variance"]
@@ -124,24 +133,46 @@ def _remaining(run: Run, steps: tuple[int, ...]) -> dict[tuple[int, str], float]
     """(step, layer) → the share of the way from the first to the final weights that is left."""
     if run.steps[0] != 0:
         return {}
-
-    def weights(step: int) -> dict[str, torch.Tensor]:
-        model = run.model(step)
-        found = {}
-        for layer in model.layer_names():
-            own = [p.detach().flatten() for p in model.get_submodule(layer).parameters()]
-            if own:
-                found[layer] = torch.cat(own).double()
-        return found
-
-    first, final = weights(0), weights(run.config.steps)
-    whole = {layer: float((first[layer] - final[layer]).norm()) for layer in first}
+    weights = _recorded_weights if isinstance(run.config, RecordedConfig) else _weights
+    first, final = weights(run, 0), weights(run, run.config.steps)
+    whole = {
+        layer: float((first[layer] - final[layer]).norm()) for layer in first if layer in final
+    }
     found = {}
     for step in steps:
-        now = weights(step)
+        now = weights(run, step)
         for layer, length in whole.items():
             if length > 0:
                 found[step, layer] = float((now[layer] - final[layer]).norm()) / length
+    return found
+
+
+def _weights(run: Run, step: int) -> dict[str, torch.Tensor]:
+    """Layer → its own weights in one vector."""
+    model = run.model(step)
+    found = {}
+    for layer in model.layer_names():
+        own = [p.detach().flatten() for p in model.get_submodule(layer).parameters()]
+        if own:
+            found[layer] = torch.cat(own).double()
+    return found
+
+
+def _recorded_weights(run: Run, step: int) -> dict[str, torch.Tensor]:
+    """The same of a recorded run, by the names of its tensors alone."""
+    tensors = load_weights_of(run.path, step)
+    layers = read_json(representations_path(run.path, step) / MANIFEST)["about"]["layers"]
+    found = {}
+    for layer in (about["name"] for about in layers):
+        # block#2[0] is a part of what block returned when it ran the second time.
+        module = re.split(r"[#\[]", layer)[0]
+        own = [
+            tensor.flatten()
+            for name, tensor in tensors.items()
+            if name.startswith(f"{module}.") and tensor.is_floating_point()
+        ]
+        if own:
+            found[layer] = torch.cat(own).double()
     return found
 
 

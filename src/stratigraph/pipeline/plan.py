@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 
 from stratigraph.engine import Engine, Outcome, one_thread
-from stratigraph.errors import StratigraphError
+from stratigraph.errors import ConfigError, StratigraphError
 from stratigraph.pipeline.compare import BAND, in_blocks_order
 from stratigraph.pipeline.extract import ExtractTask, extract_task
 from stratigraph.pipeline.observe import ObserveTask, observe_task
@@ -121,6 +121,11 @@ def plan_study(config: StudyConfig, engine: Engine) -> StudyPlan:
         StratigraphError: a calibration failed.
 
     """
+    if config.recorded:
+        raise ConfigError(
+            f"study {config.name} is recorded while it is trained elsewhere; only what stratigraph "
+            "trains can be planned."
+        )
     for run in config.runs:
         run.dataset().prepare()
     kinds: dict[tuple[Any, ...], list[RunConfig]] = {}

@@ -160,6 +160,7 @@ class Watch:
         self.last = time.monotonic()
         self.board = Board(runs, self.last)
         self.over = 0
+        self.signs: dict[str, set[str]] = {}
 
     def drawn(self) -> RenderableType:
         """The board, as it is drawn on the console now."""
@@ -175,16 +176,26 @@ class Watch:
 
     def heard(self, run: Run, facts: dict[str, Any]) -> None:
         """What a run in training says of itself."""
+        self._warn(run, facts)
         self.board.heard(run.run_id, facts, time.monotonic())
 
     def ended(self, run: Run, facts: Mapping[str, Any], reason: str = "") -> None:
         """One run is over."""
+        self._warn(run, facts)
         self.over += 1
         why = reason or str(facts.get("reason") or "")
         self.board.ended(run.run_id, {**facts, "reason": why}, time.monotonic())
         # On a screen the counts say that runs are done; what went wrong is told when it closes.
         if not self.progress.live:
             self._told(f"{facts['state']} {self.over}/{len(self.waiting)}", run.run_id, why)
+
+    def _warn(self, run: Run, facts: Mapping[str, Any]) -> None:
+        """Say the early warnings of a run that have not been said."""
+        said = self.signs.setdefault(run.run_id, set())
+        for sign in facts.get("signs", ()):
+            if sign not in said:
+                said.add(sign)
+                self.progress.say(f"{run.run_id}  {sign}")
 
     def closed(self) -> None:
         """The board is gone from the screen: leave what should be read later."""

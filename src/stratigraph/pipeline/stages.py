@@ -30,7 +30,7 @@ from stratigraph.snapshots import read_json, read_text, remove_leftovers, write_
 from stratigraph.snapshots.mirror import origin
 from stratigraph.study import STUDY_FILE, Study, StudyConfig, load_config, load_study
 from stratigraph.study.remote import check_processes, keep_study_file, local_copy, written
-from stratigraph.training import RunConfig
+from stratigraph.training import any_config
 
 __all__ = ["STAGES", "open_study", "run_stage", "run_study"]
 
@@ -75,6 +75,8 @@ def open_study(source: str | Path, out: str | Path | None = None, most_runs: int
 
 def _check_runs(folder: Path, config: StudyConfig, path: Path) -> None:
     """A study may gain runs, probes and measures; it may not lose a run that was trained."""
+    if config.recorded:
+        return  # its runs are those that stand there
     wanted = {run.run_id for run in config.runs}
     lost = [run for run in (folder / "runs").glob("[!.]*") if run.name not in wanted]
     if lost:
@@ -87,7 +89,7 @@ def _check_runs(folder: Path, config: StudyConfig, path: Path) -> None:
 
 def _label(run: Path) -> str:
     try:
-        return RunConfig.from_dict(read_json(run / CONFIG)["config"]).label()
+        return any_config(read_json(run / CONFIG)["config"]).label()
     except StratigraphError:
         return run.name
 
@@ -141,7 +143,9 @@ def run_stage(
     if stage != "train" and engine.name != "local" and origin(study.path) is not None:
         engine = LocalEngine()  # what these read is in the working copy, which is here
     with progress.showing():
-        if stage == "train":
+        if stage == "train" and study.config.recorded:
+            progress.say("training: recorded elsewhere; there is nothing to train")
+        elif stage == "train":
             with written(study.path, "train"):
                 train_study(study, engine, progress, device, allow_drift=allow_drift)
         else:

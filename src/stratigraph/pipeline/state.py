@@ -25,6 +25,7 @@ class StateFile:
         self.steps = steps
         self.began = self.last = time.monotonic()
         self.first_step: int | None = None
+        self.signs: list[str] = []  # early warnings, as far as any were told
 
     def beat(self, step: int, loss: float | None) -> None:
         """Say where the run is, at most a few times a second."""
@@ -41,16 +42,20 @@ class StateFile:
             "loss": loss,
             "steps_per_second": round(speed, 2),
         }
-        tell(facts)
+        tell(self._with_signs(facts))
         self._write(facts)
 
     def end(self, state: str, step: int, reason: str = "") -> None:
         """Say that the run is over; this one reaches the disk."""
-        write_json(self.path, {"state": state, "step": step, "steps": self.steps, "reason": reason})
+        facts = {"state": state, "step": step, "steps": self.steps, "reason": reason}
+        write_json(self.path, self._with_signs(facts))
+
+    def _with_signs(self, facts: dict[str, Any]) -> dict[str, Any]:
+        return facts | {"signs": self.signs} if self.signs else facts
 
     def _write(self, facts: dict[str, Any]) -> None:
         # Renamed but not synced: it is replaced within the second, and a lost one costs nothing.
-        facts |= {"steps": self.steps, "pid": os.getpid()}
+        facts = self._with_signs(facts | {"steps": self.steps, "pid": os.getpid()})
         # A disk that does not take it costs a look at the run, not the run.
         fresh = fresh_beside(self.path)
         try:

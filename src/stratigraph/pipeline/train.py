@@ -27,8 +27,10 @@ from stratigraph.errors import (
     StratigraphError,
 )
 from stratigraph.pipeline.drift import CONFIG, check_conditions, keep_conditions, last_kept
+from stratigraph.pipeline.freezing import freezer_of
 from stratigraph.pipeline.metrics import MetricsLog
 from stratigraph.pipeline.progress import Progress
+from stratigraph.pipeline.signs import resumed_signs, tell_signs
 from stratigraph.pipeline.state import StateFile
 from stratigraph.snapshots import (
     checkpoint_step,
@@ -154,29 +156,38 @@ def _advance(
     """Yield each step as it is done, having kept and published what is due at it."""
     dataset = config.dataset()
     begun = initial_state(config, dataset, device)
+    freezer = freezer_of(config, dataset, begun)
     reached = checkpoint_step(directory)
     resumed = None
     # A checkpoint without what was kept before it would end in a run that lacks it.
     if reached is not None and _has_all(directory, config, reached):
-        resumed = load_checkpoint(directory, begun.model, begun.optimiser)
+        kept: dict[str, torch.Tensor] = {}
+        resumed = load_checkpoint(directory, begun.model, begun.optimiser, kept)
+        if freezer is not None and resumed is not None:
+            freezer.restore(kept)
     metrics = MetricsLog(directory)
     if resumed is not None:
         begun.step = resumed
         metrics.load(resumed)
+    signs = resumed_signs(directory, metrics.rows)
+    report.signs = signs.texts
     held_out = validation_indices(config, dataset)
     keep = set(config.snapshots)
     saved = time.monotonic()
     try:
-        for state in training_states(config, dataset, begun):
+        for state in training_states(config, dataset, begun, freezer):
             step, loss, news = state.step, None, False
             if state.terms is not None:
                 loss = float(state.terms.loss)
                 if step % config.log_every == 0 or step in keep:
                     terms = {name: float(term) for name, term in state.terms._asdict().items()}
-                    metrics.add(step, "training", terms)
+                    frozen = {} if freezer is None else {"frozen": float(freezer.frozen)}
+                    metrics.add(step, "training", terms | frozen)
+                    signs.of_loss(step, terms["loss"])
             # What is due at the step that a run goes on from was done before it was interrupted.
             if step in keep and step != resumed:
                 metrics.add(step, "validation", validation_terms(config, dataset, state, held_out))
+                tell_signs(signs, config, dataset, state, held_out)
                 metrics.save()
                 save_snapshot(directory, step, state.model, {"run_id": config.run_id})
                 news = True
@@ -184,7 +195,8 @@ def _advance(
             due = stop or time.monotonic() - saved > CHECKPOINT_SECONDS
             if due and step < config.steps and step != resumed:
                 metrics.save()
-                save_checkpoint(directory, step, state.model, state.optimiser)
+                more = None if freezer is None else freezer.state()
+                save_checkpoint(directory, step, state.model, state.optimiser, more)
                 saved = time.monotonic()
                 news = True
             report.beat(step, loss)

@@ -56,6 +56,8 @@ PLACES = [
         (r"figures|report", "report"),
     )
 ]
+# Of a recorded study, what only the training itself could have written.
+ONCE = re.compile(r"runs/[^/]+/(config\.json|metrics|snapshots|representations)")
 
 
 @dataclass(frozen=True)
@@ -217,6 +219,13 @@ def repair_study(
                 f"`stratigraph run FILE --out {folder}`, FILE being your own copy."
             )
     study = load_study(folder)
+    for damage in found.damages:
+        if study.config.recorded and ONCE.search(damage.path.relative_to(folder).as_posix()):
+            raise IntegrityError(
+                f"{damage.reason} It was recorded while a network was trained elsewhere, so "
+                "nothing can make it again. Remove the folder of that snapshot or run, to do "
+                "without it."
+            )
     over = _over(study)
     hurt = {d.path.relative_to(folder).parts[1] for d in found.damages if d.stage == "train"}
     damaged = {damage.path for damage in found.damages}

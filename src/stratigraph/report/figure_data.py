@@ -107,7 +107,7 @@ def _label(config: RunConfig, varies: set[str]) -> str:
     objective = config.objective
     words = [objective["name"]]
     words += [
-        f"{key} = {value:g}"
+        f"{key} = {value:g}" if isinstance(value, int | float) else f"{key} = {value}"
         for key, value in objective.items()
         if key == config.strength_name or f"{objective['name']}.{key}" in varies
     ]
@@ -118,6 +118,8 @@ def _label(config: RunConfig, varies: set[str]) -> str:
     for key in ("architecture", "reconstruction", "initialisation"):
         if key in varies:
             words.append(getattr(config, key))
+    if config.freezing is not None:
+        words.append("freezing")
     return ", ".join(words)
 
 

@@ -23,7 +23,7 @@ def reach_table(study: Study, measure: str, column: str = "similarity") -> pd.Da
     """
     reached = steps_to_reach(similarity_to_final(study, measure), THRESHOLD, column)
     rows = []
-    for part in ("encoder", "latents", "decoder"):
+    for part in ("encoder", "latents", "decoder", "network"):
         chosen = reached[reached["part"] == part]
         steps = chosen["reached"].dropna()
         if chosen.empty:

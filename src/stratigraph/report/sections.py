@@ -348,6 +348,17 @@ def _losses(of: Material) -> Section:
         "Reconstruction and Kullback-Leibler terms over training, for every run.",
     )
     table = numbers.losses(of.study)
+    if of.study.config.recorded:
+        section.text = "The loss over training, for every run, in the units that it was logged in."
+        table = table[np.isfinite(table["loss"])]
+        if len(table):
+            of.keep(
+                section,
+                "losses",
+                ink.draw_losses(table, ("loss",), "loss"),
+                "Lines: training batches; dots: what was logged as validation.",
+            )
+        return section
     table = table[np.isfinite(table["reconstruction"])]
     if len(table):
         of.keep(
@@ -367,6 +378,8 @@ def _images(of: Material) -> Section:
         "What the networks make",
         "From the first seed of each configuration, at the last step.",
     )
+    if study.config.recorded:  # neither the networks nor the images are ours
+        return section
     configurations = [c for c in numbers.configurations(study) if not c.first.config.supervised]
     probes = {c.label: probe_images(c.first.config, study.config.probes) for c in configurations}
     for data in dict.fromkeys(c.data for c in configurations):

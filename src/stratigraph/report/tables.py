@@ -136,7 +136,7 @@ def run_row(run: Run) -> dict[str, Any]:
     }
     if run.steps:
         held_out = run.metrics.query("split == 'validation'")
-        for name in ("loss", "reconstruction", "kl"):
+        for name in ("loss", "reconstruction", "kl") if len(held_out) else ():
             row[name] = _number(float(held_out[name].iloc[-1]), 2)
     return row
 
@@ -181,6 +181,19 @@ def _probe_counts(study: Study) -> str:
 
 def made(study: Study) -> str:
     """Versions, probes and way of reading, in a few sentences."""
+    versions = (
+        f"stratigraph {__version__}, torch {torch.__version__}, numpy {np.__version__}, Python "
+        f"{platform.python_version()}."
+    )
+    same = (
+        "Representations are centred in float64 and compared through coordinates with the same "
+        "inner products."
+    )
+    if study.config.recorded:
+        return (
+            f"{versions} Recorded while the networks were trained elsewhere, on "
+            f"{_probe_counts(study)} probes of the caller's. {same}"
+        )
     probes, reading = study.config.probes, study.config.activations
     source = {
         "validation": "held-out images",
@@ -193,8 +206,6 @@ def made(study: Study) -> str:
         "fresh_noise": "a sample under noise drawn afresh for each snapshot, as published",
     }[reading.decoder_input]
     return (
-        f"stratigraph {__version__}, torch {torch.__version__}, numpy {np.__version__}, Python "
-        f"{platform.python_version()}. Probes: {_probe_counts(study)} {source} (seed "
-        f"{probes.seed}). The decoder was read from {decoder}. Representations are centred in "
-        "float64 and compared through coordinates with the same inner products."
+        f"{versions} Probes: {_probe_counts(study)} {source} (seed "
+        f"{probes.seed}). The decoder was read from {decoder}. {same}"
     )

@@ -78,6 +78,7 @@ def similarity_matrix(
     import xarray
 
     chosen = find_measure(measure)
+    _check_inputs(a, b)
     if tolerance is not None and precision is not None:
         raise InputError("tolerance and precision: expected one of them, got both.")
     given = {"a": a} if b is None or b is a else {"a": a, "b": b}
@@ -113,6 +114,18 @@ def similarity_matrix(
             "notes": json.dumps(_notes(chosen, n, {**left, **columns})),
         },
     )
+
+
+def _check_inputs(a: Mapping[str, Any], b: Mapping[str, Any] | None) -> None:
+    """Refuse activations that `capture` read of different inputs."""
+    left, right = (getattr(side, "inputs", None) for side in (a, b))
+    if left and right and left != right:
+        raise InputError(
+            "a and b: they were captured of different inputs, or of the same in another order (a "
+            "loader that shuffles, an iterator that went on). Use sg.compare, which shows both "
+            "networks every batch; or, if row i is the same probe in another form, "
+            "dict(a) and dict(b)."
+        )
 
 
 def _certified(

@@ -19,6 +19,7 @@ from stratigraph.snapshots.foreign import load_weights, read_weights
 from stratigraph.snapshots.lock import LOCK, locked
 from stratigraph.snapshots.snapshot import (
     load_snapshot,
+    load_weights_of,
     save_snapshot,
     snapshot_path,
     snapshot_steps,
@@ -44,6 +45,7 @@ __all__ = [
     "load_checkpoint",
     "load_snapshot",
     "load_weights",
+    "load_weights_of",
     "locked",
     "npy",
     "parquet",

@@ -1,13 +1,14 @@
 """A checkpoint: the state from which a run goes on, the latest only.
 
-Weights and Adam's moments are all there is to keep: the random streams need no state (see
-`stratigraph.training.seeds`). A checkpoint is a record named by its step; older ones go only after
-the new one is whole.
+Weights and Adam's moments are all there is to keep, and what a freezer knows: the random streams
+need no state (see `stratigraph.training.seeds`). A checkpoint is a record named by its step; older
+ones go only after the new one is whole.
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -37,12 +38,19 @@ def _moments(optimiser: optim.Optimizer) -> dict[str, Tensor]:
     }
 
 
-def save_checkpoint(run: Path, step: int, model: nn.Module, optimiser: optim.Optimizer) -> None:
-    """Keep the state after ``step`` updates, then drop older ones."""
+def save_checkpoint(
+    run: Path,
+    step: int,
+    model: nn.Module,
+    optimiser: optim.Optimizer,
+    more: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Keep the state after ``step`` updates, and ``more`` that the run needs; drop older ones."""
     older = _records(run)
     path = run / "checkpoint" / f"{step:09d}"
     tensors = {f"model.{name}": value for name, value in tensors_of(model).items()}
     tensors |= _moments(optimiser)
+    tensors |= {f"more.{name}": value.contiguous() for name, value in (more or {}).items()}
     write_record(path, lambda files: files.tensors(STATE, tensors), {"step": step})
     for other in older:
         if other != path:
@@ -56,8 +64,15 @@ def checkpoint_step(run: Path) -> int | None:
     return int(records[-1].name) if records else None
 
 
-def load_checkpoint(run: Path, model: nn.Module, optimiser: optim.Optimizer) -> int | None:
+def load_checkpoint(
+    run: Path,
+    model: nn.Module,
+    optimiser: optim.Optimizer,
+    more: dict[str, Tensor] | None = None,
+) -> int | None:
     """Restore the latest whole checkpoint into model and optimiser; return its step.
+
+    What was kept beside them is put into ``more``.
 
     A damaged checkpoint is passed over for an older one: what is lost is work, not truth.
     """
@@ -70,6 +85,9 @@ def load_checkpoint(run: Path, model: nn.Module, optimiser: optim.Optimizer) -> 
         model.load_state_dict(
             {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
         )
+        if more is not None:
+            kept = {k: v for k, v in tensors.items() if k.startswith("more.")}
+            more |= {name.removeprefix("more."): value for name, value in kept.items()}
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             if key.startswith("optimiser."):

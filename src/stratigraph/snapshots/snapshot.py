@@ -12,7 +12,14 @@ from torch import Tensor, nn
 from stratigraph.errors import DataError, InputError
 from stratigraph.snapshots.store import record_exists, verified, write_record
 
-__all__ = ["load_snapshot", "load_tensors", "save_snapshot", "snapshot_path", "snapshot_steps"]
+__all__ = [
+    "load_snapshot",
+    "load_tensors",
+    "load_weights_of",
+    "save_snapshot",
+    "snapshot_path",
+    "snapshot_steps",
+]
 
 WEIGHTS = "weights.safetensors"
 
@@ -67,12 +74,26 @@ def load_snapshot(run: Path, step: int, model: nn.Module) -> None:
         DataError: its tensors are not those of the model.
 
     """
+    tensors = load_weights_of(run, step)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise DataError(
+            f"{snapshot_path(run, step)}: its tensors do not fit the model: {error}"
+        ) from None
+
+
+def load_weights_of(run: Path, step: int) -> dict[str, Tensor]:
+    """The tensors of a snapshot by name, after their hash has been checked.
+
+    Raises:
+        InputError: the run has no snapshot at that step; the message lists those it has.
+        IntegrityError: the file is damaged.
+
+    """
     path = snapshot_path(run, step)
     if not record_exists(path):
         steps = ", ".join(map(str, snapshot_steps(run))) or "none"
         raise InputError(f"run {run.name} has no snapshot at step {step}; it has {steps}.")
     verified(path)
-    try:
-        model.load_state_dict(load_tensors(path / WEIGHTS))
-    except RuntimeError as error:
-        raise DataError(f"{path}: its tensors do not fit the model: {error}") from None
+    return load_tensors(path / WEIGHTS)

@@ -12,6 +12,7 @@ from stratigraph.study.config import (
 )
 from stratigraph.study.evidence import Evidence, Pairs, gather
 from stratigraph.study.layout import (
+    CONFIG,
     METRICS,
     STUDY_FILE,
     findings_path,
@@ -48,6 +49,7 @@ from stratigraph.study.trajectories import (
 from stratigraph.study.ways import CORRECTED, PUBLISHED, WAYS, Way, find_way
 
 __all__ = [
+    "CONFIG",
     "CORRECTED",
     "DECONFOUNDED",
     "LEAST_ROOM",

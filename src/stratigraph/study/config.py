@@ -11,6 +11,7 @@
         annealed_vae: {c_max: [5, 25]}
       latents: 10
       seed: [0, 1]
+      freezing: [null, {threshold: 0.99}]   # optional: layers that have settled are frozen
     training: {steps: 2000, batch_size: 64, learning_rate: 1e-4}
     snapshots: {kind: log, count: 10}       # log | even | explicit | paper
     probes: {count: 500, seed: 0, from: validation}
@@ -20,6 +21,8 @@
       - {name: procrustes_similarity, pairs: [trajectory, aligned], tolerance: 0.01}
     ways: corrected                         # or [corrected, published]: findings judged both ways
 
+A study of trainings that were recorded has ``recorded: true`` and no grid: its runs are those that
+stand in its folder.
 Every value is checked when the file is read, before anything runs.
 """
 
@@ -53,7 +56,7 @@ __all__ = [
     "study_measure",
 ]
 
-AXES = ("data", "architecture", "objective", "latents", "seed")
+AXES = ("data", "architecture", "objective", "latents", "seed", "freezing")
 TRAINING = (
     "steps", "batch_size", "learning_rate", "beta_1", "beta_2", "epsilon", "reconstruction",
     "initialisation", "validation", "split_seed", "validation_images", "log_every",
@@ -199,6 +202,7 @@ class StudyConfig:
     ways: tuple[str, ...] = (CORRECTED.name,)
     resources: ResourcesConfig = ResourcesConfig()
     description: str = ""
+    recorded: bool = False
     text: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -209,7 +213,7 @@ class StudyConfig:
             )
         if not isinstance(self.description, str):
             raise ConfigError(f"description: expected text, got {self.description!r}.")
-        if not self.runs:
+        if not self.runs and not self.recorded:
             raise ConfigError("grid: it has no run; give every axis at least one value.")
         if not self.measures:
             raise ConfigError("measures: at least one is needed.")
@@ -315,6 +319,7 @@ def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> Stud
         (
             "name",
             "description",
+            "recorded",
             "grid",
             "training",
             "snapshots",
@@ -325,6 +330,8 @@ def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> Stud
             "resources",
         ),
     )
+    if table.get("recorded", False) is not False:
+        return _recorded(table, text)
     for key in ("name", "grid", "training"):
         if key not in table:
             raise ConfigError(f"study: {key} is missing.")
@@ -357,6 +364,28 @@ def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> Stud
             **_mapping("resources", table.get("resources", {}), ("cpus", "gpus"))
         ),
         description=table.get("description", ""),
+        text=text,
+    )
+
+
+def _recorded(table: dict[str, Any], text: str) -> StudyConfig:
+    """A study whose runs were recorded (`stratigraph.record`): they stand in it."""
+    if table["recorded"] is not True:
+        raise ConfigError(f"recorded: expected true, or nothing, got {table['recorded']!r}.")
+    for key in table:
+        if key not in ("name", "description", "recorded", "measures"):
+            raise ConfigError(
+                f"study: {key} is of studies that stratigraph trains; this one was recorded, and "
+                "has name, description and measures."
+            )
+    if "name" not in table:
+        raise ConfigError("study: name is missing.")
+    return StudyConfig(
+        name=table["name"],
+        runs=(),
+        measures=tuple(_measures(table.get("measures", ["debiased_cka"]))),
+        description=table.get("description", ""),
+        recorded=True,
         text=text,
     )
 

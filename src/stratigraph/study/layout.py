@@ -23,6 +23,7 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = [
+    "CONFIG",
     "METRICS",
     "STUDY_FILE",
     "findings_path",
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 STUDY_FILE = "study.yaml"
+CONFIG = "config.json"
 METRICS = "metrics.parquet"
 
 

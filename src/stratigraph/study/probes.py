@@ -13,13 +13,15 @@ from stratigraph.data import draw_paper_probes, draw_probes
 from stratigraph.identity import digest
 from stratigraph.study.config import ActivationsConfig, ProbesConfig
 from stratigraph.study.run import Run
-from stratigraph.training import RunConfig, derived_seed, split_of
+from stratigraph.training import RecordedConfig, RunConfig, derived_seed, split_of
 
 __all__ = ["probe_images", "probe_indices", "probe_noise", "probes_digest"]
 
 
 def probe_indices(config: RunConfig, probes: ProbesConfig) -> np.ndarray:
     """The images that every run of a study on these data is shown, in order: int64 (n,)."""
+    if isinstance(config, RecordedConfig):
+        return np.arange(config.count)  # the caller's inputs, all of them
     dataset = config.dataset()
     if probes.source == "paper":
         return draw_paper_probes(dataset, probes.count, probes.seed)
@@ -42,6 +44,8 @@ _kept: dict[str, torch.Tensor] = {}
 
 def probes_digest(config: RunConfig, probes: ProbesConfig) -> str:
     """What says that two representations are of the same inputs."""
+    if isinstance(config, RecordedConfig):
+        return config.probes
     split = {"validation": config.validation, "seed": config.split_seed}
     return digest({"data": config.data, "split": split, "probes": probes})
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from torch import nn
 
 from stratigraph.data import Dataset
 from stratigraph.errors import DataError, InputError, IntegrityError
@@ -80,5 +81,16 @@ class Run:
         if step is None and not steps:
             raise InputError(f"run {self.run_id} has no snapshot yet; train it first.")
         model = build_network(self.config, self.dataset())
-        load_snapshot(self.path, steps[-1] if step is None else step, model)
+        self.load(model, steps[-1] if step is None else step)
         return model
+
+    def load(self, model: nn.Module, step: int) -> None:
+        """Put the weights of a snapshot into a network that the caller has made.
+
+        Raises:
+            InputError: there is no snapshot at that step.
+            IntegrityError: its file is damaged.
+            DataError: the weights are not those of such a network, or were not kept.
+
+        """
+        load_snapshot(self.path, step, model)

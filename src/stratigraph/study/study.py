@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,13 +13,27 @@ import pandas as pd
 import xarray as xr
 
 from stratigraph.errors import DataError, InputError, suggest
-from stratigraph.snapshots import MANIFEST, read_json, read_text, record_exists, verified
+from stratigraph.snapshots import (
+    MANIFEST,
+    read_json,
+    read_text,
+    record_exists,
+    snapshot_steps,
+    verified,
+)
 from stratigraph.study.config import StudyConfig, parse_config, study_measure
-from stratigraph.study.layout import STUDY_FILE, findings_path, run_path, similarity_path
+from stratigraph.study.layout import (
+    CONFIG,
+    STUDY_FILE,
+    findings_path,
+    run_path,
+    similarity_path,
+)
 from stratigraph.study.remote import local_copy
 from stratigraph.study.run import Run
 from stratigraph.study.ways import CORRECTED, Way, find_way
 from stratigraph.study.yaml_file import parse_yaml
+from stratigraph.training import RunConfig, any_config
 
 __all__ = ["Study", "load_study"]
 
@@ -189,5 +203,15 @@ def load_study(path: str | Path) -> Study:
             "`stratigraph run FILE --out DIR`."
         )
     config = _held_config(folder)
+    if config.recorded:
+        config = replace(config, runs=tuple(_recorded_runs(folder)))
     runs = {run.run_id: Run(run_path(folder, run.run_id), run) for run in config.runs}
     return Study(folder, config, runs)
+
+
+def _recorded_runs(folder: Path) -> Iterator[RunConfig]:
+    """The runs that stand in a folder, each as far as it got, in the order in which they began."""
+    found = [path for path in (folder / "runs").glob("*") if (path / CONFIG).is_file()]
+    about = [(read_json(path / CONFIG), path) for path in found]
+    for facts, path in sorted(about, key=lambda one: (one[0].get("began", 0.0), one[1].name)):
+        yield any_config(facts["config"], tuple(snapshot_steps(path)))

@@ -19,6 +19,7 @@ from stratigraph.study.study import Study
 __all__ = ["LEAST_ROOM", "part_of", "similarity_to_final", "steps_to_reach"]
 
 LEAST_ROOM = 0.02
+PARTS = ("input", "encoder", "decoder", "head")
 
 LABELS = (
     "run",
@@ -34,7 +35,9 @@ LABELS = (
 
 
 def part_of(layer: str) -> str:
-    """The part of the network a layer belongs to: input, encoder, latents, sample or decoder.
+    """The part of the network a layer belongs to: input, encoder, latents, sample, decoder or head.
+
+    Layers of a network of another kind, which was recorded, belong to the ``network``.
 
     The sample is apart from the latents' parameters: under shared noise a collapsed latent is the
     same noise at every step, so its similarity to itself says nothing about learning.
@@ -43,7 +46,8 @@ def part_of(layer: str) -> str:
         return "sample"
     if layer.startswith("z_"):
         return "latents"
-    return layer.split(".", 1)[0]
+    part = layer.split(".", 1)[0]
+    return part if part in PARTS else "network"
 
 
 def similarity_to_final(study: Study, measure: str) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from stratigraph.data import DATASETS, Dataset, load_dataset
 from stratigraph.errors import ConfigError, suggest
 from stratigraph.models import ARCHITECTURES, INITIALISATIONS
 from stratigraph.objectives import RECONSTRUCTIONS, SUPERVISED, build_objective
+from stratigraph.training.freezing import Freezing
 from stratigraph.training.schedule import SnapshotSchedule
 
 __all__ = ["RunConfig", "whole_number"]
@@ -86,6 +87,8 @@ class RunConfig:
         split_seed: of that share's random choice; the same for all runs of a study.
         validation_images: how many of them the validation loss is taken on.
         log_every: steps between two rows of the training metrics.
+        freezing: when layers that have settled are frozen (`stratigraph.training.freezing`): a
+            mapping of its settings, or true for the defaults; nothing trains all layers throughout.
 
     Raises:
         ConfigError: a value that cannot be used, said with its name.
@@ -110,6 +113,7 @@ class RunConfig:
     split_seed: int = 0
     validation_images: int = 512
     log_every: int = 50
+    freezing: Mapping[str, Any] | bool | None = None
     run_id: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -125,6 +129,12 @@ class RunConfig:
         set_field(self, "snapshots", SnapshotSchedule.explicit(kept, self.steps).steps)
         _check_data(self.data)
         build_objective(**self.objective)
+        if self.freezing is False:
+            set_field(self, "freezing", None)
+        if self.freezing is not None:
+            # Every setting, so that a default that is written down is the same run.
+            whole = dataclasses.asdict(Freezing.from_mapping(self.freezing))
+            set_field(self, "freezing", whole)
         for what, name, known in (
             ("architecture", self.architecture, ARCHITECTURES),
             ("reconstruction", self.reconstruction, RECONSTRUCTIONS),
@@ -183,15 +193,22 @@ class RunConfig:
             return f"{self.objective['name']}{strength} seed {self.seed}"
         return (
             f"{self.objective['name']}{strength} · {self.data['name']} · {self.architecture} · "
-            f"{self.latents} latents · seed {self.seed}"
+            f"{self.latents} latents · {self._frozen()}seed {self.seed}"
         )
+
+    def _frozen(self) -> str:
+        if self.freezing is None:
+            return ""
+        scheduled = Freezing.from_mapping(self.freezing).schedule
+        return "freezing by schedule · " if scheduled else "freezing · "
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, from which `from_dict` makes the same configuration."""
         return {
             f.name: identity.plain(getattr(self, f.name))
             for f in dataclasses.fields(self)
-            if f.init
+            # Left out where there is none: the runs of before it was there keep their names.
+            if f.init and not (f.name == "freezing" and self.freezing is None)
         }
 
     @classmethod

@@ -20,6 +20,7 @@ from stratigraph.errors import ConfigError, StratigraphError
 from stratigraph.models import Classifier, Network, build_classifier, build_vae
 from stratigraph.objectives import Classification, Objective, Terms, build_objective, evaluate
 from stratigraph.training.config import RunConfig
+from stratigraph.training.freezing import Freezer
 from stratigraph.training.seeds import derived_seed, epoch_order, step_noise
 
 __all__ = [
@@ -104,12 +105,14 @@ def split_of(config: RunConfig, dataset: Dataset) -> Split:
 
 
 def training_states(
-    config: RunConfig, dataset: Dataset, state: TrainingState
+    config: RunConfig, dataset: Dataset, state: TrainingState, freezer: Freezer | None = None
 ) -> Iterator[TrainingState]:
     """Yield the state as it is, then after each update up to ``config.steps``.
 
+    A run that freezes what has settled needs its ``freezer``, which is told of each update.
+
     Raises:
-        ConfigError: fewer training images than one batch.
+        ConfigError: fewer training images than one batch, or a freezer that is missing.
         DivergedError: the loss of a step is NaN or infinite; the update is not made.
 
     """
@@ -119,6 +122,10 @@ def training_states(
         raise ConfigError(
             f"batch_size: {config.batch_size} is more than the {len(train)} training images of "
             f"{dataset.name}; make it smaller."
+        )
+    if (config.freezing is None) != (freezer is None):
+        raise ConfigError(
+            "freezing: a run that freezes layers is trained with a Freezer of its own."
         )
     objective = build_objective(**config.objective)
     yield state
@@ -139,6 +146,8 @@ def training_states(
         state.optimiser.step()
         state.step += 1
         state.terms = Terms(*(term.detach() for term in terms))
+        if freezer is not None:
+            freezer.step(state.step, state.terms.loss)
         yield state
 
 

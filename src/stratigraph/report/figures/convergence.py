@@ -91,9 +91,11 @@ def draw_parts(tables: dict[str, pd.DataFrame], title: str, threshold: float) ->
             for c, what in enumerate(columns):
                 axis = axes[r, c]
                 column = "similarity" if c == 0 else "progress"
-                for part in ("encoder", "latents", "decoder"):
+                for part in ("encoder", "latents", "decoder", "network"):
                     colour, dash = PARTS[part]
                     chosen = table[table["part"] == part]
+                    if chosen.empty:
+                        continue
                     per_run = chosen.groupby(["run", "step"])[column].mean().reset_index()
                     over = per_run.groupby("step")[column].agg(["mean", "min", "max"])
                     axis.plot(

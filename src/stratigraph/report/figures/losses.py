@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Sequence
 
 import matplotlib as mpl
 import pandas as pd
@@ -16,8 +17,15 @@ __all__ = ["draw_losses"]
 COLUMNS = 4
 
 
-def draw_losses(table: pd.DataFrame) -> Figure:
-    """Reconstruction and KL, of training batches (thin) and held-out images (dots)."""
+COLOURS = ("#0072B2", "#D55E00")
+
+
+def draw_losses(
+    table: pd.DataFrame,
+    terms: Sequence[str] = ("reconstruction", "kl"),
+    unit: str = "nats an image",
+) -> Figure:
+    """One or two terms of the losses, of training batches (thin) and held-out images (dots)."""
     labels = list(dict.fromkeys(table["configuration"]))
     columns = min(COLUMNS, len(labels))
     rows = math.ceil(len(labels) / columns)
@@ -26,7 +34,7 @@ def draw_losses(table: pd.DataFrame) -> Figure:
         axes = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
         for axis, label in zip(axes, labels, strict=False):
             chosen = table[table["configuration"] == label]
-            for term, colour in (("reconstruction", "#0072B2"), ("kl", "#D55E00")):
+            for term, colour in zip(terms, COLOURS, strict=False):
                 for i, (_, run) in enumerate(chosen.groupby("run", sort=False)):
                     training = run[run["split"] == "training"]
                     held_out = run[run["split"] == "validation"]
@@ -37,14 +45,18 @@ def draw_losses(table: pd.DataFrame) -> Figure:
                         held_out["step"], held_out[term], ".", color=colour, markersize=4,
                         label=term if i == 0 else None,
                     )  # fmt: skip
-            axis.set_yscale("symlog", linthresh=1)
-            axis.set_ylim(bottom=0)
+            if len(terms) > 1:
+                axis.set_yscale("symlog", linthresh=1)
+                axis.set_ylim(bottom=0)
+            elif (chosen[terms[0]] > 0).all():  # a loss of the caller's may have any sign
+                axis.set_yscale("log")
             axis.set_title(textwrap.fill(label, 34), fontsize=7)
             step_axis(axis, sorted(chosen["step"].unique()))
         for axis in axes[len(labels) :]:
             axis.set_axis_off()
         for axis in axes[::columns]:
-            axis.set_ylabel("nats an image")
+            axis.set_ylabel(unit)
         axes[0].legend(frameon=False, loc="lower left")
-        figure.suptitle("Losses: training batches (lines), held-out images (dots)", fontsize=10)
+        dots = "held-out images" if len(terms) > 1 else "validation"
+        figure.suptitle(f"Losses: training batches (lines), {dots} (dots)", fontsize=10)
     return figure

@@ -36,6 +36,7 @@ PARTS: dict[str, tuple[str, Any]] = {
     "sample": ("#CC79A7", (0, (1, 1.5))),
     "decoder": ("#D55E00", "--"),
     "head": ("#7A5C00", (0, (5, 1, 1, 1))),
+    "network": ("#5E3C99", "-"),
 }
 NAMES = {
     "debiased_cka": "Debiased CKA",

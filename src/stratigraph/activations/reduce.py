@@ -1,0 +1,111 @@
+"""Large maps made smaller, by the caller's choice and never otherwise.
+
+A convolution's output (n, c, h, w) has c·h·w units, a transformer's (n, t, d) t·d. Comparing all of
+them is the default. ``reduce`` chooses something else, and the result says so:
+
+================  =============================================================================
+``"spatial"``     (n, c, …) → (n, c): the mean over every axis after the second
+``"tokens"``      (n, …, d) → (n, d): the mean over every axis between the first and the last
+``"first"``       (n, t, …) → (n, …): the first token, such as a class token
+``"sample:512"``  that many units of all, drawn once (seed 0), the same in every batch
+a function        tensor (n, …) → tensor (n, …)
+a mapping         glob of layer names → one of these; the first that matches; others stay whole
+================  =============================================================================
+
+What a layer has too few axes for leaves it as it is: ``"spatial"`` of a matrix is the matrix.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stratigraph.errors import InputError, suggest
+
+__all__ = ["Reduce", "describe", "reduced"]
+
+How = str | Callable[[Tensor], Tensor]
+Reduce = How | Mapping[str, How] | None
+
+SAMPLE = "sample:"
+
+
+def _spatial(x: Tensor) -> Tensor:
+    return x.flatten(2).mean(2) if x.ndim > 2 else x
+
+
+def _tokens(x: Tensor) -> Tensor:
+    return x.flatten(1, -2).mean(1) if x.ndim > 2 else x
+
+
+def _first(x: Tensor) -> Tensor:
+    return x[:, 0] if x.ndim > 2 else x
+
+
+NAMED: dict[str, Callable[[Tensor], Tensor]] = {
+    "spatial": _spatial,
+    "tokens": _tokens,
+    "first": _first,
+}
+
+
+def reduced(reduce: Reduce, name: str, output: Tensor) -> Tensor:
+    """A layer's output as the caller wants it; the output itself where nothing was chosen.
+
+    Raises:
+        InputError: an unknown choice, or a function that does not keep a row for every input.
+
+    """
+    how = _choice(reduce, name)
+    if how is None:
+        return output
+    if isinstance(how, str) and how.startswith(SAMPLE):
+        return _sampled(output, how)
+    function = NAMED.get(how) if isinstance(how, str) else how
+    if not callable(function):
+        raise InputError(
+            f"reduce: expected a name, sample:<units> or a function, got {how!r}."
+            + suggest(str(how), NAMED)
+        )
+    # In float32: the mean of many half-precision numbers would lose digits.
+    wide = output.float() if output.dtype in (torch.float16, torch.bfloat16) else output
+    found = function(wide)
+    if not isinstance(found, Tensor) or found.ndim == 0 or len(found) != len(output):
+        got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise InputError(
+            f"reduce: layer {name}: expected a tensor of {len(output)} rows, got {got}."
+        )
+    return found
+
+
+def describe(reduce: Reduce) -> str:
+    """The choice in words, for a result's attributes."""
+    if isinstance(reduce, Mapping):
+        return "; ".join(f"{pattern}: {describe(how)}" for pattern, how in reduce.items())
+    if reduce is None:
+        return "nothing: every unit is compared"
+    return reduce if isinstance(reduce, str) else getattr(reduce, "__name__", repr(reduce))
+
+
+def _choice(reduce: Reduce, name: str) -> How | None:
+    if not isinstance(reduce, Mapping):
+        return reduce
+    for pattern, how in reduce.items():
+        if fnmatch.fnmatchcase(name, pattern):
+            return how
+    return None
+
+
+def _sampled(output: Tensor, how: str) -> Tensor:
+    count = how.removeprefix(SAMPLE)
+    if not count.isdigit() or int(count) < 1:
+        raise InputError(f"reduce: expected sample:<units>, such as sample:512, got {how!r}.")
+    units = output.flatten(1)
+    if units.shape[1] <= int(count):
+        return units
+    chosen = np.random.default_rng(0).choice(units.shape[1], int(count), replace=False)
+    return units[:, torch.from_numpy(np.sort(chosen)).to(units.device)]

@@ -1,0 +1,224 @@
+"""``stratigraph compare``: the matrices of a study, or two networks from their weights."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import zipfile
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from stratigraph.cli.run import EngineName, MaxRuns, Out, Quiet, Workers, engine_named
+from stratigraph.errors import ConfigError, DataError, suggest
+
+if TYPE_CHECKING:
+    import xarray
+    from torch import nn
+
+__all__ = ["made", "read_inputs", "register"]
+
+Source = Annotated[
+    Path | None,
+    typer.Argument(help="A study file (.yaml), or the folder of a study.", metavar="[STUDY]"),
+]
+Models = Annotated[
+    list[Path] | None,
+    typer.Option("--model", help="Weights: .safetensors, or a torch file. Twice, for two."),
+]
+Factories = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--factory",
+        help="package.module:function that makes the network; twice, if they differ.",
+    ),
+]
+Inputs = Annotated[
+    Path | None,
+    typer.Option("--inputs", help="What both are shown: .npy (n, …), or .npz by argument names."),
+]
+Layers = Annotated[
+    list[str] | None,
+    typer.Option("--layers", help="A name, a glob or type:Linear; may be given again."),
+]
+
+
+def compare(
+    study: Source = None,
+    model: Models = None,
+    factory: Factories = None,
+    inputs: Inputs = None,
+    measure: Annotated[str, typer.Option("--measure", help="For two networks.")] = "debiased_cka",
+    layers: Layers = None,
+    reduce: Annotated[
+        str | None,
+        typer.Option("--reduce", help="Large maps: spatial, tokens, first or sample:<units>."),
+    ] = None,
+    batch_size: Annotated[int, typer.Option("--batch-size", help="Inputs of one pass.")] = 256,
+    device: Annotated[str, typer.Option("--device", help="Where the networks run.")] = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")] = False,
+    out: Out = None,
+    engine: EngineName = "local",
+    workers: Workers = None,
+    quiet: Quiet = False,
+    max_runs: MaxRuns = 1000,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print how each matrix was computed, and why so.")
+    ] = False,
+) -> None:
+    """Compute a study's similarity matrices; or, given --model, compare two networks.
+
+    One --model is compared with itself, layer by layer.
+    """
+    if model:
+        if study is not None:
+            raise ConfigError("compare: expected a study or --model, got both; leave one away.")
+        found = _networks(model, factory or [], inputs, measure, layers, reduce, batch_size, device)
+        _print(found, as_json, explain)
+        return
+    if study is None:
+        raise ConfigError(
+            "compare: expected a study, or --model FILE --factory MODULE:FUNCTION --inputs FILE."
+        )
+    for option, value in (("--factory", factory), ("--inputs", inputs), ("--layers", layers)):
+        if value:
+            raise ConfigError(f"{option}: it is of two networks; add --model, or leave it away.")
+    from stratigraph.pipeline import Progress, open_study, run_stage
+
+    opened = open_study(study, out, max_runs)
+    where = engine_named(engine, workers, None, opened.config.resources)
+    run_stage("compare", opened, where, Progress(quiet))
+    if explain:
+        for name in opened.measures():
+            typer.echo(f"{name}: {opened.similarity(name).attrs['plan']}")
+
+
+def _networks(
+    models: list[Path],
+    factories: list[str],
+    inputs: Path | None,
+    measure: str,
+    layers: list[str] | None,
+    reduce: str | None,
+    batch_size: int,
+    device: str,
+) -> xarray.DataArray:
+    """Both networks made, their weights loaded, and compared."""
+    from stratigraph.pipeline.train import check_device
+    from stratigraph.similarity.networks import compare as compare_networks
+    from stratigraph.snapshots import load_weights
+
+    if len(models) > 2:
+        raise ConfigError(f"--model: expected one or two files of weights, got {len(models)}.")
+    if not factories or len(factories) > len(models):
+        raise ConfigError(
+            "--factory: expected MODULE:FUNCTION, which makes the network that the weights are of, "
+            f"once for all or once for each --model; got {len(factories)} for {len(models)}."
+        )
+    if inputs is None:
+        raise ConfigError("--inputs: expected a file (.npy or .npz) that the networks are shown.")
+    where = check_device(device)
+    shown = read_inputs(inputs)
+    made_of: list[nn.Module] = []
+    for path, factory in zip(models, factories * (3 - len(factories)), strict=False):
+        network = made(factory)
+        load_weights(network, path)
+        made_of.append(network.to(where))
+    return compare_networks(
+        made_of[0],
+        made_of[-1],
+        shown,
+        measure,
+        layers,
+        reduce=reduce,
+        batch_size=batch_size,
+    )
+
+
+def made(factory: str) -> nn.Module:
+    """The network that ``package.module:function`` makes, called without arguments.
+
+    The current folder is looked through too. This imports and runs the module that was named.
+
+    Raises:
+        ConfigError: there is no such module or function, or it makes no network.
+
+    """
+    from torch import nn
+
+    module, _, name = factory.partition(":")
+    if not module or not name:
+        raise ConfigError(f"--factory: expected MODULE:FUNCTION, got {factory!r}.")
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        held = importlib.import_module(module)
+    except ImportError as error:
+        raise ConfigError(f"--factory: {module} cannot be imported ({error}).") from None
+    finally:
+        sys.path.remove(here)
+    function: Any = held
+    for part in name.split("."):
+        if not hasattr(function, part):
+            raise ConfigError(f"--factory: {module} has no {name!r}.{suggest(part, dir(function))}")
+        function = getattr(function, part)
+    network = function() if callable(function) else function
+    if not isinstance(network, nn.Module):
+        raise ConfigError(
+            f"--factory: {factory} made a {type(network).__name__}; expected a torch nn.Module."
+        )
+    return network
+
+
+def read_inputs(path: Path) -> Any:
+    """Inputs from a file: an array (n, …), or arrays by the names of the network's arguments.
+
+    Raises:
+        DataError: no such file, or not numbers in NumPy's format.
+
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; expected inputs (.npy or .npz).")
+    try:
+        with path.open("rb") as file:
+            held = np.load(file, allow_pickle=False)
+            arrays = dict(held) if isinstance(held, np.lib.npyio.NpzFile) else {"": held}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(
+            f"{path}: not readable as .npy or .npz without pickles ({error}); write it with "
+            "numpy.save or numpy.savez."
+        ) from None
+    for name, array in arrays.items():
+        if array.dtype.kind not in "fiub":
+            raise DataError(f"{path}: {name or 'the array'} holds {array.dtype}, not numbers.")
+    return arrays.get("", arrays)
+
+
+def _print(found: xarray.DataArray, as_json: bool, explain: bool) -> None:
+    names_x, names_y = (list(map(str, found[axis].values)) for axis in ("x", "y"))
+    if as_json:
+        values = [[float(v) if np.isfinite(v) else None for v in row] for row in found.values]
+        facts = {"x": names_x, "y": names_y, "values": values, **found.attrs}
+        typer.echo(json.dumps(facts, indent=1))
+        return
+    widths = [max(len(name), 6) for name in names_y]
+    first = max(map(len, names_x))
+    heads = "  ".join(name.rjust(width) for name, width in zip(names_y, widths, strict=True))
+    typer.echo(f"{' ' * first}  {heads}")
+    for name, row in zip(names_x, found.values, strict=True):
+        cells = "  ".join(f"{v:{w}.3f}" for v, w in zip(row, widths, strict=True))
+        typer.echo(f"{name.ljust(first)}  {cells}")
+    typer.echo(f"{found.attrs['measure']} of {found.attrs['inputs']} inputs")
+    if explain:
+        typer.echo(f"plan: {found.attrs['plan']}")
+    for name, reason in json.loads(found.attrs["reasons"]).items():
+        typer.echo(f"{name} has no score: {reason}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("compare")(compare)

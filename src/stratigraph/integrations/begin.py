@@ -1,0 +1,84 @@
+"""Beginning to record a training: the study's folder, the run's name, the first snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from stratigraph.activations.layers import Layers
+from stratigraph.activations.reduce import Reduce
+from stratigraph.integrations.probes import Posterior, ProbeReader
+from stratigraph.integrations.recorder import Recorder
+from stratigraph.integrations.schedule import Schedule, as_schedule
+from stratigraph.integrations.study_file import open_recorded
+from stratigraph.training import RecordedConfig
+
+__all__ = ["record"]
+
+
+def record(
+    model: nn.Module,
+    probes: Any,
+    to: str | Path,
+    *,
+    name: str = "training",
+    settings: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    snapshots: Schedule = "log",
+    layers: Layers = None,
+    reduce: Reduce = None,
+    posterior: Posterior | None = None,
+    call: Callable[[nn.Module, Any], Any] | None = None,
+    measures: Sequence[str] = ("debiased_cka", "procrustes_similarity"),
+    data: str = "probes",
+    weights: bool = True,
+    log_every: int = 50,
+    batch_size: int = 256,
+    start: int = 0,
+) -> Recorder:
+    """Begin to record a training; the network as it is now is the first snapshot.
+
+    Args:
+        model: the network that is about to be trained.
+        probes: the fixed inputs that it is read on: a tensor, a tuple or mapping of such, or a list
+            of batches (`stratigraph.activations.batches`).
+        to: the study's folder; a further run goes beside those that stand there.
+        name: of the objective, as the report calls it.
+        settings: what tells this run from others (plain values, such as ``{"lr": 1e-3}``).
+        seed: of the run; runs that differ by it alone are replicates.
+        snapshots: ``"log"`` (0, 10, and some five a decade), a number of steps between two, a list
+            of steps, or a function step → bool; the last step is kept in any case.
+        layers: names, globs or types (`stratigraph.activations.layers`).
+        reduce: makes large maps smaller (`stratigraph.activations.reduce`).
+        posterior: of a VAE: (model, batch) → mean and log-variance, for the latents' regimes.
+        call: runs a pass; by default the batch is given by its type.
+        measures: that the study will be compared by.
+        data: what the probes are called.
+        weights: keep the weights too.
+        log_every: steps between two logged losses.
+        batch_size: probes of one pass.
+        start: the step that an interrupted training goes on from; what was recorded after it goes.
+
+    Raises:
+        ConfigError: the folder holds another kind of study, or this run already; or a setting is
+            not a plain value.
+        InputError: layers or probes that cannot be read.
+        BusyError: another process records this run.
+
+    """
+    inputs = ProbeReader(model, probes, layers, reduce, posterior, call, batch_size)
+    folder = open_recorded(Path(to), measures)
+    config = RecordedConfig(
+        data={"name": data},
+        objective={"name": name, **(settings or {})},
+        architecture=type(model).__name__,
+        latents=inputs.latents,
+        seed=seed,
+        probes=inputs.digest,
+        count=inputs.count,
+        reading=inputs.reading,
+    )
+    return Recorder(folder, config, inputs, as_schedule(snapshots), weights, log_every, start)

@@ -1,0 +1,94 @@
+"""The caller's probes, and how a network that is in training is read on them.
+
+Reading leaves the training as it found it: modes, hooks and random streams. Random draws inside the
+network are the same at every reading.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from stratigraph.activations import capture
+from stratigraph.activations.batches import Fingerprint, batches_of, given, run
+from stratigraph.activations.layers import Layers, choose_layers
+from stratigraph.activations.reduce import Reduce, describe
+from stratigraph.errors import InputError
+from stratigraph.identity import digest
+
+__all__ = ["Posterior", "ProbeReader", "same_draws"]
+
+Posterior = Callable[[nn.Module, Any], tuple[Tensor, Tensor]]
+
+
+class ProbeReader:
+    """The probes, and how the network is read on them."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        probes: Any,
+        layers: Layers,
+        reduce: Reduce,
+        posterior: Posterior | None,
+        call: Callable[[nn.Module, Any], Any] | None,
+        batch_size: int,
+    ) -> None:
+        self.model, self.layers, self.reduce = model, layers, reduce
+        self.posterior, self.call = posterior, call or run
+        chosen = choose_layers(model, layers)
+        # Kept as batches: an iterator gives them once, and they are read at every snapshot.
+        self.batches: list[tuple[Any, int]] = []
+        fingerprint = Fingerprint()
+        for batch, rows in batches_of(probes, batch_size):
+            fingerprint.add(batch)
+            self.batches.append((batch, rows))
+        self.count, self.digest = sum(rows for _, rows in self.batches), fingerprint.digest
+        if self.count < 4:
+            raise InputError(f"probes: expected at least 4 inputs, got {self.count}.")
+        self.latents = 0
+        if posterior is not None:
+            self.latents = self.read_posterior()[0].shape[1]
+        self.reading = digest([list(chosen.modules), sorted(chosen.parts), describe(reduce)])
+
+    def read(self) -> dict[str, Tensor]:
+        """Every chosen layer on the probes."""
+        with same_draws():
+            return capture(
+                self.model,
+                [batch for batch, _ in self.batches],
+                self.layers,
+                call=lambda batch, rows: self.call(self.model, batch),
+                reduce=self.reduce,
+            )
+
+    def read_posterior(self) -> np.ndarray:
+        """Mean and log-variance on the probes: float32 (2, n, z)."""
+        if self.posterior is None:
+            raise InputError("posterior: the recorder was given none.")
+        modes = {module: module.training for module in self.model.modules()}
+        parts = []
+        try:
+            self.model.eval()
+            with torch.inference_mode(), same_draws():
+                for batch, _ in self.batches:
+                    pair = self.posterior(self.model, given(batch, self.model))
+                    parts.append(torch.stack(tuple(pair)).float().cpu().flatten(2))
+        finally:
+            for module, mode in modes.items():
+                module.training = mode
+        return torch.cat(parts, 1).numpy()
+
+
+@contextlib.contextmanager
+def same_draws() -> Iterator[None]:
+    """Random numbers from a fixed seed, and the caller's streams as they were."""
+    devices = range(torch.cuda.device_count())
+    with torch.random.fork_rng(devices):
+        torch.manual_seed(0)
+        yield

@@ -1,0 +1,266 @@
+"""A study of a training that is the caller's own, in three lines.
+
+::
+
+    recorder = sg.record(model, probes, to="results/mine")
+    …  recorder.step(loss=loss)      # after every update
+    recorder.close()                 # or: with sg.record(…) as recorder
+
+What it keeps is a study like any other, whose file says ``recorded: true``: a folder for each run,
+snapshots of the weights, losses, and, since nobody else has the network and its inputs, what every
+layer represents on the probes, read at the snapshot. So ``list``, ``show``, ``compare``,
+``assess``, ``report`` and ``export`` need neither the network's code nor the data.
+
+A step without a snapshot costs some comparisons. A snapshot leaves the training as it found it, to
+the bit: modes, hooks and the random streams. Random draws inside the network (a VAE's sample) are
+the same at every snapshot, so that noise is not mistaken for learning.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from stratigraph import __version__
+from stratigraph.errors import ConfigError
+from stratigraph.integrations.probes import ProbeReader
+from stratigraph.latents import kl_by_latent
+from stratigraph.pipeline.metrics import MetricsLog
+from stratigraph.pipeline.state import StateFile
+from stratigraph.similarity.reduction import reduce_units
+from stratigraph.snapshots import (
+    Files,
+    locked,
+    record_exists,
+    remove_record,
+    save_snapshot,
+    snapshot_path,
+    snapshot_steps,
+    write_json,
+    write_record,
+)
+from stratigraph.study import CONFIG, probes_path, representations_path, run_path
+from stratigraph.training import RecordedConfig
+from stratigraph.training.signs import Signs, constant_share
+
+__all__ = ["Recorder", "TrainingWarning"]
+
+TERMS = ("loss", "reconstruction", "regulariser", "kl")  # the columns of every run's losses
+
+
+class TrainingWarning(UserWarning):
+    """A training shows signs of divergence, collapse or dead layers."""
+
+
+class Recorder:
+    """Records one run; made by `stratigraph.record`.
+
+    Call `step` after every update, and `close` at the end; or use it as a context.
+    """
+
+    def __init__(
+        self,
+        study: Path,
+        config: RecordedConfig,
+        inputs: ProbeReader,
+        due: Callable[[int], bool],
+        weights: bool,
+        log_every: int,
+        start: int,
+    ) -> None:
+        self.study, self.config, self.inputs = study, config, inputs
+        self.due, self.weights, self.log_every = due, weights, log_every
+        self.path = run_path(study, config.run_id)
+        self.steps = start
+        self.signs = Signs()
+        self.loss: float | None = None
+        self._terms: dict[str, Any] = {}
+        self._kept = -1
+        self._closed = False
+        self._held = contextlib.ExitStack()
+        self._held.enter_context(locked(self.path))
+        try:
+            self._metrics = MetricsLog(self.path)
+            self._state = StateFile(self.path, 0)
+            self._begin(start)
+        except BaseException:
+            self._held.close()
+            raise
+
+    @property
+    def run_id(self) -> str:
+        """The run's name, as ``stratigraph show`` takes it."""
+        return self.config.run_id
+
+    def step(self, loss: Any = None, **terms: Any) -> None:
+        """One more update was made.
+
+        Args:
+            loss: of that update, a number or a tensor; read every ``log_every`` steps alone.
+            terms: other numbers to log beside it.
+
+        """
+        self.reach(self.steps + 1, loss, **terms)
+
+    def reach(self, step: int, loss: Any = None, **terms: Any) -> None:
+        """The training is after update ``step``, which may be more than one further."""
+        snapshot = any(self.due(passed) for passed in range(self.steps + 1, step + 1))
+        logs = step // self.log_every > self.steps // self.log_every
+        self.steps = step
+        if loss is not None:
+            # Detached, or the graph of this step would be held until the next.
+            self._terms = {k: _detached(v) for k, v in {"loss": loss, **terms}.items()}
+        if self._terms and (snapshot or logs):
+            self.log("training", **self._terms)
+            self._terms = {}
+        self._state.steps = step
+        self._state.beat(step, self.loss)  # looks at the clock, and seldom writes
+        if snapshot:
+            self._snapshot()
+
+    def log(self, split: str = "validation", **terms: Any) -> None:
+        """Log numbers at this step: of the ``training`` batch, or of ``validation``."""
+        row = _row(terms)
+        self._metrics.add(self.steps, split, row)
+        if split == "training":
+            self.loss = row["loss"] if math.isfinite(row["loss"]) else self.loss
+            if "loss" in terms:
+                self._tell(self.signs.of_loss(self.steps, row["loss"]))
+
+    def close(self, state: str = "done", reason: str = "") -> None:
+        """The training is over: keep the last step, and let the run go."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._state.steps = self.steps
+            if self._terms:
+                self.log("training", **self._terms)
+            if self.steps != self._kept and state == "done":
+                self._snapshot()
+            self._metrics.save()
+            self._state.end(state, self.steps, reason)
+        finally:
+            self._held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            stopped = issubclass(kind, KeyboardInterrupt)
+            self.close("stopped" if stopped else "failed", f"{kind.__name__}: {error}")
+
+    def _begin(self, start: int) -> None:
+        """Make the run's folder; or go on with it, without what was recorded after ``start``."""
+        there = snapshot_steps(self.path)
+        if there and not start:
+            raise ConfigError(
+                f"{self.path}: this run (the same network, probes, settings and seed) was recorded "
+                f"already, up to step {there[-1]}; give another seed or settings, another folder, "
+                "or start=STEP to go on with it."
+            )
+        for step in there:
+            if step > start:
+                remove_record(representations_path(self.path, step))
+                remove_record(snapshot_path(self.path, step))
+        probes = probes_path(self.study, self.config.probes)
+        about: dict[str, Any]
+        if not record_exists(probes):
+            about = {"data": self.config.data, "probes": {"inputs": self.config.probes}}
+            indices = np.arange(self.config.count)
+            write_record(probes, lambda files: files.array("indices.npy", indices), about)
+        if start:
+            self._metrics.load(start)
+        if not (self.path / CONFIG).is_file():
+            about = {
+                "run_id": self.config.run_id,
+                "config": self.config.to_dict(),
+                "stratigraph": __version__,
+                "began": time.time(),
+                "conditions": {
+                    "data": self.config.probes,
+                    "device": str(next(self.inputs.model.parameters()).device),
+                    "torch": torch.__version__,
+                },
+            }
+            write_json(self.path / CONFIG, about)
+        if start in snapshot_steps(self.path):
+            self._kept = start
+        elif not start:
+            self._snapshot()
+
+    def _snapshot(self) -> None:
+        """Weights, representations and losses of this step."""
+        if not self._metrics.rows:
+            self._metrics.add(self.steps, "training", _row({}))  # nothing was logged yet
+        about: dict[str, Any] = {
+            "probes": self.config.probes,
+            "reading": self.config.reading,
+            "posterior": self.inputs.posterior is not None,
+        }
+        layers: list[dict[str, Any]] = []
+        shares: dict[str, float] = {}
+        kl: list[np.ndarray] = []
+
+        def fill(files: Files) -> None:
+            if self.inputs.posterior is not None:
+                posterior = self.inputs.read_posterior()
+                files.array("posterior.npy", posterior)
+                kl.append(kl_by_latent(*posterior))
+            for layer, activation in self.inputs.read().items():
+                name = layer.replace("/", "|")  # it names a file
+                shares[name] = constant_share(activation)
+                reduced = reduce_units(activation, f"layer {name}")
+                files.array(f"{name}.npy", reduced.coordinates)
+                facts = {"units": reduced.units, "reason": reduced.reason, "doubt": reduced.doubt}
+                layers.append({"name": name, **facts})
+
+        device = str(next(self.inputs.model.parameters()).device)
+        read_by = {"torch": torch.__version__, "device": device}
+        write_record(
+            representations_path(self.path, self.steps),
+            fill,
+            {**about, "read_by": read_by, "layers": layers},
+        )
+        self._metrics.save()
+        # Last: a run has the steps of its snapshots, and each of those is whole.
+        kept = self.inputs.model if self.weights else nn.Module()
+        save_snapshot(self.path, self.steps, kept, {"run_id": self.run_id})
+        self._kept = self.steps
+        # Told when the snapshot is whole, since a warning may be made an error.
+        for one in kl:
+            self._tell(self.signs.of_latents(self.steps, one))
+        self._tell(self.signs.of_layers(self.steps, shares))
+        self._state.beat(self.steps, self.loss)
+
+    def _tell(self, texts: list[str]) -> None:
+        for text in texts:
+            warnings.warn(f"{self.run_id} {text}", TrainingWarning, stacklevel=3)
+        self._state.signs = self.signs.texts
+
+
+def _row(terms: Mapping[str, Any]) -> dict[str, float]:
+    """Terms as numbers, with the columns that every run's losses have."""
+    return {**dict.fromkeys(TERMS, math.nan), **{k: float(_detached(v)) for k, v in terms.items()}}
+
+
+def _detached(value: Any) -> Any:
+    return value.detach() if isinstance(value, Tensor) else value

@@ -1,0 +1,108 @@
+"""Early warnings: that a training diverges, its latents collapse, or its layers die.
+
+Pure functions of what can be read cheaply while a network trains; each sign comes with the numbers
+behind it, and is told once for each run until it worsens.
+
+divergence
+    a loss that is not finite; or the mean of the last `RECENT` logged losses above the first such
+    mean, and above the lowest one by three of their standard deviations;
+collapse
+    latents whose Kullback-Leibler term, averaged over probes, is below `COLLAPSED` nats: their
+    posterior is the prior whatever the input;
+dead layer
+    a layer in which at least `DEAD` of the units answer every probe alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["COLLAPSED", "DEAD", "RECENT", "Signs", "constant_share"]
+
+RECENT = 20  # logged losses
+COLLAPSED = 0.01  # nats
+DEAD = 0.5  # of a layer's units
+
+
+def constant_share(activation: Tensor) -> float:
+    """The share of units whose values differ by no more than rounding over the probes (n, …).
+
+    A unit of a convolution (n, c, h, w) is a channel, of tokens (n, t, d) one of the d: it is
+    constant if it is so everywhere. The empty border of every image makes no unit dead.
+    """
+    x = activation.detach()
+    low, high = x.amin(0), x.amax(0)
+    varies = high - low > 1e-6 * torch.maximum(low.abs(), high.abs())
+    if varies.ndim == 2:
+        varies = varies.any(0)
+    elif varies.ndim > 2:
+        varies = varies.flatten(1).any(1)
+    return 1 - float(varies.double().mean())
+
+
+@dataclass
+class Signs:
+    """What was seen of one run, and what has been told of it.
+
+    ``texts`` may begin with those of the same run before it was interrupted.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    first: float = math.nan
+    lowest: float = math.inf
+    told: dict[str, float] = field(default_factory=dict)
+    texts: list[str] = field(default_factory=list)
+
+    def of_loss(self, step: int, loss: float) -> list[str]:
+        """New signs in a logged loss."""
+        if not math.isfinite(loss):
+            return self._new("divergence", math.inf, f"divergence: the loss is {loss:g}", step)
+        self.losses = [*self.losses[1 - RECENT :], loss]
+        if len(self.losses) < RECENT:
+            return []
+        recent, spread = float(np.mean(self.losses)), float(np.std(self.losses, ddof=1))
+        if math.isnan(self.first):
+            self.first = recent
+        self.lowest = min(self.lowest, recent)
+        if recent <= self.first or recent <= self.lowest + 3 * spread:
+            return []
+        text = (
+            f"divergence: the last {RECENT} logged losses average {recent:.4g}, the first "
+            f"{self.first:.4g}, the lowest {self.lowest:.4g}; lower the learning rate"
+        )
+        return self._new("divergence", 1, text, step)
+
+    def of_latents(self, step: int, kl: np.ndarray) -> list[str]:
+        """New signs in each latent's mean Kullback-Leibler term, nats (z,)."""
+        gone = int((kl < COLLAPSED).sum())
+        if step == 0 or not gone:  # the untrained posterior is near the prior by construction
+            return []
+        text = (
+            f"collapse: {gone} of {len(kl)} latents below {COLLAPSED} nats "
+            f"(KL {kl.sum():.3g} nats in all, the largest {kl.max():.3g})"
+        )
+        if gone == len(kl):
+            text += "; the decoder is told nothing: weaken or anneal the regulariser"
+        return self._new("collapse", gone, text, step)
+
+    def of_layers(self, step: int, shares: Mapping[str, float]) -> list[str]:
+        """New signs in the share of units that answer every probe alike, by layer."""
+        found = []
+        for layer, share in shares.items():
+            if share >= DEAD:
+                text = f"dead layer: {share:.0%} of the units of {layer} answer every probe alike"
+                found += self._new(f"dead {layer}", math.floor(10 * share), text, step)
+        return found
+
+    def _new(self, key: str, amount: float, text: str, step: int) -> list[str]:
+        if amount <= self.told.get(key, 0):
+            return []
+        self.told[key] = amount
+        self.texts.append(f"step {step:,}: {text}")
+        return [self.texts[-1]]

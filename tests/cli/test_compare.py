@@ -1,0 +1,97 @@
+"""``stratigraph compare --model``: two networks from their weights, in the shell's words."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import stratigraph as sg
+from stratigraph.cli.compare import made
+from stratigraph.cli.main import main
+from stratigraph.snapshots import load_weights
+
+FACTORY = """
+from torch import nn
+
+def make():
+    return nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3))
+
+def wrong():
+    return 3
+"""
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "made_here.py").write_text(FACTORY)
+    monkeypatch.delitem(sys.modules, "made_here", raising=False)
+    for seed, name in enumerate("ab"):
+        torch.manual_seed(seed)
+        save_file(made("made_here:make").state_dict(), f"{name}.safetensors")
+    np.savez("cut.npz", x=np.zeros(900))
+    whole = (tmp_path / "cut.npz").read_bytes()
+    (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    np.save("x.npy", np.random.default_rng(0).normal(size=(40, 6)))
+    return tmp_path
+
+
+def command(*arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main(["compare", *arguments])
+    return stopped.value.code or 0
+
+
+BOTH = ("--model", "a.safetensors", "--model", "b.safetensors")
+GIVEN = (*BOTH, "--factory", "made_here:make", "--inputs", "x.npy")
+
+
+def test_two_networks(files, capsys):
+    assert command(*GIVEN, "--json", "--layers", "type:Linear") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["x"] == found["y"] == ["0", "2"]
+    networks = [made("made_here:make") for _ in range(2)]
+    for network, name in zip(networks, "ab", strict=True):
+        load_weights(network, f"{name}.safetensors")
+    want = sg.compare(*networks, np.load("x.npy"), layers=["0", "2"])
+    np.testing.assert_allclose(found["values"], want.values)
+    assert command(*GIVEN, "--measure", "procrustes_similarity", "--explain") == 0
+    told = capsys.readouterr().out
+    assert "procrustes_similarity of 40 inputs\nplan: " in told
+
+
+def test_one_network_with_itself(files, capsys):
+    options = ("--model", "a.safetensors", "--factory", "made_here:make", "--inputs", "x.npy")
+    assert command(*options, "--json") == 0
+    np.testing.assert_allclose(np.diag(json.loads(capsys.readouterr().out)["values"]), 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        ((), 2, "expected a study, or --model FILE"),
+        ((*GIVEN, "x.yaml"), 2, "expected a study or --model, got both"),
+        ((*BOTH, "--inputs", "x.npy"), 2, "--factory: expected MODULE:FUNCTION"),
+        ((*BOTH, "--factory", "made_here:make"), 2, "--inputs: expected a file"),
+        ((*BOTH, "--factory", "made_here", "--inputs", "x.npy"), 2, "MODULE:FUNCTION, got"),
+        ((*BOTH, "--factory", "nowhere:make", "--inputs", "x.npy"), 2, "nowhere cannot be"),
+        ((*BOTH, "--factory", "made_here:mak", "--inputs", "x.npy"), 2, "Did you mean 'make'?"),
+        ((*BOTH, "--factory", "made_here:wrong", "--inputs", "x.npy"), 2, "made a int"),
+        ((*BOTH, "--factory", "made_here:make", "--inputs", "y.npy"), 3, "y.npy: no such file"),
+        ((*BOTH, "--factory", "made_here:make", "--inputs", "made_here.py"), 3, "without pickles"),
+        ((*BOTH, "--factory", "made_here:make", "--inputs", "cut.npz"), 3, "without pickles"),
+        ((*GIVEN, "--layers", "4"), 2, "no layer '4'"),
+        ((*GIVEN, "--measure", "ckaa"), 2, "Did you mean 'cka'"),
+        ((*GIVEN, "--reduce", "spatal"), 2, "Did you mean 'spatial'"),
+        (("study", "--layers", "4"), 2, "--layers: it is of two networks; add --model"),
+    ],
+)
+def test_a_bad_command_is_told_in_one_line(files, capsys, arguments, code, text):
+    assert command(*arguments) == code
+    told = capsys.readouterr().err
+    assert text in told
+    assert len(told.strip().splitlines()) == 1

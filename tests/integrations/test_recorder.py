@@ -1,0 +1,285 @@
+"""A recorded training is a study: the commands read it, and the training does not notice."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import stratigraph as sg
+from stratigraph.activations import capture
+from stratigraph.cli.main import main
+from stratigraph.errors import BusyError, ConfigError, InputError, IntegrityError
+from stratigraph.integrations.recorder import TrainingWarning
+from stratigraph.integrations.schedule import as_schedule
+from stratigraph.study import load_study
+
+
+class TinyVAE(nn.Module):
+    """A VAE of somebody else's, which draws its noise in forward, in eval mode too."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Dropout(0.1))
+        self.z_mean, self.z_log_var = nn.Linear(16, 3), nn.Linear(16, 3)
+        self.decoder = nn.Sequential(nn.Linear(3, 16), nn.ReLU(), nn.Linear(16, 8))
+
+    def encode(self, x):
+        h = self.encoder(x)
+        return self.z_mean(h), self.z_log_var(h)
+
+    def forward(self, x):
+        mean, log_var = self.encode(x)
+        return self.decoder(mean + (log_var / 2).exp() * torch.randn_like(mean)), mean, log_var
+
+
+def train(to, seed=0, steps=25, **options):
+    """Some steps of the VAE, recorded if there is a folder; the losses and the final weights."""
+    torch.manual_seed(seed)
+    model = TinyVAE()
+    data = torch.randn(200, 8) @ torch.randn(8, 8)
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-2)
+    recorder = None
+    if to is not None:
+        probes = torch.randn(60, 8, generator=torch.Generator().manual_seed(9))
+        options = {"posterior": lambda m, x: m.encode(x), "log_every": 5, **options}
+        recorder = sg.record(model, probes, to=to, name="tiny vae", seed=seed, **options)
+    losses = []
+    model.train()
+    for _ in range(steps):
+        x = data[torch.randint(200, (32,))]
+        out, mean, log_var = model(x)
+        kl = -0.5 * (1 + log_var - mean**2 - log_var.exp()).sum(1).mean()
+        loss = (out - x).square().sum(1).mean() + kl
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+        if recorder is not None:
+            recorder.step(loss=loss, kl=kl.detach())
+    if recorder is not None:
+        recorder.log(loss=losses[-1])
+        recorder.close()
+    return losses, {name: value.clone() for name, value in model.state_dict().items()}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    to = tmp_path_factory.mktemp("recorded") / "mine"
+    for seed in (0, 1):
+        train(to, seed)
+    return to
+
+
+def command(*arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main([str(argument) for argument in arguments])
+    return stopped.value.code or 0
+
+
+def test_the_training_does_not_notice(folder, tmp_path):
+    losses, weights = train(None)
+    recorded, same = train(tmp_path / "again")
+    assert recorded == losses
+    assert all(torch.equal(weights[name], same[name]) for name in weights)
+
+
+def test_what_is_kept(folder):
+    study = load_study(folder)
+    assert study.config.recorded
+    assert len(study.runs) == len(study.complete()) == 2
+    run = next(iter(study.runs.values()))
+    assert run.steps == [0, 10, 16, 25]
+    assert run.state["state"] == "done"
+    assert run.config.label() == "tiny vae · probes · TinyVAE · seed 0"
+    rows = run.metrics.query("split == 'training'")
+    assert rows["step"].tolist() == [0, 5, 10, 15, 16, 20, 25]  # nothing is logged at 0
+    assert np.isfinite(rows[["loss", "kl"]].to_numpy()[1:]).all()
+    # The weights go back into a network of the caller's, and read as they were read then.
+    model = TinyVAE()
+    run.load(model, 25)
+    assert all(torch.equal(v, train(None)[1][k]) for k, v in model.state_dict().items())
+    with pytest.raises(InputError, match=r"was recorded .* run\.load\(network, step\)"):
+        run.model(25)
+
+
+def test_every_command_reads_it(folder, capsys, tmp_path):
+    assert command("run", folder, "--quiet", "--workers", "1") == 0
+    assert "report" in capsys.readouterr().out
+    assert command("list", folder) == 0
+    assert "tiny vae" in capsys.readouterr().out
+    run = next(iter(load_study(folder).runs.values()))
+    assert command("show", folder, run.run_id[:6]) == 0
+    told = capsys.readouterr().out
+    assert "state      done at step 25 of 25" in told
+    assert "nan" not in told
+    assert command("assess", folder, "--json", "--workers", "1") == 0
+    findings = json.loads(capsys.readouterr().out)
+    assert {row["verdict"] for row in findings} <= {
+        "supported", "contradicted", "inconclusive", "not asked",
+    }  # fmt: skip
+    assert any(row["verdict"] != "not asked" for row in findings)
+    assert command("compare", folder, "--explain", "--workers", "1") == 0
+    assert "debiased_cka: " in capsys.readouterr().out
+    assert command("export", folder, "--out", tmp_path / "kept") == 0
+    assert command("verify", folder) == 0
+    html = (folder / "report" / "index.html").read_text()
+    assert "tiny vae" in html
+    assert (folder / "figures" / "losses.pdf").is_file()
+    assert "Recorded while the networks were trained elsewhere" in html
+
+
+def test_the_matrix_is_that_of_the_captured_layers(folder):
+    command("compare", folder, "--quiet", "--workers", "1")
+    study = load_study(folder)
+    probes = torch.randn(60, 8, generator=torch.Generator().manual_seed(9))
+    model, run = TinyVAE(), next(iter(study.runs.values()))
+    layers = {}
+    for step in (0, 25):
+        run.load(model, step)
+        layers[step] = capture(model, probes, ["encoder.0", "z_mean"])
+    want = sg.similarity_matrix(layers[0], layers[25])
+    labels = study.labels("debiased_cka")
+    mine = labels[(labels["run"] == run.run_id) & labels["layer"].isin(["encoder.0", "z_mean"])]
+    rows, columns = (mine.index[mine["step"] == step] for step in (0, 25))
+    found = study.similarity("debiased_cka").values[np.ix_(rows, columns)]
+    np.testing.assert_allclose(found, want, atol=1e-5)
+
+
+def test_observed(folder):
+    command("extract", folder, "--quiet", "--workers", "1")
+    from stratigraph.study.evidence import observations
+
+    latents, layers = observations(load_study(folder))
+    assert len(latents) == 8
+    moved = layers[layers["layer"] == "encoder.0"].groupby("step")["remaining"].mean()
+    assert moved[0] == 1
+    assert moved[25] == 0
+
+
+def test_what_cannot_be_asked_of_a_recorded_study(folder, capsys, tmp_path):
+    assert command("plan", folder / "study.yaml") == 2
+    assert "only what stratigraph trains can be planned" in capsys.readouterr().err
+    mixed = tmp_path / "mixed.yaml"
+    mixed.write_text("name: x\nrecorded: true\ngrid: {data: sprites}\n")
+    assert command("run", mixed) == 2
+    assert "grid is of studies that stratigraph trains" in capsys.readouterr().err
+    mixed.write_text("name: x\nrecorded: yes please\n")
+    assert command("run", mixed) == 2
+    assert "recorded: expected true, or nothing, got 'yes please'" in capsys.readouterr().err
+    # Other measures may be asked of what was recorded.
+    more = tmp_path / "more.yaml"
+    more.write_text("name: mine\nrecorded: true\nmeasures: [rsa_pearson]\n")
+    assert command("compare", more, "--out", folder, "--quiet", "--workers", "1") == 0
+    assert load_study(folder).measures() == ["rsa_pearson"]
+    text = "name: mine\nrecorded: true\nmeasures: [debiased_cka, procrustes_similarity]\n"
+    more.write_text(text)  # as it was, for the tests that follow
+    assert command("compare", more, "--out", folder, "--quiet", "--workers", "1") == 0
+
+
+def test_the_published_way_and_repairs_are_refused(folder, capsys, tmp_path):
+    command("run", folder, "--quiet", "--workers", "1")
+    assert command("assess", folder, "--published", "--workers", "1") == 2
+    assert "was recorded" in capsys.readouterr().err
+    to = tmp_path / "hurt"
+    train(to)
+    weights = next(to.glob("runs/*/snapshots/000000010/weights.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    assert command("verify", to, "--repair", "--workers", "1") == IntegrityError.exit_code
+    assert "nothing can make it again" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_run_twice_and_going_on(tmp_path):
+    to = tmp_path / "mine"
+    train(to)
+    with pytest.raises(ConfigError, match=r"recorded already, up to step 25; .* start=STEP"):
+        train(to)
+    train(to, steps=15, start=16)
+    run = next(iter(load_study(to).runs.values()))
+    assert run.steps == [0, 10, 16, 25, 31]
+    assert run.metrics["step"].is_monotonic_increasing
+    assert run.config.steps == 31
+
+
+def test_one_writer(tmp_path):
+    model, probes = nn.Sequential(nn.Linear(2, 2)), torch.randn(8, 2)
+    recorder = sg.record(model, probes, to=tmp_path / "mine")
+    with pytest.raises(BusyError):
+        sg.record(model, probes, to=tmp_path / "mine")
+    recorder.close()
+
+
+def test_a_training_that_fails_says_so(tmp_path):
+    model = nn.Sequential(nn.Linear(2, 2))
+    with (
+        pytest.raises(RuntimeError, match="my own"),
+        sg.record(model, torch.randn(8, 2), to=tmp_path / "mine") as recorder,
+    ):
+        recorder.step(loss=1.0)
+        raise RuntimeError("my own")
+    state = next(iter(load_study(tmp_path / "mine").runs.values())).state
+    assert (state["state"], state["reason"]) == ("failed", "RuntimeError: my own")
+
+
+def test_signs_are_told_with_their_numbers(tmp_path):
+    model = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 2))
+    recorder = sg.record(model, torch.randn(8, 2), to=tmp_path / "mine", snapshots=[0, 3])
+    nn.init.constant_(model[0].bias, -100)
+    recorder.step(loss=1.0)
+    recorder.step(loss=1.0)
+    with pytest.warns(TrainingWarning) as told:
+        recorder.step(loss=1.0)
+    assert [str(one.message).partition(" ")[2] for one in told] == [
+        f"step 3: dead layer: 100% of the units of {layer} answer every probe alike"
+        for layer in ("1", "2")
+    ]
+    with pytest.warns(TrainingWarning, match="divergence: the loss is nan"):
+        for _ in range(50):
+            recorder.step(loss=float("nan"))
+    recorder.close("diverged", "the loss is nan")
+    assert len(_state(tmp_path / "mine")["signs"]) == 3
+
+
+def _state(folder):
+    return next(iter(load_study(folder).runs.values())).state
+
+
+def test_schedules():
+    assert [s for s in range(2000) if as_schedule("log")(s)] == [
+        0, 10, 16, 25, 40, 63, 100, 158, 251, 398, 631, 1000, 1580,
+    ]  # fmt: skip
+    assert [s for s in range(10) if as_schedule(3)(s)] == [0, 3, 6, 9]
+    assert [s for s in range(10) if as_schedule([0, 4])(s)] == [0, 4]
+    for wrong in ("often", 0, True, [1.5], None):
+        with pytest.raises(ConfigError, match=r"^snapshots: expected \"log\""):
+            as_schedule(wrong)
+
+
+def test_bad_arguments(tmp_path):
+    model, probes = nn.Sequential(nn.Linear(2, 2)), torch.randn(8, 2)
+    with pytest.raises(InputError, match="Did you mean 'cka'"):
+        sg.record(model, probes, to=tmp_path / "a", measures=["ckaa"])
+    with pytest.raises(ConfigError, match="settings: expected plain values"):
+        sg.record(model, probes, to=tmp_path / "a", settings={"net": model})
+    with pytest.raises(InputError, match="no layer 'conv'"):
+        sg.record(model, probes, to=tmp_path / "a", layers=["conv"])
+    with pytest.raises(InputError, match="at least 4 inputs, got 3"):
+        sg.record(model, probes[:3], to=tmp_path / "a")
+    assert not list((tmp_path / "a").glob("runs/*"))
+
+
+def test_the_core_needs_no_framework():
+    """Importing all of stratigraph but the frameworks' own files imports none of them."""
+    import subprocess
+
+    code = (
+        "import sys, stratigraph as sg\n"
+        "for name in sg.__all__: getattr(sg, name)\n"
+        "import stratigraph.integrations, stratigraph.cli.main\n"
+        "print([m for m in ('lightning', 'pytorch_lightning', 'transformers', 'diffusers', "
+        "'torchmetrics') if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

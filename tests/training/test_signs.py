@@ -1,0 +1,66 @@
+"""Early warnings: told when they are so, with the numbers, and once until they worsen."""
+
+import math
+
+import numpy as np
+import torch
+
+from stratigraph.training.signs import RECENT, Signs, constant_share
+
+
+def told(losses):
+    signs = Signs()
+    return [text for step, loss in enumerate(losses) for text in signs.of_loss(step, loss)]
+
+
+def test_a_training_that_learns_is_left_alone():
+    for seed in range(20):
+        noise = np.random.default_rng(seed).normal(size=600)
+        assert told(100 * np.exp(-np.arange(600) / 100) + 50 + 3 * noise) == []
+        assert told(50 + 3 * noise) == []  # noise around a level is no sign
+
+
+def test_divergence_is_told_once_with_its_numbers():
+    falling, rising = np.linspace(100, 50, 100), np.linspace(50, 300, 200)
+    (text,) = told([*falling, *rising])
+    assert text.startswith("step 1")
+    assert "divergence: the last 20 logged losses average" in text
+    assert "lower the learning rate" in text
+    signs = Signs()
+    assert signs.of_loss(7, math.nan) == ["step 7: divergence: the loss is nan"]
+    assert signs.of_loss(8, math.nan) == []
+    assert len(signs.losses) <= RECENT
+
+
+def test_collapse_is_told_when_it_worsens():
+    signs = Signs()
+    kl = np.array([2.0, 1.0, 0.001])
+    assert signs.of_latents(0, np.zeros(3)) == []  # the untrained posterior
+    (text,) = signs.of_latents(100, kl)
+    assert text.startswith("step 100: collapse: 1 of 3 latents below 0.01 nats (KL 3 nats in all")
+    assert signs.of_latents(200, kl) == []
+    (text,) = signs.of_latents(300, np.zeros(3))
+    assert "3 of 3" in text
+    assert "the decoder is told nothing" in text
+
+
+def test_dead_layers():
+    signs = Signs()
+    (text,) = signs.of_layers(5, {"conv1": 0.1, "conv2": 0.62})
+    assert text == "step 5: dead layer: 62% of the units of conv2 answer every probe alike"
+    assert signs.of_layers(6, {"conv2": 0.64}) == []
+    assert len(signs.of_layers(7, {"conv2": 1.0})) == 1
+
+
+def test_a_unit_is_a_channel_or_a_column():
+    x = torch.zeros(6, 4, 3, 3)
+    assert constant_share(x) == 1
+    x[2, 1, 0, 0] = 1  # one position of one channel answers one probe
+    assert constant_share(x) == 0.75
+    assert constant_share(x + 1e4) == 0.75
+    tokens = torch.zeros(6, 3, 4)
+    tokens[1, 2, 0] = 1
+    assert constant_share(tokens) == 0.75
+    matrix = torch.ones(6, 4)
+    matrix[0, :2] = 2
+    assert constant_share(matrix) == 0.5
