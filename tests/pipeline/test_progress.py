@@ -229,3 +229,30 @@ def test_quiet_says_nothing(capsys, tiny_study):
         watch.ended(some[0], {"state": "failed", "step": 3}, "no")
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""
+
+
+def test_signs_are_said_once_and_kept(tmp_path, monkeypatch):
+    from stratigraph.pipeline import signs as signs_module
+    from stratigraph.pipeline import train_run
+    from stratigraph.study import Run, read_state
+    from stratigraph.training import RunConfig
+
+    config = RunConfig(
+        data={"name": "sprites", "size": 32, "cache": False}, objective={"name": "vae"}, steps=2,
+        architecture="fully_connected", snapshots=(0, 2), validation_images=8, batch_size=4,
+    )  # fmt: skip
+    # Every layer is called dead: what is told, and where, is what is looked at here.
+    monkeypatch.setattr(signs_module, "constant_share", lambda activation: 0.75)
+    train_run(tmp_path / "run", config)
+    signs = read_state(tmp_path / "run")["signs"]
+    assert (
+        "step 0: dead layer: 75% of the units of encoder.dense1 answer every probe alike" in signs
+    )
+    assert len(signs) == len(set(signs))
+    run = Run(tmp_path / "run", config)
+    shown, text = progress(False)
+    with shown.training([run], [run]) as watch:
+        watch.heard(run, run.state)
+        watch.heard(run, run.state)
+        watch.ended(run, run.state)
+    assert text.getvalue().count("units of encoder.dense1") == 1

@@ -288,3 +288,39 @@ def test_a_study_that_goes_on_is_shown_without_a_reload(tiny_study, tmp_path, op
     finally:
         assert stop(process) == 0
     assert load_study(path).config.name == "tiny"
+
+
+def test_a_recorded_training_is_shown_while_it_goes_on(tmp_path, open_page):
+    import torch
+    from torch import nn
+
+    import stratigraph as sg
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 12), nn.ReLU(), nn.Linear(12, 3))
+    inputs = torch.randn(40, 6)
+    optimiser = torch.optim.SGD(model.parameters(), 0.1)
+    path = tmp_path / "recorded"
+    process = None
+    try:
+        with sg.record(model, inputs, to=path, snapshots=[0, 2, 4, 6], log_every=1) as recorder:
+            for step in range(1, 7):
+                loss = model(inputs).square().mean()
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                recorder.step(loss=loss)
+                if step == 3:
+                    process, page_of = start(path)
+                    page = open_page(page_of.address)
+                    page.evaluate("window.stays = true")
+                    assert page.locator("#now").inner_text() == "1 training"
+                    assert page.locator("#runs tbody td").nth(5).inner_text() == "2"
+                    assert page.locator("#losses svg [data-line]").count() == 1
+        expect(page.locator("#now")).to_have_text("1 done")
+        expect(page.locator("#runs tbody td").nth(5)).to_have_text("4")
+        assert page.evaluate("window.stays")
+        page.close()
+    finally:
+        if process is not None:
+            assert stop(process) == 0

@@ -18,6 +18,7 @@ from stratigraph.errors import DataError
 from stratigraph.snapshots import MANIFEST
 from stratigraph.study import STUDY_FILE, WAYS, Run, Study, findings_path, load_study, metrics_path
 from stratigraph.study.layout import observed_path, similarity_path
+from stratigraph.training import RecordedConfig
 
 __all__ = ["Watched"]
 
@@ -51,9 +52,15 @@ class Watched:
         self.study("corrected")
 
     def study(self, way: str) -> Study:
-        """The study, read a way; read anew where its file has changed (it may be extended)."""
-        file = self.path / STUDY_FILE
-        found = _facts(file)
+        """The study, read a way; read anew where its file has changed (it may be extended).
+
+        The runs of a recorded study are those in its folder, as far as they got; so it changes with
+        them.
+        """
+        found: Any = _facts(self.path / STUDY_FILE)
+        if self._study is not None and self._study[1].config.recorded:
+            runs = sorted((self.path / "runs").glob("*/snapshots"))
+            found = found, _digest(_facts(path) for path in runs)
         with self._lock:
             if self._study is None or self._study[0] != found:
                 self._study = (found, load_study(self.path))
@@ -135,7 +142,10 @@ class Watched:
             return state
         when, step = facts[0] / 1e9, int(state["step"])
         if time.time() - when > SILENT:
-            state["state"], state["reason"] = "interrupted", "the next `stratigraph run` goes on"
+            goes_on = "the next `stratigraph run` goes on"
+            if isinstance(run.config, RecordedConfig):
+                goes_on = "nothing was heard of it since"
+            state["state"], state["reason"] = "interrupted", goes_on
             return state
         first = self._seen.setdefault(run.run_id, (when, step))
         if when > first[0] + 1 and step > first[1]:

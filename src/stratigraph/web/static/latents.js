@@ -20,7 +20,7 @@ export async function latents(box, study, shown) {
       const run = vaes.find((one) => one.id === current("run", options, vaes[0].id)), way = current("way", ways, ways[0][0]);
       const steps = run.steps_kept.map((step) => [String(step), whole(step)]), step = current("step", steps, steps.at(-1)?.[0]);
       pickers.replaceChildren(...(ways.length > 1 ? [picker("read", "way", ways, way, draw)] : []), picker("run", "run", options, run.id, draw), steps.length ? picker("images of step", "step", steps, step, draw) : "");
-      await Promise.all([regimes(charts, run, way, signal), steps.length ? decoder(images, run, step, signal) : images.replaceChildren(el("p", { className: "quiet", textContent: "This run has no snapshot yet." }))]);
+      await Promise.all([regimes(charts, run, way, signal), steps.length && !study.recorded ? decoder(images, run, step, signal) : images.replaceChildren(el("p", { className: "quiet", textContent: study.recorded ? "The decoder of a recorded run is with its trainer; no images are drawn here." : "This run has no snapshot yet." }))]);
     });
   }
   shown.update = async (renewed) => { study = renewed; vaes.splice(0, vaes.length, ...study.runs.filter((run) => !run.supervised)); await draw(); };

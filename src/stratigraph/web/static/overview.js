@@ -55,7 +55,8 @@ function whisker(one) {
 export const RUN_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#8A6D00", "#56B4E9", "#777777", "#9C5BD6"];
 async function losses(study) {
   const part = el("div", { id: "losses" });
-  const kinds = [["loss", "loss"], ["reconstruction", "reconstruction"], ["kl", "KL divergence"]];
+  if (!study.terms.length) return el("p", { className: "quiet", textContent: "Nothing was logged yet." });
+  const kinds = study.terms.map((name) => [name, name === "kl" ? "KL divergence" : name]);
   const known = new Set(study.runs.map((run) => run.id));
   const held = asked.get("runs").split(",").filter((id) => known.has(id));
   let chosen = held.length ? held : study.runs.slice(0, 6).map((run) => run.id);
@@ -63,7 +64,7 @@ async function losses(study) {
   const csv = el("span");
   let chart = null;
   async function draw() {
-    const kind = current("loss", kinds, "loss");
+    const kind = current("loss", kinds, kinds[0][0]);
     if (!chosen.length) { drawing.replaceChildren(el("p", { className: "quiet", textContent: "No run is chosen." })); legend.replaceChildren(); return; }
     const found = await ask("losses", { runs: chosen.join(",") });
     const names = new Map(study.runs.map((run) => [run.id, run.short]));
@@ -71,13 +72,13 @@ async function losses(study) {
       key: `${one.run}-${one.split}`, name: `${names.get(one.run)}${one.split === "validation" ? ", held out" : ""}`,
       colour: RUN_COLOURS[chosen.indexOf(one.run) % RUN_COLOURS.length], dash: one.split === "validation" ? "6 3" : "", x: one.steps, y: one.values,
     }));
-    chart = lineChart(drawing, live, legend, { lines, yLabel: "nats an image", label: `${kind} of the chosen runs over training`,
-      told: (one, i) => `${one.name}, step ${whole(one.x[i])}: ${score(one.y[i], 2)} nats an image` });
+    chart = lineChart(drawing, live, legend, { lines, yLabel: study.unit, label: `${kind} of the chosen runs over training`,
+      told: (one, i) => `${one.name}, step ${whole(one.x[i])}: ${score(one.y[i], 2)} ${study.unit}` });
     csv.replaceChildren(files("losses", () => chart, apiPath("losses", { runs: chosen.join(","), format: "csv" })));
   }
   part.append(el("div", { className: "pickers" },
     several("runs", study.runs.map((run) => [run.id, run.label]), chosen, (picked) => { chosen = picked; asked.set({ runs: picked.join(",") }); draw(); }),
-    picker("loss", "loss", kinds, current("loss", kinds, "loss"), draw)), drawing, live, legend, csv);
+    picker("loss", "loss", kinds, current("loss", kinds, kinds[0][0]), draw)), drawing, live, legend, csv);
   await draw();
   return part;
 }
@@ -107,7 +108,7 @@ function runTable(study, shown) {
   const head = ["run", "configuration", "state", "step", "", "snapshots", "loss", "reconstruction", "KL"];
   return [
     el("h2", { textContent: "Runs" }), el("div", { className: "pickers" }, filter),
-    el("p", { className: "quiet", textContent: "Losses are of held-out images at the last step logged, in nats an image." }),
+    el("p", { className: "quiet", textContent: `Losses are ${study.recorded ? "the last that were logged" : "of held-out images at the last step logged, in nats an image"}.` }),
     el("div", { className: "wide", tabIndex: 0, role: "region", "aria-label": "runs" }, el("table", { id: "runs" }, el("thead", {}, el("tr", {}, ...head.map((text, i) => el("th", { scope: "col", textContent: text, className: i > 4 || i === 3 ? "number" : "" })))), el("tbody", {}, ...body))),
     el("div", { className: "files" }, el("a", { href: apiPath("overview", { format: "csv" }), download: "runs.csv", textContent: "CSV" })),
   ];

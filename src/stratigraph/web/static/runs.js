@@ -71,7 +71,7 @@ export async function runs(box, study, shown) {
     part.replaceChildren(drawing, live, legend);
     const lines = found.lines.filter((one) => one.loss === "loss").map((one) => ({ key: `${one.run}-${one.split}`, name: `${one.run === a.id ? "first" : "second"}, ${one.split === "validation" ? "held out" : one.split}`,
       colour: SIDES[one.run === a.id ? 0 : 1][1], dash: one.split === "validation" ? "6 3" : "", x: one.steps, y: one.values }));
-    const chart = lineChart(drawing, live, legend, { lines, yLabel: "nats an image", label: "losses of the two runs", told: (one, i) => `${one.name}, step ${whole(one.x[i])}: ${score(one.y[i], 2)} nats an image` });
+    const chart = lineChart(drawing, live, legend, { lines, yLabel: study.unit, label: "losses of the two runs", told: (one, i) => `${one.name}, step ${whole(one.x[i])}: ${score(one.y[i], 2)} ${study.unit}` });
     part.append(files("losses", () => chart, apiPath("losses", { runs: ids, format: "csv" })));
   }
   async function latentCounts(part, both, way, signal) {

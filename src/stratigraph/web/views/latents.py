@@ -20,6 +20,7 @@ from stratigraph.models import VAE
 from stratigraph.report.figure_data import SPAN, to_image
 from stratigraph.snapshots import record_exists, verified
 from stratigraph.study import Run, observed_path, probe_images
+from stratigraph.training import RecordedConfig
 from stratigraph.web.query import Answer, Query, defined
 from stratigraph.web.watch import Watched
 
@@ -100,6 +101,11 @@ def _vae(run: Run) -> Run:
 
 def _asked(watched: Watched, query: Query) -> tuple[Run, int]:
     run = _vae(query.run(watched.study("corrected"), "run"))
+    if isinstance(run.config, RecordedConfig):
+        raise InputError(
+            f"run {run.run_id} was recorded: its network and its data are with its trainer, and "
+            "nothing here can draw with them."
+        )
     steps = run.steps
     if not steps:
         raise InputError(f"run {run.run_id} has no snapshot yet; it is drawn when it has one.")

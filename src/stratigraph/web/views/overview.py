@@ -19,6 +19,7 @@ from stratigraph.web.watch import Watched
 __all__ = ["losses", "overview", "states"]
 
 LOSSES = ("loss", "reconstruction", "kl")
+UNLIKE = ("step", "split", "regulariser")  # what a table of losses has beside its terms
 
 
 def states(watched: Watched, query: Query) -> Answer:
@@ -31,7 +32,7 @@ def states(watched: Watched, query: Query) -> Answer:
         runs[run_id] = [
             state["state"],
             state["step"],
-            state.get("reason", ""),
+            _told(state),
             *defined([state["rate"], state["left"]], 2),
         ]
     return Answer({"states": moving, "results": results, "runs": runs})
@@ -51,6 +52,10 @@ def overview(watched: Watched, query: Query) -> Answer:
             for way in study.config.ways
         },
         "scores": {way: watched.study(way).scores() for way in study.config.ways},
+        "recorded": study.config.recorded,
+        "terms": _terms(watched, study),
+        # What a recorded run logged is in its caller's units.
+        "unit": "" if study.config.recorded else "nats an image",
         "layers": _layers(watched, study),
         "colours": {
             "scores": stops(SCORES),
@@ -67,6 +72,14 @@ def overview(watched: Watched, query: Query) -> Answer:
         return pd.DataFrame(runs).drop(columns=["steps_kept"])
 
     return Answer(facts, None, table)
+
+
+def _terms(watched: Watched, study: Study) -> list[str]:
+    """The names of what was logged, ours first."""
+    logged = {
+        name for run in study.runs.values() for name in _metrics(watched, run) if name not in UNLIKE
+    }
+    return [name for name in LOSSES if name in logged] + sorted(logged - {*LOSSES})
 
 
 def _layers(watched: Watched, study: Study) -> list[dict[str, str]]:
@@ -105,7 +118,7 @@ def _run(watched: Watched, run: Run) -> dict[str, Any]:
         "seed": config.seed,
         "supervised": config.supervised,
         "state": state["state"],
-        "reason": state.get("reason", ""),
+        "reason": _told(state),
         "step": state["step"],
         "steps": config.steps,
         "steps_kept": steps,
@@ -115,9 +128,15 @@ def _run(watched: Watched, run: Run) -> dict[str, Any]:
     }
 
 
+def _told(state: dict[str, Any]) -> str:
+    """Why a run ended, or the last of the early warnings that it gave."""
+    return state.get("reason") or next(iter(reversed(state.get("signs", ()))), "")
+
+
 def _last_losses(watched: Watched, run: Run) -> dict[str, float | None]:
     table = _metrics(watched, run)
     held_out = table[table["split"] == "validation"] if len(table) else table
+    held_out = held_out if len(held_out) else table  # a recorded run may log one kind alone
     if not len(held_out):
         return dict.fromkeys(LOSSES)
     row = held_out.iloc[-1]
@@ -131,7 +150,7 @@ def _metrics(watched: Watched, run: Run) -> pd.DataFrame:
 
 
 def losses(watched: Watched, query: Query) -> Answer:
-    """Losses over training of some runs: nats an image, held out and in training."""
+    """What was logged of some runs over training: losses of held-out images and in training."""
     study = watched.study("corrected")
     runs = query.runs(study, "runs")
     lines, tables_ = [], []
@@ -141,8 +160,8 @@ def losses(watched: Watched, query: Query) -> Answer:
             continue
         tables_.append(table.assign(run=run.run_id, configuration=run.config.label()))
         for split, part in table.groupby("split", sort=False):
-            for name in LOSSES:
-                if name in part and part[name].notna().any():
+            for name in part:
+                if name not in UNLIKE and part[name].notna().any():
                     lines.append(
                         {
                             "run": run.run_id,
