@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from stratigraph.cli.run import EngineName, MaxRuns, Out, Quiet, Workers, engine_named
+from stratigraph.cli.inspect import place
+from stratigraph.cli.run import (
+    Address,
+    EngineName,
+    MaxRuns,
+    Out,
+    Quiet,
+    Workers,
+    engine_named,
+)
 from stratigraph.errors import ConfigError, DataError, suggest
 
 if TYPE_CHECKING:
@@ -24,7 +33,11 @@ __all__ = ["made", "read_inputs", "register"]
 
 Source = Annotated[
     Path | None,
-    typer.Argument(help="A study file (.yaml), or the folder of a study.", metavar="[STUDY]"),
+    typer.Argument(
+        help="A study file (.yaml), or the folder or URL of a study.",
+        metavar="[STUDY]",
+        parser=place,
+    ),
 ]
 Models = Annotated[
     list[Path] | None,
@@ -63,6 +76,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")] = False,
     out: Out = None,
     engine: EngineName = "local",
+    address: Address = None,
     workers: Workers = None,
     quiet: Quiet = False,
     max_runs: MaxRuns = 1000,
@@ -90,7 +104,7 @@ def compare(
     from stratigraph.pipeline import Progress, open_study, run_stage
 
     opened = open_study(study, out, max_runs)
-    where = engine_named(engine, workers, None, opened.config.resources)
+    where = engine_named(engine, workers, address, opened.config.resources)
     run_stage("compare", opened, where, Progress(quiet))
     if explain:
         for name in opened.measures():

@@ -57,4 +57,8 @@ USES: dict[str, str] = {
         "it. Needs activations, not a study's stored coordinates."
     ),
     "soft_matching": "The same for layers of different widths.",
+    "rtd": (
+        "Whether clusters and loops of probes form at the same distances: shape that no linear "
+        "measure sees. Slow; a few pairs, not a study."
+    ),
 }
