@@ -77,7 +77,10 @@ def overview(watched: Watched, query: Query) -> Answer:
 def _terms(watched: Watched, study: Study) -> list[str]:
     """The names of what was logged, ours first."""
     logged = {
-        name for run in study.runs.values() for name in _metrics(watched, run) if name not in UNLIKE
+        str(name)
+        for run in study.runs.values()
+        for name in _metrics(watched, run)
+        if name not in UNLIKE
     }
     return [name for name in LOSSES if name in logged] + sorted(logged - {*LOSSES})
 
