@@ -14,7 +14,6 @@ import xarray as xr
 
 from stratigraph.errors import DataError, InputError, suggest
 from stratigraph.snapshots import (
-    MANIFEST,
     read_json,
     read_text,
     record_exists,
@@ -157,7 +156,9 @@ class Study:
 
     def _opened(self, measure: str) -> tuple[np.ndarray, pd.DataFrame, dict[str, Any]]:
         folder = self._matrix_folder(measure)
-        return _open_matrix(folder, (folder / MANIFEST).stat().st_mtime_ns)
+        # Not by the manifest alone: a file changed where it lies must be found out again.
+        files = (path.stat() for path in sorted(folder.iterdir()))
+        return _open_matrix(folder, tuple((one.st_mtime_ns, one.st_size) for one in files))
 
     def _matrix_folder(self, measure: str) -> Path:
         folder = similarity_path(self.path, measure, self.way.folder)
@@ -170,7 +171,9 @@ class Study:
 
 
 @lru_cache(maxsize=8)
-def _open_matrix(folder: Path, stamp: int) -> tuple[np.ndarray, pd.DataFrame, dict[str, Any]]:
+def _open_matrix(
+    folder: Path, stamp: tuple[tuple[int, int], ...]
+) -> tuple[np.ndarray, pd.DataFrame, dict[str, Any]]:
     """Values, labels and facts, their hashes checked once for each time they were written."""
     about = verified(folder)
     return _mapped(folder / "values.npy"), pd.read_parquet(folder / "labels.parquet"), about

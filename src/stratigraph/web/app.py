@@ -47,6 +47,7 @@ KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg":
 KEPT = 16 * 2**20  # bytes of answers
 THREADS = 4  # views at work at once: each may hold an answer's memory
 QUICK = ("overview", "states")  # never behind those that wait for a matrix
+SETTLED = ("convergence", "curve", "heat", "latents", "models", "pair")  # made of results alone
 
 
 class _Answers:
@@ -130,18 +131,19 @@ def _static() -> Iterable[tuple[str, bytes]]:
 
 def _answer(request: Request, name: str, watched: Watched, answers: _Answers) -> Response:
     given = request.query_params
+    quick = name in QUICK  # and told by the clock: what runs need, and that one fell silent
     try:
-        moving, results = watched.stamps()
-        stamp = results + (moving if name in QUICK else "")
+        stamps = watched.stamps()
+        stamp = stamps.results if name in SETTLED else stamps.all
         asked = f"{name}?{request.url.query}"
         tag = hashlib.sha256(f"{stamp} {asked}".encode()).hexdigest()[:32]
-        if request.headers.get("if-none-match") == f'"{tag}"':
+        if not quick and request.headers.get("if-none-match") == f'"{tag}"':
             return Response(status_code=304, headers={"etag": f'"{tag}"'})
-        kept = answers.get(tag)
+        kept = None if quick else answers.get(tag)
         if kept is None:
             query = Query({key: value for key, value in given.items() if key != "format"})
             kept = _body(VIEWS[name](watched, query), given.get("format"))
-            if name != "states":  # rates and what is left of a run change with the clock
+            if not quick:
                 answers.put(tag, *kept)
     except IntegrityError as error:
         return JSONResponse({"error": str(error)}, 500)
@@ -154,7 +156,9 @@ def _answer(request: Request, name: str, watched: Watched, answers: _Answers) ->
         traceback.print_exc(file=sys.stderr)
         return JSONResponse({"error": "this is a bug of stratigraph; its terminal says more."}, 500)
     kind, body = kept
-    headers = {"etag": f'"{tag}"', "cache-control": "private, no-cache"}
+    headers = {"cache-control": "no-store"}
+    if not quick:
+        headers = {"etag": f'"{tag}"', "cache-control": "private, no-cache"}
     if given.get("format") == "csv":
         headers["content-disposition"] = "attachment"
     return Response(body, media_type=kind, headers=headers)

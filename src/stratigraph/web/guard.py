@@ -19,7 +19,7 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl, quote, urlencode
 
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -121,13 +121,15 @@ class Guard:
     def _without_token(self, scope: Scope, fields: dict[bytes, list[str]]) -> Response | None:
         assert self.token is not None
         own = hashlib.sha256(self.token.encode()).hexdigest()
+        # Cookies know no ports: pages of several studies on one machine each have their own.
+        name = f"{COOKIE}-{own[:8]}"
         cookies: SimpleCookie = SimpleCookie()
         try:
             for line in fields.get(b"cookie", []):
                 cookies.load(line)
         except CookieError:
             cookies.clear()
-        held = cookies[COOKIE].value if COOKIE in cookies else ""
+        held = cookies[name].value if name in cookies else ""
         if hmac.compare_digest(held.encode(), own.encode()):
             return None
         bearer = (fields.get(b"authorization") or [""])[0].removeprefix("Bearer ")
@@ -136,8 +138,14 @@ class Guard:
         asked = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])
         if len(asked) == 1 and hmac.compare_digest(asked[0].encode(), self.token.encode()):
             # The token leaves the address, so that no history and no screenshot keeps it.
-            entered = RedirectResponse("/", 303)
-            entered.set_cookie(COOKIE, own, httponly=True, samesite="lax")
+            rest = [
+                (k, v)
+                for k, v in parse_qsl(scope["query_string"].decode("latin-1"))
+                if k != "token"
+            ]
+            place = quote(scope["path"]) + (f"?{urlencode(rest)}" if rest else "")
+            entered = RedirectResponse(f"/{place.lstrip('/')}", 303)
+            entered.set_cookie(name, own, httponly=True, samesite="lax")
             return entered
         return _plain(
             401, "This page needs its token. Open the whole address, with ?token=…, once."

@@ -27,33 +27,46 @@ LARGEST_HEAD = 32 * 1024  # bytes of a request's line and headers
 
 
 class _Patient(H11Protocol):
-    """HTTP/1.1 that closes a connection whose request does not come to its end in time."""
+    """HTTP/1.1 that closes a connection whose request does not come to its end in time.
+
+    The time of a request begins with its first byte, and no later byte lengthens it.
+    """
 
     _closing: asyncio.TimerHandle | None = None
+    _coming = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._closing = self.loop.call_later(PATIENCE, self._too_slow)
-
-    def _too_slow(self) -> None:
-        # A request that is being answered has come whole; one that waits for its turn as well.
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.close()
+        self._begin()
 
     def data_received(self, data: bytes) -> None:
-        if self.cycle is not None and self.cycle.response_complete:  # the next one begins
-            self._again()
+        if not self._coming:
+            self._begin()
         super().data_received(data)
 
-    def _again(self) -> None:
-        if self._closing is not None:
-            self._closing.cancel()
-        self._closing = self.loop.call_later(PATIENCE, self._too_slow)
+    def on_response_complete(self) -> None:
+        # What comes from now on is the next request; until then the server's own patience counts.
+        self._coming = False
+        self._end()
+        super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._end()
+        super().connection_lost(exc)
+
+    def _begin(self) -> None:
+        self._end()
+        self._coming = True
+        self._closing = self.loop.call_later(PATIENCE, self._too_slow)
+
+    def _end(self) -> None:
         if self._closing is not None:
             self._closing.cancel()
-        super().connection_lost(exc)
+
+    def _too_slow(self) -> None:
+        # A request that is being answered has come whole.
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,12 +21,26 @@ from stratigraph.study import STUDY_FILE, WAYS, Run, Study, findings_path, load_
 from stratigraph.study.layout import observed_path, similarity_path
 from stratigraph.training import RecordedConfig
 
-__all__ = ["Watched"]
+__all__ = ["Stamps", "Watched"]
 
 T = TypeVar("T")
 FRESH = 0.5  # seconds that a stamp is believed
 SILENT = 60.0  # seconds; a run in training says where it is twice a second
 HELD = 64  # results kept
+
+
+@dataclass(frozen=True)
+class Stamps:
+    """What changes when runs move on, when they log losses, and when there are new results."""
+
+    states: str
+    logged: str
+    results: str
+
+    @property
+    def all(self) -> str:
+        """What changes with any of them."""
+        return self.states + self.logged + self.results
 
 
 class Watched:
@@ -41,14 +56,15 @@ class Watched:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = threading.RLock()
+        # Held for moments, and never while anything is read or made: see `kept`.
+        self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, tuple[str, Any]] = OrderedDict()
         self._making: dict[Hashable, threading.Lock] = {}
-        self._stamp: tuple[float, str, str] = (-1.0, "", "")
+        self._stamps: tuple[float, Stamps] | None = None
         self._seen: dict[str, tuple[float, int]] = {}
         self._states: dict[str, tuple[Any, dict[str, Any]]] = {}
         self._records: dict[Hashable, tuple[Any, Any]] = {}
-        self._study: tuple[Any, Study] | None = None
+        self._study: tuple[Any, Study, dict[str, Study]] | None = None
         self.study("corrected")
 
     def study(self, way: str) -> Study:
@@ -57,56 +73,63 @@ class Watched:
         The runs of a recorded study are those in its folder, as far as they got; so it changes with
         them.
         """
+        held = self._study
         found: Any = _facts(self.path / STUDY_FILE)
-        if self._study is not None and self._study[1].config.recorded:
+        if held is not None and held[1].config.recorded:
             runs = sorted((self.path / "runs").glob("*/snapshots"))
             found = found, _digest(_facts(path) for path in runs)
-        with self._lock:
-            if self._study is None or self._study[0] != found:
-                self._study = (found, load_study(self.path))
-            study = self._study[1]
+        if held is None or held[0] != found:
+            held = self._study = found, load_study(self.path), {}
+        _, study, ways = held
         if way not in study.config.ways and way != "corrected":
             raise DataError(
                 f"study {study.config.name} was not read the {way} way; its study file says "
                 f"`ways: [{', '.join(study.config.ways)}]`."
             )
-        return self.kept(("way", way), lambda: study.read(way), of=str(found))
+        if way not in ways:
+            ways[way] = study.read(way)
+        return ways[way]
 
-    def stamps(self) -> tuple[str, str]:
-        """What changes when a run moves on, and what changes when there are new results."""
-        with self._lock:
-            made, states, results = self._stamp
-            if time.monotonic() - made < FRESH:
-                return states, results
-            study = self.study("corrected")
-            states = _digest(_facts(run.path / "state.json") for run in study.runs.values())
-            results = _digest(_facts(path) for path in self._results(study))
-            self._stamp = (time.monotonic(), states, results)
-            return states, results
+    def stamps(self) -> Stamps:
+        """What says whether anything has changed."""
+        held = self._stamps
+        if held is not None and time.monotonic() - held[0] < FRESH:
+            return held[1]
+        study = self.study("corrected")
+        runs = study.runs.values()
+        found = Stamps(
+            states=_digest(_facts(r.path / n) for r in runs for n in ("state.json", "snapshots")),
+            logged=_digest(_facts(metrics_path(run.path) / MANIFEST) for run in runs),
+            results=_digest(_facts(path) for path in self._results(study)),
+        )
+        self._stamps = (time.monotonic(), found)
+        return found
 
     def _results(self, study: Study) -> Iterator[Path]:
         yield self.path / STUDY_FILE
         yield findings_path(self.path)
-        ways = [WAYS[name] for name in study.config.ways]
-        for way in ways:
+        for way in (WAYS[name] for name in study.config.ways):
             for measure in self.study(way.name).config.measures:
-                yield similarity_path(self.path, measure.name, way.folder) / MANIFEST
-        for run in study.runs.values():
-            yield run.path / "snapshots"
-            yield metrics_path(run.path) / MANIFEST
-            for way in ways:
+                record = similarity_path(self.path, measure.name, way.folder)
+                # Not the manifest alone: a file that was changed where it lies must be noticed.
+                yield from (record / name for name in (MANIFEST, "values.npy", "labels.parquet"))
+            for run in study.runs.values():
                 yield observed_path(run.path, way.folder) / MANIFEST
 
     def kept(self, key: Hashable, make: Callable[[], T], of: str | None = None) -> T:
-        """What ``make`` gives, made once while the study's results (or ``of``) are the same."""
-        stamp = self.stamps()[1] if of is None else of
+        """What ``make`` gives, made once while the study's results (or ``of``) are the same.
+
+        Of many who ask for the same, one makes it. ``make`` may ask for other keys, in the order
+        in which things are made of each other, so nobody waits in a circle.
+        """
+        stamp = self.stamps().results if of is None else of
         with self._lock:
             if key in self._kept and self._kept[key][0] == stamp:
                 self._kept.move_to_end(key)
                 found: T = self._kept[key][1]
                 return found
             own = self._making.setdefault(key, threading.Lock())
-        with own:  # of many who ask for the same, one makes it
+        with own:
             with self._lock:
                 if key in self._kept and self._kept[key][0] == stamp:
                     return self._kept[key][1]
@@ -119,7 +142,7 @@ class Watched:
 
     def held(self, key: Hashable, record: Path, make: Callable[[], T]) -> T:
         """What is read of a record, read anew only where the record has changed."""
-        facts = _facts(record / MANIFEST)
+        facts = sorted((path.name, _facts(path)) for path in record.glob("*"))
         found = self._records.get(key)
         if found is None or found[0] != facts:
             found = self._records[key] = (facts, make())

@@ -8,23 +8,57 @@ sides move together if both do. A difference is of two maps with sides of the sa
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from stratigraph.errors import InputError
+from stratigraph.errors import InputError, IntegrityError
 from stratigraph.report.figures.style import measure_name, short
-from stratigraph.study import Study
+from stratigraph.study import Study, similarity_path
 from stratigraph.web.query import Answer, Query, defined
 from stratigraph.web.watch import Watched
 
-__all__ = ["Index", "curve", "cut", "heat", "indexed", "let_go"]
+__all__ = ["Index", "Scores", "curve", "cut", "heat", "indexed", "let_go"]
 
 MOST_CELLS = 1_000_000  # of one answer, 4 MB
 WORDS = ("first", "last", "all", "moving")
+
+
+class Scores:
+    """A matrix of scores on disk, read a piece of a row at a time.
+
+    It is not mapped into memory: a mapped file that is cut short takes the whole server with it.
+
+    Raises:
+        IntegrityError: the file is not a matrix, or no longer as long as one.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.file = path.open("rb", buffering=0)
+        version = np.lib.format.read_magic(self.file)
+        read = getattr(np.lib.format, f"read_array_header_{version[0]}_{version[1]}")
+        (_, self.columns), _, self.dtype = read(self.file)
+        self.start = self.file.tell()
+
+    def piece(self, row: int, low: int, high: int) -> np.ndarray:
+        """Some consecutive columns of a row, (high − low,)."""
+        size = self.dtype.itemsize
+        wanted = size * (high - low)
+        at = self.start + size * (row * self.columns + low)
+        read = os.pread(self.file.fileno(), wanted, at)
+        if len(read) != wanted:
+            raise IntegrityError(f"{self.file.name}: it is shorter than when it was written.")
+        return np.frombuffer(read, self.dtype)
+
+    def at(self, row: int, column: int) -> float:
+        """One score."""
+        return float(self.piece(row, column, column + 1)[0])
 
 
 @dataclass(frozen=True)
@@ -32,13 +66,15 @@ class Index:
     """Where in a matrix each representation is.
 
     Attributes:
-        values: the matrix (k, k), where it lies on disk.
+        scores: the matrix (k, k).
+        ends: the ends of the intervals of scores that are certain to a tolerance, or None.
         labels: one row a representation.
         rows: run → step → layer → row.
 
     """
 
-    values: np.ndarray
+    scores: Scores
+    ends: tuple[Scores, Scores] | None
     labels: pd.DataFrame
     rows: dict[str, dict[int, dict[str, int]]]
 
@@ -48,30 +84,28 @@ def indexed(watched: Watched, way: str, measure: str) -> Index:
 
     def make() -> Index:
         study = watched.study(way)
-        labels = study.labels(measure)
+        labels = study.labels(measure)  # its hashes are checked here
         rows: dict[str, dict[int, dict[str, int]]] = {}
         columns = (labels["run"], labels["step"], labels["layer"])
         for row, (run, step, layer) in enumerate(zip(*columns, strict=True)):
             rows.setdefault(str(run), {}).setdefault(int(step), {})[str(layer)] = row
-        return Index(study.similarity(measure).values, labels, rows)
+        record = similarity_path(study.path, measure, study.way.folder)
+        certain = (record / "lower.npy").is_file()
+        ends = (Scores(record / "lower.npy"), Scores(record / "upper.npy")) if certain else None
+        return Index(Scores(record / "values.npy"), ends, labels, rows)
 
     return watched.kept(("index", way, measure), make)
 
 
-def cut(index: Index, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def cut(scores: Scores, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Some rows and columns of a matrix, (r, c) float32; NaN where a place is −1."""
-    known_rows, known_columns = rows >= 0, columns >= 0
+    known = columns >= 0
     found = np.full((len(rows), len(columns)), np.nan, np.float32)
-    if known_rows.any() and known_columns.any():
-        # Consecutive columns are read as one run of bytes; np.ix_ alone would touch cell by cell.
-        wanted = columns[known_columns]
+    if known.any():
+        wanted = columns[known]
         low, high = int(wanted.min()), int(wanted.max()) + 1
-        dense = high - low <= 4 * len(wanted)
-        place = np.flatnonzero(known_columns)
-        for target, row in zip(np.flatnonzero(known_rows), rows[known_rows], strict=True):
-            line = index.values[row]
-            found[target, place] = line[low:high][wanted - low] if dense else line[wanted]
-        let_go(index.values)
+        for target in np.flatnonzero(rows >= 0):
+            found[target, known] = scores.piece(int(rows[target]), low, high)[wanted - low]
     return found
 
 
@@ -134,6 +168,12 @@ def _side(query: Query, study: Study, index: Index, axis: str, prefix: str = "")
     for run in runs:
         if run not in index.rows:
             raise InputError(f"run {run} was not compared (yet): it is in none of the matrices.")
+    if step not in WORDS and not any(int(step) in index.rows[run] for run in runs):
+        held = sorted({at for run in runs for at in index.rows[run]})
+        raise InputError(
+            f"{name('step')}: none of these runs was compared at step {step}; they have "
+            f"{', '.join(map(str, held))}."
+        )
     return _Side(runs, step, chosen)
 
 
@@ -163,7 +203,7 @@ def _map(index: Index, y: _Side, x: _Side) -> _Map:
                       side], dtype=np.int64)
             for side in (rows, columns)
         ]  # fmt: skip
-        frames.append(cut(index, *places))
+        frames.append(cut(index.scores, *places))
     return _Map(rows, columns, steps, np.stack(frames))
 
 
@@ -210,6 +250,7 @@ def heat(watched: Watched, query: Query) -> Answer:
         "shape": list(values.shape),
         "rows": [_place(study, place, several) for place in first.rows],
         "columns": [_place(study, place, several) for place in first.columns],
+        "why_undefined": "" if np.isfinite(values).any() else _why(index, first),
         "y_moves": query.text("y_step", "last") == "moving",
         "x_moves": query.text("x_step", "last") == "moving",
     }
@@ -223,9 +264,26 @@ def heat(watched: Watched, query: Query) -> Answer:
                 if what == "step" and facts[f"{axis}_moves"] and first.steps:
                     column = np.array(first.steps)[t]
                 sides[f"{axis}_{what}"] = column
-        return pd.DataFrame({**sides, "value": values.ravel()})
+        return pd.DataFrame({**sides, "value": values.ravel()}).assign(
+            measure=measure, way=way, minus=minus or ""
+        )
 
     return Answer(facts, values, table)
+
+
+def _why(index: Index, shown: _Map) -> str:
+    """Why nothing of a map is defined."""
+    seen = [
+        {
+            index.labels["probes"].iloc[row]
+            for run, step, layer in side
+            if (row := index.rows.get(run, {}).get(step, {}).get(layer)) is not None
+        }
+        for side in (shown.rows, shown.columns)
+    ]
+    if not seen[0] & seen[1] and all(seen):
+        return "These runs were shown different probes (other data), so they cannot be compared."
+    return "None of these pairs was asked for: `pairs` of the measure in the study file says which."
 
 
 def _place(study: Study, place: tuple[str, int, str], several: bool) -> dict[str, Any]:
@@ -256,12 +314,19 @@ def curve(watched: Watched, query: Query) -> Answer:
     together = np.array([_cell(index, a, b) for a, b in zip(y, x, strict=True)])
     lines = [
         ("together", "both at the same step", together),
-        ("to_x_end", "the row's layer, the column's final state", cut(index, y, x[-1:])[:, 0]),
-        ("to_y_end", "the column's layer, the row's final state", cut(index, x, y[-1:])[:, 0]),
+        (
+            "to_x_end",
+            "the row's layer, the column's final state",
+            cut(index.scores, y, x[-1:])[:, 0],
+        ),
+        (
+            "to_y_end",
+            "the column's layer, the row's final state",
+            cut(index.scores, x, y[-1:])[:, 0],
+        ),
     ]
     if (run_y, layer_y) == (run_x, layer_x):
         lines = [("to_end", "the layer and its own final state", lines[1][2])]
-    let_go(index.values)
     facts = {
         "steps": steps,
         "lines": [{"key": k, "name": name, "values": defined(v)} for k, name, v in lines],
@@ -270,11 +335,11 @@ def curve(watched: Watched, query: Query) -> Answer:
     def table() -> pd.DataFrame:
         columns = {"step": steps, **{key: values for key, _, values in lines}}
         return pd.DataFrame(columns).assign(
-            measure=measure, y_run=run_y, y_layer=layer_y, x_run=run_x, x_layer=layer_x
+            measure=measure, way=way, y_run=run_y, y_layer=layer_y, x_run=run_x, x_layer=layer_x
         )
 
     return Answer(facts, None, table)
 
 
 def _cell(index: Index, row: int, column: int) -> float:
-    return float("nan") if min(row, column) < 0 else float(index.values[row, column])
+    return float("nan") if min(row, column) < 0 else index.scores.at(row, column)

@@ -29,7 +29,7 @@ __all__ = ["decoded", "latents", "posterior", "probes", "traversal"]
 NETWORKS = 4  # kept in memory
 SHOWN = 24  # probes offered to choose from
 ACROSS = 9  # steps of a traversal
-REACH = 6.0  # a latent is moved from −6 to 6 at most
+REACH = 60.0  # nothing is decoded further from the origin
 
 
 class _Networks:
@@ -62,9 +62,12 @@ def latents(watched: Watched, query: Query) -> Answer:
     run = _vae(query.run(study, "run"))
     record = observed_path(run.path, study.way.folder)
     if not record_exists(record):
+        ended = run.state["state"] in ("diverged", "failed", "killed")
         raise InputError(
+            f"the latents of run {run.run_id} were not observed, since it did not reach its last "
+            "step." if ended else
             f"the latents of run {run.run_id} were not observed yet; this view fills then."
-        )
+        )  # fmt: skip
 
     def read() -> pd.DataFrame:
         verified(record)
@@ -95,7 +98,9 @@ def latents(watched: Watched, query: Query) -> Answer:
 
 def _vae(run: Run) -> Run:
     if run.config.supervised:
-        raise InputError(f"run {run.run_id} is a classifier and has no latents; choose a VAE.")
+        what = "recorded without a posterior" if isinstance(run.config, RecordedConfig) else (
+            "a classifier")  # fmt: skip
+        raise InputError(f"run {run.run_id} is {what} and has no latents; choose a VAE.")
     return run
 
 
@@ -161,7 +166,7 @@ def decoded(watched: Watched, query: Query) -> Answer:
     """What the decoder makes of latents ``z``; without them, of the mean of a probe."""
     run, step = _asked(watched, query)
     if "z" in query.given:
-        z = torch.tensor(query.numbers("z", run.config.latents, REACH * 10))
+        z = torch.tensor(query.numbers("z", run.config.latents, REACH))
     else:
         z = _encoded(watched, run, step, query)[0]
     return _png(_decode(run, step, z[None])[None])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
 
+from stratigraph.errors import IntegrityError
 from stratigraph.report import tables
 from stratigraph.report.figures.style import DIFFERENCES, SCORES, measure_name, stops
 from stratigraph.snapshots import record_exists
@@ -23,9 +26,9 @@ UNLIKE = ("step", "split", "regulariser")  # what a table of losses has beside i
 
 
 def states(watched: Watched, query: Query) -> Answer:
-    """Where every run stands, and two stamps: of the states, and of the results."""
+    """Where every run stands, and stamps that change when there are new losses or results."""
     study = watched.study("corrected")
-    moving, results = watched.stamps()
+    stamps = watched.stamps()
     runs = {}
     for run_id, run in study.runs.items():
         state = watched.state(run)
@@ -34,14 +37,16 @@ def states(watched: Watched, query: Query) -> Answer:
             state["step"],
             _told(state),
             *defined([state["rate"], state["left"]], 2),
+            len(run.steps),
         ]
-    return Answer({"states": moving, "results": results, "runs": runs})
+    return Answer({"logged": stamps.logged, "results": stamps.results, "runs": runs})
 
 
 def overview(watched: Watched, query: Query) -> Answer:
     """The study, its runs with their last held-out losses, and its findings."""
     study = watched.study("corrected")
     runs = [_run(watched, run) for run in study.runs.values()]
+    _names(runs)
     current = study.findings_are_current()
     facts = {
         "name": study.config.name,
@@ -69,7 +74,7 @@ def overview(watched: Watched, query: Query) -> Answer:
     }
 
     def table() -> pd.DataFrame:
-        return pd.DataFrame(runs).drop(columns=["steps_kept"])
+        return pd.DataFrame(runs).drop(columns=["steps_kept", "settings"])
 
     return Answer(facts, None, table)
 
@@ -87,10 +92,13 @@ def _terms(watched: Watched, study: Study) -> list[str]:
 
 def _layers(watched: Watched, study: Study) -> list[dict[str, str]]:
     """The layers that were compared, in the order of the networks."""
-    measures = study.measures()
-    if not measures:
+    labels = None
+    for measure in study.measures():
+        with contextlib.suppress(IntegrityError):  # said where that measure is asked for
+            labels = indexed(watched, "corrected", measure).labels
+            break
+    if labels is None:
         return []
-    labels = indexed(watched, "corrected", measures[0]).labels
     return [{"name": layer, "part": part_of(layer)} for layer in labels["layer"].unique()]
 
 
@@ -121,7 +129,8 @@ def _run(watched: Watched, run: Run) -> dict[str, Any]:
         "seed": config.seed,
         "supervised": config.supervised,
         "state": state["state"],
-        "reason": _told(state),
+        "reason": _told(state) or _damage(watched, run),
+        "settings": dict(_flat(config.to_dict())),
         "step": state["step"],
         "steps": config.steps,
         "steps_kept": steps,
@@ -136,6 +145,39 @@ def _told(state: dict[str, Any]) -> str:
     return state.get("reason") or next(iter(reversed(state.get("signs", ()))), "")
 
 
+def _damage(watched: Watched, run: Run) -> str:
+    there = record_exists(metrics_path(run.path))
+    return "its losses are damaged" if there and not len(_metrics(watched, run)) else ""
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif f"{prefix}{key}" not in ("run_id", "snapshots"):
+            yield f"{prefix}{key}", value
+
+
+def _names(runs: list[dict[str, Any]]) -> None:
+    """Give every run a name that tells it from the others, and a short one for legends."""
+    varying = {
+        key
+        for one in runs
+        for key, value in one["settings"].items()
+        if value != runs[0]["settings"].get(key)
+    }
+    said = ("objective.", "seed", "latents", "architecture", "data.name", "strength")
+    extra = [key for key in sorted(varying) if not key.startswith(said)]
+    for one in runs:
+        settings = one["settings"]
+        more = [f"{k.rpartition('.')[2]} {settings[k]}" for k in extra if k in settings]
+        one["label"] = " · ".join([one["label"], *more])
+        shown = [
+            one[key] for key in ("data", "architecture") if any(one[key] != r[key] for r in runs)
+        ]
+        one["short"] = ", ".join([one["short"], *map(str, shown), *more])
+
+
 def _last_losses(watched: Watched, run: Run) -> dict[str, float | None]:
     table = _metrics(watched, run)
     held_out = table[table["split"] == "validation"] if len(table) else table
@@ -147,9 +189,17 @@ def _last_losses(watched: Watched, run: Run) -> dict[str, float | None]:
 
 
 def _metrics(watched: Watched, run: Run) -> pd.DataFrame:
+    """What a run logged; nothing where it is damaged, which `_run` says."""
     if not record_exists(metrics_path(run.path)):
         return pd.DataFrame()
-    return watched.held(("metrics", run.run_id), metrics_path(run.path), lambda: run.metrics)
+
+    def read() -> pd.DataFrame:
+        try:
+            return run.metrics
+        except IntegrityError:
+            return pd.DataFrame()
+
+    return watched.held(("metrics", run.run_id), metrics_path(run.path), read)
 
 
 def losses(watched: Watched, query: Query) -> Answer:

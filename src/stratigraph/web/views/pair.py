@@ -57,7 +57,7 @@ def pair(watched: Watched, query: Query) -> Answer:
         places.append({"run": run.run_id, "step": step, "layer": layer})
         files.append(representations_path(run.path, step, study.way.folder) / f"{layer}.npy")
         rows.append(held[step][layer])
-    value = float(index.values[rows[0], rows[1]])
+    value = index.scores.at(rows[0], rows[1])
     reasons = [str(index.labels["reason"].iloc[row]) for row in rows]
     facts: dict[str, Any] = {
         "measure": measure_name(measure),
@@ -65,6 +65,8 @@ def pair(watched: Watched, query: Query) -> Answer:
         "x": places[1],
         "value": defined([value])[0],
         "reason": next((reason for reason in reasons if reason), ""),
+        # Where scores are certain to a tolerance only: between which ends the exact one lies.
+        "certain": defined([end.at(rows[0], rows[1]) for end in index.ends or ()]),
         "interval": None,
         "null": None,
     }

@@ -71,14 +71,8 @@ def convergence(watched: Watched, query: Query) -> Answer:
     }
 
     def table() -> pd.DataFrame:
-        layers = [layer["layer"] for layer in found["layers"]]
-        places = pd.MultiIndex.from_product([layers, found["steps"]], names=["layer", "step"])
-        values = {name: found[name] for name in ("mean", "low", "high")}
-        return (
-            pd.DataFrame(values, index=places)
-            .reset_index()
-            .assign(configuration=chosen, measure=measure, kind=kind, runs=found["runs"])
-        )
+        rows = numbers.curves(watched.study(way), measure, kind)
+        return rows[rows["configuration"] == chosen].assign(measure=measure, kind=kind, way=way)
 
     return Answer(facts, None, table)
 
@@ -105,8 +99,9 @@ def models(watched: Watched, query: Query) -> Answer:
     )
     if not every:
         raise InputError(
-            f"{measure_name(measure)} was not computed between the layers within runs, so there is "
-            "no map of models by it; choose another measure, or `pairs: within_run`."
+            f"there is no map of models by {measure_name(measure)}: it takes three snapshots or "
+            "more of VAEs whose layers were compared within runs (`pairs: within_run`); classifiers and "
+            "runs recorded without a posterior are not on it."
         )
     titles = [one.title for one in every]
     chosen = query.choice("group", titles, titles[0])
@@ -137,4 +132,4 @@ def models(watched: Watched, query: Query) -> Answer:
         "configurations": shown,
         "tracks": sorted(tracks, key=lambda one: (rank[one["configuration"]], one["seed"])),
     }
-    return Answer(facts, None, lambda: points)
+    return Answer(facts, None, lambda: points.assign(measure=measure, way=way))
