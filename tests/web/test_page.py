@@ -219,7 +219,8 @@ def test_pictures_and_numbers_are_saved(at, tiny_study, tmp_path):
             with Image.open(path) as picture:
                 assert picture.width > 300
         elif kind == "svg":
-            assert path.read_text().count("<rect") == 226
+            assert path.read_text().count('class="cell"') == 225
+            assert "Debiased CKA" in path.read_text()
         else:
             assert path.read_text().count("\n") == 226
     page = at("/convergence")
@@ -229,6 +230,48 @@ def test_pictures_and_numbers_are_saved(at, tiny_study, tmp_path):
     with Image.open(tmp_path / "lines.png") as picture:
         colours = np.asarray(picture.convert("RGB")).reshape(-1, 3)
     assert len(np.unique(colours, axis=0)) > 20
+
+
+def test_a_picture_of_lines_says_what_they_are(at, tmp_path):
+    page = at("/convergence", color_scheme="dark")
+    with page.expect_download() as waited:
+        page.locator(".files").get_by_text("SVG", exact=True).click()
+    waited.value.save_as(tmp_path / "lines.svg")
+    drawn = (tmp_path / "lines.svg").read_text()
+    assert "enc conv1" in drawn
+    assert "Debiased CKA to the final state" in drawn
+    assert 'fill="#15191d"' in drawn  # on paper of its own
+
+
+@pytest.mark.parametrize(
+    ("view", "label"),
+    [("/convergence", "what"), ("/latents", "run"), ("/runs", "second"),
+     ("/heat", "measure")],
+)  # fmt: skip
+def test_the_keyboard_stays_where_it_was(at, view, label):
+    page = at(view)
+    box = page.get_by_role("combobox", name=label, exact=True).first
+    box.focus()
+    name, before = box.get_attribute("name"), box.input_value()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator(f"select[name={name}]")).not_to_have_value(before)
+    expect(page.locator(f"select[name={name}]")).to_be_focused()
+
+
+def test_a_late_answer_does_not_win(at):
+    page = at("/convergence")
+    held = []
+    page.route("**/api/convergence?*kind=progress*", held.append)
+    _choose(page, "what", "progress")
+    page.wait_for_url("**kind=progress**")
+    _choose(page, "what", "similarity")
+    page.wait_for_url("**kind=similarity**")
+    expect(page.locator("svg[role=application] text").last).to_contain_text("similarity")
+    for route in held:
+        route.continue_()
+    page.wait_for_load_state("networkidle")
+    assert page.get_by_role("combobox", name="what", exact=True).input_value() == "similarity"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -84,18 +84,59 @@ export function scaleBar(colours) {
   return bar;
 }
 
-// Call draw now, and again whenever the box's width or the theme changes.
+// Call draw again whenever the box's width or the theme changes: the last draw that it was given.
+const followed = new WeakMap(); // box → { draw, width }
+const boxes = new Set(); // weak references, for the theme
+const resized = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const own = followed.get(target);
+    if (!own || !target.clientWidth || target.clientWidth === own.width) continue;
+    own.width = target.clientWidth;
+    own.draw();
+  }
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  for (const reference of boxes) {
+    const box = reference.deref();
+    if (!box) boxes.delete(reference);
+    else if (box.isConnected) followed.get(box).draw();
+  }
+});
 export function follow(box, draw) {
-  let width = 0;
-  const watch = new ResizeObserver(() => {
-    if (!box.isConnected) { if (width) watch.disconnect(); return; } // not yet there, or gone
-    if (box.clientWidth && box.clientWidth !== width) {
-      width = box.clientWidth;
-      draw();
-    }
+  const own = followed.get(box);
+  if (own) { own.draw = draw; own.width = box.clientWidth; return; }
+  followed.set(box, { draw, width: box.clientWidth });
+  boxes.add(new WeakRef(box));
+  resized.observe(box);
+}
+
+// Places that stand together, run after run.
+function groupsOf(list) {
+  const found = [];
+  list.forEach((one, i) => {
+    if (!found.length || found.at(-1).group !== one.group) found.push({ group: one.group, from: i, to: i });
+    found.at(-1).to = i;
   });
-  watch.observe(box);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => box.isConnected && draw());
+  return found.filter((one) => one.group);
+}
+
+// A drawing on paper of its own, with its title above and what its lines are below.
+function framed(box, drawn, title, entries = []) {
+  const ink = inks(box), [width, height] = ["width", "height"].map((key) => Number(drawn.getAttribute(key)));
+  const longest = Math.max(80, ...entries.map(([name]) => name.length * 6.4 + 44));
+  const across = Math.max(1, Math.floor((width - 10) / longest)), deep = Math.ceil(entries.length / across) * 16;
+  const root = svgNode(null, "svg", { xmlns: SVG, width, height: height + 24 + deep });
+  svgNode(root, "rect", { width, height: height + 24 + deep, fill: ink.paper });
+  const text = { "font-size": SIZE, "font-family": "sans-serif", fill: ink.ink };
+  svgNode(root, "text", { ...text, x: 6, y: 15 }, title);
+  const own = svgNode(root, "g", { transform: "translate(0 22)" });
+  for (const node of drawn.childNodes) own.append(node.cloneNode(true));
+  entries.forEach(([name, colour, dash], i) => {
+    const [x, y] = [8 + (i % across) * longest, height + 24 + Math.floor(i / across) * 16];
+    svgNode(root, "line", { x1: x, x2: x + 26, y1: y + 6, y2: y + 6, stroke: colour, "stroke-width": 2, "stroke-dasharray": dash ?? "" });
+    svgNode(root, "text", { ...text, x: x + 32, y: y + 10 }, name);
+  });
+  return root;
 }
 
 // ---- a heat map --------------------------------------------------------------------------------
@@ -195,15 +236,7 @@ export function heatMap(box, { rows, columns, frames, colours, label, title = ""
     }
     // A run's name stands once beside all of its cells.
     context.textAlign = "center";
-    const groups = (list) => {
-      const found = [];
-      list.forEach((one, i) => {
-        if (!found.length || found.at(-1).group !== one.group) found.push({ group: one.group, from: i, to: i });
-        found.at(-1).to = i;
-      });
-      return found.filter((one) => one.group);
-    };
-    for (const one of wide ? groups(rows) : []) {
+    for (const one of wide ? groupsOf(rows) : []) {
       const [a, b] = [one.from, one.to + 1].map((i) => clamp(top + origin[1] + i * h, top, top + high));
       if (b - a < 10) continue;
       line(context, ink.quiet, 3, a + 1, 3, b - 1);
@@ -213,7 +246,7 @@ export function heatMap(box, { rows, columns, frames, colours, label, title = ""
       context.fillText(cut(one.group, Math.floor((b - a) / 6)), 0, 0);
       context.restore();
     }
-    for (const one of deep ? groups(columns) : []) {
+    for (const one of deep ? groupsOf(columns) : []) {
       const [a, b] = [one.from, one.to + 1].map((i) => clamp(left + origin[0] + i * w, left, left + across));
       if (b - a < 10) continue;
       const y = top + high + below - 1;
@@ -305,23 +338,55 @@ export function heatMap(box, { rows, columns, frames, colours, label, title = ""
     zoom: zoomTo,
     value: (r, c) => frames[frame][r * columns.length + c],
     show(i) { frame = i; paint(); soon(); react.point?.(active?.[0] ?? null, active?.[1] ?? null); },
-    png: () => new Promise((resolve) => canvas.toBlob(resolve, "image/png")),
-    svg() {
-      const { left, across, high, below, top } = place, ink = inks(box);
+    // The whole map, unzoomed, with its title, names, groups and scale, as one SVG of its own.
+    async svg() {
+      const { left, across, high, below, top, wide, deep } = place, ink = inks(box), head = 22, foot = 34;
       const [w, h] = [across / columns.length, high / rows.length];
-      const root = svgNode(null, "svg", { xmlns: SVG, width: left + across + 4, height: high + below + 24 });
-      svgNode(root, "rect", { width: "100%", height: "100%", fill: ink.paper });
-      for (let r = 0; r < rows.length; r++) for (let c = 0; c < columns.length; c++) {
-        svgNode(root, "rect", { x: left + c * w, y: top + r * h, width: w, height: h, fill: colours.at(shown.value(r, c)) });
+      const [full, tall] = [Math.max(left + across + 4, 330), head + high + below + foot];
+      const root = svgNode(null, "svg", { xmlns: SVG, width: full, height: tall });
+      svgNode(root, "rect", { width: full, height: tall, fill: ink.paper });
+      const text = { "font-size": SIZE, "font-family": "sans-serif", fill: ink.ink };
+      const words = typeof title === "function" ? title(frame) : title;
+      svgNode(root, "text", { ...text, x: 6, y: 15 }, words ? `${label}; ${words}` : label);
+      const group = svgNode(root, "g", { transform: `translate(0 ${head})` });
+      if (rows.length * columns.length <= 20_000) {
+        for (let r = 0; r < rows.length; r++) for (let c = 0; c < columns.length; c++) {
+          svgNode(group, "rect", { x: left + c * w, y: top + r * h, width: w, height: h, fill: colours.at(shown.value(r, c)), class: "cell" });
+        }
+      } else {
+        const blob = await cells.convertToBlob({ type: "image/png" });
+        const bytes = new Uint8Array(await blob.arrayBuffer());
+        let raw = "";
+        for (let i = 0; i < bytes.length; i += 32_768) raw += String.fromCharCode(...bytes.subarray(i, i + 32_768));
+        svgNode(group, "image", { x: left, y: top, width: across, height: high, preserveAspectRatio: "none",
+          style: "image-rendering: pixelated", href: `data:image/png;base64,${btoa(raw)}` });
       }
-      const text = { "font-size": SIZE, "font-family": "sans-serif", fill: ink.ink, "text-anchor": "end" };
+      const end = { ...text, "text-anchor": "end" };
       for (let r = 0, k = Math.max(1, Math.ceil(LABELLED / h)); r < rows.length; r += k) {
-        svgNode(root, "text", { ...text, x: left - 5, y: top + (r + 0.5) * h + 4 }, cut(rows[r].name, 18));
+        svgNode(group, "text", { ...end, x: left - 5, y: top + (r + 0.5) * h + 4 }, cut(rows[r].name, 18));
       }
       for (let c = 0, k = Math.max(1, Math.ceil(LABELLED / w)); c < columns.length; c += k) {
         const [x, y] = [left + (c + 0.5) * w + 4, top + high + 6];
-        svgNode(root, "text", { ...text, x, y, transform: `rotate(-90 ${x} ${y})` }, cut(columns[c].name, 18));
+        svgNode(group, "text", { ...end, x, y, transform: `rotate(-90 ${x} ${y})` }, cut(columns[c].name, 18));
       }
+      const middle = { ...text, "text-anchor": "middle", fill: ink.quiet };
+      for (const one of wide ? groupsOf(rows) : []) {
+        const [a, b] = [top + one.from * h, top + (one.to + 1) * h], y = (a + b) / 2;
+        if (b - a > 10) svgNode(group, "text", { ...middle, x: 11, y, transform: `rotate(-90 11 ${y})` }, cut(one.group, Math.floor((b - a) / 6)));
+      }
+      for (const one of deep ? groupsOf(columns) : []) {
+        const [a, b] = [left + one.from * w, left + (one.to + 1) * w];
+        if (b - a > 10) svgNode(group, "text", { ...middle, x: (a + b) / 2, y: top + high + below - 6 }, cut(one.group, Math.floor((b - a) / 6)));
+      }
+      const bar = tall - 18;
+      const ends = Math.abs(colours.high) < 1 ? 2 : 0;
+      for (let i = 0; i < 64; i++) {
+        svgNode(root, "rect", { x: 46 + 2 * i, y: bar, width: 2.5, height: 11, fill: colours.at(colours.low + (colours.high - colours.low) * (i + 0.5) / 64) });
+      }
+      svgNode(root, "text", { ...end, x: 40, y: bar + 10 }, score(colours.low, ends));
+      svgNode(root, "text", { ...text, x: 180, y: bar + 10 }, score(colours.high, ends));
+      svgNode(root, "rect", { x: 230, y: bar, width: 11, height: 11, fill: colours.undefinedColour });
+      svgNode(root, "text", { ...text, x: 247, y: bar + 10 }, "undefined");
       return root;
     },
   };
@@ -459,7 +524,7 @@ export function lineChart(box, live, legend, { lines, xLabel = "training step", 
   }));
   layout();
   follow(box, layout);
-  return { svg: () => svg };
+  return { svg: () => framed(box, svg, label, seen().map((one) => [one.name, one.colour, one.dash])) };
 }
 
 // ---- tracks on a plane -------------------------------------------------------------------------
@@ -520,5 +585,6 @@ export function tracks(box, live, { tracks: list, xLabel, yLabel, label, pick })
   });
   layout();
   follow(box, layout);
-  return { svg: () => svg };
+  const kinds = [...new Map(list.map((one) => [one.kind, one.colour])).entries()];
+  return { svg: () => framed(box, svg, label, kinds.map(([name, colour]) => [name, colour, ""])) };
 }

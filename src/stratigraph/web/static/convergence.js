@@ -1,7 +1,7 @@
 // Layers approaching their final state: encoder against decoder.
 
 import { lineChart, score, whole, count } from "./draw.js";
-import { apiPath, ask, asked, current, el, files, picker, told } from "./kit.js";
+import { apiPath, ask, asked, current, el, files, latest, picker, refill, told } from "./kit.js";
 
 const PARTS = { encoder: ["#0072B2", ""], latents: ["#009E73", "9 3 2 3"], sample: ["#CC79A7", "2 3"], decoder: ["#D55E00", "6 3"], head: ["#8A6D00", "8 2 2 2"] };
 
@@ -10,17 +10,18 @@ export async function convergence(box, study, shown) {
   box.append(el("h1", { textContent: "Convergence" }),
     el("p", { className: "quiet", textContent: "How alike each layer is to its own final state, over training: means over the runs of a configuration, with their range. Progress is what lies above the untrained network." }), pickers, area);
   const ways = study.ways.map((way) => [way, way]), kinds = [["similarity", "similarity"], ["progress", "progress above untrained"]], shows = [["layers", "every layer"], ["parts", "encoder, latents, decoder"]];
-  async function draw() {
+  const newest = latest(), draw = () => newest(drawn);
+  async function drawn(signal) {
     const way = current("way", ways, ways[0][0]);
     const measures = study.scores[way].map((name) => [name, study.measures[way][name]]);
     const measure = current("measure", measures, measures[0]?.[0]), kind = current("kind", kinds, "similarity"), show = current("show", shows, "layers");
     const given = { way, measure, kind, configuration: asked.get("configuration") };
     let found;
     try {
-      found = await ask("convergence", given).catch((error) => { if (!given.configuration) throw error; given.configuration = ""; return ask("convergence", given); });
-    } catch (error) { area.replaceChildren(told(error)); return; }
+      found = await ask("convergence", given, signal).catch((error) => { if (!given.configuration || signal.aborted) throw error; given.configuration = ""; return ask("convergence", given, signal); });
+    } catch (error) { if (signal.aborted) return; area.replaceChildren(told(error)); return; }
     const every = found.configurations.map((name) => [name, name]);
-    pickers.replaceChildren(...(ways.length > 1 ? [picker("read", "way", ways, way, draw)] : []), picker("measure", "measure", measures, measure, draw),
+    refill(pickers, ...(ways.length > 1 ? [picker("read", "way", ways, way, draw)] : []), picker("measure", "measure", measures, measure, draw),
       picker("configuration", "configuration", every, found.configuration, draw), picker("what", "kind", kinds, kind, draw), picker("lines", "show", shows, show, draw));
     const steps = found.steps, at = (name, k) => found[name].slice(k * steps.length, (k + 1) * steps.length);
     const lines = show === "layers"

@@ -1,9 +1,10 @@
 // Any representations against any others, at any steps; the difference of two such maps.
 
 import { heatMap, lineChart, scaleBar, score, whole } from "./draw.js";
-import { apiPath, ask, asked, colours, current, el, files, latest, moving, picker, runOptions, several, told } from "./kit.js";
+import { apiPath, ask, asked, colours, current, el, files, latest, moving, picker, refill, runOptions, several, told } from "./kit.js";
 
 const LINES = ["#0072B2", "#D55E00", "#009E73"];
+const REACHES = [["1", "−1 to 1"], ["0.2", "−0.2 to 0.2"]];
 const HOVER = 150; // milliseconds a cursor rests before its interval is asked for
 
 export async function heat(box, study, shown) {
@@ -15,7 +16,7 @@ export async function heat(box, study, shown) {
   }
   const pickers = el("div", { className: "pickers" }), area = el("div"), more = el("div", { id: "pair" });
   box.append(el("h1", { textContent: "Heat map" }), pickers, area, more);
-  const newest = latest();
+  const newest = latest(), pointed = latest();
 
   // ---- what is asked for -------------------------------------------------------------------------
   const known = new Set(study.runs.map((run) => run.id));
@@ -31,9 +32,13 @@ export async function heat(box, study, shown) {
     const steps = [...new Set(runs.flatMap((id) => study.runs.find((run) => run.id === id).steps_kept))].sort((a, b) => a - b);
     return [["moving", "the slider’s"], ["last", "last"], ["first", "first"], ["all", "all"], ...steps.map((step) => [String(step), whole(step)])];
   };
+  const layersOf = (axis) => {
+    const held = asked.get(`${axis}_layers`).split(",").filter((name) => study.layers.some((layer) => layer.name === name));
+    return held.length ? held : null;
+  };
   const layerOptions = study.layers.map((layer) => [layer.name, layer.name]);
   function sidePickers(axis, title, runs, step) {
-    const held = asked.get(`${axis}_layers`), chosen = held ? held.split(",") : layerOptions.map(([name]) => name);
+    const chosen = layersOf(axis) || layerOptions.map(([name]) => name);
     const steps = stepOptions(runs);
     return el("fieldset", {}, el("legend", { textContent: title }),
       several("runs", runOptions(study), runs, (picked) => { asked.set({ [`${axis}_runs`]: picked.join(",") }); draw(); }, { closed: () => rebuild() }),
@@ -56,14 +61,14 @@ export async function heat(box, study, shown) {
         extra.push(several(title, runOptions(study), runsOf(`minus_${axis}_runs`, other), (picked) => { asked.set({ [`minus_${axis}_runs`]: picked.join(",") }); draw(); }));
       }
     }
-    if (minus !== "none") extra.push(picker("scale", "reach", [["1", "−1 to 1"], ["0.2", "−0.2 to 0.2"]], asked.get("reach", "1"), draw));
+    if (minus !== "none") extra.push(picker("scale", "reach", REACHES, current("reach", REACHES, "1"), draw));
     return el("fieldset", {}, el("legend", { textContent: "minus" }),
       picker("what", "minus", kinds, minus, () => { asked.set({ minus_measure: "", minus_way: "", minus_y_runs: "", minus_x_runs: "" }, false); rebuild(); }), ...extra);
   }
   function parameters() {
     const { way, measures, measure, y, x, minus } = choices();
     const steps = (axis, runs, other) => current(`${axis}_step`, stepOptions(runs), other);
-    const found = { way, measure, y_runs: y.join(","), x_runs: x.join(","), y_step: steps("y", y, "moving"), x_step: steps("x", x, "last"), y_layers: asked.get("y_layers"), x_layers: asked.get("x_layers") };
+    const found = { way, measure, y_runs: y.join(","), x_runs: x.join(","), y_step: steps("y", y, "moving"), x_step: steps("x", x, "last"), y_layers: layersOf("y")?.join(","), x_layers: layersOf("x")?.join(",") };
     if (minus === "measure") found.minus_measure = asked.get("minus_measure", measures.find(([name]) => name !== measure)?.[0]);
     if (minus === "way") {
       found.minus_way = asked.get("minus_way", study.ways.find((name) => name !== way));
@@ -74,7 +79,7 @@ export async function heat(box, study, shown) {
   }
   function rebuild() {
     const held = choices(), measure = picker("measure", "measure", held.measures, held.measure, () => rebuild());
-    pickers.replaceChildren(...(ways.length > 1 ? [picker("read", "way", ways, held.way, () => rebuild())] : []), measure,
+    refill(pickers, ...(ways.length > 1 ? [picker("read", "way", ways, held.way, () => rebuild())] : []), measure,
       sidePickers("y", "rows (down)", held.y, "moving"), sidePickers("x", "columns (across)", held.x, "last"), minusPickers(held));
     draw();
   }
@@ -94,9 +99,10 @@ export async function heat(box, study, shown) {
     });
   }
   function paint(found, given) {
+    if (!area.isConnected) return; // its view was left
     const [frames, rows, columns] = found.shape, size = rows * columns;
     const cells = Array.from({ length: frames }, (_, i) => found.values.subarray(i * size, (i + 1) * size));
-    const minus = found.minus !== null, palette = colours(study, minus ? -Number(asked.get("reach", "1")) : 0);
+    const minus = found.minus !== null, palette = colours(study, minus ? -Number(current("reach", REACHES, "1")) : 0);
     const drawing = el("div", { className: "drawing", id: "heat" }), live = el("p", { className: "live", "aria-live": "polite" });
     let at = 0, timer = null, map = null;
     const step = (place, moves) => (moves && found.steps.length ? found.steps[at] : place.step);
@@ -111,19 +117,19 @@ export async function heat(box, study, shown) {
       const text = `${words(found.rows[r], found.y_moves)} × ${words(found.columns[c], found.x_moves)}: ${score(map.value(r, c))}`;
       live.textContent = text;
       if (minus) return;
-      timer = setTimeout(async () => {
+      timer = setTimeout(() => pointed(async (signal) => {
         try {
-          const one = await ask("pair", ends(r, c));
+          const one = await ask("pair", ends(r, c), signal);
           if (live.textContent === text) live.textContent = `${text}${certainty(one)}`;
         } catch { /* the value stands without its interval */ }
-      }, HOVER);
+      }), HOVER);
     }
     map = heatMap(drawing, { rows: found.rows, columns: found.columns, frames: cells, colours: palette,
       label: `${found.measure}${minus ? ` minus ${found.minus}` : ""}: ${rows} rows by ${columns} columns` },
       { point: (r, c) => map && point(r, c), pick: (r, c) => { const e = ends(r, c); asked.set({ pair: [e.y_run, e.y_step, e.y_layer, e.x_run, e.x_step, e.x_layer].join(",") }); pair(e); } });
     const slider = found.steps.length ? moving(found.steps, "at", (i) => { at = i; map.show(i); }) : null;
     const zooms = el("div", { className: "files" }, ...[["zoom in", 1.5], ["zoom out", 1 / 1.5], ["all", 1e-9]].map(([text, factor]) => el("button", { type: "button", textContent: text, onclick: () => map.zoom(factor) })));
-    const undefinedCells = found.values.every(Number.isNaN) ? el("p", { className: "error", textContent: "None of these pairs was compared by this measure: the study file's `pairs` says which are." }) : null;
+    const undefinedCells = found.why_undefined ? el("p", { className: "error", textContent: found.why_undefined }) : null;
     area.replaceChildren(...[slider, undefinedCells, drawing, scaleBar(palette), live, el("div", { className: "moves" }, zooms, files("heat-map", () => map, apiPath("heat", { ...given, format: "csv" })))].filter(Boolean));
     area.dataset.cells = String(size);
     slider?.start();
@@ -132,9 +138,10 @@ export async function heat(box, study, shown) {
     if (held.length === 6 && known.has(held[0]) && known.has(held[3])) pair({ way: given.way, measure: given.measure, y_run: held[0], y_step: held[1], y_layer: held[2], x_run: held[3], x_step: held[4], x_layer: held[5] });
   }
   function certainty(one) {
+    const certain = one.certain.length ? `, certain to be from ${score(one.certain[0])} to ${score(one.certain[1])}` : "";
     const interval = one.interval ? `, 95 % interval over probes ${score(one.interval[0])} to ${score(one.interval[1])}` : "";
     const chance = one.null ? `; unrelated probes score ${score(one.null.mean)} ± ${score(one.null.sd, 4)}` : "";
-    return interval + chance + (one.reason ? `; undefined: ${one.reason}` : "");
+    return certain + interval + chance + (one.reason ? `; undefined: ${one.reason}` : "");
   }
 
   // ---- a pair over training ----------------------------------------------------------------------

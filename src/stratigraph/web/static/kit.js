@@ -1,6 +1,6 @@
 // What the views are built of: elements, questions to the server, pickers that live in the address.
 
-import { scale, svgNode } from "./draw.js";
+import { scale } from "./draw.js";
 
 // An element with properties and children; text children are text, never HTML.
 export function el(name, properties = {}, ...children) {
@@ -54,6 +54,13 @@ export const asked = {
   },
 };
 
+// Put other children into a node, and the keyboard back to where it was among them.
+export function refill(node, ...children) {
+  const held = node.contains(document.activeElement) ? document.activeElement.name : null;
+  node.replaceChildren(...children.filter((child) => child !== null && child !== undefined && child !== ""));
+  if (held) node.querySelector(`[name="${CSS.escape(held)}"]`)?.focus();
+}
+
 // ---- pickers -----------------------------------------------------------------------------------
 // A labelled select whose choice is in the address under `name`.
 export function picker(label, name, options, chosen, react) {
@@ -104,11 +111,15 @@ export function several(label, options, chosen, react, { allWhenNone = "", close
     if (event.key === "Escape") { details.open = false; summary.focus(); }
   } }, summary, el("div", {}, filter, " ", el("button", { type: "button", textContent: "all shown", onclick: put(true) }), " ",
     el("button", { type: "button", textContent: "none", onclick: put(false) }), el("ul", {}, ...boxes.map((one) => one.item))));
-  document.addEventListener("pointerdown", (event) => { if (details.isConnected && !details.contains(event.target)) details.open = false; });
   details.addEventListener("toggle", () => { if (!details.open && details.isConnected) closed?.(); });
   say();
   return el("div", {}, el("span", { textContent: label }), details);
 }
+
+// A list closes when its user points elsewhere.
+document.addEventListener("pointerdown", (event) => {
+  for (const list of document.querySelectorAll("details.several[open]")) if (!list.contains(event.target)) list.open = false;
+});
 
 // ---- files -------------------------------------------------------------------------------------
 function save(blob, name) {
@@ -117,14 +128,9 @@ function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 async function pictured(svg) {
-  const source = svg.cloneNode(true);
-  source.setAttribute("xmlns", "http://www.w3.org/2000/svg");
   const [w, h] = ["width", "height"].map((key) => Number(svg.getAttribute(key)));
-  const paper = svgNode(null, "rect", { width: w, height: h, fill: getComputedStyle(document.body).backgroundColor });
-  source.prepend(paper);
-  const text = new XMLSerializer().serializeToString(source);
   const image = new Image();
-  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(new XMLSerializer().serializeToString(svg))}`;
   await image.decode();
   const canvas = el("canvas", { width: 2 * w, height: 2 * h });
   canvas.getContext("2d").drawImage(image, 0, 0, 2 * w, 2 * h);
@@ -132,10 +138,9 @@ async function pictured(svg) {
 }
 // Buttons that save a drawing as PNG and SVG, and a link to its numbers as CSV.
 export function files(name, drawing, csv) {
-  const svg = (node) => new Blob([new XMLSerializer().serializeToString(node)], { type: "image/svg+xml" });
-  return el("div", { className: "files" },
-    el("button", { type: "button", textContent: "PNG", title: "save the picture", onclick: async () => save(await (drawing().png?.() ?? pictured(drawing().svg())), `${name}.png`) }),
-    el("button", { type: "button", textContent: "SVG", title: "save the drawing", onclick: () => save(svg(drawing().svg()), `${name}.svg`) }),
+  const written = (node) => new Blob([new XMLSerializer().serializeToString(node)], { type: "image/svg+xml" });
+  const button = (text, title, made) => el("button", { type: "button", textContent: text, title, onclick: async () => save(await made(await drawing().svg()), `${name}.${text.toLowerCase()}`) });
+  return el("div", { className: "files" }, button("PNG", "save the picture", pictured), button("SVG", "save the drawing", written),
     csv ? el("a", { href: csv, download: `${name}.csv`, textContent: "CSV", title: "save the numbers" }) : null);
 }
 
@@ -147,6 +152,7 @@ export function moving(steps, name, react) {
   const held = steps.indexOf(Number(asked.get(name, steps.at(-1))));
   slider.value = held < 0 ? steps.length - 1 : held;
   const show = () => {
+    if (!node.isConnected) return; // its view was left
     const i = Number(slider.value);
     output.textContent = `step ${steps[i]?.toLocaleString("en-GB") ?? "–"}`;
     slider.setAttribute("aria-valuetext", `step ${steps[i]}`);

@@ -1,7 +1,7 @@
 // What the latents of a run do: regimes over training, and images that its decoder draws.
 
 import { lineChart, score, whole } from "./draw.js";
-import { apiPath, ask, asked, current, el, files, latest, picker, told } from "./kit.js";
+import { apiPath, ask, asked, current, el, files, latest, picker, refill, told } from "./kit.js";
 
 const REGIMES = { active: ["#0072B2", ""], mixed: ["#009E73", "9 3 2 3"], passive: ["#D55E00", "6 3"] };
 const TIMES = 3; // how large a pixel is drawn
@@ -19,7 +19,7 @@ export async function latents(box, study, shown) {
     await newest(async (signal) => {
       const run = vaes.find((one) => one.id === current("run", options, vaes[0].id)), way = current("way", ways, ways[0][0]);
       const steps = run.steps_kept.map((step) => [String(step), whole(step)]), step = current("step", steps, steps.at(-1)?.[0]);
-      pickers.replaceChildren(...(ways.length > 1 ? [picker("read", "way", ways, way, draw)] : []), picker("run", "run", options, run.id, draw), steps.length ? picker("images of step", "step", steps, step, draw) : "");
+      refill(pickers, ...(ways.length > 1 ? [picker("read", "way", ways, way, draw)] : []), picker("run", "run", options, run.id, draw), steps.length ? picker("images of step", "step", steps, step, draw) : "");
       await Promise.all([regimes(charts, run, way, signal), steps.length && !study.recorded ? decoder(images, run, step, signal) : images.replaceChildren(el("p", { className: "quiet", textContent: study.recorded ? "The decoder of a recorded run is with its trainer; no images are drawn here." : "This run has no snapshot yet." }))]);
     });
   }
@@ -64,7 +64,7 @@ async function decoder(area, run, step, signal) {
   let found;
   const probe = () => Math.max(0, Number.parseInt(asked.get("probe", "0"), 10) || 0);
   try {
-    found = await ask("posterior", { run: run.id, step, probe: probe() }, signal).catch(() => { asked.set({ probe: 0 }, false); return ask("posterior", { run: run.id, step, probe: 0 }, signal); });
+    found = await ask("posterior", { run: run.id, step, probe: probe() }, signal).catch((error) => { if (signal.aborted || !area.isConnected) throw error; asked.set({ probe: 0 }, false); return ask("posterior", { run: run.id, step, probe: 0 }, signal); });
   } catch (error) { if (signal.aborted) throw error; area.replaceChildren(told(error)); return; }
   const strip = await probesOf(run, found.probes);
   const original = el("canvas", { className: "pixels" }), rebuilt = picture(apiPath("decoded", { run: run.id, step, probe: probe() }), "the probe, reconstructed from its mean"), moved = picture("", "what the decoder makes of the sliders");
@@ -72,6 +72,7 @@ async function decoder(area, run, step, signal) {
   original.setAttribute("aria-label", "the probe");
   const sliders = el("div", { className: "sliders" }), row = el("div", { className: "probes", role: "group", "aria-label": "probes" });
   const z = [], order = () => found.kl.map((kl, i) => [kl, i]).sort((a, b) => b[0] - a[0]).map(([, i]) => i);
+  const saved = el("a", { download: "traversal.png", textContent: "PNG" });
   const travel = el("div", { className: "traversal" });
   let busy = false, waiting = false;
   // The newest position is drawn; those that come while one is on its way are skipped.
@@ -97,20 +98,23 @@ async function decoder(area, run, step, signal) {
       return el("label", {}, `z${i}, ${score(found.kl[i], 2)} nats`, slider, output);
     }));
     const image = picture(apiPath("traversal", { run: run.id, step, probe: probe() }), `each latent moved from −${SPAN} to ${SPAN}`);
+    saved.href = apiPath("traversal", { run: run.id, step, probe: probe() });
     travel.replaceChildren(el("ol", {}, ...found.mean.map((_, i) => el("li", { textContent: `z${i}: ${score(found.kl[i], 2)} nats` }))), image);
     decode();
   }
   row.append(...strip.all.map((canvas, i) => el("button", { type: "button", "aria-label": `probe ${i}`, "aria-pressed": String(i === probe()), onclick: async (event) => {
     asked.set({ probe: i });
     for (const other of row.children) other.setAttribute("aria-pressed", String(other === event.currentTarget));
-    found = await ask("posterior", { run: run.id, step, probe: i });
+    const other = await ask("posterior", { run: run.id, step, probe: i });
+    if (i !== probe() || !area.isConnected) return; // another was chosen meanwhile
+    found = other;
     put();
   } }, canvas)));
   area.replaceChildren(el("h2", { textContent: "A probe, and what the decoder makes of its latents" }), row,
     el("div", { className: "images" }, el("figure", {}, original, el("figcaption", { textContent: "probe" })), el("figure", {}, rebuilt, el("figcaption", { textContent: "reconstruction" })), el("figure", {}, moved, el("figcaption", { textContent: "from the sliders" }))),
     el("p", {}, el("button", { type: "button", textContent: "back to the probe's latents", onclick: put })), sliders,
     el("h2", { textContent: `Each latent from −${SPAN} to ${SPAN}, the others held` }), el("div", { className: "wide", tabIndex: 0, role: "region", "aria-label": "traversals" }, travel),
-    el("div", { className: "files" }, el("a", { href: apiPath("traversal", { run: run.id, step, probe: probe() }), download: "traversal.png", textContent: "PNG" })));
+    el("div", { className: "files" }, saved));
   put();
 }
 

@@ -14,7 +14,7 @@ const VIEWS = {
 };
 const EVERY = 2000; // milliseconds between two looks at a study
 const view = document.getElementById("view"), now = document.getElementById("now");
-let study = null, stamps = { states: "", results: "" }, shown = null, turn = 0;
+let study = null, stamps = null, shown = null, turn = 0, address = "";
 
 function navigation() {
   document.getElementById("nav").replaceChildren(...Object.entries(VIEWS).map(([path, [name]]) => el("a", {
@@ -29,7 +29,8 @@ async function show() {
   document.title = `${name} · ${study.name} · stratigraph`;
   navigation();
   const box = el("div");
-  shown = {};
+  shown = { again: show };
+  address = location.pathname + location.search;
   delete view.dataset.drawn;
   view.replaceChildren(box);
   try {
@@ -37,8 +38,7 @@ async function show() {
   } catch (error) {
     box.append(told(error));
   }
-  if (own !== turn) return;
-  view.dataset.drawn = location.pathname + location.search;
+  if (own === turn) view.dataset.drawn = location.pathname + location.search;
 }
 
 async function reread() {
@@ -52,20 +52,30 @@ function saidNow(runs) {
   now.textContent = [...counts].map(([state, many]) => `${many} ${state === "running" ? "training" : state}`).join(", ");
 }
 
+// What is new is shown where it stands: a view that can keeps what its user is at.
 async function look() {
-  try {
-    const found = await ask("states");
-    saidNow(found.runs);
-    shown?.states?.(found.runs);
-    if (found.results !== stamps.results && stamps.results) {
-      await reread();
-      if (shown?.update) await shown.update(study); // the view keeps what its user is at
-      else await show();
+  const found = await ask("states");
+  saidNow(found.runs);
+  const before = stamps;
+  stamps = found;
+  if (study === null || found.results !== before?.results) {
+    await reread();
+    if (before === null || !shown) await show();
+    else if (shown.update) await shown.update(study);
+    else await show();
+  } else if (found.logged !== before.logged) await shown?.logged?.();
+  shown?.states?.(found.runs);
+}
+async function keepLooking() {
+  if (!document.hidden) {
+    try {
+      await look();
+    } catch (error) {
+      now.textContent = error instanceof TypeError ? "the server does not answer; trying again" : error.message;
+      if (study === null) view.replaceChildren(told(error));
     }
-    stamps = found;
-  } catch {
-    now.textContent = "the server does not answer; trying again";
   }
+  setTimeout(keepLooking, EVERY);
 }
 
 document.addEventListener("click", (event) => {
@@ -76,13 +86,9 @@ document.addEventListener("click", (event) => {
   show().then(() => view.focus({ preventScroll: true }));
   scrollTo(0, 0);
 });
-addEventListener("popstate", show);
+addEventListener("popstate", () => {
+  if (location.pathname + location.search !== address) show(); // and not for the skip link
+});
 
-try {
-  await reread();
-  await show();
-} catch (error) {
-  view.replaceChildren(told(error));
-}
-await look();
-setInterval(() => { if (!document.hidden) look(); }, EVERY);
+navigation();
+await keepLooking();

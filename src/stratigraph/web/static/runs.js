@@ -1,7 +1,7 @@
 // Two runs side by side: how they were made, how they learned, and how alike their layers are.
 
 import { heatMap, lineChart, scaleBar, score, whole } from "./draw.js";
-import { apiPath, ask, asked, colours, current, el, files, latest, moving, picker, runOptions, table, told } from "./kit.js";
+import { apiPath, ask, asked, colours, current, el, files, latest, moving, picker, refill, runOptions, table, told } from "./kit.js";
 import { regimes } from "./latents.js";
 
 const SIDES = [["a", "#0072B2"], ["b", "#D55E00"]];
@@ -17,7 +17,7 @@ export async function runs(box, study, shown) {
       const of = (name, other) => study.runs.find((run) => run.id === current(name, options, other));
       const a = of("a", options[0][0]), b = of("b", (options[1] ?? options[0])[0]);
       const way = current("way", ways, ways[0][0]), measures = Object.entries(study.measures[way]), measure = current("measure", measures, measures[0]?.[0]);
-      pickers.replaceChildren(picker("first", "a", options, a.id, draw), picker("second", "b", options, b.id, draw),
+      refill(pickers, picker("first", "a", options, a.id, draw), picker("second", "b", options, b.id, draw),
         ...(ways.length > 1 ? [picker("read", "way", ways, way, draw)] : []), measures.length ? picker("measure", "measure", measures, measure, draw) : "");
       const maps = el("div"), lines = el("div"), counts = el("div", { className: "panels" });
       area.replaceChildren(facts(a, b), el("h2", { textContent: "Layers against layers" }), maps, el("h2", { textContent: "Loss" }), lines, counts);
@@ -26,9 +26,14 @@ export async function runs(box, study, shown) {
   }
   function facts(a, b) {
     const said = (value) => (typeof value === "number" && !Number.isInteger(value) ? score(value, 2) : value ?? "–");
-    const rows = FACTS.map((name) => {
-      const differs = said(a[name]) !== said(b[name]);
-      return [name, said(a[name]), said(b[name]), differs ? el("strong", { textContent: "differs" }) : ""];
+    const own = (run, name) => (name in run ? run[name] : run.settings[name]);
+    const keys = [...new Set([...Object.keys(a.settings), ...Object.keys(b.settings)])];
+    // Beside the usual: every setting that tells the two apart.
+    const more = keys.filter((name) => !FACTS.includes(name.split(".")[0]) && JSON.stringify(a.settings[name]) !== JSON.stringify(b.settings[name]) || /^(data|objective)\./.test(name) && JSON.stringify(a.settings[name]) !== JSON.stringify(b.settings[name]));
+    const rows = [...FACTS, ...more].map((name) => {
+      const [one, other] = [said(own(a, name)), said(own(b, name))].map((value) => (typeof value === "object" ? JSON.stringify(value) : value));
+      const differs = one !== other;
+      return [name, one, other, differs ? el("strong", { textContent: "differs" }) : ""];
     });
     return table(["", "first", "second", ""], rows, { caption: "the two runs" });
   }
@@ -38,6 +43,7 @@ export async function runs(box, study, shown) {
     const given = pairs.map(([y, x]) => ({ way, measure, y_runs: y.id, x_runs: x.id, y_step: "moving", x_step: "moving" }));
     try {
       const found = await Promise.all(given.map((one) => ask("heat", one, signal)));
+      if (!part.isConnected) return; // its view was left
       const palette = colours(study), live = el("p", { className: "live", "aria-live": "polite", textContent: "Point at a cell, or use the arrow keys." });
       const steps = [...new Set(found.flatMap((one) => one.steps))].sort((p, q) => p - q), maps = [];
       const panels = el("div", { className: "panels three" });

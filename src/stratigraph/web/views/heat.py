@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,20 +41,24 @@ class Scores:
     """
 
     def __init__(self, path: Path) -> None:
-        self.file = path.open("rb", buffering=0)
-        version = np.lib.format.read_magic(self.file)
-        read = getattr(np.lib.format, f"read_array_header_{version[0]}_{version[1]}")
-        (_, self.columns), _, self.dtype = read(self.file)
-        self.start = self.file.tell()
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            read = getattr(np.lib.format, f"read_array_header_{version[0]}_{version[1]}")
+            (_, self.columns), _, self.dtype = read(file)
+            self.start = file.tell()
+            # A descriptor of its own, which goes on reading this file where another takes its name.
+            self.file = os.dup(file.fileno())
+        self.path = path
+        weakref.finalize(self, os.close, self.file)
 
     def piece(self, row: int, low: int, high: int) -> np.ndarray:
         """Some consecutive columns of a row, (high − low,)."""
         size = self.dtype.itemsize
         wanted = size * (high - low)
         at = self.start + size * (row * self.columns + low)
-        read = os.pread(self.file.fileno(), wanted, at)
+        read = os.pread(self.file, wanted, at)
         if len(read) != wanted:
-            raise IntegrityError(f"{self.file.name}: it is shorter than when it was written.")
+            raise IntegrityError(f"{self.path}: it is shorter than when it was written.")
         return np.frombuffer(read, self.dtype)
 
     def at(self, row: int, column: int) -> float:

@@ -100,8 +100,8 @@ def models(watched: Watched, query: Query) -> Answer:
     if not every:
         raise InputError(
             f"there is no map of models by {measure_name(measure)}: it takes three snapshots or "
-            "more of VAEs whose layers were compared within runs (`pairs: within_run`); classifiers and "
-            "runs recorded without a posterior are not on it."
+            "more of VAEs whose layers were compared within runs (`pairs: within_run`); "
+            "classifiers and runs recorded without a posterior are not on it."
         )
     titles = [one.title for one in every]
     chosen = query.choice("group", titles, titles[0])
