@@ -190,7 +190,9 @@ def test_a_latent_slider_drives_the_decoder(at, served, tiny_study):
     expect(moved).not_to_have_attribute("data-z", re.compile(r"(^|,)3\.000"))
     page.get_by_role("button", name="probe 5", exact=True).click()
     page.wait_for_url("**probe=5**")
-    assert page.get_by_alt_text("each latent moved").evaluate("i => i.naturalWidth") == 9 * 33 - 1
+    expect(page.get_by_alt_text("each latent moved")).to_have_js_property(
+        "naturalWidth", 9 * 33 - 1
+    )
 
 
 def test_two_runs_stand_side_by_side(at, tiny_study):

@@ -47,7 +47,11 @@ def overview(watched: Watched, query: Query) -> Answer:
     study = watched.study("corrected")
     runs = [_run(watched, run) for run in study.runs.values()]
     _names(runs)
-    current = study.findings_are_current()
+    damage = ""
+    try:
+        current = study.findings_are_current()
+    except IntegrityError as error:
+        current, damage = False, str(error)
     facts = {
         "name": study.config.name,
         "description": study.config.description,
@@ -70,7 +74,7 @@ def overview(watched: Watched, query: Query) -> Answer:
         "runs": runs,
         "findings": tables.finding_rows(study.findings) if current else [],
         "ways_differ": tables.changed(study.findings) if current else [],
-        "stages": _stages(study, runs, current),
+        "stages": damage or _stages(study, runs, current),
     }
 
     def table() -> pd.DataFrame:
@@ -129,7 +133,7 @@ def _run(watched: Watched, run: Run) -> dict[str, Any]:
         "seed": config.seed,
         "supervised": config.supervised,
         "state": state["state"],
-        "reason": _told(state) or _damage(watched, run),
+        "reason": _damage(watched, run) or _told(state),
         "settings": dict(_flat(config.to_dict())),
         "step": state["step"],
         "steps": config.steps,
