@@ -14,6 +14,7 @@ import xarray as xr
 
 from stratigraph.errors import DataError, InputError, suggest
 from stratigraph.snapshots import (
+    MANIFEST,
     read_json,
     read_text,
     record_exists,
@@ -128,7 +129,9 @@ class Study:
 
     def source(self) -> str:
         """The digest of the representations that the way's CKA was compared of."""
-        return str(self._opened(self.way.cka)[2]["representations"])
+        # The manifest has a seal of its own: the matrix, which may be gigabytes, is not read for it.
+        manifest = read_json(self._matrix_folder(self.way.cka) / MANIFEST)
+        return str(manifest["about"]["representations"])
 
     def findings_are_current(self) -> bool:
         """Whether ``findings.json`` is of the matrices that the study has now."""

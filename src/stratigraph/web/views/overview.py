@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
+import io
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -13,10 +14,9 @@ import pandas as pd
 from stratigraph.errors import IntegrityError
 from stratigraph.report import tables
 from stratigraph.report.figures.style import DIFFERENCES, SCORES, measure_name, stops
-from stratigraph.snapshots import record_exists
-from stratigraph.study import Run, Study, metrics_path, part_of
+from stratigraph.snapshots import MANIFEST, read_json, record_exists
+from stratigraph.study import Run, Study, metrics_path, part_of, similarity_path
 from stratigraph.web.query import Answer, Query, defined
-from stratigraph.web.views.heat import indexed
 from stratigraph.web.watch import Watched
 
 __all__ = ["losses", "overview", "states"]
@@ -65,7 +65,7 @@ def overview(watched: Watched, query: Query) -> Answer:
         "terms": _terms(watched, study),
         # What a recorded run logged is in its caller's units.
         "unit": "" if study.config.recorded else "nats an image",
-        "layers": _layers(watched, study),
+        "layers": watched.kept(("layers",), lambda: _layers(study)),
         "colours": {
             "scores": stops(SCORES),
             "difference": stops(DIFFERENCES),
@@ -94,16 +94,22 @@ def _terms(watched: Watched, study: Study) -> list[str]:
     return [name for name in LOSSES if name in logged] + sorted(logged - {*LOSSES})
 
 
-def _layers(watched: Watched, study: Study) -> list[dict[str, str]]:
-    """The layers that were compared, in the order of the networks."""
-    labels = None
+def _layers(study: Study) -> list[dict[str, str]]:
+    """The layers that were compared, in the order of the networks.
+
+    Read from the labels alone, against their own hash: the first page does not wait for a matrix.
+    """
     for measure in study.measures():
-        with contextlib.suppress(IntegrityError):  # said where that measure is asked for
-            labels = indexed(watched, "corrected", measure).labels
-            break
-    if labels is None:
-        return []
-    return [{"name": layer, "part": part_of(layer)} for layer in labels["layer"].unique()]
+        record = similarity_path(study.path, measure, study.way.folder)
+        try:
+            facts = read_json(record / MANIFEST)["files"]["labels.parquet"]
+        except IntegrityError:
+            continue
+        content = (record / "labels.parquet").read_bytes()
+        if hashlib.sha256(content).hexdigest() == facts["sha256"]:
+            labels = pd.read_parquet(io.BytesIO(content), columns=["layer"])
+            return [{"name": layer, "part": part_of(layer)} for layer in labels["layer"].unique()]
+    return []
 
 
 def _stages(study: Study, runs: list[dict[str, Any]], current: bool) -> str:
