@@ -129,7 +129,7 @@ class Study:
 
     def source(self) -> str:
         """The digest of the representations that the way's CKA was compared of."""
-        # The manifest has a seal of its own: the matrix, which may be gigabytes, is not read for it.
+        # The manifest has a seal of its own: the matrix, of gigabytes perhaps, is not read for it.
         manifest = read_json(self._matrix_folder(self.way.cka) / MANIFEST)
         return str(manifest["about"]["representations"])
 
