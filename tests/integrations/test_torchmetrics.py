@@ -135,8 +135,10 @@ def test_the_interface():
     again = pickle.loads(pickle.dumps(metric))
     assert float(again.compute()) == float(metric.compute())
     metric.reset()
-    with pytest.warns(match="at least 4 inputs in all, got 0"):
+    metric.update(x[:3], y[:3])
+    with pytest.warns(UndefinedWarning, match="at least 4 inputs in all, got 3"):
         assert torch.isnan(metric.compute())
+    metric.reset()
     metric.update(torch.ones(10, 6), y[:10])
     with pytest.warns(UndefinedWarning, match="x is constant"):
         assert torch.isnan(metric.compute())
