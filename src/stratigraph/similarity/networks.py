@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 MEMORY = 2 << 30
+SEVERAL = 16  # batches, where they are cut here
 SUMMED = ("debiased_cka", "linear_cka")
 Read = tuple[dict[str, Tensor], dict[str, Tensor] | None]
 
@@ -90,7 +91,8 @@ def compare(
     """
     chosen = find_measure(measure)
     same = model_a is model_b and layers_b is None
-    passes = _Passes(model_a, None if same else model_b, layers, layers_b or layers, reduce, call)
+    own_b = layers if layers_b is None else layers_b
+    passes = _Passes(model_a, None if same else model_b, layers, own_b, reduce, call)
     n = count_of(inputs)
     if n is not None:
         check_probes(n, chosen.least, chosen.name, "inputs")
@@ -98,10 +100,17 @@ def compare(
     passes.check(*first)
     widths, size = passes.widths(*first)
     way, why = _way(chosen, None if n is None else n * size, widths, memory)
+    if way == "batches" and n is not None and batch_size < LEAST:
+        raise InputError(
+            f"batch_size: expected {LEAST} or more, since {why} and debiased CKA is estimated from "
+            f"batches; got {batch_size}."
+        )
     if way == "batches" and n is not None:
         # An estimate from batches needs them in random order; of a loader's it is taken as it is.
         order = np.random.default_rng(0).permutation(n)
-        batches: Iterable[tuple[Any, int]] = batches_of(inputs, batch_size, order)
+        # Several of them, since their spread is what the interval comes from.
+        size_of = max(LEAST, min(batch_size, n // SEVERAL))
+        batches: Iterable[tuple[Any, int]] = batches_of(inputs, size_of, order)
     else:
         batches = itertools.chain([first], rest)
     # Closed here, so that an error leaves no hook in a network for as long as it is held.
