@@ -196,7 +196,7 @@ def _first(inputs: Any, batch_size: int) -> tuple[tuple[Any, int], Iterator[tupl
 
 
 def _cut(n: int, most: int) -> int:
-    """The size of several batches, since the interval comes from their spread; none is too small."""
+    """The size of several batches, from whose spread the interval comes; none is too small."""
     size = max(LEAST, min(most, math.ceil(n / SEVERAL)))
     sizes = range(size, LEAST - 1, -1)
     return next((s for s in sizes if not 0 < n % s < LEAST), size)
