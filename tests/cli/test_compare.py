@@ -21,6 +21,13 @@ def make():
 
 def wrong():
     return 3
+
+def neighbour():
+    from beside_made_here import WIDTH
+    return nn.Sequential(nn.Linear(6, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 3))
+
+def fails():
+    return {}["width"]
 """
 
 
@@ -29,7 +36,9 @@ def files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "made_here.py").write_text(FACTORY)
-    monkeypatch.delitem(sys.modules, "made_here", raising=False)
+    (tmp_path / "beside_made_here.py").write_text("WIDTH = 8\n")
+    for name in ("made_here", "beside_made_here"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     for seed, name in enumerate("ab"):
         torch.manual_seed(seed)
         save_file(made("made_here:make").state_dict(), f"{name}.safetensors")
@@ -70,6 +79,12 @@ def test_one_network_with_itself(files, capsys):
     np.testing.assert_allclose(np.diag(json.loads(capsys.readouterr().out)["values"]), 1)
 
 
+def test_a_factory_imports_what_is_beside_it_when_it_is_called(files):
+    before = list(sys.path)
+    assert made("made_here:neighbour")[0].out_features == 8
+    assert sys.path == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
@@ -81,6 +96,14 @@ def test_one_network_with_itself(files, capsys):
         ((*BOTH, "--factory", "nowhere:make", "--inputs", "x.npy"), 2, "nowhere cannot be"),
         ((*BOTH, "--factory", "made_here:mak", "--inputs", "x.npy"), 2, "Did you mean 'make'?"),
         ((*BOTH, "--factory", "made_here:wrong", "--inputs", "x.npy"), 2, "made a int"),
+        (
+            (*BOTH, "--factory", "made_here:fails", "--inputs", "x.npy"),
+            2,
+            "--factory: made_here:fails raised KeyError: 'width'",
+        ),
+        ((*GIVEN, "--workers", "2"), 2, "--workers: it is of a study"),
+        ((*GIVEN, "--engine", "local"), 2, "--engine: it is of a study"),
+        ((*GIVEN, "--max-runs", "5"), 2, "--max-runs: it is of a study"),
         ((*BOTH, "--factory", "made_here:make", "--inputs", "y.npy"), 3, "y.npy: no such file"),
         ((*BOTH, "--factory", "made_here:make", "--inputs", "made_here.py"), 3, "without pickles"),
         ((*BOTH, "--factory", "made_here:make", "--inputs", "cut.npz"), 3, "without pickles"),

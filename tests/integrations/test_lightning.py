@@ -156,6 +156,33 @@ def test_layers_that_have_settled_are_frozen_and_a_fit_that_goes_on_knows(tmp_pa
     assert not want.body[0].weight.requires_grad
 
 
+class Manual(Net):
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+
+    def training_step(self, batch, index):
+        optimiser = self.optimizers()
+        optimiser.zero_grad()
+        self.manual_backward(super().training_step(batch, index))
+        optimiser.step()
+
+    def validation_step(self, batch, index):
+        self.log("val_loss", super().training_step(batch, index))
+
+
+def test_manual_optimisation_returns_no_loss_and_a_schedule_needs_none(monkeypatch):
+    monkeypatch.setitem(globals(), "Net", Manual)
+    callback = freezing(schedule=((0, 1), (4, 2)))
+    _, model = fit(None, callbacks=[callback])
+    assert callback.freezer.told == [(0, 1), (4, 2)]
+    assert not model.body[0].weight.requires_grad
+    callback = freezing(threshold=-1.0, patience=1)
+    with pytest.warns(UserWarning, match="training_step returned no loss"):
+        fit(None, callbacks=[callback])
+    assert callback.freezer.frozen == 0
+
+
 def test_one_layer_cannot_be_frozen():
     with pytest.raises(Exception, match="expected two or more with weights"):
         fit(None, callbacks=[LightningFreezing(torch.randn(8, 6), ["head"])])

@@ -83,6 +83,20 @@ def test_a_schedule_freezes_the_encoder_and_nothing_else(data):
     assert names[0].startswith("encoder.")
 
 
+def test_a_schedule_from_the_start_freezes_the_untrained(data):
+    config = config_of(data, schedule=((0, 2),))
+    dataset = config.dataset()
+    state = initial_state(config, dataset)
+    freezer = freezer_of(config, dataset, state)
+    own = next(next(iter(freezer.layers.values())).parameters())
+    begun = own.detach().clone()
+    for now in training_states(config, dataset, state, freezer):
+        if now.step == 2:
+            break
+    assert torch.equal(own, begun)
+    assert freezer.told == [(0, 2)]
+
+
 def test_a_run_that_freezes_needs_its_freezer(data):
     config = config_of(data)
     state = initial_state(config, config.dataset())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from stratigraph.cli.main import main
 from stratigraph.engine import LocalEngine
 from stratigraph.pipeline import plan_study
-from stratigraph.pipeline.plan import StudyPlan
+from stratigraph.pipeline.plan import StudyPlan, _calibrate, _key, _Kind
 from stratigraph.pipeline.plan_results import Measured, scaled
 
 
@@ -69,6 +70,14 @@ def test_two_stand_ins_make_a_line():
     found = scaled([one, two], pairs=1100, seeds=5, count=10)
     assert found == Measured(1100, 5, 2 * (1.0 + 1000 / 200), 5.0 + 9 * 3.0, 1000 + 9 * 500)
     assert scaled([one], pairs=100, seeds=2, count=1) == one
+
+
+def test_runs_that_freeze_are_a_kind_of_their_own(tiny_study, tmp_path):
+    run = tiny_study.config.runs[0]
+    freezes = replace(run, freezing={"every": 10, "patience": 1})
+    assert _key(run) != _key(freezes)
+    found = _calibrate(_Kind(freezes, tiny_study.config, tmp_path))
+    assert found["step"] > 0
 
 
 def test_the_command_tells_it_and_writes_nothing(tiny_file, tmp_path, monkeypatch, capsys):

@@ -264,7 +264,13 @@ def test_what_cannot_be(study_file, elsewhere, tmp_path, capsys):
         run_stage("train", study, LocalEngine(2))
     code, told = call(capsys, "list", "nowhere://x")
     assert code == 2
-    assert "this store cannot be used here" in told
+    assert told.startswith("stratigraph: nowhere://x: this store cannot be used here")
+    before = sorted(Path(os.environ["STRATIGRAPH_WORK"]).iterdir())
+    for command in ("list", "report"):
+        code, told = call(capsys, command, f"FILE://{tmp_path}/nowhere")
+        assert (code, told) == (3, f"stratigraph: file://{tmp_path}/nowhere: no study stands here "
+                                   "(study.yaml is missing).\n")  # fmt: skip
+    assert sorted(Path(os.environ["STRATIGRAPH_WORK"]).iterdir()) == before
     code, told = call(capsys, "verify", "memory://nothing")
     assert code == 3
 

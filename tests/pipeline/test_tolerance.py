@@ -12,6 +12,7 @@ import stratigraph as sg
 from stratigraph.engine import LocalEngine
 from stratigraph.errors import ConfigError
 from stratigraph.pipeline import assess_study, compare_study
+from stratigraph.pipeline.export import pairs_of
 from stratigraph.pipeline.progress import Progress
 from stratigraph.snapshots import read_text, write_text
 from stratigraph.study import MeasureConfig
@@ -92,6 +93,15 @@ def test_bands_do_not_change_a_bit(certified, tmp_path, monkeypatch):
     for part in ("values", "lower", "upper"):
         name = f"similarity/linear_cka/{part}.npy"
         assert (other.path / name).read_bytes() == (certified.path / name).read_bytes()
+
+
+def test_an_export_has_the_intervals(certified, exact):
+    pairs = pairs_of(certified, "procrustes_similarity")
+    true = exact.similarity("procrustes_similarity").values[pairs["row_x"], pairs["row_y"]]
+    assert (pairs["lower"] <= true + 1e-6).all()
+    assert (pairs["upper"] >= true - 1e-6).all()
+    assert (pairs["upper"] - pairs["lower"]).max() <= TOLERANCE
+    assert list(pairs_of(exact, "linear_cka")) == ["row_x", "row_y", "value"]
 
 
 def test_findings_say_so(certified):

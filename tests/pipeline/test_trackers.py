@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -143,3 +146,44 @@ def test_netcdf_opens_in_xarray(tiny_study, tmp_path):
     with pytest.raises(InputError, match="netcdf"):
         export_study(tiny_study, tmp_path / "none", "netcd")
     assert not (tmp_path / "none").exists()
+
+
+def test_what_a_recorded_run_logged_is_told_whatever_its_name():
+    logged = {"step": 3, "split": "training", "accuracy": 0.5, "note": "mine", "loss": 1.0}
+    run = SimpleNamespace(run_id="a", metrics=pd.DataFrame([logged]))
+    found = list(trackers._scalars(run, {}, pd.DataFrame()))
+    assert found == [(3, "accuracy/training", 0.5), (3, "loss/training", 1.0)]
+
+
+def test_a_run_is_over_for_the_tracker_that_fails(tiny_study):
+    told = []
+
+    class Fails:
+        def begin(self, *given):
+            told.append("begin")
+
+        def at(self, *given):
+            raise OSError("full")
+
+        def end(self):
+            told.append("end")
+
+    with pytest.raises(OSError, match="full"):
+        track_study(tiny_study, Fails())
+    assert told == ["begin", "end"]
+
+
+def test_every_way_is_exported(tiny_study, tmp_path):
+    shutil.copytree(tiny_study.path, tmp_path / "study")
+    shutil.copytree(
+        tiny_study.path / "similarity" / "procrustes_similarity",
+        tmp_path / "study" / "similarity-published" / "procrustes_similarity",
+    )
+    ways = replace(tiny_study.config, ways=("corrected", "published"))
+    export_study(replace(tiny_study, path=tmp_path / "study", config=ways), tmp_path / "out")
+    names = {str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.parquet")}
+    assert {
+        "labels.parquet", "labels-published.parquet", "similarity/debiased_cka.parquet",
+        "similarity/procrustes_similarity.parquet",
+        "similarity-published/procrustes_similarity.parquet",
+    } <= names  # fmt: skip

@@ -53,6 +53,14 @@ def test_what_fits_in_no_memory_is_estimated_from_batches(inputs):
     assert "batches" in found.attrs["plan"]
     assert ((found.lower <= want) & (want <= found.upper)).all()
     np.testing.assert_allclose(found, want, atol=0.15)
+    # However many inputs a pass takes, there are batches enough for an interval.
+    wide = sg.compare(a, b, inputs, layers=["0", "3"], memory=1000, batch_size=256)
+    assert np.isfinite(wide.upper).all()
+    assert "from 15 batches;" in wide.attrs["plan"]
+    with pytest.raises(InputError, match=r"^batch_size: expected 4 or more, .* got 3"):
+        sg.compare(a, b, inputs, layers=["0", "3"], memory=1000, batch_size=3)
+    with pytest.warns(UserWarning, match="from 1 batch of inputs"):
+        sg.compare(a, b, [inputs], layers=["0", "3"], memory=1000)
     with pytest.raises(InputError, match=r"^measure: linear_cka .* use debiased_cka"):
         sg.compare(a, b, inputs, "linear_cka", memory=1000)
     with pytest.raises(InputError, match=r"^inputs: procrustes_similarity needs every .* reduce="):
@@ -161,3 +169,11 @@ def test_too_few_inputs(inputs):
         sg.compare(net(0), net(1), inputs[:3])
     with pytest.raises(InputError, match=r"debiased_cka.*4"):
         sg.compare(net(0), net(1), [inputs[:3]])
+
+
+def test_a_network_without_layers_is_told(inputs):
+    a = nn.Linear(8, 3)
+    with pytest.raises(InputError, match=r"in a Linear: no module stands inside it; wrap it"):
+        sg.compare(a, a, torch.rand(20, 8))
+    with pytest.raises(InputError, match=r"expected names, globs or types, got \[\]"):
+        sg.compare(net(0), net(1), inputs, layers=["3"], layers_b=[])

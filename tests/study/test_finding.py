@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stratigraph.study.estimate import Estimate
-from stratigraph.study.finding import Question, holm, judge
+from stratigraph.study.finding import Question, holm, judge, within_tolerances
 
 
 def an_estimate(value: float, p: float, seeds: int = 5, null: float = 0.0) -> Estimate:
@@ -97,3 +99,39 @@ def test_questions_are_corrected_together_and_those_of_the_measures_apart():
     synthetic = Question("s", 12, "So.", "x", {"a": an_estimate(0.1, 0.04)}, of_study=False)
     both = judge([one, synthetic], "corrected")
     assert [f.p_holm for f in both] == pytest.approx([0.03, 0.04])
+
+
+def test_a_tolerance_is_bounded_in_what_the_question_is_counted_in():
+    t, measure = 0.002, "procrustes_similarity"
+    question = asked(least=0.05, **{measure: an_estimate(0.15, 0.001)})
+    (scores,) = within_tolerances([question], {measure: t})
+    assert scores.least == 0.05
+    assert the_verdict(scores)[0] == "supported"
+    (progress,) = within_tolerances([replace(question, unit="progress")], {measure: t})
+    assert progress.least == pytest.approx(0.2)  # 2t / 0.02
+    assert the_verdict(progress)[0] == "inconclusive"
+
+
+def test_the_bound_of_progress_holds_where_there_is_least_room():
+    t = 0.002
+    untrained = 1 - 0.02 - t / 2  # at worst it is seen with a room of 0.02
+    worst = 0.0
+    for share in np.linspace(0, 1, 11):
+        area = untrained + share * (1 - untrained)
+        for a, s in itertools.product((-t / 2, t / 2), repeat=2):
+            seen = (area + a - untrained - s) / (1 - untrained - s)
+            worst = max(worst, abs(seen - share))
+    assert 0.9 * t / 0.02 < worst <= t / 0.02 + 1e-12
+
+
+def test_correlations_are_not_asked_of_certified_measures():
+    both = {"debiased_cka": an_estimate(0.5, 0.001), "procrustes_similarity": an_estimate(0.5, 1)}
+    question = replace(asked(**both), unit="correlations")
+    (found,) = within_tolerances([question], {"procrustes_similarity": 0.01})
+    assert list(found.estimates) == ["debiased_cka"]
+    verdict, why = the_verdict(found)
+    assert verdict == "supported"
+    assert "not asked of procrustes_similarity" in why
+    (found,) = within_tolerances([question], dict.fromkeys(both, 0.01))
+    assert the_verdict(found)[0] == "not asked"
+    assert within_tolerances([question], {"linear_cka": 0.01}) == [question]

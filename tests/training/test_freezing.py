@@ -116,6 +116,35 @@ def test_no_backward_pass_below_the_frozen_and_no_update_of_them():
     assert one.told == [(2, 1)]
 
 
+def test_a_schedule_from_the_start_holds_before_the_first_update():
+    model, one = freezer(schedule=((0, 1), (2, 2)))
+    one.start(0)
+    assert needs(model) == [False, True, True]
+    run(one, [1.0] * 3)
+    one.start(3)  # gone on: nothing is told twice
+    assert one.told == [(0, 1), (2, 2)]
+    with pytest.raises(ConfigError, match="the loss of each update is needed"):
+        freezer()[1].step(1, None)
+
+
+def test_layers_that_share_a_weight_are_frozen_together():
+    model = network()
+    extra = nn.Linear(5, 5)
+    extra.weight = model[2].weight
+    layers = {"0": model[0], "2": model[2], "extra": extra, "4": model[4]}
+    one = Freezer(Freezing(schedule=((1, 2), (2, 3))), layers, None)
+    one.step(1, None)
+    assert (one.frozen, model[2].bias.requires_grad) == (1, True)
+    one.step(2, None)
+    assert (one.frozen, model[2].weight.requires_grad, model[2].bias.requires_grad) == (
+        3, False, False,
+    )  # fmt: skip
+    model = network()
+    model[4].weight = model[0].weight
+    with pytest.raises(ConfigError, match="0, 2, 4 share weights so that none"):
+        Freezer(Freezing(), trainable_layers(model, NAMES), None)
+
+
 def test_what_the_caller_froze_is_not_thawed():
     model = network()
     model[2].bias.requires_grad_(False)

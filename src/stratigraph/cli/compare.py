@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import sys
@@ -61,6 +62,7 @@ Layers = Annotated[
 
 
 def compare(
+    context: typer.Context,
     study: Source = None,
     model: Models = None,
     factory: Factories = None,
@@ -91,6 +93,14 @@ def compare(
     if model:
         if study is not None:
             raise ConfigError("compare: expected a study or --model, got both; leave one away.")
+        ours = ("out", "engine", "address", "workers", "quiet", "max_runs")
+        for name in ours:
+            source = context.get_parameter_source(name)
+            if source is not None and source.name == "COMMANDLINE":
+                raise ConfigError(
+                    f"--{name.replace('_', '-')}: it is of a study; two networks are compared here "
+                    "in one process, so leave it away."
+                )
         found = _networks(model, factory or [], inputs, measure, layers, reduce, batch_size, device)
         _print(found, as_json, explain)
         return
@@ -167,25 +177,42 @@ def made(factory: str) -> nn.Module:
     module, _, name = factory.partition(":")
     if not module or not name:
         raise ConfigError(f"--factory: expected MODULE:FUNCTION, got {factory!r}.")
+    # A factory may import its neighbours when it is called, so the folder is there until then.
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
-        held = importlib.import_module(module)
-    except ImportError as error:
-        raise ConfigError(f"--factory: {module} cannot be imported ({error}).") from None
+        network = _called(module, name)
     finally:
-        sys.path.remove(here)
-    function: Any = held
-    for part in name.split("."):
-        if not hasattr(function, part):
-            raise ConfigError(f"--factory: {module} has no {name!r}.{suggest(part, dir(function))}")
-        function = getattr(function, part)
-    network = function() if callable(function) else function
+        with contextlib.suppress(ValueError):  # what was imported may have taken it out
+            sys.path.remove(here)
     if not isinstance(network, nn.Module):
         raise ConfigError(
             f"--factory: {factory} made a {type(network).__name__}; expected a torch nn.Module."
         )
     return network
+
+
+def _called(module: str, name: str) -> Any:
+    """What the named function of a module returns; a thing that cannot be called is itself."""
+    try:
+        held = importlib.import_module(module)
+    except ImportError as error:
+        raise ConfigError(f"--factory: {module} cannot be imported ({error}).") from error
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"--factory: {module} raised {told}") from error
+    function: Any = held
+    for part in name.split("."):
+        if not hasattr(function, part):
+            raise ConfigError(f"--factory: {module} has no {name!r}.{suggest(part, dir(function))}")
+        function = getattr(function, part)
+    if not callable(function):
+        return function
+    try:
+        return function()
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"--factory: {module}:{name} raised {told}") from error
 
 
 def read_inputs(path: Path) -> Any:

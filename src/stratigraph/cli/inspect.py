@@ -10,29 +10,44 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stratigraph.errors import StratigraphError
+
 if TYPE_CHECKING:
     from stratigraph.study import Run
     from stratigraph.study.remote import Kept
 
-__all__ = ["LightFolder", "StudyFolder", "place", "register"]
+__all__ = ["LightFolder", "StudyFolder", "UnusablePlace", "place", "place_out", "register"]
 
 
 def place(text: str) -> Path:
     """The folder that is meant; of a URL its working copy, brought up to date."""
-    if "://" not in text:
-        return Path(text)
-    from stratigraph.study.remote import local_copy
+    return _place(text, light=False, new=False)
 
-    return local_copy(text)
+
+def place_out(text: str) -> Path:
+    """As `place`, for a study that need not be there yet."""
+    return _place(text, light=False, new=True)
 
 
 def _light(text: str) -> Path:
     """As `place`, without weights and representations."""
+    return _place(text, light=True, new=False)
+
+
+def _place(text: str, *, light: bool, new: bool) -> Path:
     if "://" not in text:
         return Path(text)
     from stratigraph.study.remote import local_copy
 
-    return local_copy(text, light=True)
+    try:
+        return local_copy(text, light=light, new=new)
+    except StratigraphError as error:
+        # Typer takes a ValueError, which some of ours are, for a bad value, and words it anew.
+        raise UnusablePlace(error) from error
+
+
+class UnusablePlace(Exception):
+    """What `main` tells of a URL that a command was given: the error is its argument."""
 
 
 StudyFolder = Annotated[

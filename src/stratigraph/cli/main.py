@@ -75,9 +75,10 @@ def main(arguments: list[str] | None = None) -> None:
         signal.signal(signal.SIGTERM, _terminated)
     try:
         app(args=given, standalone_mode=True)
-    except StratigraphError as error:
+    except (StratigraphError, inspect.UnusablePlace) as raised:
         if debug:
             raise
+        error = raised if isinstance(raised, StratigraphError) else raised.args[0]
         typer.echo(f"stratigraph: {error}", err=True)
         sys.exit(error.exit_code)
     except SystemExit as ended:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stratigraph.cli.inspect import AsJson, place
+from stratigraph.cli.inspect import AsJson, place, place_out
 from stratigraph.errors import ConfigError, suggest
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ Out = Annotated[
         "--out",
         help="The study's folder or URL (s3://…); results/<file's name> if not given.",
         metavar="DIR",
-        parser=place,
+        parser=place_out,
     ),
 ]
 EngineName = Annotated[str, typer.Option("--engine", help="Where tasks run: local or ray.")]

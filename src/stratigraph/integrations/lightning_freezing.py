@@ -13,6 +13,7 @@ checkpoints. One process: under DDP the gradients that stop coming have to be al
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,6 +47,7 @@ class LightningFreezing(Callback):
         self.freezer: Freezer | None = None
         self._kept: Mapping[str, Tensor] | None = None
         self._step = 0
+        self._warned = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take hold of the layers; go on from a checkpoint's state."""
@@ -68,6 +70,7 @@ class LightningFreezing(Callback):
         self._step = trainer.global_step
         if self._kept is not None:
             self.freezer.restore(self._kept)
+        self.freezer.start(self._step)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -86,9 +89,19 @@ class LightningFreezing(Callback):
     ) -> None:
         """Tell the freezer of the update, if the optimiser made one."""
         loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
-        if self.freezer is None or loss is None or trainer.global_step == self._step:
+        if self.freezer is None or trainer.global_step == self._step:
             return
         self._step = trainer.global_step
+        if loss is None and not self.settings.schedule:
+            # Under manual optimisation updates are made whether or not the loss is returned.
+            if not self._warned:
+                warnings.warn(
+                    "LightningFreezing: training_step returned no loss, without which nothing is "
+                    "frozen or thawed; return it, or give a schedule.",
+                    stacklevel=2,
+                )
+            self._warned = True
+            return
         before = set(self.freezer.frozen_modules())
         self.freezer.step(self._step, loss)
         for module in before - set(self.freezer.frozen_modules()):

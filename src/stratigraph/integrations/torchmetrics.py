@@ -106,10 +106,14 @@ class CKA(Metric):
     def compute(self) -> Tensor:
         """The score of all inputs so far, on all workers; NaN where it is undefined."""
         n, least = int(self.inputs), 4 if self.debiased else 2
-        if n < least:
-            raise InputError(f"update: expected at least {least} inputs in all, got {n}.")
-        found = {pair: hsic(n, self._sums(pair), self.debiased) for pair in PAIRS}
         nan = torch.tensor(math.nan, dtype=torch.float64, device=self.center_x.device)
+        if n < least:
+            # Not an error: `forward` computes the score of one batch alone, which may be a small
+            # last one, while the sums of those before it are set aside.
+            text = f"CKA is NaN: expected at least {least} inputs in all, got {n}."
+            warnings.warn(text, UndefinedWarning, stacklevel=2)
+            return nan
+        found = {pair: hsic(n, self._sums(pair), self.debiased) for pair in PAIRS}
         for pair in ("xx", "yy"):
             value, size = found[pair]
             lost = torch.finfo(torch.float64).eps * size / value if value > 0 else math.inf

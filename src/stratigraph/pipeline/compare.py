@@ -15,7 +15,7 @@ Of the pairs that findings read, the scores with groups of probes left out are k
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -47,6 +47,7 @@ from stratigraph.snapshots import MANIFEST, Files, remove_leftovers, remove_reco
 from stratigraph.study import (
     DECONFOUNDED,
     MeasureConfig,
+    Run,
     Selection,
     Study,
     claim_pairs,
@@ -55,7 +56,7 @@ from stratigraph.study import (
     similarity_path,
 )
 
-__all__ = ["compare_study", "representation_table", "write_matrix"]
+__all__ = ["compare_study", "label_row", "representation_table", "write_matrix"]
 
 BAND = 384 * 2**20  # bytes of a band of rows
 SCRATCH = ".scratch-"  # blocks of a comparison that was interrupted: the next one goes on
@@ -85,7 +86,6 @@ def representation_table(study: Study) -> Representations:
     hashes, readers = [], set()
     for run in study.runs.values():
         about = reading_digest(study, run)
-        config = run.config
         for step in study.steps(run):
             record = representations_path(run.path, step, study.way.folder)
             facts = current_facts(record, about)
@@ -94,23 +94,7 @@ def representation_table(study: Study) -> Representations:
             hashes.append([run.run_id, step, sha256(record / MANIFEST)])
             readers.add(canonical(facts.get("read_by", "unknown")))
             for layer in facts["layers"]:
-                rows.append(
-                    {
-                        "run": run.run_id,
-                        "data": config.data["name"],
-                        "architecture": config.architecture,
-                        "objective": config.objective["name"],
-                        "strength": np.nan if config.strength is None else float(config.strength),
-                        "latents": config.latents,
-                        "seed": config.seed,
-                        "step": step,
-                        "layer": layer["name"],
-                        "units": layer["units"],
-                        "probes": about["probes"],
-                        "reason": layer["reason"] or "",
-                        "doubt": layer["doubt"] or "",
-                    }
-                )
+                rows.append(label_row(run, step, layer, about["probes"]))
                 files.append(record / f"{layer['name']}.npy")
     if not rows:
         raise DataError(
@@ -118,6 +102,34 @@ def representation_table(study: Study) -> Representations:
             "run `stratigraph extract` first."
         )
     return Representations(pd.DataFrame(rows), files, digest(hashes), sorted(readers))
+
+
+def label_row(run: Run, step: int, layer: Mapping[str, Any], probes: str) -> dict[str, Any]:
+    """The label of one representation: of which run, step, layer and probes.
+
+    Args:
+        run: that it is of.
+        step: the snapshot's.
+        layer: ``name``, ``units``, ``reason`` and ``doubt``, as the record has them.
+        probes: the digest of those it is over.
+
+    """
+    config = run.config
+    return {
+        "run": run.run_id,
+        "data": config.data["name"],
+        "architecture": config.architecture,
+        "objective": config.objective["name"],
+        "strength": np.nan if config.strength is None else float(config.strength),
+        "latents": config.latents,
+        "seed": config.seed,
+        "step": step,
+        "layer": layer["name"],
+        "units": layer["units"],
+        "probes": probes,
+        "reason": layer["reason"] or "",
+        "doubt": layer["doubt"] or "",
+    }
 
 
 @dataclass(frozen=True)

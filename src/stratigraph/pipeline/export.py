@@ -4,7 +4,9 @@
 
     study.yaml, findings.json, report/index.html, figures/*.pdf
     labels.parquet            one row a representation, ``row`` as the pairs name it
-    similarity/<measure>.parquet    row_x, row_y, value (float32): every defined pair, once
+    similarity/<measure>.parquet    row_x, row_y, value (float32): every defined pair, once; with
+                                    a tolerance, the ends lower and upper of its interval
+    labels-published.parquet, similarity-published/    the same of the published reading
     latents.parquet, layers.parquet  what was observed of every run, step, latent and layer
     metrics.parquet           every run's losses
 
@@ -52,15 +54,20 @@ def export_study(study: Study, out: Path, form: str = "parquet") -> int:
         raise InputError(f"--format: {form!r} is not known.{suggest(form, FORMATS)}")
     if out.exists() and not out.is_dir():
         raise StorageError(f"{out}: expected a folder, or nothing; choose another --out.")
-    measures = study.measures()
-    labels = study.labels(measures[0] if measures else study.config.measures[0].name)
+    if not any(own.measures() for own in _ways(study)):
+        study.labels(study.config.measures[0].name)  # raises, and says what to do
     tables = "csv" if form == "csv" else "parquet"
-    _table(out / f"labels.{tables}", labels.rename_axis("row").reset_index())
-    for measure in measures:
-        if form == "netcdf":
-            _matrix(out / "similarity" / f"{measure}.nc", study.similarity(measure))
-        else:
-            _table(out / "similarity" / f"{measure}.{tables}", pairs_of(study, measure))
+    for own in _ways(study):
+        measures, way = own.measures(), own.way.folder
+        if measures:
+            labels = own.labels(measures[0]).rename_axis("row").reset_index()
+            _table(out / f"labels{way}.{tables}", labels)
+        for measure in measures:
+            place = out / f"similarity{way}" / f"{measure}.{tables}"
+            if form == "netcdf":
+                _matrix(place.with_suffix(".nc"), own.similarity(measure))
+            else:
+                _table(place, pairs_of(own, measure))
     for name, table in _observed(study):
         _table(out / f"{name}.{tables}", table)
     kept = [study.path / STUDY_FILE]
@@ -83,9 +90,16 @@ def _copy(source: Path, place: Path) -> None:
     write_file(place, source.read_bytes())
 
 
+def _ways(study: Study) -> list[Study]:
+    """The study in each way that its file asks for, and in the one it was opened in."""
+    return [study.read(way) for way in dict.fromkeys([*study.config.ways, study.way.name])]
+
+
 def pairs_of(study: Study, measure: str) -> pd.DataFrame:
-    """Every defined pair of a similarity matrix once: row_x ≤ row_y, value."""
-    matrix = study.similarity(measure).values
+    """Every defined pair of a similarity matrix once: row_x ≤ row_y, value, and its interval."""
+    found = study.similarity(measure)
+    matrix = found.values
+    ends = {end: found.coords[end].values for end in ("lower", "upper") if end in found.coords}
     parts = []
     for start in range(0, len(matrix), ROWS):
         block = np.asarray(matrix[start : start + ROWS])
@@ -97,6 +111,8 @@ def pairs_of(study: Study, measure: str) -> pd.DataFrame:
                     "row_x": (rows + start).astype(np.int32),
                     "row_y": columns.astype(np.int32),
                     "value": block[rows, columns].astype(np.float32),
+                    # Not rounded: an interval has to hold the exact score.
+                    **{end: own[rows + start, columns] for end, own in ends.items()},
                 }
             )
         )

@@ -24,8 +24,10 @@ import torch
 
 from stratigraph.engine import Engine, Outcome, one_thread
 from stratigraph.errors import ConfigError, StratigraphError
+from stratigraph.identity import canonical
 from stratigraph.pipeline.compare import BAND, in_blocks_order
 from stratigraph.pipeline.extract import ExtractTask, extract_task
+from stratigraph.pipeline.freezing import freezer_of
 from stratigraph.pipeline.observe import ObserveTask, observe_task
 from stratigraph.pipeline.plan_results import plan_results
 from stratigraph.similarity.jackknife import JACKKNIFED, groups_of, jackknife_pairs, tiled
@@ -159,6 +161,7 @@ def _key(run: RunConfig) -> tuple[Any, ...]:
         run.latents,
         run.batch_size,
         run.objective["name"],
+        canonical(run.freezing),
     )
 
 
@@ -175,7 +178,7 @@ def _calibrate(kind: _Kind) -> dict[str, Any]:
     short = replace(config, steps=WARM + TIMED, snapshots=(0, WARM + TIMED))
     state = initial_state(short, dataset)
     began = time.perf_counter()
-    for reached in training_states(short, dataset, state):
+    for reached in training_states(short, dataset, state, freezer_of(short, dataset, state)):
         if reached.step == WARM:
             began = time.perf_counter()
     a_step = (time.perf_counter() - began) / TIMED

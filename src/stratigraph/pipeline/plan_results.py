@@ -27,6 +27,7 @@ from stratigraph.engine import Engine, LocalEngine, one_thread
 from stratigraph.errors import StratigraphError
 from stratigraph.identity import canonical
 from stratigraph.pipeline.assess import assess_study
+from stratigraph.pipeline.compare import label_row
 from stratigraph.pipeline.metrics import MetricsLog
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.state import StateFile
@@ -56,6 +57,7 @@ __all__ = ["Measured", "StandIn", "measure_results", "plan_results", "scaled"]
 MOST_STEPS = 12  # snapshots of a stand-in's run
 MOST_SEEDS = 2
 MOST_LOGGED = 50
+NOTHING = {"units": 1, "reason": "", "doubt": ""}  # that is known of a stand-in's layer
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,11 @@ def _made(task: StandIn) -> Study:
                 probes_path(task.folder, probes),
                 lambda files, indices=indices: files.array("indices.npy", indices),  # type: ignore[misc]
             )
-            rows += [_row(run, step, layer, probes) for step in short.snapshots for layer in layers]
+            rows += [
+                label_row(run, step, {"name": layer, **NOTHING}, probes)
+                for step in short.snapshots
+                for layer in layers
+            ]
     whole = replace(
         task.study, runs=tuple(run.config for run in runs.values()), ways=task.study.ways[:1]
     )
@@ -211,26 +217,6 @@ def _trained(run: Run, source: Path) -> None:
             files.table(name, table.assign(step=np.where(table["step"] > 0, last, 0)))
 
     write_record(observed_path(run.path), observed)
-
-
-def _row(run: Run, step: int, layer: str, probes: str) -> dict[str, Any]:
-    """A label, as `compare` writes it."""
-    config = run.config
-    return {
-        "run": run.run_id,
-        "data": config.data["name"],
-        "architecture": config.architecture,
-        "objective": config.objective["name"],
-        "strength": np.nan if config.strength is None else float(config.strength),
-        "latents": config.latents,
-        "seed": config.seed,
-        "step": step,
-        "layer": layer,
-        "units": 1,
-        "probes": probes,
-        "reason": "",
-        "doubt": "",
-    }
 
 
 def _compared(folder: Path, config: StudyConfig, labels: pd.DataFrame) -> None:

@@ -52,7 +52,7 @@ def open_study(source: str | Path, out: str | Path | None = None, most_runs: int
         StorageError: the folder's path is a file.
 
     """
-    path = local_copy(source)
+    path = local_copy(source, new=False)
     if path.is_dir():
         if out is not None and local_copy(out).resolve() != path.resolve():
             raise ConfigError(f"--out: {path} is a study's folder itself; leave --out away.")

@@ -1,10 +1,10 @@
 """A study told to a tracker: TensorBoard, MLflow or Weights & Biases.
 
 Each run of the study is a run of the tracker, under its own id. At each step it gets the losses
-(``loss/validation`` and so on, nats an image), the number of latents in each regime, each layer's
-similarity to its own final state (``to_final/debiased_cka/encoder.conv1``), and at each snapshot
-the layer × layer map as a picture. Nothing is sent anywhere by default: TensorBoard and MLflow
-write files, and Weights & Biases is used offline (``wandb sync`` sends what it wrote).
+and whatever else was logged (``loss/validation`` and so on), the number of latents in each regime,
+each layer's similarity to its own final state (``to_final/debiased_cka/encoder.conv1``), and at
+each snapshot the layer × layer map as a picture. Nothing is sent anywhere by default: TensorBoard
+and MLflow write files, and Weights & Biases is used offline (``wandb sync`` sends what it wrote).
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from stratigraph.study.evidence import observations
 __all__ = ["TRACKERS", "Tracker", "open_tracker", "track_study"]
 
 CELL = 12  # pixels of a cell of a map
-TERMS = ("loss", "reconstruction", "regulariser", "kl")
 
 
 class Tracker(Protocol):
@@ -161,9 +160,11 @@ def track_study(study: Study, tracker: Tracker) -> int:
                 scalars.setdefault(step, {})[key] = float(value)
         images = _maps(study, run)
         tracker.begin(run.run_id, run.config.label(), run.config.to_dict())
-        for step in sorted(scalars.keys() | images.keys()):
-            tracker.at(step, scalars.get(step, {}), images.get(step, {}))
-        tracker.end()
+        try:
+            for step in sorted(scalars.keys() | images.keys()):
+                tracker.at(step, scalars.get(step, {}), images.get(step, {}))
+        finally:
+            tracker.end()
         told += 1
     return told
 
@@ -171,10 +172,12 @@ def track_study(study: Study, tracker: Tracker) -> int:
 def _scalars(
     run: Run, approach: Mapping[str, pd.DataFrame], latents: pd.DataFrame
 ) -> Iterator[tuple[int, str, float]]:
-    for row in run.metrics.to_dict("records"):
-        for term in TERMS:
-            if term in row:
-                yield int(row["step"]), f"{term}/{row['split']}", row[term]
+    metrics = run.metrics
+    # A recorded run has whatever its caller logged.
+    logged = [name for name in metrics.select_dtypes("number") if name != "step"]
+    for row in metrics.to_dict("records"):
+        for term in logged:
+            yield int(row["step"]), f"{term}/{row['split']}", row[term]
     if len(latents):
         for row in latents[latents["run"] == run.run_id].to_dict("records"):
             for regime in ("active", "mixed", "passive"):

@@ -18,6 +18,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from functools import partial
@@ -29,7 +31,7 @@ from torch import Tensor, nn
 
 from stratigraph.activations import check_repeats, reader
 from stratigraph.activations.batches import batches_of, count_of, given, run
-from stratigraph.activations.layers import Layers
+from stratigraph.activations.layers import Layers, select_layers
 from stratigraph.activations.reduce import Reduce, describe
 from stratigraph.errors import InputError
 from stratigraph.similarity.catalog import find_measure
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 MEMORY = 2 << 30
+SEVERAL = 16  # batches, where they are cut here
 SUMMED = ("debiased_cka", "linear_cka")
 Read = tuple[dict[str, Tensor], dict[str, Tensor] | None]
 
@@ -90,7 +93,8 @@ def compare(
     """
     chosen = find_measure(measure)
     same = model_a is model_b and layers_b is None
-    passes = _Passes(model_a, None if same else model_b, layers, layers_b or layers, reduce, call)
+    own_b = layers if layers_b is None else layers_b
+    passes = _Passes(model_a, None if same else model_b, layers, own_b, reduce, call)
     n = count_of(inputs)
     if n is not None:
         check_probes(n, chosen.least, chosen.name, "inputs")
@@ -98,10 +102,15 @@ def compare(
     passes.check(*first)
     widths, size = passes.widths(*first)
     way, why = _way(chosen, None if n is None else n * size, widths, memory)
+    if way == "batches" and n is not None and batch_size < LEAST:
+        raise InputError(
+            f"batch_size: expected {LEAST} or more, since {why} and debiased CKA is estimated from "
+            f"batches; got {batch_size}."
+        )
     if way == "batches" and n is not None:
         # An estimate from batches needs them in random order; of a loader's it is taken as it is.
         order = np.random.default_rng(0).permutation(n)
-        batches: Iterable[tuple[Any, int]] = batches_of(inputs, batch_size, order)
+        batches: Iterable[tuple[Any, int]] = batches_of(inputs, _cut(n, batch_size), order)
     else:
         batches = itertools.chain([first], rest)
     # Closed here, so that an error leaves no hook in a network for as long as it is held.
@@ -129,6 +138,16 @@ class _Passes:
     ) -> None:
         self.sides = [(a, layers_a)] if b is None else [(a, layers_a), (b, layers_b)]
         self.reduce, self.call = reduce, call
+        for model, chosen in self.sides:
+            if not select_layers(model, chosen):
+                raise InputError(
+                    f"layers: none to compare in a {type(model).__name__}: "
+                    + (
+                        "no module stands inside it; wrap it, nn.Sequential(model)."
+                        if next(model.children(), None) is None
+                        else f"expected names, globs or types, got {chosen!r}."
+                    )
+                )
 
     def check(self, batch: Any, rows: int) -> None:
         """Refuse a network that answers the same inputs differently, unless the caller runs it."""
@@ -174,6 +193,13 @@ class _Passes:
 def _first(inputs: Any, batch_size: int) -> tuple[tuple[Any, int], Iterator[tuple[Any, int]]]:
     batches = batches_of(inputs, batch_size)
     return next(batches), batches
+
+
+def _cut(n: int, most: int) -> int:
+    """The size of several batches, from whose spread the interval comes; none is too small."""
+    size = max(LEAST, min(most, math.ceil(n / SEVERAL)))
+    sizes = range(size, LEAST - 1, -1)
+    return next((s for s in sizes if not 0 < n % s < LEAST), size)
 
 
 def _way(
@@ -227,6 +253,12 @@ def _from_sums(batches: Iterable[Read], measure: Measure) -> xarray.DataArray:
 
 def _from_batches(batches: Iterable[Read], measure: Measure) -> xarray.DataArray:
     found = stream_cka((_on_cpu(a), None if b is None else _on_cpu(b)) for a, b in batches)
+    if not math.isfinite(found.width):
+        warnings.warn(
+            f"{measure.name} was estimated from {found.batches} batch of inputs, which says "
+            "nothing of how far off it is; give more inputs or smaller batches.",
+            stacklevel=3,
+        )
     lost = f", {found.dropped} left out of batches of fewer than {LEAST}" if found.dropped else ""
     plan = f"estimated from {found.batches} batches{lost}; widest 95 % interval ± {found.width:.2g}"
     table = _labelled(

@@ -12,8 +12,15 @@ procedure. A question is
 ``inconclusive``   otherwise: among others always with a single seed;
 ``not asked``      the study has no runs that it could be asked of.
 
-Scores that are certified to a tolerance t are off by t/2 at most, so a mean difference of them by
-t: an effect smaller than that never matters.
+Scores that are certified to a tolerance t are off by t/2 at most, and an effect smaller than what
+that can make of nothing never matters. It depends on what a question is counted in:
+
+scores        a difference of mean scores is off by t at most;
+progress      a share P = (a − s)/(1 − s) of the room 1 − s ≥ r = `LEAST_ROOM`, a and s each off by
+              t/2: it is off by (1 + |1 − P|) t/(2r), which is t/r at most for P from 0 to 1, and
+              so a difference of two by 2t/r;
+correlations  scores that trade ranks within t change them by any amount: nothing is bounded, so
+              they are not asked of such a measure.
 
 Source: Holm 1979.
 """
@@ -28,11 +35,13 @@ from typing import Any, Literal
 import numpy as np
 
 from stratigraph.study.estimate import Estimate
+from stratigraph.study.trajectories import LEAST_ROOM
 
 __all__ = ["LEVEL", "Finding", "Question", "Verdict", "holm", "judge", "within_tolerances"]
 
 LEVEL = 0.05
 Verdict = Literal["supported", "contradicted", "inconclusive", "not asked"]
+Unit = Literal["scores", "progress", "correlations"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,7 @@ class Question:
         note: what a reader should know beside the verdict, or "".
         of_study: whether the study is asked, and not the measures themselves; those are corrected
             apart, being the same for every study.
+        unit: what the contrast is counted in.
 
     """
 
@@ -64,6 +74,7 @@ class Question:
     missing: str = ""
     note: str = ""
     of_study: bool = True
+    unit: Unit = "scores"
 
 
 @dataclass(frozen=True)
@@ -112,18 +123,33 @@ def within_tolerances(
     found = []
     for question in questions:
         own = {measure: t for measure, t in tolerances.items() if measure in question.estimates}
-        if own:
+        if not own:
+            found.append(question)
+        elif question.unit == "correlations":
+            found.append(_without(question, list(own)))
+        else:
             said = " and ".join(f"{measure} to ± {t / 2:g}" for measure, t in own.items())
+            times = 2 / LEAST_ROOM if question.unit == "progress" else 1.0
             found.append(
                 replace(
                     question,
-                    least=max(question.least, *own.values()),
+                    least=max(question.least, *(times * t for t in own.values())),
                     note=f"{question.note} Scores are certified: {said}.".strip(),
                 )
             )
-        else:
-            found.append(question)
     return found
+
+
+def _without(question: Question, measures: Sequence[str]) -> Question:
+    """The question, not asked of some measures."""
+    why = (
+        f"It is not asked of {' and '.join(measures)}, whose scores are certified to a tolerance: "
+        "that bounds no correlation of them."
+    )
+    rest = {m: e for m, e in question.estimates.items() if m not in measures}
+    if rest:
+        return replace(question, estimates=rest, note=f"{question.note} {why}".strip())
+    return replace(question, estimates={}, missing=why)
 
 
 def judge(questions: Sequence[Question], way: str) -> list[Finding]:

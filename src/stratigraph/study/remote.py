@@ -91,27 +91,38 @@ def work_place(url: str) -> Path:
     return place.expanduser().absolute() / f"{name}-{digest}"
 
 
-def local_copy(source: str | Path, *, light: bool = False) -> Path:
+def local_copy(source: str | Path, *, light: bool = False, new: bool = True) -> Path:
     """The folder of a study: itself, or a URL's working copy, brought up to date.
 
     Args:
         source: a path, or a URL.
         light: without weights, representations and results.
+        new: whether the URL may be of a study that is not there yet.
 
     Raises:
         ConfigError: no such store can be used here.
+        DataError: a study has to be there, and none is.
         StorageError: the store does not answer.
         IntegrityError: what it holds is damaged.
 
     """
     if not is_url(source):
         return Path(source)
-    url = str(source).rstrip("/")
+    scheme, _, rest = str(source).rstrip("/").partition("://")
+    url = f"{scheme.lower()}://{rest}"  # a scheme is the same in capitals, and so is the copy
     folder = work_place(url)
-    Objects(url)  # says at once what cannot be used
+    objects = Objects(url)  # says at once what cannot be used
+    if not new:
+        _check_there(objects)
     link(folder, url)
     fetch_study(folder, LIGHT.fullmatch if light else None)
     return folder
+
+
+def _check_there(objects: Objects) -> None:
+    """Refuse a URL at which no study stands."""
+    if not Ledger(objects, FILE.name).head().entries:
+        raise DataError(f"{objects.url}: no study stands here ({STUDY_FILE} is missing).")
 
 
 def fetch_study(folder: Path, wanted: Callable[[str], object] | None = None) -> None:
@@ -242,13 +253,12 @@ def verify_url(url: str, *, repair: bool = False) -> Checked:
     """
     objects = Objects(url)
     folder = work_place(url)
+    _check_there(objects)
     link(folder, url.rstrip("/"))
     parts = [FILE, WRITERS[""], WRITERS["report"], *map(_of_run, objects.names("runs"))]
     files = size = 0
     damaged: dict[str, str] = {}
     back: set[str] = set()
-    if not Ledger(objects, FILE.name).head().entries:
-        raise DataError(f"{url}: no study stands here ({STUDY_FILE} is missing).")
     for part in parts:
         ledger, wrong = Ledger(objects, part.name), {}
         for place, version in ledger.head().entries.items():

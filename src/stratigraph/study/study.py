@@ -202,7 +202,7 @@ def load_study(path: str | Path) -> Study:
         IntegrityError: its study file is damaged, or was changed where it lies.
 
     """
-    folder = local_copy(path)
+    folder = local_copy(path, new=False)
     if not (folder / STUDY_FILE).is_file():
         raise DataError(
             f"{path}: no study stands here ({STUDY_FILE} is missing); make one with "

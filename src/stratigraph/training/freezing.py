@@ -12,8 +12,11 @@ readings in a row. Each thaw doubles the patience. An objective whose strength g
 (annealing) raises the loss by itself, and thaws what would be better left frozen: give it a larger
 ``thaw``.
 
-With ``schedule``, pairs (step, layers), nothing is read: so many layers are frozen from that step
-on.
+With ``schedule``, pairs (step, layers), nothing is read: so many layers are frozen once that many
+updates have been made, and from 0 on before the first.
+
+A weight that two layers share is frozen when both are: a cut between frozen and trained layers
+never parts them, and moves towards the input until it does not.
 
 Everything that a decision depends on is in `Freezer.state`, so a resumed run freezes as an
 uninterrupted one. Sources: Raghu et al. 2017, arXiv 1706.05806 (freeze training); Brock et al.
@@ -120,7 +123,9 @@ def trainable_layers(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Mod
 
 
 class Freezer:
-    """Freezes and thaws the layers of one network while it trains; call `step` after each update.
+    """Freezes and thaws the layers of one network while it trains.
+
+    Call `start` before the first update, and `step` after each.
 
     Args:
         settings: when.
@@ -131,6 +136,9 @@ class Freezer:
     Attributes:
         frozen: how many layers are, counted from the input.
         told: (step, frozen), each change.
+
+    Raises:
+        ConfigError: the layers share weights so that none could be frozen without the last.
 
     """
 
@@ -143,18 +151,43 @@ class Freezer:
         self.told: list[tuple[int, int]] = []
         # What the caller has frozen for good is not ours to thaw.
         self._own = [[p for p in m.parameters() if p.requires_grad] for m in layers.values()]
+        self._cuts = [0, *(c for c in range(1, len(layers)) if not self._shared(c))]
+        if len(layers) > 1 and self._cuts == [0]:
+            raise ConfigError(
+                f"freezing: the layers {', '.join(layers)} share weights so that none could be "
+                "frozen without the last, which never is; name layers that share none with it."
+            )
         self._streaks = dict.fromkeys(layers, 0)
         self._past: dict[str, Tensor] = {}
         self._window = torch.zeros(3, dtype=torch.float64)  # losses: how many, sum, of squares
         self._since = torch.zeros(3, dtype=torch.float64)  # the same since layers were frozen
         self._strikes = 0
 
-    def step(self, step: int, loss: Tensor) -> None:
-        """One update was made, whose batch had this loss."""
+    def _shared(self, cut: int) -> set[int]:
+        """The weights that stand on both sides of a cut."""
+        below, above = (
+            {id(p) for own in side for p in own} for side in (self._own[:cut], self._own[cut:])
+        )
+        return below & above
+
+    def start(self, step: int) -> None:
+        """Updates begin, or go on, after so many: what the schedule has frozen by then is."""
         if self.settings.schedule:
             due = [layers for at, layers in self.settings.schedule if at <= step]
             self._freeze(step, due[-1] if due else 0)
+
+    def step(self, step: int, loss: Tensor | None) -> None:
+        """One update was made, whose batch had this loss; a schedule needs none.
+
+        Raises:
+            ConfigError: no loss, and no schedule.
+
+        """
+        if self.settings.schedule:
+            self.start(step)
             return
+        if loss is None:
+            raise ConfigError("freezing: without a schedule the loss of each update is needed.")
         value = loss.detach().to("cpu", torch.float64)
         self._window += torch.stack((torch.ones_like(value), value, value.square()))
         if step % self.settings.every:
@@ -188,7 +221,7 @@ class Freezer:
 
     def _freeze(self, step: int, count: int) -> None:
         """Freeze the first ``count`` layers, and train the others."""
-        count = min(count, len(self.layers) - 1)
+        count = max(cut for cut in self._cuts if cut <= count)
         if count == self.frozen:
             return
         if not self.frozen or count < self.frozen:

@@ -128,6 +128,8 @@ def training_states(
             "freezing: a run that freezes layers is trained with a Freezer of its own."
         )
     objective = build_objective(**config.objective)
+    if freezer is not None:
+        freezer.start(state.step)
     yield state
     epoch, order = -1, train
     while state.step < config.steps:

@@ -235,6 +235,7 @@ def collapse(evidence: Evidence) -> list[Question]:
             LEAST,
             details,
             missing,
+            unit="correlations",
         ),
         Question(
             "collapse_warning",
@@ -246,6 +247,7 @@ def collapse(evidence: Evidence) -> list[Question]:
             lead,
             missing,
             note,
+            unit="correlations",
         ),
     ]
 

@@ -69,6 +69,7 @@ def encoder_first(evidence: Evidence) -> list[Question]:
             LEAST_GAP,
             _by_configuration(evidence, "progress"),
             missing,
+            unit="progress",
         ),
     ]
     witnesses: dict[str, tuple[str, dict[str, Estimate]]] = {}
@@ -89,6 +90,7 @@ def encoder_first(evidence: Evidence) -> list[Question]:
                 estimates,
                 LEAST_GAP,
                 missing="" if estimates else "Nothing was observed of it.",
+                unit="progress",
             )
         )
     for version, statistic in (("", raw), ("_progress", progress)):
@@ -103,6 +105,7 @@ def encoder_first(evidence: Evidence) -> list[Question]:
                 estimates,
                 LEAST_GAP,
                 missing="" if estimates else "The study has no fully-connected network.",
+                unit="progress" if version else "scores",
             )
         )
     return questions

@@ -46,6 +46,7 @@ def encoder_first_everywhere(evidence: Evidence) -> list[Question]:
                 LEAST_GAP,
                 details,
                 missing="The study has a single configuration." if few else "",
+                unit="progress" if version else "scores",
             )
         )
     return questions

@@ -56,6 +56,7 @@ def lower_first(evidence: Evidence) -> list[Question]:
                 side_by_side(evidence, evidence.to_final, gap(kind, _lower, _upper)),
                 LEAST_GAP,
                 missing=without_parts(evidence),
+                unit="progress" if version else "scores",
             )
         )
     return questions

@@ -52,7 +52,13 @@ def measures_agree(evidence: Evidence) -> list[Question]:
         measures = evidence.side_by_side
         estimates = {}
         missing = "The study lacks one of the measures for these pairs."
-        if len(measures) == 2:
+        inexact = [m for m in measures if m in evidence.tolerances]
+        if len(measures) == 2 and inexact:
+            missing = (
+                f"Scores of {' and '.join(inexact)} are certified to a tolerance, within which "
+                "their ranks are not known."
+            )
+        elif len(measures) == 2:
             both = _both(of_vaes(kind[measures[0]]), of_vaes(kind[measures[1]]))
             if len(both) >= LEAST_PAIRS:
                 spread = np.ptp(np.quantile(both.values, (0.05, 0.95), axis=0), axis=0)
@@ -71,6 +77,7 @@ def measures_agree(evidence: Evidence) -> list[Question]:
                 f"Spearman correlation of the two, {what}; threshold {AGREEMENT}",
                 estimates,
                 missing="" if estimates else missing,
+                unit="correlations",
             )
         )
     return questions

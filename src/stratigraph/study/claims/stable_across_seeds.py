@@ -64,5 +64,6 @@ def stable_across_seeds(evidence: Evidence) -> list[Question]:
             f"correlation of two seeds' similarities to the final state; threshold {STABLE}",
             side_by_side(evidence, evidence.to_final, _statistic, _moving, STABLE) if asked else {},
             missing="" if asked else "Every configuration has a single seed.",
+            unit="correlations",
         )
     ]
