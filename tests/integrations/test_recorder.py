@@ -1,6 +1,7 @@
 """A recorded training is a study: the commands read it, and the training does not notice."""
 
 import json
+import random
 import sys
 
 import numpy as np
@@ -283,3 +284,33 @@ def test_the_core_needs_no_framework():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_recording_changes_no_buffer_and_no_stream(tmp_path):
+    class Counts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(2, 2)
+            self.register_buffer("passes", torch.zeros(()))
+
+        def forward(self, x):
+            self.passes += 1
+            return self.layer(x) + random.random() + np.random.rand()  # noqa: NPY002
+
+    model = Counts()
+    random.seed(0)
+    random.random()
+
+    def streams():  # of Python's, not the place: the type checks of the tests draw from it too
+        numpy = np.random.get_state()  # noqa: NPY002
+        return random.getstate()[1][:-1], numpy[1:3], torch.get_rng_state().tolist()
+
+    before = streams()
+    sg.record(
+        model,
+        torch.randn(8, 2, generator=torch.Generator().manual_seed(0)),
+        to=tmp_path / "mine",
+        posterior=lambda m, x: (m(x), m(x)),
+    ).close()
+    assert model.passes == 0
+    np.testing.assert_equal(streams(), before)
