@@ -170,7 +170,7 @@ def _advance(
         begun.step = resumed
         metrics.load(resumed)
     signs = resumed_signs(directory, metrics.rows)
-    report.signs = signs.texts
+    report.signs, report.told = signs.texts, signs.told
     held_out = validation_indices(config, dataset)
     keep = set(config.snapshots)
     saved = time.monotonic()
