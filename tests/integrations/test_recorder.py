@@ -3,6 +3,7 @@
 import json
 import random
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from stratigraph.cli.main import main
 from stratigraph.errors import BusyError, ConfigError, InputError, IntegrityError
 from stratigraph.integrations.recorder import TrainingWarning
 from stratigraph.integrations.schedule import as_schedule
+from stratigraph.snapshots import locked
 from stratigraph.study import load_study
 
 
@@ -204,12 +206,65 @@ def test_a_run_twice_and_going_on(tmp_path):
     assert run.config.steps == 31
 
 
+def small():
+    return nn.Sequential(nn.Linear(2, 2)), torch.randn(8, 2)
+
+
 def test_one_writer(tmp_path):
-    model, probes = nn.Sequential(nn.Linear(2, 2)), torch.randn(8, 2)
-    recorder = sg.record(model, probes, to=tmp_path / "mine")
-    with pytest.raises(BusyError):
-        sg.record(model, probes, to=tmp_path / "mine")
+    recorder = sg.record(*small(), to=tmp_path / "mine")
     recorder.close()
+    with locked(recorder.path), pytest.raises(BusyError):
+        sg.record(recorder.inputs.model, recorder.inputs.batches[0][0], tmp_path / "mine")
+
+
+def test_a_training_that_left_its_recorder_open_can_be_begun_again(tmp_path):
+    model, probes = small()
+    left = sg.record(model, probes, to=tmp_path / "mine")
+    left.step(loss=1.0)
+    again = sg.record(model, probes, to=tmp_path / "mine", start=1)
+    with pytest.raises(ConfigError, match=r"is closed, so step 2 is not recorded; .*start=1"):
+        left.step(loss=1.0)
+    left.log(loss=5.0)
+    again.close()
+    run = next(iter(load_study(tmp_path / "mine").runs.values()))
+    assert (run.state["state"], run.steps) == ("done", [0, 1])  # a snapshot at its start
+    assert 5.0 not in run.metrics["loss"].tolist()
+
+
+def test_a_training_that_diverged_says_so(tmp_path):
+    with (
+        pytest.warns(TrainingWarning, match="the loss is nan"),
+        sg.record(*small(), to=tmp_path / "mine") as recorder,
+    ):
+        recorder.step(loss=1.0)
+        recorder.step(loss=float("nan"))
+    state = _state(tmp_path / "mine")
+    assert (state["state"], state["reason"]) == ("diverged", "the loss is nan")
+
+
+def test_what_was_told_is_not_told_again_by_one_that_goes_on(tmp_path):
+    model, probes = small()
+    with pytest.warns(TrainingWarning):
+        nn.init.zeros_(model[0].weight)
+        sg.record(model, probes, to=tmp_path / "mine").close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        recorder = sg.record(model, probes, to=tmp_path / "mine", start=3)
+    recorder.close()
+    assert len(_state(tmp_path / "mine")["signs"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"start": -1}, r"^start: expected a whole number ≥ 0, got -1"),
+        ({"settings": {"name": "mine"}}, r"^settings: `name` is the objective's name"),
+        ({"to": "file:///tmp/mine"}, r"^to: expected a folder of this machine, got file:///tmp"),
+    ],
+)
+def test_options_that_are_none(tmp_path, options, text):
+    with pytest.raises(ConfigError, match=text):
+        sg.record(*small(), **{"to": tmp_path / "mine", **options})
 
 
 def test_a_training_that_fails_says_so(tmp_path):
@@ -314,3 +369,9 @@ def test_recording_changes_no_buffer_and_no_stream(tmp_path):
     ).close()
     assert model.passes == 0
     np.testing.assert_equal(streams(), before)
+
+
+def test_a_single_run_is_not_trained_into_a_url():
+    config = {"data": "sprites", "objective": "vae", "architecture": "conv_k4", "steps": 1}
+    with pytest.raises(ConfigError, match=r"^out: expected a folder of this machine, got s3://b"):
+        sg.train(config, out="s3://b/run")
