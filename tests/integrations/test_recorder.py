@@ -2,10 +2,13 @@
 
 import json
 import random
+import shutil
 import sys
 import warnings
+from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -14,6 +17,7 @@ import stratigraph as sg
 from stratigraph.activations import capture
 from stratigraph.cli.main import main
 from stratigraph.errors import BusyError, ConfigError, InputError, IntegrityError
+from stratigraph.integrations.probes import ProbeReader
 from stratigraph.integrations.recorder import TrainingWarning
 from stratigraph.integrations.schedule import as_schedule
 from stratigraph.snapshots import locked
@@ -191,7 +195,16 @@ def test_the_published_way_and_repairs_are_refused(folder, capsys, tmp_path):
     weights = next(to.glob("runs/*/snapshots/000000010/weights.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     assert command("verify", to, "--repair", "--workers", "1") == IntegrityError.exit_code
-    assert "nothing can make it again" in " ".join(capsys.readouterr().err.split())
+    told = " ".join(capsys.readouterr().err.split())
+    assert "nothing can make it again. To do without it, remove both" in told
+    assert "makes it anew" not in told
+    # Half of what it says leaves a step without representations, and verify says so.
+    shutil.rmtree(weights.parents[2] / "representations" / "000000010")
+    assert command("verify", to) == IntegrityError.exit_code
+    assert "000000010: missing" in "".join(capsys.readouterr().out.split("\n"))
+    shutil.rmtree(weights.parent)
+    assert command("verify", to) == 0
+    assert load_study(to).complete()
 
 
 def test_a_run_twice_and_going_on(tmp_path):
@@ -372,6 +385,54 @@ def test_recording_changes_no_buffer_and_no_stream(tmp_path):
 
 
 def test_a_single_run_is_not_trained_into_a_url():
-    config = {"data": "sprites", "objective": "vae", "architecture": "conv_k4", "steps": 1}
+    config = {
+        "data": "sprites",
+        "objective": "vae",
+        "architecture": "convolutional_k4",
+        "steps": 1,
+        "seed": 0,
+    }
     with pytest.raises(ConfigError, match=r"^out: expected a folder of this machine, got s3://b"):
         sg.train(config, out="s3://b/run")
+
+
+def test_the_parts_and_the_reduction_that_were_read_tell_runs_apart(tmp_path):
+    model, probes = nn.Sequential(nn.LSTM(3, 4)), torch.randn(8, 5, 3)
+
+    def reading(layers=None, reduce=None):
+        return ProbeReader(model, probes, layers, reduce, None, None, 8).reading
+
+    assert reading("0[0]") == reading("0[0]") != reading("0[1]")
+
+    def of(factor):
+        return lambda x: x * factor
+
+    same = [lambda x: x * 2, lambda x: x * 3, of(2), of(3), partial(torch.mul, other=2), torch.abs]
+    again = [lambda x: x * 2, lambda x: x * 3, of(2), of(3), partial(torch.mul, other=2), torch.abs]
+    assert [reading("0", one) for one in same] == [reading("0", one) for one in again]
+    assert len({reading("0", one) for one in same}) == len(same)
+    with pytest.raises(InputError, match=r"^reduce: .* cannot be told apart"):
+        reading("0", of(object()))
+
+
+def test_a_layer_called_posterior(tmp_path):
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.posterior = nn.Linear(2, 4)
+
+        def forward(self, x):
+            return self.posterior(x)
+
+    recorder = sg.record(
+        Named(),
+        torch.randn(8, 2),
+        to=tmp_path / "mine",
+        posterior=lambda m, x: m(x).chunk(2, 1),
+    )
+    recorder.close()
+    (record,) = recorder.path.glob("representations/*")
+    assert np.load(record / "posterior.npy").ndim == 2  # the layer's coordinates
+    command("extract", tmp_path / "mine", "--quiet", "--workers", "1")
+    table = pd.read_parquet(recorder.path / "observed" / "tables" / "latents.parquet")
+    assert len(table) == 2

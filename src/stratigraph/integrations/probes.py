@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from stratigraph.activations import capture, reading
 from stratigraph.activations.batches import Fingerprint, batches_of, given, run
 from stratigraph.activations.layers import Layers, choose_layers
-from stratigraph.activations.reduce import Reduce, describe
+from stratigraph.activations.reduce import Reduce, named
 from stratigraph.errors import InputError
 from stratigraph.identity import digest
 
@@ -55,7 +55,8 @@ class ProbeReader:
         self.latents = 0
         if posterior is not None:
             self.latents = self.read_posterior()[0].shape[1]
-        self.reading = digest([list(chosen.modules), sorted(chosen.parts), describe(reduce)])
+        parts = sorted((name, sorted(some)) for name, some in chosen.parts.items() if some)
+        self.reading = digest([list(chosen.modules), parts, named(reduce)])
 
     def read(self) -> dict[str, Tensor]:
         """Every chosen layer on the probes."""

@@ -37,6 +37,7 @@ from stratigraph.errors import ConfigError
 from stratigraph.integrations.probes import ProbeReader
 from stratigraph.latents import kl_by_latent
 from stratigraph.pipeline.metrics import MetricsLog
+from stratigraph.pipeline.observe import POSTERIOR_FILE
 from stratigraph.pipeline.signs import resumed_signs
 from stratigraph.pipeline.state import StateFile
 from stratigraph.similarity.reduction import reduce_units
@@ -255,7 +256,7 @@ class Recorder:
         def fill(files: Files) -> None:
             if self.inputs.posterior is not None:
                 posterior = self.inputs.read_posterior()
-                files.array("posterior.npy", posterior)
+                files.array(POSTERIOR_FILE, posterior)
                 kl.append(kl_by_latent(*posterior))
             for layer, activation in self.inputs.read().items():
                 name = layer.replace("/", "|")  # it names a file
