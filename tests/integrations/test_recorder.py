@@ -3,6 +3,7 @@
 import json
 import random
 import shutil
+import subprocess
 import sys
 import warnings
 from functools import partial
@@ -341,8 +342,6 @@ def test_bad_arguments(tmp_path):
 
 def test_the_core_needs_no_framework():
     """Importing all of stratigraph but the frameworks' own files imports none of them."""
-    import subprocess
-
     code = (
         "import sys, stratigraph as sg\n"
         "for name in sg.__all__: getattr(sg, name)\n"
@@ -436,3 +435,40 @@ def test_a_layer_called_posterior(tmp_path):
     command("extract", tmp_path / "mine", "--quiet", "--workers", "1")
     table = pd.read_parquet(recorder.path / "observed" / "tables" / "latents.parquet")
     assert len(table) == 2
+
+
+def test_networks_and_layers_that_are_none():
+    with pytest.raises(InputError, match=r"^model: 0.weight is on the meta dev"):
+        capture(nn.Sequential(nn.Linear(2, 2, device="meta")), torch.randn(8, 2))
+    # In another process, where the type checks of the tests do not come first.
+    code = """
+import stratigraph as sg, torch
+from stratigraph.errors import InputError
+model, x = torch.nn.Sequential(torch.nn.Linear(2, 2)), torch.randn(8, 2)
+for model, layers in ((3, None), (model, [0]), (model, 0)):
+    try:
+        sg.capture(model, x, layers)
+    except InputError as error:
+        print(error)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == [
+        "model: expected a torch.nn.Module, got 3.",
+        *2 * ["layers: expected names, globs or types, such as '0', got 0."],
+    ]
+
+
+def test_a_compiled_network_is_refused():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own, of what is going out of use
+        model = torch.jit.trace(nn.Sequential(nn.Linear(2, 2)), torch.zeros(1, 2))
+    with pytest.raises(InputError, match=r"^model: a TorchScript module \(Sequential\)"):
+        capture(model, torch.randn(8, 2))
+
+
+def test_a_network_without_parameters_and_a_term_that_is_no_number(tmp_path):
+    recorder = sg.record(nn.Sequential(nn.Tanh()), torch.randn(8, 2), to=tmp_path / "mine")
+    with pytest.raises(InputError, match=r"^error: expected a number or a tensor of one.*\(3,\)"):
+        recorder.log(error=torch.zeros(3))
+    recorder.log(error=torch.zeros(1, requires_grad=True))
+    recorder.close()

@@ -111,8 +111,8 @@ def named(reduce: Reduce) -> str:
 def _stable(value: Any) -> str:
     """A function by its module and name, one without a name of its own by its code."""
     if isinstance(value, partial):
-        kept = [value.args, sorted(value.keywords.items())]
-        return f"partial({_stable(value.func)}, {_stable(kept)})"
+        bound = [value.args, sorted(value.keywords.items())]
+        return f"partial({_stable(value.func)}, {_stable(bound)})"
     if isinstance(value, CodeType):
         return f"{value.co_code.hex()} {value.co_names} {_stable(value.co_consts)}"
     if isinstance(value, tuple | list):
@@ -124,7 +124,7 @@ def _stable(value: Any) -> str:
         return f"{value.__module__}.{name}"
     if isinstance(value, FunctionType):
         held = [cell.cell_contents for cell in value.__closure__ or ()]
-        kept = [value.__code__, value.__defaults__, value.__kwdefaults__, held]
+        kept: list[Any] = [value.__code__, value.__defaults__, value.__kwdefaults__, held]
         return f"code({_stable(kept)})"
     text = repr(value)
     if ADDRESS.search(text):

@@ -13,7 +13,8 @@ __all__ = ["put_streams", "streams"]
 
 def streams() -> tuple[Any, ...]:
     """Where every stream stands."""
-    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    begun = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    gpus = torch.cuda.get_rng_state_all() if begun else []
     return random.getstate(), np.random.get_state(), torch.get_rng_state(), gpus  # noqa: NPY002
 
 

@@ -24,6 +24,7 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,7 +34,7 @@ import torch
 from torch import Tensor, nn
 
 from stratigraph import __version__
-from stratigraph.errors import ConfigError
+from stratigraph.errors import ConfigError, InputError
 from stratigraph.integrations.probes import ProbeReader
 from stratigraph.latents import kl_by_latent
 from stratigraph.pipeline.metrics import MetricsLog
@@ -230,7 +231,7 @@ class Recorder:
                 "began": time.time(),
                 "conditions": {
                     "data": self.config.probes,
-                    "device": str(next(self.inputs.model.parameters()).device),
+                    "device": _device(self.inputs.model),
                     "torch": torch.__version__,
                 },
             }
@@ -266,7 +267,7 @@ class Recorder:
                 facts = {"units": reduced.units, "reason": reduced.reason, "doubt": reduced.doubt}
                 layers.append({"name": name, **facts})
 
-        device = str(next(self.inputs.model.parameters()).device)
+        device = _device(self.inputs.model)
         read_by = {"torch": torch.__version__, "device": device}
         write_record(
             representations_path(self.path, self.steps),
@@ -303,7 +304,22 @@ def _release(run: Path) -> None:
 
 def _row(terms: Mapping[str, Any]) -> dict[str, float]:
     """Terms as numbers, with the columns that every run's losses have."""
-    return {**dict.fromkeys(TERMS, math.nan), **{k: float(_detached(v)) for k, v in terms.items()}}
+    return {**dict.fromkeys(TERMS, math.nan), **{k: _number(k, v) for k, v in terms.items()}}
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(_detached(value))
+    except (TypeError, ValueError, RuntimeError):
+        shape = getattr(value, "shape", None)
+        got = type(value).__name__ if shape is None else f"one of shape {tuple(shape)}"
+        raise InputError(f"{name}: expected a number or a tensor of one, got {got}.") from None
+
+
+def _device(model: nn.Module) -> str:
+    """Where the network is; one without parameters or buffers is where its inputs are."""
+    first = next(chain(model.parameters(), model.buffers()), None)
+    return "cpu" if first is None else str(first.device)
 
 
 def _detached(value: Any) -> Any:

@@ -136,6 +136,8 @@ def verify_study(folder: Path) -> Verified:
         if not (record_exists(path) or path.is_file())
         and path not in {damage.path for damage in damages}
     ]
+    if study.config.recorded:
+        damages = [_once(folder, damage) for damage in damages]
     return Verified(files, size, len(over), len(study.runs), damages, strange)
 
 
@@ -234,7 +236,7 @@ def repair_study(
     study = load_study(folder)
     for damage in found.damages:
         if study.config.recorded and ONCE.search(damage.path.relative_to(folder).as_posix()):
-            raise IntegrityError(_once(folder, damage))
+            raise IntegrityError(damage.reason)
     over = _over(study)
     hurt = {d.path.relative_to(folder).parts[1] for d in found.damages if d.stage == "train"}
     damaged = {damage.path for damage in found.damages}
@@ -255,19 +257,21 @@ def repair_study(
     return verify_study(folder).damages
 
 
-def _once(folder: Path, damage: Damage) -> str:
-    """Why a recorded run's own cannot be made again, and what to remove to do without it."""
-    place = damage.path.relative_to(folder).parts
-    run = folder / place[0] / place[1]
+def _once(folder: Path, damage: Damage) -> Damage:
+    """Damage to what a recorded run alone has, with what to remove to do without it."""
+    place = damage.path.relative_to(folder)
+    if not ONCE.search(place.as_posix()):
+        return damage
+    run = folder / place.parts[0] / place.parts[1]
     gone = str(run)
-    if place[2] in ("snapshots", "representations") and damage.path.name.isdigit():
+    if place.parts[2] in ("snapshots", "representations"):
         step = int(damage.path.name)
         gone = f"both {snapshot_path(run, step)} and {representations_path(run, step)}"
-    reason = damage.reason.removesuffix(MADE_ANEW)
-    return (
-        f"{reason} It was recorded while a network was trained elsewhere, so nothing can make it "
-        f"again. To do without it, remove {gone}."
+    reason = (
+        f"{damage.reason.removesuffix(MADE_ANEW)} It was recorded while a network was trained "
+        f"elsewhere, so nothing can make it again. To do without it, remove {gone}."
     )
+    return replace(damage, reason=reason)
 
 
 def _remove(damage: Damage) -> None:
