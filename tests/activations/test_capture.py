@@ -1,8 +1,10 @@
 """Reading layers: what the module returned, whatever comes after, and the model left as found."""
 
+import random
 import re
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -386,3 +388,89 @@ def test_reading_calls_back_in_the_order_of_the_pass():
     assert order == [(name, n) for n in (2, 1) for name in ("0.0", "0", "3")]
     model(images(2))
     assert len(order) == 6
+
+
+def test_a_cache_made_while_reading_can_be_trained_with():
+    class Caches(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.table = nn.Linear(3, 3), None
+
+        def forward(self, x):
+            if self.table is None:
+                self.table = torch.arange(3.0)
+            return self.layer(x) * self.table
+
+    model = Caches()
+    capture(model, torch.rand(4, 3))
+    model(torch.rand(4, 3)).sum().backward()
+    assert model.layer.weight.grad is not None
+
+
+class Restless(nn.Module):
+    """Counts its passes in place, replaces a buffer, fills another, and draws in vain."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+        self.register_buffer("passes", torch.zeros(()))
+        self.register_buffer("last", torch.zeros(3))
+        self.register_buffer("lazy", None)
+
+    def forward(self, x):
+        self.passes += 1
+        self.last = x.mean(0)
+        self.lazy = x if self.lazy is None else self.lazy
+        random.seed(), np.random.rand(), torch.rand(())  # noqa: NPY002
+        return self.layer(x)
+
+
+def test_buffers_and_random_streams_are_left_as_they_were():
+    model, x = Restless(), torch.rand(4, 3)
+    random.seed(0)
+    random.random()
+    last, before = model.last, everything_drawn_next()
+    for call in (None, lambda batch, rows: model(batch)):
+        capture(model, x, call=call)
+    assert everything_drawn_next() == before
+    assert model.passes == 0
+    assert model.last is last
+    assert model.lazy is None
+    # Two passes draw differently all the same: a network that samples is found out.
+    with pytest.raises(InputError, match="it draws random numbers"):
+        capture(nn.Sequential(Noisy()), x)
+
+
+class Noisy(nn.Module):
+    def forward(self, x):
+        return x + torch.rand_like(x)
+
+
+def everything_drawn_next():
+    numpy = np.random.get_state()  # noqa: NPY002
+    return words(), numpy[1].tolist(), torch.get_rng_state().tolist()
+
+
+def words():
+    """Python's stream, but for its place in them: the type checks of the tests draw from it too."""
+    return random.getstate()[1][:-1]
+
+
+def test_a_layer_without_rows_is_left_out_unless_it_was_named():
+    class Positions(nn.Module):
+        def forward(self, x):
+            return torch.arange(3.0)[None]
+
+    class Embeds(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.positions = nn.Linear(3, 3), Positions()
+
+        def forward(self, x):
+            return self.layer(x) + self.positions(x)
+
+    model, x = Embeds(), torch.rand(5, 3)
+    assert list(capture(model, x)) == ["layer"]
+    assert list(capture(model, x, ["*"], batch_size=4)) == ["layer"]  # one row in the last batch
+    with pytest.raises(InputError, match=r"^layer positions: expected a first axis of 5"):
+        capture(model, x, ["positions"])

@@ -1,9 +1,15 @@
 """A recorded training is a study: the commands read it, and the training does not notice."""
 
 import json
+import random
+import shutil
+import subprocess
 import sys
+import warnings
+from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -12,8 +18,10 @@ import stratigraph as sg
 from stratigraph.activations import capture
 from stratigraph.cli.main import main
 from stratigraph.errors import BusyError, ConfigError, InputError, IntegrityError
+from stratigraph.integrations.probes import ProbeReader
 from stratigraph.integrations.recorder import TrainingWarning
 from stratigraph.integrations.schedule import as_schedule
+from stratigraph.snapshots import locked
 from stratigraph.study import load_study
 
 
@@ -188,7 +196,16 @@ def test_the_published_way_and_repairs_are_refused(folder, capsys, tmp_path):
     weights = next(to.glob("runs/*/snapshots/000000010/weights.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     assert command("verify", to, "--repair", "--workers", "1") == IntegrityError.exit_code
-    assert "nothing can make it again" in " ".join(capsys.readouterr().err.split())
+    told = " ".join(capsys.readouterr().err.split())
+    assert "nothing can make it again. To do without it, remove both" in told
+    assert "makes it anew" not in told
+    # Half of what it says leaves a step without representations, and verify says so.
+    shutil.rmtree(weights.parents[2] / "representations" / "000000010")
+    assert command("verify", to) == IntegrityError.exit_code
+    assert "000000010: missing" in "".join(capsys.readouterr().out.split("\n"))
+    shutil.rmtree(weights.parent)
+    assert command("verify", to) == 0
+    assert load_study(to).complete()
 
 
 def test_a_run_twice_and_going_on(tmp_path):
@@ -203,12 +220,65 @@ def test_a_run_twice_and_going_on(tmp_path):
     assert run.config.steps == 31
 
 
+def small():
+    return nn.Sequential(nn.Linear(2, 2)), torch.randn(8, 2)
+
+
 def test_one_writer(tmp_path):
-    model, probes = nn.Sequential(nn.Linear(2, 2)), torch.randn(8, 2)
-    recorder = sg.record(model, probes, to=tmp_path / "mine")
-    with pytest.raises(BusyError):
-        sg.record(model, probes, to=tmp_path / "mine")
+    recorder = sg.record(*small(), to=tmp_path / "mine")
     recorder.close()
+    with locked(recorder.path), pytest.raises(BusyError):
+        sg.record(recorder.inputs.model, recorder.inputs.batches[0][0], tmp_path / "mine")
+
+
+def test_a_training_that_left_its_recorder_open_can_be_begun_again(tmp_path):
+    model, probes = small()
+    left = sg.record(model, probes, to=tmp_path / "mine")
+    left.step(loss=1.0)
+    again = sg.record(model, probes, to=tmp_path / "mine", start=1)
+    with pytest.raises(ConfigError, match=r"is closed, so step 2 is not recorded; .*start=1"):
+        left.step(loss=1.0)
+    left.log(loss=5.0)
+    again.close()
+    run = next(iter(load_study(tmp_path / "mine").runs.values()))
+    assert (run.state["state"], run.steps) == ("done", [0, 1])  # a snapshot at its start
+    assert 5.0 not in run.metrics["loss"].tolist()
+
+
+def test_a_training_that_diverged_says_so(tmp_path):
+    with (
+        pytest.warns(TrainingWarning, match="the loss is nan"),
+        sg.record(*small(), to=tmp_path / "mine") as recorder,
+    ):
+        recorder.step(loss=1.0)
+        recorder.step(loss=float("nan"))
+    state = _state(tmp_path / "mine")
+    assert (state["state"], state["reason"]) == ("diverged", "the loss is nan")
+
+
+def test_what_was_told_is_not_told_again_by_one_that_goes_on(tmp_path):
+    model, probes = small()
+    with pytest.warns(TrainingWarning):
+        nn.init.zeros_(model[0].weight)
+        sg.record(model, probes, to=tmp_path / "mine").close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        recorder = sg.record(model, probes, to=tmp_path / "mine", start=3)
+    recorder.close()
+    assert len(_state(tmp_path / "mine")["signs"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"start": -1}, r"^start: expected a whole number ≥ 0, got -1"),
+        ({"settings": {"name": "mine"}}, r"^settings: `name` is the objective's name"),
+        ({"to": "file:///tmp/mine"}, r"^to: expected a folder of this machine, got file:///tmp"),
+    ],
+)
+def test_options_that_are_none(tmp_path, options, text):
+    with pytest.raises(ConfigError, match=text):
+        sg.record(*small(), **{"to": tmp_path / "mine", **options})
 
 
 def test_a_training_that_fails_says_so(tmp_path):
@@ -272,8 +342,6 @@ def test_bad_arguments(tmp_path):
 
 def test_the_core_needs_no_framework():
     """Importing all of stratigraph but the frameworks' own files imports none of them."""
-    import subprocess
-
     code = (
         "import sys, stratigraph as sg\n"
         "for name in sg.__all__: getattr(sg, name)\n"
@@ -283,3 +351,124 @@ def test_the_core_needs_no_framework():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_recording_changes_no_buffer_and_no_stream(tmp_path):
+    class Counts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(2, 2)
+            self.register_buffer("passes", torch.zeros(()))
+
+        def forward(self, x):
+            self.passes += 1
+            return self.layer(x) + random.random() + np.random.rand()  # noqa: NPY002
+
+    model = Counts()
+    random.seed(0)
+    random.random()
+
+    def streams():  # of Python's, not the place: the type checks of the tests draw from it too
+        numpy = np.random.get_state()  # noqa: NPY002
+        return random.getstate()[1][:-1], numpy[1:3], torch.get_rng_state().tolist()
+
+    before = streams()
+    sg.record(
+        model,
+        torch.randn(8, 2, generator=torch.Generator().manual_seed(0)),
+        to=tmp_path / "mine",
+        posterior=lambda m, x: (m(x), m(x)),
+    ).close()
+    assert model.passes == 0
+    np.testing.assert_equal(streams(), before)
+
+
+def test_a_single_run_is_not_trained_into_a_url():
+    config = {
+        "data": "sprites",
+        "objective": "vae",
+        "architecture": "convolutional_k4",
+        "steps": 1,
+        "seed": 0,
+    }
+    with pytest.raises(ConfigError, match=r"^out: expected a folder of this machine, got s3://b"):
+        sg.train(config, out="s3://b/run")
+
+
+def test_the_parts_and_the_reduction_that_were_read_tell_runs_apart(tmp_path):
+    model, probes = nn.Sequential(nn.LSTM(3, 4)), torch.randn(8, 5, 3)
+
+    def reading(layers=None, reduce=None):
+        return ProbeReader(model, probes, layers, reduce, None, None, 8).reading
+
+    assert reading("0[0]") == reading("0[0]") != reading("0[1]")
+
+    def of(factor):
+        return lambda x: x * factor
+
+    same = [lambda x: x * 2, lambda x: x * 3, of(2), of(3), partial(torch.mul, other=2), torch.abs]
+    again = [lambda x: x * 2, lambda x: x * 3, of(2), of(3), partial(torch.mul, other=2), torch.abs]
+    assert [reading("0", one) for one in same] == [reading("0", one) for one in again]
+    assert len({reading("0", one) for one in same}) == len(same)
+    with pytest.raises(InputError, match=r"^reduce: .* cannot be told apart"):
+        reading("0", of(object()))
+
+
+def test_a_layer_called_posterior(tmp_path):
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.posterior = nn.Linear(2, 4)
+
+        def forward(self, x):
+            return self.posterior(x)
+
+    recorder = sg.record(
+        Named(),
+        torch.randn(8, 2),
+        to=tmp_path / "mine",
+        posterior=lambda m, x: m(x).chunk(2, 1),
+    )
+    recorder.close()
+    (record,) = recorder.path.glob("representations/*")
+    assert np.load(record / "posterior.npy").ndim == 2  # the layer's coordinates
+    command("extract", tmp_path / "mine", "--quiet", "--workers", "1")
+    table = pd.read_parquet(recorder.path / "observed" / "tables" / "latents.parquet")
+    assert len(table) == 2
+
+
+def test_networks_and_layers_that_are_none():
+    with pytest.raises(InputError, match=r"^model: 0.weight is on the meta dev"):
+        capture(nn.Sequential(nn.Linear(2, 2, device="meta")), torch.randn(8, 2))
+    # In another process, where the type checks of the tests do not come first.
+    code = """
+import stratigraph as sg, torch
+from stratigraph.errors import InputError
+model, x = torch.nn.Sequential(torch.nn.Linear(2, 2)), torch.randn(8, 2)
+for model, layers in ((3, None), (model, [0]), (model, 0)):
+    try:
+        sg.capture(model, x, layers)
+    except InputError as error:
+        print(error)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == [
+        "model: expected a torch.nn.Module, got 3.",
+        *2 * ["layers: expected names, globs or types, such as '0', got 0."],
+    ]
+
+
+def test_a_compiled_network_is_refused():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own, of what is going out of use
+        model = torch.jit.trace(nn.Sequential(nn.Linear(2, 2)), torch.zeros(1, 2))
+    with pytest.raises(InputError, match=r"^model: a TorchScript module \(Sequential\)"):
+        capture(model, torch.randn(8, 2))
+
+
+def test_a_network_without_parameters_and_a_term_that_is_no_number(tmp_path):
+    recorder = sg.record(nn.Sequential(nn.Tanh()), torch.randn(8, 2), to=tmp_path / "mine")
+    with pytest.raises(InputError, match=r"^error: expected a number or a tensor of one.*\(3,\)"):
+        recorder.log(error=torch.zeros(3))
+    recorder.log(error=torch.zeros(1, requires_grad=True))
+    recorder.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from html.parser import HTMLParser
 
@@ -10,6 +11,7 @@ import pytest
 
 from stratigraph.report import figure_data as numbers
 from stratigraph.report import headline, reach_table, report_path, write_report
+from stratigraph.report.figures.style import new_figure, step_axis
 from stratigraph.snapshots import write_text
 from stratigraph.study import load_study, probe_images
 
@@ -164,3 +166,13 @@ def test_labels_say_what_tells_configurations_apart_and_no_more(tiny_study):
         "annealed_vae, c_max = 5, gamma = 10",
         "annealed_vae, c_max = 5, gamma = 1000",
     ]
+
+
+@pytest.mark.parametrize("drawn", [[], [3, 4]])
+def test_an_axis_of_steps_without_the_untrained_network(drawn):
+    figure = new_figure(2, 2)
+    axis = figure.subplots()
+    axis.plot(drawn, [1.0 for _ in drawn])
+    step_axis(axis, [3, 4])
+    figure.savefig(io.BytesIO(), format="pdf")
+    assert axis.get_xscale() == ("log" if drawn else "linear")

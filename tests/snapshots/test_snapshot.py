@@ -224,3 +224,25 @@ def test_the_lock_is_free_after_an_error_and_folders_are_apart(tmp_path):
             pass
     with locked(tmp_path / "a"):
         pass
+
+
+def test_tied_weights_and_extra_state(tmp_path):
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embedding, self.head = nn.Embedding(5, 3), nn.Linear(3, 5, bias=False)
+            self.head.weight = self.embedding.weight
+            self.note = {"calls": 1}
+
+        def get_extra_state(self):
+            return self.note
+
+        def set_extra_state(self, state):
+            self.note = state
+
+    model, other = Tied(), Tied()
+    save_snapshot(tmp_path, 3, model, {})
+    load_snapshot(tmp_path, 3, other)
+    assert torch.equal(other.embedding.weight, model.embedding.weight)
+    assert other.head.weight is other.embedding.weight
+    assert other.note == {"calls": 1}

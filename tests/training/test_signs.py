@@ -5,6 +5,8 @@ import math
 import numpy as np
 import torch
 
+from stratigraph.pipeline.signs import resumed_signs
+from stratigraph.pipeline.state import StateFile
 from stratigraph.training.signs import RECENT, Signs, constant_share
 
 
@@ -36,20 +38,50 @@ def test_collapse_is_told_when_it_worsens():
     signs = Signs()
     kl = np.array([2.0, 1.0, 0.001])
     assert signs.of_latents(0, np.zeros(3)) == []  # the untrained posterior
-    (text,) = signs.of_latents(100, kl)
-    assert text.startswith("step 100: collapse: 1 of 3 latents below 0.01 nats (KL 3 nats in all")
-    assert signs.of_latents(200, kl) == []
-    (text,) = signs.of_latents(300, np.zeros(3))
+    (text,) = signs.of_latents(1100, kl)
+    assert text.startswith("step 1,100: collapse: 1 of 3 latents below 0.01 nats (KL 3 nats in all")
+    assert signs.of_latents(1200, kl) == []
+    (text,) = signs.of_latents(1300, np.zeros(3))
     assert "3 of 3" in text
     assert "the decoder is told nothing" in text
 
 
 def test_dead_layers():
     signs = Signs()
-    (text,) = signs.of_layers(5, {"conv1": 0.1, "conv2": 0.62})
-    assert text == "step 5: dead layer: 62% of the units of conv2 answer every probe alike"
-    assert signs.of_layers(6, {"conv2": 0.64}) == []
-    assert len(signs.of_layers(7, {"conv2": 1.0})) == 1
+    assert signs.of_layers(5, {"conv1": 0.1, "conv2": 0.62}) == []  # it has learnt nothing yet
+    (text,) = signs.of_layers(5000, {"conv1": 0.1, "conv2": 0.62})
+    assert text == "step 5,000: dead layer: 62% of the units of conv2 answer every probe alike"
+    assert signs.of_layers(6000, {"conv2": 0.64}) == []
+    assert len(signs.of_layers(7, {"conv2": 1.0})) == 1  # all of it, however early
+
+
+def test_a_healthy_beginning_is_no_collapse_and_a_later_one_is_told():
+    signs, prior, learnt = Signs(), np.full(10, 0.001), np.linspace(1, 2, 10)
+    assert signs.of_latents(10, prior) == []
+    assert signs.of_latents(16, np.array([1.0, *prior[1:]])) == []  # one after another
+    assert signs.of_latents(25, learnt) == []
+    (text,) = signs.of_latents(40, prior)
+    assert "10 of 10" in text
+    assert signs.of_latents(63, learnt) == []
+    assert len(signs.of_latents(100, prior)) == 1  # it came back, and went again
+    # One that never learns is told after the beginning, and not before.
+    never = Signs()
+    assert never.of_latents(999, prior) == []
+    assert "10 of 10" in never.of_latents(1000, prior)[0]
+    assert "10 of 10" in Signs().of_latents(60, prior, early=50)[0]
+
+
+def test_what_was_told_is_taken_up_by_a_run_that_goes_on(tmp_path):
+    first, state = Signs(), StateFile(tmp_path, 100)
+    first.of_latents(2000, np.array([1, 0.001]))
+    first.of_layers(2500, {"conv": 1.0})
+    state.signs, state.told = first.texts, first.told
+    state.end("stopped", 2500)
+    rows = [{"step": step, "split": "training", "loss": 1.0} for step in (10, 2000)]
+    signs = resumed_signs(tmp_path, rows)
+    assert len(signs.texts) == 1
+    assert signs.of_latents(2100, np.array([1, 0.001])) == []
+    assert len(signs.of_layers(2500, {"conv": 1.0})) == 1  # what came later is forgotten
 
 
 def test_a_unit_is_a_channel_or_a_column():

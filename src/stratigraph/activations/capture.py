@@ -1,8 +1,13 @@
 """Reading named layers of any network, while it runs.
 
 Forward hooks copy what each chosen module returns, at the moment it returns it, so an in-place
-operation downstream cannot change what was read. The network runs in ``eval`` and
-``inference_mode``, and is left in the mode it was found in, without hooks, whatever happens.
+operation downstream cannot change what was read. The network runs in ``eval`` and without
+gradients, and is left in the mode it was found in, with the buffers that it had and without hooks,
+whatever happens. Its passes draw from random streams of their own, which begin where the caller's
+stand and leave those where they are.
+
+Gradients are off by ``no_grad`` and not by ``inference_mode``: a network that caches a tensor in
+its first pass, such as a table of positions, trains with it later.
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ from stratigraph.activations.batches import (
 from stratigraph.activations.layers import Layers, choose_layers, select_layers
 from stratigraph.activations.outputs import numbered
 from stratigraph.activations.reduce import Reduce, reduced
+from stratigraph.activations.streams import put_streams, streams
 from stratigraph.errors import InputError
 
 __all__ = ["Captured", "capture", "check_repeats", "reader", "reading", "select_layers"]
@@ -59,6 +65,7 @@ def reading(
         return called
 
     modules = dict(model.named_modules())
+    buffers = _buffers(model)
     training = {name: module.training for name, module in modules.items()}
     handles = []
     try:
@@ -70,6 +77,29 @@ def reading(
             handle.remove()
         for name, module in modules.items():
             module.training = training[name]
+        _put_back(buffers)
+
+
+Buffers = list[tuple[nn.Module, str, Tensor | None, Tensor | None]]
+
+
+def _buffers(model: nn.Module) -> Buffers:
+    """Every buffer of every module, with a copy of its values."""
+    return [
+        (module, name, buffer, None if buffer is None else buffer.detach().clone())
+        for module in model.modules()
+        for name, buffer in module._buffers.items()
+    ]
+
+
+def _put_back(buffers: Buffers) -> None:
+    """Undo what passes did to buffers; those that they left alone are not touched."""
+    for module, name, buffer, values in buffers:
+        module._buffers[name] = buffer
+        if buffer is None or values is None or torch.equal(buffer, values):
+            continue
+        with torch.inference_mode(buffer.is_inference()), torch.no_grad():
+            buffer.copy_(values)
 
 
 @contextmanager
@@ -85,13 +115,22 @@ def reader(
     chosen = choose_layers(model, layers)
     runs: dict[str, list[dict[str, Tensor]]] = {}
     order: list[str] = []
+    refused: list[InputError] = []
+    lacking: set[str] = set()
+    own = streams()
     size: int | None = None
 
     def receive(name: str, output: Any) -> None:
         if size is None:
             return
-        # A part that is asked for by name need not be the only one.
-        parts = numbered(name, output, size, chosen.parts.get(name))
+        try:
+            # A part that is asked for by name need not be the only one.
+            parts = numbered(name, output, size, chosen.parts.get(name), lacking)
+        except InputError as error:
+            if name in chosen.required:
+                raise
+            refused.append(error)  # left out, as layers are that do not run
+            return
         if name not in runs:
             order.append(name)
         runs.setdefault(name, []).append(
@@ -99,15 +138,19 @@ def reader(
         )
 
     def read(call: Callable[[], Any], rows: int) -> dict[str, Tensor]:
-        nonlocal size
-        runs.clear()
-        order.clear()
-        size = rows
+        nonlocal size, own
+        for one in (runs, order, refused):
+            one.clear()
+        size, callers = rows, streams()
+        put_streams(own)
         try:
-            with torch.inference_mode():
+            with torch.no_grad():
                 call()
         finally:
-            size = None
+            size, own = None, streams()
+            put_streams(callers)
+        if refused and not runs:
+            raise refused[0]
         silent = [name for name in chosen.modules if name in chosen.required - runs.keys()]
         if silent or not runs:
             raise InputError(

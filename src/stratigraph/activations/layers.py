@@ -18,9 +18,11 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import nn
 
 from stratigraph.errors import InputError, suggest
@@ -63,9 +65,11 @@ def choose_layers(model: nn.Module, layers: Layers = None) -> Chosen:
     """The layers meant, and which of them have to run.
 
     Raises:
-        InputError: a name, glob or type that matches nothing; near names are in the message.
+        InputError: a name, glob or type that matches nothing; near names are in the message. Or a
+            network that cannot be read.
 
     """
+    check_readable(model)
     modules = {name: module for name, module in model.named_modules() if name}
     if layers is None:
         own = getattr(model, "layer_names", None)
@@ -77,7 +81,14 @@ def choose_layers(model: nn.Module, layers: Layers = None) -> Chosen:
     chosen: set[str] = set()
     required: set[str] = set()
     parts: dict[str, set[str] | None] = {}
-    for pattern in [layers] if isinstance(layers, str | type) else layers:
+    wanted: Any = layers
+    several = isinstance(wanted, Iterable) and not isinstance(wanted, str | type)
+    for pattern in wanted if several else [wanted]:
+        if not isinstance(pattern, str | type):
+            raise InputError(
+                "layers: expected names, globs or types, such as "
+                f"{next(iter(modules), 'conv1')!r}, got {pattern!r}."
+            )
         if isinstance(pattern, type):
             matched = [name for name, module in modules.items() if isinstance(module, pattern)]
             if not matched:
@@ -95,6 +106,28 @@ def choose_layers(model: nn.Module, layers: Layers = None) -> Chosen:
     wanted = {name: frozenset(some) for name, some in parts.items() if some is not None}
     ordered = tuple(name for name in modules if name in chosen)
     return Chosen(ordered, frozenset(required), wanted)
+
+
+def check_readable(model: nn.Module) -> None:
+    """Refuse what has no layers that can be read, in words of ours.
+
+    Raises:
+        InputError: it is no module, is compiled by TorchScript, or has no memory for its weights.
+
+    """
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model: expected a torch.nn.Module, got {model!r:.80}.")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise InputError(
+            f"model: a TorchScript module ({model.original_name}) runs without Python's hooks; "
+            "give the nn.Module that it was made of."
+        )
+    empty = (n for n, p in (*model.named_parameters(), *model.named_buffers()) if p.is_meta)
+    if (first := next(empty, None)) is not None:
+        raise InputError(
+            f"model: {first} is on the meta device, without values; load its weights, or "
+            "model.to_empty(device=…) and initialise them."
+        )
 
 
 def _named(

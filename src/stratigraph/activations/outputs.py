@@ -5,8 +5,9 @@
   tensor is a part: ``lstm[0]``, ``block[hidden_states][2]``, ``vae[mean]``. If it is the only one,
   it bears the layer's name alone.
 - Of parts, those count that have a row for every input; a loss, an LSTM's state (layers, n, …) and
-  what is no tensor (a cache, ``None``) are left out. Of a plain tensor a row for every input is
-  demanded.
+  what is no tensor (a cache, ``None``) are left out.
+- A layer without any such tensor (a table of positions) is an error if it was asked for by its name
+  in full, and left out otherwise.
 - A layer that runs more than once in a pass is one layer for each run: ``block#1``, ``block#2``, in
   the order in which they ran.
 """
@@ -42,7 +43,9 @@ def output_parts(output: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
             yield from output_parts(getattr(output, field.name), f"{path}[{field.name}]")
 
 
-def numbered(name: str, output: Any, size: int, wanted: frozenset[str] | None) -> dict[str, Tensor]:
+def numbered(
+    name: str, output: Any, size: int, wanted: frozenset[str] | None, lacking: set[str]
+) -> dict[str, Tensor]:
     """What a layer returned for ``size`` inputs, as name → tensor.
 
     Args:
@@ -50,20 +53,24 @@ def numbered(name: str, output: Any, size: int, wanted: frozenset[str] | None) -
         output: what it returned.
         size: rows that each has to have.
         wanted: the parts asked for, such as ``[0]``; None is all.
+        lacking: parts that lacked a row for an input in this pass or an earlier one, which is
+            noted here: that a batch of one input fits a table of one row says nothing.
 
     Raises:
         InputError: it holds no tensor with a row for every input, or not the parts asked for.
 
     """
     if isinstance(output, Tensor) and wanted is None:
-        if output.ndim == 0 or len(output) != size:
+        if output.ndim == 0 or len(output) != size or name in lacking:
+            lacking.add(name)
             raise InputError(
                 f"layer {name}: expected a first axis of {size}, one row for each input, "
                 f"got shape {tuple(output.shape)}."
             )
         return {name: output}
     every = dict(output_parts(output))
-    parts = {path: part for path, part in every.items() if part.ndim and len(part) == size}
+    lacking |= {name + p for p, part in every.items() if not part.ndim or len(part) != size}
+    parts = {path: part for path, part in every.items() if name + path not in lacking}
     if wanted is not None:
         missing = sorted(path for path in wanted if path not in parts)
         if missing:

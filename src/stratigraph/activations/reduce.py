@@ -18,7 +18,11 @@ What a layer has too few axes for leaves it as it is: ``"spatial"`` of a matrix 
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Callable, Mapping
+from functools import partial
+from types import CodeType, FunctionType
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,12 +30,13 @@ from torch import Tensor
 
 from stratigraph.errors import InputError, suggest
 
-__all__ = ["Reduce", "describe", "reduced"]
+__all__ = ["Reduce", "describe", "named", "reduced"]
 
 How = str | Callable[[Tensor], Tensor]
 Reduce = How | Mapping[str, How] | None
 
 SAMPLE = "sample:"
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def _spatial(x: Tensor) -> Tensor:
@@ -89,6 +94,45 @@ def describe(reduce: Reduce) -> str:
     if reduce is None:
         return "nothing: every unit is compared"
     return reduce if isinstance(reduce, str) else getattr(reduce, "__name__", repr(reduce))
+
+
+def named(reduce: Reduce) -> str:
+    """The choice under a name that is the same in every process, by which runs are told apart.
+
+    Raises:
+        InputError: an object that has none.
+
+    """
+    if isinstance(reduce, Mapping):
+        return "; ".join(f"{pattern}: {named(how)}" for pattern, how in reduce.items())
+    return describe(reduce) if reduce is None or isinstance(reduce, str) else _stable(reduce)
+
+
+def _stable(value: Any) -> str:
+    """A function by its module and name, one without a name of its own by its code."""
+    if isinstance(value, partial):
+        bound = [value.args, sorted(value.keywords.items())]
+        return f"partial({_stable(value.func)}, {_stable(bound)})"
+    if isinstance(value, CodeType):
+        return f"{value.co_code.hex()} {value.co_names} {_stable(value.co_consts)}"
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_stable, value))}]"
+    if isinstance(value, frozenset):
+        return f"{{{', '.join(sorted(map(_stable, value)))}}}"
+    name = getattr(value, "__qualname__", None)
+    if name and "<" not in name and getattr(value, "__self__", None) in (None, torch):
+        return f"{value.__module__}.{name}"
+    if isinstance(value, FunctionType):
+        held = [cell.cell_contents for cell in value.__closure__ or ()]
+        kept: list[Any] = [value.__code__, value.__defaults__, value.__kwdefaults__, held]
+        return f"code({_stable(kept)})"
+    text = repr(value)
+    if ADDRESS.search(text):
+        raise InputError(
+            f"reduce: {text} cannot be told apart from others in another process; give a function "
+            "with a name, defined in a module, or an object whose repr says what it is."
+        )
+    return text
 
 
 def _choice(reduce: Reduce, name: str) -> How | None:

@@ -10,10 +10,12 @@ from torch import nn
 
 from stratigraph.activations.layers import Layers
 from stratigraph.activations.reduce import Reduce
+from stratigraph.errors import ConfigError
 from stratigraph.integrations.probes import Posterior, ProbeReader
 from stratigraph.integrations.recorder import Recorder
 from stratigraph.integrations.schedule import Schedule, as_schedule
 from stratigraph.integrations.study_file import open_recorded
+from stratigraph.snapshots.objects import is_url
 from stratigraph.training import RecordedConfig
 
 __all__ = ["record"]
@@ -63,12 +65,24 @@ def record(
         start: the step that an interrupted training goes on from; what was recorded after it goes.
 
     Raises:
-        ConfigError: the folder holds another kind of study, or this run already; or a setting is
-            not a plain value.
-        InputError: layers or probes that cannot be read.
+        ConfigError: the folder holds another kind of study, or this run already; it is a URL; or a
+            setting is not a plain value or called ``name``.
+        InputError: layers, probes or a network that cannot be read.
         BusyError: another process records this run.
 
     """
+    if is_url(to):
+        raise ConfigError(
+            f"to: expected a folder of this machine, got {to}; record into one, and copy it with "
+            "`stratigraph export` or your storage's own tools."
+        )
+    if isinstance(start, bool) or not isinstance(start, int) or start < 0:
+        raise ConfigError(f"start: expected a whole number ≥ 0, got {start!r}.")
+    if "name" in (settings or {}):
+        raise ConfigError(
+            "settings: `name` is the objective's name, which has an argument of its own: "
+            "sg.record(…, name=…); call the setting something else."
+        )
     inputs = ProbeReader(model, probes, layers, reduce, posterior, call, batch_size)
     folder = open_recorded(Path(to), measures)
     config = RecordedConfig(

@@ -1,12 +1,13 @@
 """The caller's probes, and how a network that is in training is read on them.
 
-Reading leaves the training as it found it: modes, hooks and random streams. Random draws inside the
-network are the same at every reading.
+Reading leaves the training as it found it: modes, buffers, hooks and random streams (Python's,
+NumPy's, torch's). Random draws inside the network are the same at every reading.
 """
 
 from __future__ import annotations
 
 import contextlib
+import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stratigraph.activations import capture
+from stratigraph.activations import capture, reading
 from stratigraph.activations.batches import Fingerprint, batches_of, given, run
 from stratigraph.activations.layers import Layers, choose_layers
-from stratigraph.activations.reduce import Reduce, describe
+from stratigraph.activations.reduce import Reduce, named
 from stratigraph.errors import InputError
 from stratigraph.identity import digest
 
@@ -54,7 +55,8 @@ class ProbeReader:
         self.latents = 0
         if posterior is not None:
             self.latents = self.read_posterior()[0].shape[1]
-        self.reading = digest([list(chosen.modules), sorted(chosen.parts), describe(reduce)])
+        parts = sorted((name, sorted(some)) for name, some in chosen.parts.items() if some)
+        self.reading = digest([list(chosen.modules), parts, named(reduce)])
 
     def read(self) -> dict[str, Tensor]:
         """Every chosen layer on the probes."""
@@ -71,17 +73,11 @@ class ProbeReader:
         """Mean and log-variance on the probes: float32 (2, n, z)."""
         if self.posterior is None:
             raise InputError("posterior: the recorder was given none.")
-        modes = {module: module.training for module in self.model.modules()}
         parts = []
-        try:
-            self.model.eval()
-            with torch.inference_mode(), same_draws():
-                for batch, _ in self.batches:
-                    pair = self.posterior(self.model, given(batch, self.model))
-                    parts.append(torch.stack(tuple(pair)).float().cpu().flatten(2))
-        finally:
-            for module, mode in modes.items():
-                module.training = mode
+        with reading(self.model, (), lambda name, output: None), torch.no_grad(), same_draws():
+            for batch, _ in self.batches:
+                pair = self.posterior(self.model, given(batch, self.model))
+                parts.append(torch.stack(tuple(pair)).float().cpu().flatten(2))
         return torch.cat(parts, 1).numpy()
 
 
@@ -89,6 +85,13 @@ class ProbeReader:
 def same_draws() -> Iterator[None]:
     """Random numbers from a fixed seed, and the caller's streams as they were."""
     devices = range(torch.cuda.device_count())
-    with torch.random.fork_rng(devices):
-        torch.manual_seed(0)
-        yield
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(0)
+            random.seed(0)
+            np.random.seed(0)  # noqa: NPY002
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002

@@ -22,7 +22,9 @@ import contextlib
 import math
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Mapping
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,10 +34,12 @@ import torch
 from torch import Tensor, nn
 
 from stratigraph import __version__
-from stratigraph.errors import ConfigError
+from stratigraph.errors import ConfigError, InputError
 from stratigraph.integrations.probes import ProbeReader
 from stratigraph.latents import kl_by_latent
 from stratigraph.pipeline.metrics import MetricsLog
+from stratigraph.pipeline.observe import POSTERIOR_FILE
+from stratigraph.pipeline.signs import resumed_signs
 from stratigraph.pipeline.state import StateFile
 from stratigraph.similarity.reduction import reduce_units
 from stratigraph.snapshots import (
@@ -83,10 +87,12 @@ class Recorder:
         self.path = run_path(study, config.run_id)
         self.steps = start
         self.signs = Signs()
-        self.loss: float | None = None
+        self.loss: float | None = None  # the last finite one
+        self._last = 0.0  # the last one logged
         self._terms: dict[str, Any] = {}
         self._kept = -1
         self._closed = False
+        _release(self.path)
         self._held = contextlib.ExitStack()
         self._held.enter_context(locked(self.path))
         try:
@@ -96,6 +102,7 @@ class Recorder:
         except BaseException:
             self._held.close()
             raise
+        _OPEN[str(self.path.resolve())] = self
 
     @property
     def run_id(self) -> str:
@@ -113,7 +120,17 @@ class Recorder:
         self.reach(self.steps + 1, loss, **terms)
 
     def reach(self, step: int, loss: Any = None, **terms: Any) -> None:
-        """The training is after update ``step``, which may be more than one further."""
+        """The training is after update ``step``, which may be more than one further.
+
+        Raises:
+            ConfigError: the recorder is closed.
+
+        """
+        if self._closed:
+            raise ConfigError(
+                f"{self.path}: this recorder is closed, so step {step} is not recorded; begin "
+                f"another with sg.record(…, start={self.steps}) to go on."
+            )
         snapshot = any(self.due(passed) for passed in range(self.steps + 1, step + 1))
         logs = step // self.log_every > self.steps // self.log_every
         self.steps = step
@@ -121,7 +138,7 @@ class Recorder:
             # Detached, or the graph of this step would be held until the next.
             self._terms = {k: _detached(v) for k, v in {"loss": loss, **terms}.items()}
         if self._terms and (snapshot or logs):
-            self.log("training", **self._terms)
+            self._log("training", self._terms)
             self._terms = {}
         self._state.steps = step
         self._state.beat(step, self.loss)  # looks at the clock, and seldom writes
@@ -129,23 +146,37 @@ class Recorder:
             self._snapshot()
 
     def log(self, split: str = "validation", **terms: Any) -> None:
-        """Log numbers at this step: of the ``training`` batch, or of ``validation``."""
+        """Log numbers at this step: of the ``training`` batch, or of ``validation``.
+
+        Once the recorder is closed this does nothing: trainers log a summary after their end.
+        """
+        if not self._closed:
+            self._log(split, terms)
+
+    def _log(self, split: str, terms: Mapping[str, Any]) -> None:
         row = _row(terms)
         self._metrics.add(self.steps, split, row)
         if split == "training":
             self.loss = row["loss"] if math.isfinite(row["loss"]) else self.loss
             if "loss" in terms:
+                self._last = row["loss"]
                 self._tell(self.signs.of_loss(self.steps, row["loss"]))
 
     def close(self, state: str = "done", reason: str = "") -> None:
-        """The training is over: keep the last step, and let the run go."""
+        """The training is over: keep the last step, and let the run go.
+
+        One whose last logged loss is not finite has diverged, as with stratigraph's own trainings:
+        what it ended in is not kept.
+        """
         if self._closed:
             return
         self._closed = True
         try:
             self._state.steps = self.steps
             if self._terms:
-                self.log("training", **self._terms)
+                self._log("training", self._terms)
+            if state == "done" and not math.isfinite(self._last):
+                state, reason = "diverged", reason or f"the loss is {self._last:g}"
             if self.steps != self._kept and state == "done":
                 self._snapshot()
             self._metrics.save()
@@ -179,8 +210,9 @@ class Recorder:
             )
         for step in there:
             if step > start:
-                remove_record(representations_path(self.path, step))
+                # The snapshot first: a step that has one has representations, whatever comes.
                 remove_record(snapshot_path(self.path, step))
+                remove_record(representations_path(self.path, step))
         probes = probes_path(self.study, self.config.probes)
         about: dict[str, Any]
         if not record_exists(probes):
@@ -189,6 +221,8 @@ class Recorder:
             write_record(probes, lambda files: files.array("indices.npy", indices), about)
         if start:
             self._metrics.load(start)
+            self.signs = resumed_signs(self.path, self._metrics.rows)
+            self._state.signs, self._state.told = self.signs.texts, self.signs.told
         if not (self.path / CONFIG).is_file():
             about = {
                 "run_id": self.config.run_id,
@@ -197,14 +231,14 @@ class Recorder:
                 "began": time.time(),
                 "conditions": {
                     "data": self.config.probes,
-                    "device": str(next(self.inputs.model.parameters()).device),
+                    "device": _device(self.inputs.model),
                     "torch": torch.__version__,
                 },
             }
             write_json(self.path / CONFIG, about)
-        if start in snapshot_steps(self.path):
+        if start in there:
             self._kept = start
-        elif not start:
+        else:
             self._snapshot()
 
     def _snapshot(self) -> None:
@@ -223,7 +257,7 @@ class Recorder:
         def fill(files: Files) -> None:
             if self.inputs.posterior is not None:
                 posterior = self.inputs.read_posterior()
-                files.array("posterior.npy", posterior)
+                files.array(POSTERIOR_FILE, posterior)
                 kl.append(kl_by_latent(*posterior))
             for layer, activation in self.inputs.read().items():
                 name = layer.replace("/", "|")  # it names a file
@@ -233,7 +267,7 @@ class Recorder:
                 facts = {"units": reduced.units, "reason": reduced.reason, "doubt": reduced.doubt}
                 layers.append({"name": name, **facts})
 
-        device = str(next(self.inputs.model.parameters()).device)
+        device = _device(self.inputs.model)
         read_by = {"torch": torch.__version__, "device": device}
         write_record(
             representations_path(self.path, self.steps),
@@ -254,12 +288,38 @@ class Recorder:
     def _tell(self, texts: list[str]) -> None:
         for text in texts:
             warnings.warn(f"{self.run_id} {text}", TrainingWarning, stacklevel=3)
-        self._state.signs = self.signs.texts
+        self._state.signs, self._state.told = self.signs.texts, self.signs.told
+
+
+# The recorders of this process: a training that failed without closing its own would hold the run.
+_OPEN: weakref.WeakValueDictionary[str, Recorder] = weakref.WeakValueDictionary()
+
+
+def _release(run: Path) -> None:
+    """Close the recorder of this process that holds a run, since it is begun again."""
+    older = _OPEN.pop(str(run.resolve()), None)
+    if older is not None:
+        older.close("stopped", "begun again")
 
 
 def _row(terms: Mapping[str, Any]) -> dict[str, float]:
     """Terms as numbers, with the columns that every run's losses have."""
-    return {**dict.fromkeys(TERMS, math.nan), **{k: float(_detached(v)) for k, v in terms.items()}}
+    return {**dict.fromkeys(TERMS, math.nan), **{k: _number(k, v) for k, v in terms.items()}}
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(_detached(value))
+    except (TypeError, ValueError, RuntimeError):
+        shape = getattr(value, "shape", None)
+        got = type(value).__name__ if shape is None else f"one of shape {tuple(shape)}"
+        raise InputError(f"{name}: expected a number or a tensor of one, got {got}.") from None
+
+
+def _device(model: nn.Module) -> str:
+    """Where the network is; one without parameters or buffers is where its inputs are."""
+    first = next(chain(model.parameters(), model.buffers()), None)
+    return "cpu" if first is None else str(first.device)
 
 
 def _detached(value: Any) -> Any:

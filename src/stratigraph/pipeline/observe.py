@@ -49,7 +49,11 @@ from stratigraph.study import (
 )
 from stratigraph.training import RecordedConfig, any_config
 
-__all__ = ["observe_study"]
+__all__ = ["POSTERIOR_FILE", "observe_study"]
+
+OWN_POSTERIOR = "posterior.npy"  # of our networks, which have no layer of that name
+# Of a recorded run: layers' files end in .npy, whatever they are called. Older ones have the other.
+POSTERIOR_FILE = "posterior.moments"
 
 
 @dataclass(frozen=True)
@@ -77,9 +81,10 @@ def observe_task(task: ObserveTask) -> None:
     remaining = {} if task.way else _remaining(run, task.steps)
     for step in task.steps:
         record = representations_path(task.run, step, task.way)
-        if (record / "posterior.npy").is_file():
+        about = read_json(record / MANIFEST)["about"]
+        if about.get("posterior", (record / OWN_POSTERIOR).is_file()):
             latents.append(_latents(record).assign(step=step))
-        for layer in () if task.way else read_json(record / MANIFEST)["about"]["layers"]:
+        for layer in () if task.way else about["layers"]:
             name = layer["name"]
             row: dict[str, Any] = {"step": step, "layer": name}
             row["remaining"] = remaining.get((step, name), np.nan)
@@ -117,7 +122,9 @@ LATENTS = ["step", "latent", "regime", "kl", "variance", "mean_variance"]
 
 def _latents(record: Path) -> pd.DataFrame:
     """One row a latent, of one snapshot."""
-    mean, log_var = np.load(record / "posterior.npy", allow_pickle=False)
+    file = record / POSTERIOR_FILE
+    file = file if file.is_file() else record / OWN_POSTERIOR
+    mean, log_var = np.load(file, allow_pickle=False)
     return pd.DataFrame(
         {
             "latent": np.arange(mean.shape[1]),

@@ -29,13 +29,17 @@ def resumed_signs(run: Path, rows: Sequence[Mapping[str, Any]]) -> Signs:
     """What is known of a run that goes on: the losses it logged, and what was told of it."""
     signs = Signs()
     for row in rows:
-        if row["split"] == "training":
+        if row["split"] == "training" and np.isfinite(row["loss"]):
             signs.of_loss(int(row["step"]), float(row["loss"]))
     last = max((int(row["step"]) for row in rows), default=-1)
-    for text in read_state(run).get("signs", []) if rows else []:
+    known = read_state(run) if rows else {}
+    for text in known.get("signs", []):
         step = int(text.split(":")[0].removeprefix("step ").replace(",", ""))
         if step <= last and text not in signs.texts:
             signs.texts.append(text)
+    for key, (amount, step) in known.get("told", {}).items():
+        if step <= last:
+            signs.told[key] = [amount, step]
     return signs
 
 
@@ -48,17 +52,17 @@ def tell_signs(
     held_out: np.ndarray,
 ) -> None:
     """Look for collapsed latents and dead layers."""
-    model = state.model
+    model, early = state.model, config.steps // 10
     model.eval()
     device = next(model.parameters()).device
     images = to_batch(dataset, held_out[:IMAGES], device)
     noise = step_noise(config.split_seed, -1, len(images), config.latents)
     if isinstance(model, VAE):
         mean, log_var = (part.float().cpu().numpy() for part in model.encode(images))
-        signs.of_latents(state.step, kl_by_latent(mean, log_var))
+        signs.of_latents(state.step, kl_by_latent(mean, log_var), early)
     shares = {
         layer: constant_share(torch.from_numpy(activation))
         for layer, activation in read_network(model, images, noise)
         if layer != "input"
     }
-    signs.of_layers(state.step, shares)
+    signs.of_layers(state.step, shares, early)

@@ -26,6 +26,7 @@ class StateFile:
         self.began = self.last = time.monotonic()
         self.first_step: int | None = None
         self.signs: list[str] = []  # early warnings, as far as any were told
+        self.told: dict[str, list[float]] = {}  # how bad each was, for a run that goes on
 
     def beat(self, step: int, loss: float | None) -> None:
         """Say where the run is, at most a few times a second."""
@@ -42,7 +43,7 @@ class StateFile:
             "loss": loss,
             "steps_per_second": round(speed, 2),
         }
-        tell(self._with_signs(facts))
+        tell(facts | {"signs": self.signs} if self.signs else facts)
         self._write(facts)
 
     def end(self, state: str, step: int, reason: str = "") -> None:
@@ -51,7 +52,8 @@ class StateFile:
         write_json(self.path, self._with_signs(facts))
 
     def _with_signs(self, facts: dict[str, Any]) -> dict[str, Any]:
-        return facts | {"signs": self.signs} if self.signs else facts
+        known = {"signs": self.signs, "told": self.told}
+        return facts | {name: value for name, value in known.items() if value}
 
     def _write(self, facts: dict[str, Any]) -> None:
         # Renamed but not synced: it is replaced within the second, and a lost one costs nothing.

@@ -43,6 +43,7 @@ from stratigraph.snapshots import (
     snapshot_steps,
 )
 from stratigraph.snapshots.mirror import link, origin
+from stratigraph.snapshots.objects import is_url
 from stratigraph.study import Run, Study, metrics_path, probe_indices, probes_digest, read_state
 from stratigraph.study.remote import (
     fetch_study,
@@ -170,7 +171,7 @@ def _advance(
         begun.step = resumed
         metrics.load(resumed)
     signs = resumed_signs(directory, metrics.rows)
-    report.signs = signs.texts
+    report.signs, report.told = signs.texts, signs.told
     held_out = validation_indices(config, dataset)
     keep = set(config.snapshots)
     saved = time.monotonic()
@@ -374,6 +375,11 @@ def train(
 
     """
     chosen = config if isinstance(config, RunConfig) else RunConfig.from_dict(config)
+    if out is not None and is_url(out):
+        raise ConfigError(
+            f"out: expected a folder of this machine, got {out}; `stratigraph run FILE --out URL` "
+            "trains studies into a store."
+        )
     directory = Path("results", "runs", chosen.run_id) if out is None else Path(out)
     chosen.dataset().prepare()
     with listening():

@@ -34,7 +34,15 @@ from stratigraph.snapshots import (
     verified,
 )
 from stratigraph.snapshots.mirror import REMOTE
-from stratigraph.study import STUDY_FILE, Run, Study, load_study, metrics_path
+from stratigraph.study import (
+    STUDY_FILE,
+    Run,
+    Study,
+    load_study,
+    metrics_path,
+    representations_path,
+)
+from stratigraph.training import RecordedConfig
 
 __all__ = ["Damage", "Verified", "repair_study", "verify_study"]
 
@@ -58,6 +66,8 @@ PLACES = [
 ]
 # Of a recorded study, what only the training itself could have written.
 ONCE = re.compile(r"runs/[^/]+/(config\.json|metrics|snapshots|representations)")
+# How the store ends what it says of damage, which is not so of what was recorded.
+MADE_ANEW = " `stratigraph verify STUDY --repair` makes it anew."
 
 
 @dataclass(frozen=True)
@@ -120,12 +130,14 @@ def verify_study(folder: Path) -> Verified:
         return Verified(files, size, 0, 0, damages, strange)  # told already
     over = _over(study)
     damages += [
-        Damage(path, f"{path}: missing", "train")
+        Damage(path, f"{path}: missing", _stage(path.relative_to(folder).as_posix()) or "train")
         for run in over.values()
         for path in _due(run)
         if not (record_exists(path) or path.is_file())
         and path not in {damage.path for damage in damages}
     ]
+    if study.config.recorded:
+        damages = [_once(folder, damage) for damage in damages]
     return Verified(files, size, len(over), len(study.runs), damages, strange)
 
 
@@ -182,8 +194,11 @@ def _over(study: Study) -> dict[str, Run]:
 
 
 def _due(run: Run) -> Iterator[Path]:
-    """What a run at its end holds."""
+    """What a run at its end holds; of a recorded one the representations, which nobody can read."""
     yield run.path / CONFIG
+    if isinstance(run.config, RecordedConfig):
+        for step in run.config.snapshots:
+            yield representations_path(run.path, step)
     if run.state["state"] != "diverged":
         yield metrics_path(run.path)
         for step in run.config.snapshots:
@@ -221,11 +236,7 @@ def repair_study(
     study = load_study(folder)
     for damage in found.damages:
         if study.config.recorded and ONCE.search(damage.path.relative_to(folder).as_posix()):
-            raise IntegrityError(
-                f"{damage.reason} It was recorded while a network was trained elsewhere, so "
-                "nothing can make it again. Remove the folder of that snapshot or run, to do "
-                "without it."
-            )
+            raise IntegrityError(damage.reason)
     over = _over(study)
     hurt = {d.path.relative_to(folder).parts[1] for d in found.damages if d.stage == "train"}
     damaged = {damage.path for damage in found.damages}
@@ -244,6 +255,23 @@ def repair_study(
         if stage != "train" and stage in stages:
             run_stage(stage, study, engine, progress)
     return verify_study(folder).damages
+
+
+def _once(folder: Path, damage: Damage) -> Damage:
+    """Damage to what a recorded run alone has, with what to remove to do without it."""
+    place = damage.path.relative_to(folder)
+    if not ONCE.search(place.as_posix()):
+        return damage
+    run = folder / place.parts[0] / place.parts[1]
+    gone = str(run)
+    if place.parts[2] in ("snapshots", "representations"):
+        step = int(damage.path.name)
+        gone = f"both {snapshot_path(run, step)} and {representations_path(run, step)}"
+    reason = (
+        f"{damage.reason.removesuffix(MADE_ANEW)} It was recorded while a network was trained "
+        f"elsewhere, so nothing can make it again. To do without it, remove {gone}."
+    )
+    return replace(damage, reason=reason)
 
 
 def _remove(damage: Damage) -> None:

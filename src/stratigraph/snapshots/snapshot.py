@@ -39,8 +39,20 @@ def snapshot_steps(run: Path) -> list[int]:
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:
-    """A module's state, as contiguous CPU tensors."""
-    return {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
+    """A module's state, as contiguous CPU tensors that share no memory.
+
+    Tied weights are kept under each of their names. What ``get_extra_state`` gives is no tensor as
+    a rule, and is then left out.
+    """
+    found: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, value in module.state_dict().items():
+        if isinstance(value, Tensor):
+            tensor = value.detach().cpu().contiguous()
+            memory = tensor.untyped_storage().data_ptr()
+            found[name] = tensor.clone() if memory in seen else tensor
+            seen.add(memory)
+    return found
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -75,8 +87,10 @@ def load_snapshot(run: Path, step: int, model: nn.Module) -> None:
 
     """
     tensors = load_weights_of(run, step)
+    # Extra state that was not kept stays the model's own.
+    own = {k: v for k, v in model.state_dict().items() if not isinstance(v, Tensor)}
     try:
-        model.load_state_dict(tensors)
+        model.load_state_dict({**own, **tensors})
     except RuntimeError as error:
         raise DataError(
             f"{snapshot_path(run, step)}: its tensors do not fit the model: {error}"

@@ -1,7 +1,10 @@
 """Early warnings: that a training diverges, its latents collapse, or its layers die.
 
 Pure functions of what can be read cheaply while a network trains; each sign comes with the numbers
-behind it, and is told once for each run until it worsens.
+behind it, and is told once for each run until it worsens, or comes back after it was half gone.
+
+A network at its beginning is near the prior and has learnt little: then a latent counts as
+collapsed only if it was active before, and a layer as dead only if all of it is.
 
 divergence
     a loss that is not finite; or the mean of the last `RECENT` logged losses above the first such
@@ -23,11 +26,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["COLLAPSED", "DEAD", "RECENT", "Signs", "constant_share"]
+__all__ = ["COLLAPSED", "DEAD", "EARLY", "RECENT", "Signs", "constant_share"]
 
 RECENT = 20  # logged losses
 COLLAPSED = 0.01  # nats
 DEAD = 0.5  # of a layer's units
+EARLY = 1000  # steps; a tenth of the training where its length is known
+ACTIVE = "active "  # the latents that were active once, among what is told
 
 
 def constant_share(activation: Tensor) -> float:
@@ -50,19 +55,20 @@ def constant_share(activation: Tensor) -> float:
 class Signs:
     """What was seen of one run, and what has been told of it.
 
-    ``texts`` may begin with those of the same run before it was interrupted.
+    ``texts`` and ``told`` may begin with those of the same run before it was interrupted: ``told``
+    is, for each kind of sign, how bad it was and at which step, in plain JSON values.
     """
 
     losses: list[float] = field(default_factory=list)
     first: float = math.nan
     lowest: float = math.inf
-    told: dict[str, float] = field(default_factory=dict)
+    told: dict[str, list[float]] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
 
     def of_loss(self, step: int, loss: float) -> list[str]:
         """New signs in a logged loss."""
         if not math.isfinite(loss):
-            return self._new("divergence", math.inf, f"divergence: the loss is {loss:g}", step)
+            return self._new("divergence", 2, f"divergence: the loss is {loss:g}", step)
         self.losses = [*self.losses[1 - RECENT :], loss]
         if len(self.losses) < RECENT:
             return []
@@ -78,31 +84,45 @@ class Signs:
         )
         return self._new("divergence", 1, text, step)
 
-    def of_latents(self, step: int, kl: np.ndarray) -> list[str]:
-        """New signs in each latent's mean Kullback-Leibler term, nats (z,)."""
-        gone = int((kl < COLLAPSED).sum())
-        if step == 0 or not gone:  # the untrained posterior is near the prior by construction
+    def of_latents(self, step: int, kl: np.ndarray, early: int = EARLY) -> list[str]:
+        """New signs in each latent's mean Kullback-Leibler term, nats (z,).
+
+        Args:
+            step: the network's; at 0 its posterior is near the prior by construction.
+            kl: of each latent.
+            early: steps in which only a latent that was active can collapse.
+
+        """
+        if step == 0:
             return []
+        for latent in np.flatnonzero(kl >= COLLAPSED):
+            self.told.setdefault(f"{ACTIVE}{latent}", [1, step])
+        below = [int(latent) for latent in np.flatnonzero(kl < COLLAPSED)]
+        if step < early:
+            below = [latent for latent in below if f"{ACTIVE}{latent}" in self.told]
         text = (
-            f"collapse: {gone} of {len(kl)} latents below {COLLAPSED} nats "
+            f"collapse: {len(below)} of {len(kl)} latents below {COLLAPSED} nats "
             f"(KL {kl.sum():.3g} nats in all, the largest {kl.max():.3g})"
         )
-        if gone == len(kl):
+        if len(below) == len(kl):
             text += "; the decoder is told nothing: weaken or anneal the regulariser"
-        return self._new("collapse", gone, text, step)
+        return self._new("collapse", len(below), text, step)
 
-    def of_layers(self, step: int, shares: Mapping[str, float]) -> list[str]:
+    def of_layers(self, step: int, shares: Mapping[str, float], early: int = EARLY) -> list[str]:
         """New signs in the share of units that answer every probe alike, by layer."""
         found = []
         for layer, share in shares.items():
-            if share >= DEAD:
-                text = f"dead layer: {share:.0%} of the units of {layer} answer every probe alike"
-                found += self._new(f"dead {layer}", math.floor(10 * share), text, step)
+            dead = share >= (1 if step < early else DEAD)
+            text = f"dead layer: {share:.0%} of the units of {layer} answer every probe alike"
+            found += self._new(f"dead {layer}", math.floor(10 * share) if dead else 0, text, step)
         return found
 
     def _new(self, key: str, amount: float, text: str, step: int) -> list[str]:
-        if amount <= self.told.get(key, 0):
-            return []
-        self.told[key] = amount
-        self.texts.append(f"step {step:,}: {text}")
-        return [self.texts[-1]]
+        before = self.told.get(key, [0, 0])[0]
+        if amount > before:
+            self.told[key] = [amount, step]
+            self.texts.append(f"step {step:,}: {text}")
+            return [self.texts[-1]]
+        if amount <= before / 2 and before:  # by half, or a latent at the threshold would chatter
+            self.told[key] = [amount, step]
+        return []

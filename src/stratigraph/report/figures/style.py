@@ -105,11 +105,15 @@ def ordered_colours(labels: Sequence[str]) -> dict[str, tuple[Any, Any]]:
 
 
 def step_axis(axis: Axes, steps: Sequence[int]) -> None:
-    """Training steps on a logarithmic axis that has a place for 0."""
+    """Training steps on a logarithmic axis that has a place for 0.
+
+    It stays linear where nothing is drawn, such as progress above an untrained network that was not
+    kept: what is empty cannot be put on logarithms.
+    """
     positive = [step for step in steps if step > 0]
     if positive and 0 in steps:
         axis.set_xscale("symlog", linthresh=min(positive), linscale=0.5)
         axis.set_xlim(left=0)
-    elif positive:
+    elif positive and axis.dataLim.x1 > 0:  # -inf of nothing
         axis.set_xscale("log")
     axis.set_xlabel("training step")
