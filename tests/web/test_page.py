@@ -264,7 +264,11 @@ def test_the_keyboard_stays_where_it_was(at, view, label):
 def test_a_late_answer_does_not_win(at):
     page = at("/convergence")
     held = []
-    page.route("**/api/convergence?*kind=progress*", held.append)
+
+    def keep(route):
+        held.append(route)
+
+    page.route("**/api/convergence?*kind=progress*", keep)
     _choose(page, "what", "progress")
     page.wait_for_url("**kind=progress**")
     _choose(page, "what", "similarity")
