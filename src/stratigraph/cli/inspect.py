@@ -67,12 +67,11 @@ def _columns(rows: list[list[str]]) -> None:
 
 
 HIDDEN = ("step", "regulariser")
-SILENT = 60.0  # seconds; a run in training says where it is twice a second
 
 
 def _state(run: Run, remote: Kept | None) -> dict[str, Any]:
     """A run's state; ``interrupted`` where it says that it runs and nothing was heard of it."""
-    from stratigraph.training import RecordedConfig
+    from stratigraph.study.run import SILENT, interrupted
 
     state = run.state
     if remote is not None and remote.writer is not None:
@@ -80,11 +79,7 @@ def _state(run: Run, remote: Kept | None) -> dict[str, Any]:
     file = run.path / "state.json"
     silent = file.is_file() and time.time() - file.stat().st_mtime > SILENT
     if state["state"] == "running" and (silent or remote is not None):
-        recorded = isinstance(run.config, RecordedConfig)
-        goes_on = (
-            "nothing was heard of it since" if recorded else "the next `stratigraph run` goes on"
-        )
-        state["state"], state["reason"] = "interrupted", goes_on
+        return interrupted(run, state)
     return state
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from stratigraph.errors import ConfigError, InputError, StorageError, suggest
+from stratigraph.identity import flat
 from stratigraph.report.figures.style import SCORES
 from stratigraph.snapshots import record_exists
 from stratigraph.study import Run, Study, metrics_path, similarity_to_final
@@ -80,7 +81,7 @@ class _MLflow:
     def begin(self, run: str, name: str, config: Mapping[str, Any]) -> None:
         self.run = self.client.create_run(self.experiment, run_name=name).info.run_id
         self.client.set_tag(self.run, "stratigraph.run", run)
-        for key, value in _flat(config):
+        for key, value in flat(config):
             self.client.log_param(self.run, key, value)
 
     def at(self, step: int, scalars: Mapping[str, float], images: Mapping[str, np.ndarray]) -> None:
@@ -201,11 +202,3 @@ def _maps(study: Study, run: Run) -> dict[int, dict[str, np.ndarray]]:
                 large = pixels.repeat(CELL, axis=0).repeat(CELL, axis=1)
                 found.setdefault(int(str(step)), {})[f"layers/{measure}"] = large
     return found
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -14,9 +14,11 @@ from stratigraph.errors import DataError, InputError, IntegrityError
 from stratigraph.models import Network
 from stratigraph.snapshots import load_snapshot, read_json, record_exists, snapshot_steps, verified
 from stratigraph.study.layout import METRICS, metrics_path
-from stratigraph.training import RunConfig, build_network
+from stratigraph.training import RecordedConfig, RunConfig, build_network
 
-__all__ = ["Run", "read_state"]
+__all__ = ["SILENT", "Run", "interrupted", "read_state"]
+
+SILENT = 60.0  # seconds; a run in training says where it is twice a second
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -94,3 +96,10 @@ class Run:
 
         """
         load_snapshot(self.path, step, model)
+
+
+def interrupted(run: Run, state: dict[str, Any]) -> dict[str, Any]:
+    """The state of a run that says that it runs, and of which nothing was heard for `SILENT`."""
+    recorded = isinstance(run.config, RecordedConfig)
+    goes_on = "nothing was heard of it since" if recorded else "the next `stratigraph run` goes on"
+    return {**state, "state": "interrupted", "reason": goes_on}

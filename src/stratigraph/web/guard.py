@@ -105,7 +105,7 @@ class Guard:
             return refusal
         if len(scope["query_string"]) > LONGEST_QUERY:
             return _plain(414, f"A query may have {LONGEST_QUERY} characters; choose fewer runs.")
-        return self._without_token(scope, fields) if self.token is not None else None
+        return None if self.token is None else _without_token(self.token, scope, fields)
 
     def _is_served(self, name: str | None, scope: Scope) -> bool:
         if name is None:
@@ -118,38 +118,34 @@ class Guard:
         except ValueError:
             return False
 
-    def _without_token(self, scope: Scope, fields: dict[bytes, list[str]]) -> Response | None:
-        assert self.token is not None
-        own = hashlib.sha256(self.token.encode()).hexdigest()
-        # Cookies know no ports: pages of several studies on one machine each have their own.
-        name = f"{COOKIE}-{own[:8]}"
-        cookies: SimpleCookie = SimpleCookie()
-        try:
-            for line in fields.get(b"cookie", []):
-                cookies.load(line)
-        except CookieError:
-            cookies.clear()
-        held = cookies[name].value if name in cookies else ""
-        if hmac.compare_digest(held.encode(), own.encode()):
-            return None
-        bearer = (fields.get(b"authorization") or [""])[0].removeprefix("Bearer ")
-        if hmac.compare_digest(bearer.encode(), self.token.encode()):
-            return None
-        asked = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])
-        if len(asked) == 1 and hmac.compare_digest(asked[0].encode(), self.token.encode()):
-            # The token leaves the address, so that no history and no screenshot keeps it.
-            rest = [
-                (k, v)
-                for k, v in parse_qsl(scope["query_string"].decode("latin-1"))
-                if k != "token"
-            ]
-            place = quote(scope["path"]) + (f"?{urlencode(rest)}" if rest else "")
-            entered = RedirectResponse(f"/{place.lstrip('/')}", 303)
-            entered.set_cookie(name, own, httponly=True, samesite="lax")
-            return entered
-        return _plain(
-            401, "This page needs its token. Open the whole address, with ?token=…, once."
-        )
+
+def _without_token(token: str, scope: Scope, fields: dict[bytes, list[str]]) -> Response | None:
+    own = hashlib.sha256(token.encode()).hexdigest()
+    # Cookies know no ports: pages of several studies on one machine each have their own.
+    name = f"{COOKIE}-{own[:8]}"
+    cookies: SimpleCookie = SimpleCookie()
+    try:
+        for line in fields.get(b"cookie", []):
+            cookies.load(line)
+    except CookieError:
+        cookies.clear()
+    held = cookies[name].value if name in cookies else ""
+    if hmac.compare_digest(held.encode(), own.encode()):
+        return None
+    bearer = (fields.get(b"authorization") or [""])[0].removeprefix("Bearer ")
+    if hmac.compare_digest(bearer.encode(), token.encode()):
+        return None
+    asked = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])
+    if len(asked) == 1 and hmac.compare_digest(asked[0].encode(), token.encode()):
+        # The token leaves the address, so that no history and no screenshot keeps it.
+        rest = [
+            (k, v) for k, v in parse_qsl(scope["query_string"].decode("latin-1")) if k != "token"
+        ]
+        place = quote(scope["path"]) + (f"?{urlencode(rest)}" if rest else "")
+        entered = RedirectResponse(f"/{place.lstrip('/')}", 303)
+        entered.set_cookie(name, own, httponly=True, samesite="lax")
+        return entered
+    return _plain(401, "This page needs its token. Open the whole address, with ?token=…, once.")
 
 
 def _plain(status: int, text: str) -> Response:

@@ -19,13 +19,12 @@ from stratigraph.errors import DataError
 from stratigraph.snapshots import MANIFEST
 from stratigraph.study import STUDY_FILE, WAYS, Run, Study, findings_path, load_study, metrics_path
 from stratigraph.study.layout import observed_path, similarity_path
-from stratigraph.training import RecordedConfig
+from stratigraph.study.run import SILENT, interrupted
 
 __all__ = ["Stamps", "Watched"]
 
 T = TypeVar("T")
 FRESH = 0.5  # seconds that a stamp is believed
-SILENT = 60.0  # seconds; a run in training says where it is twice a second
 HELD = 64  # results kept
 
 
@@ -63,6 +62,7 @@ class Watched:
         self._stamps: tuple[float, Stamps] | None = None
         self._seen: dict[str, tuple[float, int]] = {}
         self._states: dict[str, tuple[Any, dict[str, Any]]] = {}
+        self._steps: dict[str, tuple[Any, list[int]]] = {}
         self._records: dict[Hashable, tuple[Any, Any]] = {}
         self._study: tuple[Any, Study, dict[str, Study]] | None = None
         self.study("corrected")
@@ -148,6 +148,14 @@ class Watched:
             found = self._records[key] = (facts, make())
         return found[1]
 
+    def steps(self, run: Run) -> list[int]:
+        """The steps of a run's snapshots: every look at the page asks for those of every run."""
+        facts = _facts(run.path / "snapshots")
+        held = self._steps.get(run.run_id)
+        if held is None or held[0] != facts:
+            held = self._steps[run.run_id] = (facts, run.steps)
+        return held[1]
+
     def state(self, run: Run) -> dict[str, Any]:
         """A run's state, its steps per second and the seconds that are left of it.
 
@@ -165,11 +173,7 @@ class Watched:
             return state
         when, step = facts[0] / 1e9, int(state["step"])
         if time.time() - when > SILENT:
-            goes_on = "the next `stratigraph run` goes on"
-            if isinstance(run.config, RecordedConfig):
-                goes_on = "nothing was heard of it since"
-            state["state"], state["reason"] = "interrupted", goes_on
-            return state
+            return interrupted(run, state)
         first = self._seen.setdefault(run.run_id, (when, step))
         if when > first[0] + 1 and step > first[1]:
             state["rate"] = (step - first[1]) / (when - first[0])

@@ -7,7 +7,6 @@ sides move together if both do. A difference is of two maps with sides of the sa
 
 from __future__ import annotations
 
-import mmap
 import os
 import weakref
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from stratigraph.study import Study, similarity_path
 from stratigraph.web.query import Answer, Query, defined
 from stratigraph.web.watch import Watched
 
-__all__ = ["Index", "Scores", "curve", "cut", "heat", "indexed", "let_go"]
+__all__ = ["Index", "Scores", "curve", "cut", "heat", "indexed"]
 
 MOST_CELLS = 1_000_000  # of one answer, 4 MB
 WORDS = ("first", "last", "all", "moving")
@@ -112,15 +111,6 @@ def cut(scores: Scores, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         for target in np.flatnonzero(rows >= 0):
             found[target, known] = scores.piece(int(rows[target]), low, high)[wanted - low]
     return found
-
-
-def let_go(values: np.ndarray) -> None:
-    """Give the pages of a mapped file back: what was read stays in the system's cache, not ours."""
-    base: Any = values
-    while isinstance(base, np.ndarray):
-        base = base.base
-    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        base.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
 
 from stratigraph.errors import IntegrityError
+from stratigraph.identity import flat
 from stratigraph.report import tables
 from stratigraph.report.figures.style import DIFFERENCES, SCORES, measure_name, stops
 from stratigraph.snapshots import MANIFEST, read_json, record_exists
@@ -22,6 +22,7 @@ from stratigraph.web.watch import Watched
 __all__ = ["losses", "overview", "states"]
 
 LOSSES = ("loss", "reconstruction", "kl")
+UNTOLD = ("run_id", "snapshots")  # settings that nobody tells runs apart by
 UNLIKE = ("step", "split", "regulariser")  # what a table of losses has beside its terms
 
 
@@ -37,7 +38,7 @@ def states(watched: Watched, query: Query) -> Answer:
             state["step"],
             _told(state),
             *defined([state["rate"], state["left"]], 2),
-            len(run.steps),
+            len(watched.steps(run)),
         ]
     return Answer({"logged": stamps.logged, "results": stamps.results, "runs": runs})
 
@@ -62,7 +63,6 @@ def overview(watched: Watched, query: Query) -> Answer:
         },
         "scores": {way: watched.study(way).scores() for way in study.config.ways},
         "recorded": study.config.recorded,
-        "terms": _terms(watched, study),
         # What a recorded run logged is in its caller's units.
         "unit": "" if study.config.recorded else "nats an image",
         "layers": watched.kept(("layers",), lambda: _layers(study)),
@@ -73,7 +73,6 @@ def overview(watched: Watched, query: Query) -> Answer:
         },
         "runs": runs,
         "findings": tables.finding_rows(study.findings) if current else [],
-        "ways_differ": tables.changed(study.findings) if current else [],
         "stages": damage or _stages(study, runs, current),
     }
 
@@ -81,17 +80,6 @@ def overview(watched: Watched, query: Query) -> Answer:
         return pd.DataFrame(runs).drop(columns=["steps_kept", "settings"])
 
     return Answer(facts, None, table)
-
-
-def _terms(watched: Watched, study: Study) -> list[str]:
-    """The names of what was logged, ours first."""
-    logged = {
-        str(name)
-        for run in study.runs.values()
-        for name in _metrics(watched, run)
-        if name not in UNLIKE
-    }
-    return [name for name in LOSSES if name in logged] + sorted(logged - {*LOSSES})
 
 
 def _layers(study: Study) -> list[dict[str, str]]:
@@ -126,7 +114,6 @@ def _stages(study: Study, runs: list[dict[str, Any]], current: bool) -> str:
 def _run(watched: Watched, run: Run) -> dict[str, Any]:
     state = watched.state(run)
     config = run.config
-    steps = run.steps
     return {
         "id": run.run_id,
         "label": config.label(),
@@ -140,10 +127,10 @@ def _run(watched: Watched, run: Run) -> dict[str, Any]:
         "supervised": config.supervised,
         "state": state["state"],
         "reason": _damage(watched, run) or _told(state),
-        "settings": dict(_flat(config.to_dict())),
+        "settings": {k: v for k, v in flat(config.to_dict()) if k not in UNTOLD},
         "step": state["step"],
         "steps": config.steps,
-        "steps_kept": steps,
+        "steps_kept": watched.steps(run),
         "rate": state["rate"],
         "left": state["left"],
         **_last_losses(watched, run),
@@ -158,14 +145,6 @@ def _told(state: dict[str, Any]) -> str:
 def _damage(watched: Watched, run: Run) -> str:
     there = record_exists(metrics_path(run.path))
     return "its losses are damaged" if there and not len(_metrics(watched, run)) else ""
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        elif f"{prefix}{key}" not in ("run_id", "snapshots"):
-            yield f"{prefix}{key}", value
 
 
 def _names(runs: list[dict[str, Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -15,7 +16,6 @@ from stratigraph.report.figures.style import measure_name
 from stratigraph.report.interactive import curves_of
 from stratigraph.study import Study
 from stratigraph.web.query import Answer, Query, defined
-from stratigraph.web.views.heat import let_go
 from stratigraph.web.watch import Watched
 
 __all__ = ["convergence", "models"]
@@ -44,8 +44,17 @@ def _freed(watched: Watched, way: str, measure: str, make: Callable[[Study], T])
     """What is made of a study, and then the pages of the matrix it was read from given back."""
     study = watched.study(way)
     found = make(study)
-    let_go(study.similarity(measure).values)
+    _let_go(study.similarity(measure).values)
     return found
+
+
+def _let_go(values: np.ndarray) -> None:
+    """Give the pages of a mapped file back: what was read stays in the system's cache, not ours."""
+    base: Any = values
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 def convergence(watched: Watched, query: Query) -> Answer:
