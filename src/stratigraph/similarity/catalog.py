@@ -70,7 +70,7 @@ def find_measure(measure: str | Measure) -> Measure:
         found = load_plugin("measure", measure)
         if not isinstance(found, Measure):
             raise InputError(
-                f"measure: expected {measure} to be a stratigraph.similarity.Measure, got a "
+                f"measure: expected {measure} to be a stratigraph.similarity.measure.Measure, got a "
                 f"{type(found).__name__}."
             )
         return found
