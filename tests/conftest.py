@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import uuid
 from pathlib import Path
 
 import pytest
+import torch
+from threadpoolctl import threadpool_limits
+
+# pytest-xdist runs a process for each core. Threads within them, and within the commands that they
+# start, would only wait for each other: a small matrix took seventy times as long.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+torch.set_num_threads(1)
+threadpool_limits(1)
 
 TINY = """
 name: tiny
