@@ -10,7 +10,7 @@ which 1 × 1 convolutions read mean and log-variance, so that a latent belongs t
 its mirror image, where doublings (``up1``, …) repeat each pixel 2 × 2 before a k3 convolution.
 
 What is left out of the original: the adversarial and perceptual losses (the objective is the
-study's), 128 channels (``width`` is 16), the extra block a scale of its decoder, the convolution
+study's), 128 channels (``width`` is 8), the extra block a scale of its decoder, the convolution
 before the 1 × 1 heads, and the blocks at the smallest scale but those of the middle.
 
 Source: Rombach et al. 2022, arXiv 2112.10752 (the networks are those of Esser et al.
@@ -30,7 +30,7 @@ from stratigraph.models.demands import Option, grid, places, whole
 __all__ = ["GroupedBlock", "PlaceAttention", "kl_decoder", "kl_encoder"]
 
 NAME = "kl_autoencoder"
-DEPTH, WIDTH, HALVINGS = 1, 16, 3
+DEPTH, WIDTH, HALVINGS = 1, 8, 3
 GROUP = 4  # channels normalised together; width is a multiple
 EPSILON = 1e-6  # of the normalisation, as in the original
 

@@ -35,7 +35,7 @@ from stratigraph.models.demands import Option, grid, whole
 __all__ = ["Attention", "Block", "vit_decoder", "vit_encoder"]
 
 NAME = "vit"
-DEPTH, WIDTH, HEADS, PATCH = 4, 64, 4, 4
+DEPTH, WIDTH, HEADS, PATCH = 4, 64, 4, 8
 WIDER = 2  # how much wider than its tokens a block's hidden layer is
 SPREAD = 0.02  # standard deviation of the positions' first values, as in the authors' code
 
