@@ -20,10 +20,18 @@ from stratigraph.models.convolutional import (
     convolutional_encoder,
     convolutional_encoder_k4,
 )
+from stratigraph.models.deep_convolutional import (
+    deep_convolutional_decoder,
+    deep_convolutional_encoder,
+)
 from stratigraph.models.fully_connected import fully_connected_decoder, fully_connected_encoder
 from stratigraph.models.heads import heads
 from stratigraph.models.initialisation import INITIALISATIONS, initialise
+from stratigraph.models.kl_autoencoder import kl_decoder, kl_encoder
+from stratigraph.models.ladder import LadderVAE
+from stratigraph.models.residual import residual_decoder, residual_encoder
 from stratigraph.models.vae import VAE, FlatVAE, Posterior, Sampler, VAEOutput
+from stratigraph.models.vit import vit_decoder, vit_encoder
 
 __all__ = [
     "DECODERS",
@@ -51,18 +59,26 @@ Network: TypeAlias = VAE | Classifier
 ENCODERS: dict[str, Callable[..., nn.Module]] = {
     "convolutional": convolutional_encoder,
     "convolutional_k4": convolutional_encoder_k4,
+    "deep_convolutional": deep_convolutional_encoder,
     "fully_connected": fully_connected_encoder,
+    "kl_autoencoder": kl_encoder,
+    "residual": residual_encoder,
+    "vit": vit_encoder,
 }
 
 # Latents (b, z) → logits or means (b, c, h, w).
 DECODERS: dict[str, Callable[..., nn.Module]] = {
     "convolutional": convolutional_decoder,
     "convolutional_k4": convolutional_decoder,
+    "deep_convolutional": deep_convolutional_decoder,
     "fully_connected": fully_connected_decoder,
+    "kl_autoencoder": kl_decoder,
+    "residual": residual_decoder,
+    "vit": vit_decoder,
 }
 
 # Networks that are not an encoder and a decoder: (image shape, latents) → VAE.
-WHOLE: dict[str, Callable[..., VAE]] = {}
+WHOLE: dict[str, Callable[..., VAE]] = {"ladder": LadderVAE}
 
 
 def architectures() -> list[str]:

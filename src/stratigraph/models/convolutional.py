@@ -22,7 +22,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from stratigraph.errors import ConfigError
+from stratigraph.models.demands import grid
 
 __all__ = ["convolutional_decoder", "convolutional_encoder", "convolutional_encoder_k4"]
 
@@ -32,14 +32,7 @@ WIDEST = 64
 
 def _grid(image_shape: tuple[int, int, int]) -> tuple[int, int]:
     """Rows and columns that are left after four halvings."""
-    _, rows, columns = image_shape
-    unit = 2**HALVINGS
-    if rows % unit or columns % unit or rows < unit or columns < unit:
-        raise ConfigError(
-            f"architecture: a convolutional network needs images whose sides are multiples of "
-            f"{unit}, got {rows} × {columns}; resize or pad the data, or use fully_connected."
-        )
-    return rows // unit, columns // unit
+    return grid("a convolutional network", image_shape, 2**HALVINGS)
 
 
 def _relu(layer: nn.Module) -> nn.Sequential:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from stratigraph.errors import ConfigError
+from stratigraph.models.demands import places
 
 __all__ = ["heads"]
 
@@ -29,11 +29,6 @@ def heads(features: torch.Size, latents: int) -> tuple[nn.Module, nn.Module]:
     if len(features) == 1:
         return nn.Linear(features[0], latents), nn.Linear(features[0], latents)
     channels, rows, columns = features
-    each, left = divmod(latents, rows * columns)
-    if left or not each:
-        raise ConfigError(
-            f"latents: this encoder ends in a map of {rows} × {columns} places, so latents must "
-            f"be a multiple of {rows * columns}, got {latents}."
-        )
+    each = places("this encoder ends in", latents, rows, columns)
     mean, log_var = (nn.Sequential(nn.Conv2d(channels, each, 1), nn.Flatten()) for _ in range(2))
     return mean, log_var

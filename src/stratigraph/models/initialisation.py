@@ -3,6 +3,8 @@
 ``keras``
     Glorot uniform, U(−a, a) with a = √(6 / (fan_in + fan_out)), and zero biases: the default of
     the Keras layers with which the study was published (Glorot & Bengio 2010).
+    What has other weights (a normalisation, a table of positions) begins as it is made, by its
+    ``reset_parameters``.
 ``torch``
     PyTorch's own default: Kaiming uniform with a = √5, biases U(−1/√fan_in, 1/√fan_in).
 """
@@ -22,6 +24,8 @@ def _keras(module: nn.Module) -> None:
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+    else:
+        _torch(module)
 
 
 def _torch(module: nn.Module) -> None:
