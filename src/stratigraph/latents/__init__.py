@@ -1,4 +1,4 @@
-"""What latents and layers hold: the polarised regime, intrinsic dimension, linear decodability."""
+"""What latents and layers hold: regimes, intrinsic dimension, decodability, disentanglement."""
 
 from stratigraph.latents.decoding import decodability
 from stratigraph.latents.intrinsic_dimension import intrinsic_dimensions, levina_bickel, two_nn
@@ -7,6 +7,7 @@ from stratigraph.latents.regime import REGIMES, kl_by_latent, regimes
 __all__ = [
     "REGIMES",
     "decodability",
+    "disentanglement_scores",
     "intrinsic_dimensions",
     "kl_by_latent",
     "levina_bickel",
