@@ -11,6 +11,7 @@
                   checkpoint/<step>/        what a stopped run goes on from
                   representations/<step>/   one .npy a layer, and the posterior
                   observed/tables/          latents, dimensions, factors read, weights moved
+                  observed/scores/          disentanglement scores of the latents
     similarity/<measure>/                   values.npy and labels.parquet
     jackknife/<measure>/                    the pairs that findings read, probes left out
     findings.json, figures/, report/index.html
@@ -33,6 +34,7 @@ __all__ = [
     "probes_path",
     "representations_path",
     "run_path",
+    "scores_path",
     "similarity_path",
 ]
 
@@ -64,6 +66,11 @@ def representations_path(run: Path, step: int, way: str = "") -> Path:
 def observed_path(run: Path, way: str = "") -> Path:
     """The record of what a run's latents and layers hold over training, read one way."""
     return run / f"observed{way}" / "tables"
+
+
+def scores_path(run: Path) -> Path:
+    """The record of the disentanglement scores of a run's latents."""
+    return run / "observed" / "scores"
 
 
 def similarity_path(study: Path, measure: str, way: str = "") -> Path:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ class Score:
             scale`` of all by one.
         quick: whether it takes milliseconds, so that studies have it of every snapshot.
         categorical: whether it needs to know which factors have no order.
+        parts: the parts of `Scored` that are scores of their own, with their titles.
 
     """
 
@@ -49,6 +50,20 @@ class Score:
     invariant: tuple[str, ...]
     quick: bool = True
     categorical: bool = False
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """Its numbers, ``<name>`` and ``<name>_<part>``, and what figures call them."""
+        return {
+            self.name: self.title,
+            **{f"{self.name}_{part}": title for part, title in self.parts.items()},
+        }
+
+    @property
+    def by_factor(self) -> str:
+        """Which of these numbers `Scored.by_factor` is the shares of."""
+        return "dci_completeness" if self.name == "dci" else self.name
 
 
 SCORES: dict[str, Score] = {
@@ -83,6 +98,7 @@ SCORES: dict[str, Score] = {
         "Eastwood & Williams 2018",
         (),
         quick=False,
+        parts={"completeness": "DCI completeness", "informativeness": "DCI informativeness"},
     ),
     "factor_vae": Score(
         "factor_vae", "FactorVAE", factor_vae_score, FactorVAESettings,
