@@ -332,7 +332,8 @@ def _disentanglement(of: Material) -> Section:
             "disentanglement-over-training",
             ink.draw_scores_over_training(table[table["score"].isin(quick)], titles),
             f"The scores that are taken of every snapshot, from {probes} probes; mean and 95 % "
-            "interval over seeds. The first point is the untrained network.",
+            "interval over seeds, cut off outside of 0 and 1. The first point is the untrained "
+            "network.",
         )
     return section
 

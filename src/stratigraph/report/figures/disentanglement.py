@@ -46,7 +46,7 @@ def draw_scores(table: pd.DataFrame, titles: Mapping[str, str]) -> Figure:
                 colour = "white" if one["mean"] < DARK else "black"
                 axis.text(j, i, text, ha="center", va="center", color=colour, fontsize=6)
         axis.imshow(values, cmap=SCORES, vmin=0, vmax=1, aspect="auto")
-        axis.set_xticks(range(len(columns)), [textwrap.fill(titles[name], 12) for name in columns])
+        axis.set_xticks(range(len(columns)), [titles[name].replace(" ", "\n") for name in columns])
         axis.xaxis.tick_top()
         axis.set_yticks(range(len(rows)), [textwrap.fill(row, 34) for row in rows])
         axis.tick_params(length=0)
@@ -77,7 +77,7 @@ def draw_scores_over_training(table: pd.DataFrame, titles: Mapping[str, str]) ->
             for label in labels:
                 line = own[own["configuration"] == label]
                 draw_band(axis, line, *styles[label], textwrap.fill(label, 30))
-            axis.set_ylim(min(-0.02, axis.get_ylim()[0]), 1.03)
+            axis.set_ylim(-0.05, 1.03)
             axis.set_title(titles[name])
             step_axis(axis, sorted(own["step"].unique()))
         handles, known = axes[0, 0].get_legend_handles_labels()
