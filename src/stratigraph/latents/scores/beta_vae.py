@@ -21,8 +21,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stratigraph.latents.scores.groups import CHUNK, Groups
-from stratigraph.latents.scores.table import Scored, Table, check_whole, read_table, undefined
+from stratigraph.latents.scores.groups import CHUNK, Groups, grouped
+from stratigraph.latents.scores.table import Scored, Table, check_whole, undefined
 
 __all__ = ["BetaVAESettings", "beta_vae_score"]
 
@@ -80,12 +80,9 @@ def beta_vae_score(
 
     """
     settings = settings or BetaVAESettings()
-    table = read_table(codes, factors, varying=2)
+    table, groups = grouped(codes, factors)
     if table.reason:
         return undefined(table, settings)
-    groups = Groups(table)
-    if len(groups.usable) < 2:
-        return undefined(table, settings, "rows share a value of fewer than 2 factors")
     codes = table.codes - table.codes.mean(axis=0)
     codes = codes / np.abs(codes).max()
     table = replace(table, codes=codes / np.sqrt(codes.var(axis=0).mean()))

@@ -24,8 +24,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from stratigraph.errors import InputError
-from stratigraph.latents.scores.groups import CHUNK, Groups
-from stratigraph.latents.scores.table import Scored, Table, check_whole, read_table, undefined
+from stratigraph.latents.scores.groups import CHUNK, Groups, grouped
+from stratigraph.latents.scores.table import Scored, Table, check_whole, undefined
 
 __all__ = ["FactorVAESettings", "factor_vae_score", "majority"]
 
@@ -93,16 +93,13 @@ def factor_vae_score(
 
     """
     settings = settings or FactorVAESettings()
-    table = read_table(codes, factors, varying=2)
+    table, groups = grouped(codes, factors)
     if table.reason:
         return undefined(table, settings)
     variance = table.codes.var(axis=0, ddof=1)
     active = variance >= max(settings.pruned, np.finfo(float).tiny)
     if not active.any():
         return undefined(table, settings, f"no latent's variance reaches {settings.pruned:g}")
-    groups = Groups(table)
-    if len(groups.usable) < 2:
-        return undefined(table, settings, "rows share a value of fewer than 2 factors")
     rng = np.random.default_rng(settings.seed)
     held, scale = replace(table, codes=table.codes[:, active]), variance[active]
     votes = _votes(held, scale, groups, rng, settings.votes, settings.batch)

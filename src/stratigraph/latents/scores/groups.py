@@ -6,11 +6,13 @@ held as often as it occurs. Then come rows of that group. Rows with no companion
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from stratigraph.latents.scores.table import Table
+from stratigraph.latents.scores.table import Table, read_table
 
-__all__ = ["CHUNK", "Groups"]
+__all__ = ["CHUNK", "Groups", "grouped"]
 
 CHUNK = 1000  # draws whose rows are in memory at a time
 
@@ -23,8 +25,9 @@ class Groups:
         counts = [np.bincount(column, minlength=size) for column, size in
                   zip(table.values.T, table.sizes, strict=True)]  # fmt: skip
         starts = [np.cumsum(count) - count for count in counts]
-        self.count = np.stack([c[v] for c, v in zip(counts, table.values.T, strict=True)])
-        self.start = np.stack([s[v] for s, v in zip(starts, table.values.T, strict=True)])
+        columns, shape = table.values.T, self.order.shape
+        self.count = np.array([c[v] for c, v in zip(counts, columns, strict=True)]).reshape(shape)
+        self.start = np.array([s[v] for s, v in zip(starts, columns, strict=True)]).reshape(shape)
         self.held = [np.flatnonzero(count > 1) for count in self.count]
 
     @property
@@ -61,3 +64,19 @@ class Groups:
         second = (first + further) % count
         which = factor[:, None]
         return self.order[which, start + first], self.order[which, start + second]
+
+
+def grouped(codes: np.ndarray, factors: np.ndarray) -> tuple[Table, Groups]:
+    """Codes and factors, checked, and the groups to draw two factors or more from.
+
+    The table has a reason where there are none.
+
+    Raises:
+        InputError: codes and factors do not fit each other.
+
+    """
+    table = read_table(codes, factors, varying=2)
+    groups = Groups(table)
+    if not table.reason and len(groups.usable) < 2:
+        table = replace(table, reason="rows share a value of fewer than 2 factors")
+    return table, groups
