@@ -13,7 +13,7 @@ import typer
 from stratigraph.errors import StratigraphError
 
 if TYPE_CHECKING:
-    from stratigraph.study import Run
+    from stratigraph.study import Run, Study
     from stratigraph.study.remote import Kept
 
 __all__ = ["LightFolder", "StudyFolder", "UnusablePlace", "place", "place_out", "register"]
@@ -116,13 +116,15 @@ def show(
     from stratigraph.study import load_study
     from stratigraph.study.remote import kept
 
-    chosen = load_study(study).run(run)
+    opened = load_study(study)
+    chosen = opened.run(run)
     remote = kept(chosen.path)
     steps = chosen.steps if remote is None else list(remote.snapshots)
     metrics = chosen.metrics.groupby("split").last() if steps else None
     losses: dict[str, Any] = {}
     if metrics is not None:
         losses = {str(split): row.to_dict() for split, row in metrics.iterrows()}
+    scores = _scores(opened, chosen.run_id)
     facts = {
         "run": chosen.run_id,
         "label": chosen.config.label(),
@@ -130,6 +132,7 @@ def show(
         "state": _state(chosen, remote),
         "snapshots": steps,
         "losses": losses,
+        "disentanglement": scores,
         "config": chosen.config.to_dict(),
     }
     if as_json:
@@ -152,9 +155,32 @@ def show(
         parts = ", ".join(f"{key} {row[key]:.4g}" for key in shown) or "nothing logged"
         unit = "nats an image, " if "kl" in shown else ""
         typer.echo(f"{split:<10} {parts} ({unit}step {row['step']:.0f})")
+    if scores:
+        told = (
+            f"{name} {'–' if v is None else f'{v:.3f}'}" for name, v in scores["scores"].items()
+        )
+        typer.echo(f"latents    {', '.join(told)}")
+        typer.echo(f"           (of {scores['probes']} probes, step {scores['step']})")
     typer.echo("config")
     for key, value in chosen.config.to_dict().items():
         typer.echo(f"  {key}: {json.dumps(value)}")
+
+
+def _scores(study: Study, run_id: str) -> dict[str, Any]:
+    """The disentanglement scores of a run's latents at its last step; nothing without any."""
+    table = study.disentanglement()
+    table = table[table["run"] == run_id]
+    if table.empty:
+        return {}
+    last = table[table["step"] == table["step"].max()]
+    return {
+        "step": int(last["step"].iloc[0]),
+        "probes": int(last["n"].iloc[0]),
+        "scores": {
+            str(name): float(value) if math.isfinite(value) else None
+            for name, value in zip(last["score"], last["value"], strict=True)
+        },
+    }
 
 
 def register(app: typer.Typer) -> None:

@@ -12,7 +12,18 @@ from types import FrameType
 import typer
 
 from stratigraph import __version__
-from stratigraph.cli import assess, compare, export, inspect, measures, plan, run, serve, verify
+from stratigraph.cli import (
+    assess,
+    compare,
+    export,
+    inspect,
+    latent_size,
+    measures,
+    plan,
+    run,
+    serve,
+    verify,
+)
 from stratigraph.errors import StratigraphError
 
 __all__ = ["app", "main"]
@@ -33,6 +44,7 @@ compare.register(app)
 assess.register(app)
 export.register(app)
 inspect.register(app)
+latent_size.register(app)
 measures.register(app)
 plan.register(app)
 serve.register(app)

@@ -2,8 +2,10 @@
 
 from stratigraph.pipeline.assess import assess_study, findings_of
 from stratigraph.pipeline.compare import compare_study
+from stratigraph.pipeline.disentangle import score_latents
 from stratigraph.pipeline.export import export_study
 from stratigraph.pipeline.extract import extract_study
+from stratigraph.pipeline.latent_size import ChosenLatents, LatentSizeSettings, choose_latents
 from stratigraph.pipeline.observe import observe_study
 from stratigraph.pipeline.plan import StudyPlan, plan_study
 from stratigraph.pipeline.progress import Progress
@@ -15,12 +17,15 @@ from stratigraph.pipeline.verify import Damage, Verified, repair_study, verify_s
 __all__ = [
     "STAGES",
     "TRACKERS",
+    "ChosenLatents",
     "Damage",
+    "LatentSizeSettings",
     "Progress",
     "StudyPlan",
     "Tracker",
     "Verified",
     "assess_study",
+    "choose_latents",
     "compare_study",
     "export_study",
     "extract_study",
@@ -32,6 +37,7 @@ __all__ = [
     "repair_study",
     "run_stage",
     "run_study",
+    "score_latents",
     "track_study",
     "train_run",
     "train_study",

@@ -10,11 +10,12 @@ from stratigraph import __version__
 from stratigraph.engine import Engine, one_thread
 from stratigraph.errors import DataError
 from stratigraph.pipeline.compare import compare_study
+from stratigraph.pipeline.disentangle import score_latents
 from stratigraph.pipeline.extract import extract_study
 from stratigraph.pipeline.observe import observe_study
 from stratigraph.pipeline.progress import Progress
 from stratigraph.snapshots import remove_leftovers, write_json
-from stratigraph.study import PUBLISHED, Study, findings_path, gather
+from stratigraph.study import CORRECTED, PUBLISHED, Study, findings_path, gather
 from stratigraph.study.claims import ask
 from stratigraph.study.finding import Finding, judge, within_tolerances
 from stratigraph.study.remote import written
@@ -45,6 +46,8 @@ def assess_study(
 ) -> list[dict[str, Any]]:
     """Judge every claim, write ``findings.json``, and return what it holds.
 
+    Latents that an earlier version left unscored are scored too.
+
     Args:
         study: a compared study.
         engine: where the published reading is made, if it is asked for and not there yet.
@@ -63,6 +66,7 @@ def assess_study(
         )
     with written(study.path):
         remove_leftovers(study.path, of=findings_path(study.path).name)
+        score_latents(study.read(CORRECTED), engine, progress)
         found = findings_of(study)
         sources = {study.way.name: study.source()}
         other = study.read(PUBLISHED)

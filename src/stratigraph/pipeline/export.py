@@ -8,6 +8,7 @@
                                     a tolerance, the ends lower and upper of its interval
     labels-published.parquet, similarity-published/    the same of the published reading
     latents.parquet, layers.parquet  what was observed of every run, step, latent and layer
+    scores.parquet            disentanglement scores of every run's latents
     metrics.parquet           every run's losses
 
 The tables are Parquet, or CSV; a matrix can also be one netCDF file, as `Study.similarity` has it.
@@ -136,6 +137,9 @@ def _observed(study: Study) -> Iterator[tuple[str, pd.DataFrame]]:
         known = [table for table in tables if len(table)]
         if known:
             yield name, pd.concat(known, ignore_index=True)
+    scores = study.disentanglement()
+    if len(scores):
+        yield "scores", scores
 
 
 def _table(path: Path, table: pd.DataFrame) -> None:

@@ -26,6 +26,7 @@ from stratigraph.engine import Engine, Outcome, one_thread
 from stratigraph.errors import ConfigError, StratigraphError
 from stratigraph.identity import canonical
 from stratigraph.pipeline.compare import BAND, in_blocks_order
+from stratigraph.pipeline.disentangle import ScoreTask, score_task
 from stratigraph.pipeline.extract import ExtractTask, extract_task
 from stratigraph.pipeline.freezing import freezer_of
 from stratigraph.pipeline.observe import ObserveTask, observe_task
@@ -210,6 +211,10 @@ def _calibrate(kind: _Kind) -> dict[str, Any]:
     began = time.perf_counter()
     observe_task(ObserveTask(run.path, run.config.to_dict(), (0, 1), study.probes, "", about))
     observed = (time.perf_counter() - began) / 2
+    began = time.perf_counter()
+    # What takes time is of the last step alone.
+    score_task(ScoreTask(run.path, run.config.to_dict(), (0, 1), study.probes, about))
+    scored = time.perf_counter() - began
     record = representations_path(run.path, 1)
     layers = [layer["name"] for layer in read_json(record / MANIFEST)["about"]["layers"]]
     return {
@@ -217,6 +222,7 @@ def _calibrate(kind: _Kind) -> dict[str, Any]:
         "snapshot": a_snapshot,
         "extract": times[1],
         "observe": observed,
+        "score": scored,
         "weights": _bytes(snapshot_path(run.path, 1)),
         "coordinates": _bytes(record),
         "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
@@ -244,6 +250,7 @@ def _plan(
         Stage("train", "steps", steps, training),
         Stage("extract", "snapshots", snapshots, total("extract", lambda r: len(r.snapshots))),
         Stage("observe", "snapshots", snapshots, total("observe", lambda r: len(r.snapshots))),
+        Stage("score latents", "runs", len(config.runs), total("score", lambda _: 1)),
     ]
     table, files = _representations(config, kinds, facts)
     pairs, plans, matrix, matrix_bytes = {}, {}, 0, 8 * len(table) ** 2

@@ -20,6 +20,7 @@ from stratigraph.errors import (
 )
 from stratigraph.pipeline.assess import assess_study
 from stratigraph.pipeline.compare import compare_study
+from stratigraph.pipeline.disentangle import score_latents
 from stratigraph.pipeline.drift import CONFIG
 from stratigraph.pipeline.extract import extract_study
 from stratigraph.pipeline.observe import observe_study
@@ -98,6 +99,7 @@ def _extract(study: Study, engine: Engine, progress: Progress) -> None:
     with written(study.path):
         extract_study(study, engine, progress)
         observe_study(study, engine, progress)
+        score_latents(study, engine, progress)
 
 
 def _compare(study: Study, engine: Engine, progress: Progress) -> None:

@@ -55,7 +55,7 @@ PLACES = [
         (r"study\.yaml", ""),
         (r"runs/[^/]+/(config\.json|metrics)", "train"),
         (r"runs/[^/]+/(snapshots|checkpoint)/[0-9]+", "train"),
-        (r"runs/[^/]+/(representations/[0-9]+|observed/tables)", "extract"),
+        (r"runs/[^/]+/(representations/[0-9]+|observed/(tables|scores))", "extract"),
         (r"runs/[^/]+/(representations|observed)-[a-z]+/[^/]+", "assess"),
         (r"probes/[^/]+", "extract"),
         (r"(similarity|jackknife)/[^/]+", "compare"),

@@ -25,6 +25,7 @@ __all__ = [
     "between",
     "comparisons",
     "dimensions",
+    "disentanglement",
     "layer_pairs",
     "map_of_models",
     "over_seeds",
@@ -163,6 +164,16 @@ def dimensions(study: Study, evidence: Evidence) -> pd.DataFrame:
         ["seed", "group", "layer", "part", "step"], ["two_nn", "levina_bickel"], "estimator"
     )
     return over_seeds(long, ["group", "layer", "part", "step", "estimator"], "value")
+
+
+def disentanglement(study: Study) -> pd.DataFrame:
+    """Scores of the latents: configuration, score, step, mean, low, high, runs, n (probes)."""
+    table = _named(study, study.disentanglement())
+    if table.empty:
+        return table
+    keys = ["group", "configuration", "score", "step"]
+    probes = table.groupby(keys, sort=False)["n"].min().reset_index()
+    return over_seeds(table, keys, "value").merge(probes, on=keys, how="left")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
+from stratigraph.latents.scores import SCORES
 from stratigraph.report import figure_data as numbers
 from stratigraph.report import figures as ink
 from stratigraph.report import learning_data as learning
@@ -81,7 +82,7 @@ def sections(
     material = Material(study, evidence, findings, drawn)
     kinds: list[Callable[[Material], Section]] = [
         _findings, _convergence, _settled, _layer_pairs, _heat_maps, _between, _map, _latents,
-        _dimensions, _measures, _losses, _images,
+        _disentanglement, _dimensions, _measures, _losses, _images,
     ]  # fmt: skip
     for make in kinds:
         section = make(material)
@@ -298,6 +299,49 @@ def _latents(of: Material) -> Section:
             "Numbers of latents over training; the first point is the untrained network.",
         )
     return section
+
+
+def _disentanglement(of: Material) -> Section:
+    section = Section(
+        "disentanglement",
+        "Disentanglement",
+        "Whether each factor of variation of the data has a latent of its own, by scores of the "
+        "mean of q(z|x) on the probes against their factors; 1 is the most. They answer different "
+        "questions, and are 0 of noise only where docs/latents.md says so.",
+    )
+    table = learning.disentanglement(of.study)
+    if table.empty:
+        return section
+    titles = {k: title for score in SCORES.values() for k, title in score.titles.items()}
+    last = table[table["step"] == table.groupby("configuration")["step"].transform("max")]
+    probes = " or ".join(f"{count:,}" for count in sorted(set(table["n"])))
+    sources = "; ".join(
+        f"{score.title}: {score.source} ({_told(score.settings())})" for score in SCORES.values()
+    )
+    of.keep(
+        section,
+        "disentanglement",
+        ink.draw_scores(last, titles),
+        f"At the last step, estimated from {probes} probes: mean and 95 % interval over seeds. "
+        f"Grey: undefined. Sources and settings: {sources}.",
+    )
+    if table["step"].nunique() > 1:
+        quick = [name for name, score in SCORES.items() if score.quick]
+        of.keep(
+            section,
+            "disentanglement-over-training",
+            ink.draw_scores_over_training(table[table["score"].isin(quick)], titles),
+            f"The scores that are taken of every snapshot, from {probes} probes; mean and 95 % "
+            "interval over seeds, cut off outside of 0 and 1. The first point is the untrained "
+            "network.",
+        )
+    return section
+
+
+def _told(settings: object) -> str:
+    """An estimator's settings in a few words."""
+    plain = vars(settings).items()
+    return ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in plain)
 
 
 def _dimensions(of: Material) -> Section:

@@ -22,6 +22,7 @@ from stratigraph.study.layout import (
     probes_path,
     representations_path,
     run_path,
+    scores_path,
     similarity_path,
 )
 from stratigraph.study.probes import (
@@ -89,6 +90,7 @@ __all__ = [
     "read_state",
     "representations_path",
     "run_path",
+    "scores_path",
     "select_pairs",
     "similarity_path",
     "similarity_to_final",

@@ -11,6 +11,7 @@
                   checkpoint/<step>/        what a stopped run goes on from
                   representations/<step>/   one .npy a layer, and the posterior
                   observed/tables/          latents, dimensions, factors read, weights moved
+                  observed/scores/          disentanglement scores of the latents
     similarity/<measure>/                   values.npy and labels.parquet
     jackknife/<measure>/                    the pairs that findings read, probes left out
     findings.json, figures/, report/index.html
@@ -33,6 +34,7 @@ __all__ = [
     "probes_path",
     "representations_path",
     "run_path",
+    "scores_path",
     "similarity_path",
 ]
 
@@ -66,10 +68,14 @@ def observed_path(run: Path, way: str = "") -> Path:
     return run / f"observed{way}" / "tables"
 
 
+def scores_path(run: Path) -> Path:
+    """The record of the disentanglement scores of a run's latents."""
+    return run / "observed" / "scores"
+
+
 def _folder(measure: str) -> str:
-    return measure.replace(
-        ":", "."
-    )  # of a user's own, module:name; some file systems take no colon
+    # A user's own is called module:name, and some file systems take no colon.
+    return measure.replace(":", ".")
 
 
 def similarity_path(study: Path, measure: str, way: str = "") -> Path:

@@ -27,6 +27,7 @@ from stratigraph.study.layout import (
     STUDY_FILE,
     findings_path,
     run_path,
+    scores_path,
     similarity_path,
 )
 from stratigraph.study.remote import local_copy
@@ -96,6 +97,30 @@ class Study:
     def scores(self) -> list[str]:
         """Those of `measures` that are 1 for identical representations, so no distances."""
         return [name for name in self.measures() if study_measure(name).itself == 1]
+
+    def disentanglement(self) -> pd.DataFrame:
+        """The disentanglement scores of the runs' latents: one row a run, step and score.
+
+        Columns: run, step, score, value, n (probes), reason (why a value is NaN), and of_<factor>,
+        the share of each factor where a score has one. Runs that were not scored, or cannot be, are
+        not in it (`stratigraph.pipeline.disentangle`).
+
+        Raises:
+            IntegrityError: a record is damaged.
+
+        """
+        tables = []
+        for run_id, run in self.runs.items():
+            folder = scores_path(run.path)
+            if record_exists(folder):
+                verified(folder)
+                own = pd.read_parquet(folder / "scores.parquet")
+                own.insert(0, "run", run_id)
+                tables.append(own)
+        known = [table for table in tables if len(table)]
+        if known:
+            return pd.concat(known, ignore_index=True)
+        return pd.DataFrame(columns=["run", "step", "score", "value", "n", "reason"])
 
     def labels(self, measure: str) -> pd.DataFrame:
         """One row a representation, in the order of the matrix: run, step, layer and more."""

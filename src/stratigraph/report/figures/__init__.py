@@ -1,6 +1,7 @@
 """Ink: one kind of figure a file, each drawn from numbers of `figure_data`."""
 
 from stratigraph.report.figures.convergence import draw_convergence, draw_parts
+from stratigraph.report.figures.disentanglement import draw_scores, draw_scores_over_training
 from stratigraph.report.figures.findings import draw_findings, draw_measures, draw_settled
 from stratigraph.report.figures.heat_maps import draw_between, draw_heat_maps
 from stratigraph.report.figures.images import draw_images
@@ -26,6 +27,8 @@ __all__ = [
     "draw_model_map",
     "draw_parts",
     "draw_regimes",
+    "draw_scores",
+    "draw_scores_over_training",
     "draw_settled",
     "measure_name",
 ]

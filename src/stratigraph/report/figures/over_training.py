@@ -23,13 +23,14 @@ from stratigraph.report.figures.style import (
     step_axis,
 )
 
-__all__ = ["draw_layer_lines", "draw_layer_pairs", "draw_regimes"]
+__all__ = ["draw_band", "draw_layer_lines", "draw_layer_pairs", "draw_regimes"]
 
 REGIMES = {"active": ("#0072B2", "-"), "mixed": ("#009E73", "-."), "passive": ("#D55E00", "--")}
 COLUMNS = 3
 
 
-def _band(axis: Axes, line: pd.DataFrame, colour: Any, dash: Any, label: str | None) -> None:
+def draw_band(axis: Axes, line: pd.DataFrame, colour: Any, dash: Any, label: str | None) -> None:
+    """A line of means over steps, and its interval behind it."""
     line = line.sort_values("step")
     axis.plot(
         line["step"], line["mean"], color=colour, linestyle=dash, label=label, linewidth=1.2,
@@ -54,7 +55,7 @@ def draw_layer_pairs(tables: dict[str, pd.DataFrame], group: str) -> Figure:
                 axis = axes[r, c]
                 for label in labels:
                     line = table[(table["pair"] == pair) & (table["configuration"] == label)]
-                    _band(axis, line, *styles[label], label)
+                    draw_band(axis, line, *styles[label], label)
                 axis.set_ylim(min(-0.02, axis.get_ylim()[0]), 1.03)
                 step_axis(axis, sorted(table["step"].unique()))
                 axis.set_title(pair if r == 0 else "")
@@ -83,7 +84,7 @@ def draw_layer_lines(
                 layers = list(dict.fromkeys(own.loc[own["part"] == part, "layer"]))
                 colours = layer_colours(layers, part)
                 for layer in layers:
-                    _band(axis, own[own["layer"] == layer], colours[layer], dash, short(layer))
+                    draw_band(axis, own[own["layer"] == layer], colours[layer], dash, short(layer))
             handles, names = axis.get_legend_handles_labels()
             for name, handle in zip(names, handles, strict=True):
                 known.setdefault(name, handle)
@@ -108,7 +109,7 @@ def draw_regimes(table: pd.DataFrame, latents: int) -> Figure:
         for axis, label in zip(axes.ravel(), labels, strict=False):
             own = table[table["configuration"] == label]
             for regime, style in REGIMES.items():
-                _band(axis, own[own["regime"] == regime], *style, regime)
+                draw_band(axis, own[own["regime"] == regime], *style, regime)
             axis.set_ylim(-0.4, latents + 0.4)
             step_axis(axis, sorted(own["step"].unique()))
             axis.set_title(textwrap.fill(label, 30), fontsize=7)

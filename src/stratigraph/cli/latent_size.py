@@ -1,0 +1,175 @@
+"""``stratigraph latent-size``: how many latents a VAE can use on some data."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stratigraph.cli.inspect import AsJson, place
+from stratigraph.cli.run import Device, Quiet
+from stratigraph.errors import ConfigError
+
+if TYPE_CHECKING:
+    from stratigraph.latents.latent_size import Trial
+    from stratigraph.pipeline.latent_size import ChosenLatents
+    from stratigraph.study import Study
+    from stratigraph.training import RunConfig
+
+__all__ = ["register"]
+
+Source = Annotated[
+    Path | None,
+    typer.Argument(
+        help="A study file, or a study's folder or URL: its first run's configuration is used.",
+        metavar="[STUDY]",
+        parser=place,
+    ),
+]
+
+
+def command(
+    study: Source = None,
+    run: Annotated[
+        str, typer.Option("--run", help="Another run's configuration: its id, or first digits.")
+    ] = "",
+    data: Annotated[
+        str,
+        typer.Option("--data", help="Without a study: a data set's name, or a path to images."),
+    ] = "",
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", help="Of each training; one epoch, 2,000 at most, if not given."),
+    ] = None,
+    threshold: Annotated[
+        float,
+        typer.Option("--threshold", help="Of the gap, as a share of the data's dimension."),
+    ] = 0.2,
+    estimator: Annotated[
+        str, typer.Option("--estimator", help="Of dimension: levina_bickel or two_nn.")
+    ] = "levina_bickel",
+    images: Annotated[int, typer.Option("--images", help="On which it is estimated.")] = 1000,
+    most: Annotated[int, typer.Option("--most", help="Latents that are tried, at most.")] = 256,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find how many latents to use, from a few short trainings (FONDUE). Nothing is written."""
+    from stratigraph.pipeline.latent_size import LatentSizeSettings, choose_latents
+    from stratigraph.pipeline.train import check_device
+
+    settings = LatentSizeSettings(steps, threshold, estimator, images, most)
+    check_device(device)
+    opened, config = _configuration(study, run, data)
+    silent = quiet or as_json
+    if not silent:
+        typer.echo(
+            f"{config.label()}; its own number of latents and of steps is not used", err=True
+        )
+        typer.echo("latents  ID of mean  ID of sample     gap")
+    found = choose_latents(config, settings, None if silent else _tell, device)
+    beside = [] if opened is None else _trained(opened)
+    if as_json:
+        typer.echo(json.dumps(_facts(found, config, beside), indent=1))
+        return
+    typer.echo(_answer(found))
+    for row in beside:
+        typer.echo(
+            f"trained: run {row['run'][:4]} has {row['active']} active, {row['mixed']} mixed and "
+            f"{row['passive']} passive of {row['latents']} latents ({row['label']})"
+        )
+
+
+def _configuration(study: Path | None, run: str, data: str) -> tuple[Study | None, RunConfig]:
+    """The configuration that is meant, and the study, where it is a folder."""
+    from stratigraph.study import load_config, load_study
+    from stratigraph.training import RunConfig
+
+    if (study is None) == (not data):
+        raise ConfigError("latent-size: give a study, or --data, and not both.")
+    if study is None:
+        if run:
+            raise ConfigError("--run: it names a run of a study; with --data there is none.")
+        return None, RunConfig(data={"name": data}, objective={"name": "vae"}, steps=1)
+    opened = load_study(study) if study.is_dir() else None
+    configs = (
+        load_config(study).runs if opened is None else [r.config for r in opened.runs.values()]
+    )
+    chosen = [config for config in configs if config.run_id.startswith(run)]
+    if not chosen:
+        raise ConfigError(f"--run: the study has no run whose id begins with {run!r}.")
+    # Classifiers among them have no latents to count.
+    return opened, next((config for config in chosen if not config.supervised), chosen[0])
+
+
+def _tell(trial: Trial) -> None:
+    agree = "agree" if trial.agree else "part"
+    dimensions = f"{trial.mean:>10.2f}  {trial.sampled:>12.2f}  {trial.gap:>6.2f}"
+    typer.echo(f"{trial.latents:>7}  {dimensions}  {agree}")
+
+
+def _answer(found: ChosenLatents) -> str:
+    threshold = f"{found.found.threshold:.2f} ({found.settings.threshold:.0%} of the data's own "
+    threshold += f"dimension {found.data:.2f})"
+    if found.latents == 0:
+        return f"0 latents: already with one, sample and mean part by more than {threshold}"
+    more = "; it is the most that was allowed, more may do" if found.found.bounded else ""
+    return (
+        f"{found.latents} latents: the most with which sample and mean part by no more than "
+        f"{threshold}{more}"
+    )
+
+
+def _trained(study: Study) -> list[dict[str, Any]]:
+    """The latents of each regime of the runs that were trained and observed, at their last step."""
+    from stratigraph.study.evidence import observations
+
+    latents, _ = observations(study)
+    if latents.empty:
+        return []
+    last = latents.sort_values("step").groupby("run", sort=False).last()
+    return [
+        {
+            "run": str(run_id),
+            "label": study.runs[str(run_id)].config.label(),
+            "latents": study.runs[str(run_id)].config.latents,
+            **{regime: int(row[regime]) for regime in ("active", "mixed", "passive")},
+        }
+        for run_id, row in last.iterrows()
+    ]
+
+
+def _facts(found: ChosenLatents, config: RunConfig, beside: list[dict[str, Any]]) -> dict[str, Any]:
+    def number(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    return {
+        "latents": found.latents,
+        "bounded": found.found.bounded,
+        "threshold": found.found.threshold,
+        "data_dimension": found.data,
+        "steps": found.steps,
+        "images": found.images,
+        "settings": dataclasses.asdict(found.settings),
+        "configuration": config.label(),
+        "trials": [
+            {
+                "latents": trial.latents,
+                "id_mean": number(trial.mean),
+                "id_sample": number(trial.sampled),
+                "gap": number(trial.gap),
+                "agree": trial.agree,
+            }
+            for trial in found.found.trials
+        ],
+        "trained": beside,
+    }
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the application."""
+    app.command("latent-size")(command)

@@ -1,0 +1,55 @@
+"""The mutual information of latents and factors, from codes in bins.
+
+Each latent is cut into b bins of equal width between its smallest and its largest value. With p the
+shares of the n rows,
+
+    I(c_j; v_k) = Σ p(c_j, v_k) log [p(c_j, v_k) / (p(c_j) p(v_k))]
+    H(v_k) = −Σ p(v_k) log p(v_k)
+
+in nats. The plug-in estimate is biased upwards by about (b − 1)(values − 1) / 2n for codes that are
+independent of the factor (Miller 1955): with few rows, noise has some information about a factor of
+many values. A constant latent has none.
+
+Source of the estimate: Locatello et al. 2019 (arXiv 1811.12359), 20 bins.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stratigraph.latents.scores.table import moves
+
+__all__ = ["binned", "entropy", "mutual_information"]
+
+# Equal values that stand on an edge between bins must not be parted by rounding.
+EDGE = 1e-9
+
+
+def binned(codes: np.ndarray, bins: int) -> np.ndarray:
+    """The bin of each code, from 0 to bins − 1: whole numbers (n, z)."""
+    low, moving = codes.min(axis=0), moves(codes)
+    width = np.where(moving, np.ptp(codes, axis=0), 1.0)
+    places = np.floor((codes - low) / width * bins + EDGE).astype(np.int64)
+    return np.where(moving, np.clip(places, 0, bins - 1), 0)
+
+
+def entropy(counts: np.ndarray) -> float:
+    """The entropy of counts, whatever their shape, in nats."""
+    shares = counts[counts > 0] / counts.sum()
+    return float(-(shares * np.log(shares)).sum())
+
+
+def mutual_information(
+    codes: np.ndarray, values: np.ndarray, sizes: np.ndarray, bins: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """I of every latent and factor (z, v), and H of every factor (v,), in nats."""
+    places = binned(codes, bins)
+    found = np.zeros((codes.shape[1], values.shape[1]))
+    of_factors = np.array([entropy(np.bincount(column)) for column in values.T])
+    for j, latent in enumerate(places.T):
+        of_latent = entropy(np.bincount(latent))
+        for k, factor in enumerate(values.T):
+            joint = np.bincount(latent * sizes[k] + factor)
+            # Never below 0 but by rounding.
+            found[j, k] = max(of_latent + of_factors[k] - entropy(joint), 0.0)
+    return found, of_factors
