@@ -141,9 +141,9 @@ class LadderVAE(VAE):
         self.decoder.update(image)
 
     def encode(self, images: Images) -> tuple[Latents, Latents]:
-        """Images (b, c, h, w) → mean and log-variance of q(u|x) where higher levels are at theirs.
+        """Images (b, c, h, w) → mean and log-variance, each (b, z), of q(u_i|u_{>i}, x).
 
-        Of u_i's conditional, given u_{>i} = their means: each (b, z).
+        The levels above, u_{>i}, are at their means.
         """
         return self._posterior(images, None)
 
