@@ -208,6 +208,30 @@ def test_the_published_way_and_repairs_are_refused(folder, capsys, tmp_path):
     assert load_study(to).complete()
 
 
+def test_representations_that_are_gone_are_said_to_be(tmp_path, capsys):
+    model, probes = small()
+    with sg.record(model, probes, to=tmp_path / "mine", snapshots=[0, 1, 2]) as recorder:
+        recorder.step(loss=1.0)
+        recorder.step(loss=1.0)
+    read = recorder.path / "representations"
+    shutil.rmtree(read / "000000000")  # the first alone: it was left out, or a file was missing
+    told = (
+        f"1 of 3 snapshots have no representations: run {recorder.run_id} at step 0. They were "
+        "read while the network trained, and the network and its data are with its trainer"
+    )
+    for stage in ("run", "compare", "assess"):
+        assert command(stage, tmp_path / "mine", "--quiet", "--workers", "1") == 3
+        assert told in capsys.readouterr().err, stage
+    shutil.rmtree(read)
+    assert command("run", tmp_path / "mine", "--quiet", "--workers", "1") == 3
+    told = capsys.readouterr().err
+    assert "at step 0, run" in told
+    assert "record the training again. `stratigraph verify" in told
+    # And that names each.
+    assert command("verify", tmp_path / "mine") == 3
+    assert "000000002: missing. It was recorded" in "".join(capsys.readouterr().out.split("\n"))
+
+
 def test_a_run_twice_and_going_on(tmp_path):
     to = tmp_path / "mine"
     train(to)
