@@ -21,7 +21,7 @@ from stratigraph.errors import BusyError, ConfigError, InputError, IntegrityErro
 from stratigraph.integrations.probes import ProbeReader
 from stratigraph.integrations.recorder import TrainingWarning
 from stratigraph.integrations.schedule import as_schedule
-from stratigraph.snapshots import locked
+from stratigraph.snapshots import locked, write_json
 from stratigraph.study import load_study
 
 
@@ -114,15 +114,22 @@ def test_what_is_kept(folder):
 
 
 def test_every_command_reads_it(folder, capsys, tmp_path):
+    run = next(iter(load_study(folder).runs.values()))
+    state = {key: value for key, value in run.state.items() if key != "seal"}
+    signs = ["step 10: dead layer: one", "step 16: dead layer: two"]
+    write_json(run.path / "state.json", {**state, "signs": signs})
     assert command("run", folder, "--quiet", "--workers", "1") == 0
     assert "report" in capsys.readouterr().out
     assert command("list", folder) == 0
-    assert "tiny vae" in capsys.readouterr().out
-    run = next(iter(load_study(folder).runs.values()))
+    told = capsys.readouterr().out
+    assert "tiny vae" in told
+    assert "seed 0  [warning: step 16: dead layer: two (and 1 before)]\n" in told  # no reason
     assert command("show", folder, run.run_id[:6]) == 0
     told = capsys.readouterr().out
     assert "state      done at step 25 of 25" in told
     assert "nan" not in told
+    assert "".join(f"warning    {sign}\n" for sign in signs) in told
+    assert "reason  " not in told
     assert command("assess", folder, "--json", "--workers", "1") == 0
     findings = json.loads(capsys.readouterr().out)
     assert {row["verdict"] for row in findings} <= {
@@ -135,6 +142,7 @@ def test_every_command_reads_it(folder, capsys, tmp_path):
     assert command("verify", folder) == 0
     html = (folder / "report" / "index.html").read_text()
     assert "tiny vae" in html
+    assert ">warning: step 16: dead layer: two (and 1 before)<" in html
     assert (folder / "figures" / "losses.pdf").is_file()
     assert "Recorded while the networks were trained elsewhere" in html
 
