@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from stratigraph.study.claims import CLAIMS, ask
+from stratigraph.study.claims.kinds import kinds_of
 from stratigraph.study.claims.shared_features import sharing
 from stratigraph.study.evidence import Pairs
 from stratigraph.study.finding import judge
@@ -36,6 +37,51 @@ def test_lower_layers_first():
     found = verdicts(Plan(lower=30), 0)
     assert found["lower_first_progress"] == "supported"
     assert verdicts(Plan(), 0)["lower_first_progress"] == "inconclusive"
+
+
+KINDS = ("encoder_first_of_a_kind_progress", "convolution_first_progress")
+
+
+@pytest.mark.parametrize(
+    ("plan", "place", "kind"),
+    [
+        (Plan(encoder=20, decoder=300), "supported", "inconclusive"),
+        (Plan(encoder=300, decoder=20), "contradicted", "inconclusive"),
+        (Plan(), "inconclusive", "supported"),
+    ],
+)
+def test_the_place_of_a_part_and_its_kind_are_told_apart(plan, place, kind):
+    """Crossed: what a convolution does at both places is no effect of being the encoder."""
+    slow = 12.0 if kind == "supported" else 1.0
+    crossed = replace(plan, collapse=((1.0, 0),), kinds=(("convolutional", 1.0), ("vit", slow)))
+    found = verdicts(crossed, 0)
+    assert [found[key] for key in KINDS] == [place, kind]
+    assert found["transformers_progress"] == place
+    assert found["fully_connected"] == "not asked"
+    alone = replace(plan, collapse=((1.0, 0),), kinds=(("vit", 1.0),))
+    assert {verdicts(alone, 0)[key] for key in KINDS} == {"not asked"}
+
+
+def test_kinds_are_read_from_names():
+    assert kinds_of("vit(depth=6, heads=2) → fully_connected") == ("vit", "fully_connected")
+    assert kinds_of("fully_connected(depth=4)") == ("fully_connected", "fully_connected")
+    assert kinds_of("mine:Encoder → vit(depth=2)") == ("mine:Encoder", "vit")
+
+
+def test_the_deeper_part_is_the_one_with_twice_the_layers():
+    evidence = planted(Plan(encoder=20, decoder=300, collapse=((1.0, 0),)), 0)
+
+    def without(layer):
+        kept = {m: p.where(p.table["layer_x"] != layer) for m, p in evidence.to_final.items()}
+        found = judge(ask(replace(evidence, to_final=kept)), "corrected")
+        return {f.question.key: f.verdict for f in found}
+
+    even = without("none")
+    assert even["deeper_encoder"] == even["deeper_decoder"] == "not asked"
+    encoder = without("decoder.dense1")
+    assert (encoder["deeper_encoder"], encoder["deeper_decoder"]) == ("supported", "not asked")
+    decoder = without("encoder.conv1")
+    assert (decoder["deeper_encoder"], decoder["deeper_decoder"]) == ("not asked", "supported")
 
 
 def test_encoders_and_latents_that_differ_across_strengths():
@@ -72,9 +118,9 @@ def test_every_claim_answers_with_questions_that_say_what_they_are():
             keys.append(question.key)
             assert question.statement.endswith(".")
             assert question.missing or question.estimates
-            assert 1 <= question.claim <= 14
+            assert 1 <= question.claim <= 15
     assert len(keys) == len(set(keys))
-    assert {q.claim for q in ask(evidence)} == set(range(1, 15))
+    assert {q.claim for q in ask(evidence)} == set(range(1, 16))
 
 
 def test_permuting_the_probes_of_one_run_leaves_no_similarity_across():

@@ -182,8 +182,8 @@ BAD = [
         "convolutionl",
         "architecture: none is called 'convolutionl'. Did you mean 'convolutional'",
     ),
-    ("architecture", None, "architecture: expected a name, got None."),
-    ("architecture", ["a"], "architecture: expected a name, got ['a']."),
+    ("architecture", None, "architecture: expected a name, or a mapping"),
+    ("architecture", ["a"], "architecture: expected a name, or a mapping"),
     (
         "reconstruction",
         "bernouli",

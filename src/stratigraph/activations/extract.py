@@ -108,12 +108,7 @@ def read_network(
     def run(batch: Tensor, rows: slice) -> None:
         # The network trains channels-last; reading it so keeps the kernels, and the bits, the same.
         batch = batch.contiguous(memory_format=torch.channels_last)
-        if not isinstance(model, VAE):
-            model(batch)
-            return
-        mean, log_var = model.encode(batch)
-        sample = model.z_sample(mean, log_var, noise[rows].to(device))
-        model.decode(mean if decoder_input == "mean" else sample)
+        model.read(batch, noise[rows].to(device), from_mean=decoder_input == "mean")
 
     def read(inputs: Tensor, group: Sequence[str]) -> dict[str, Tensor]:
         return capture(model, inputs, group, batch_size=batch_size, call=run)

@@ -1,59 +1,87 @@
 """The networks, by name.
 
 An architecture names an encoder and a decoder; each is a function of the image's shape, so that
-any encoder can be joined to any decoder.
+any encoder can be joined to any decoder (`stratigraph.models.architecture`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
 
 from stratigraph.errors import ConfigError, suggest
+from stratigraph.models.architecture import Architecture, parse_architecture
 from stratigraph.models.classifier import Classifier
-from stratigraph.models.convolutional import convolutional_decoder, convolutional_encoder
+from stratigraph.models.convolutional import (
+    convolutional_decoder,
+    convolutional_encoder,
+    convolutional_encoder_k4,
+)
 from stratigraph.models.fully_connected import fully_connected_decoder, fully_connected_encoder
+from stratigraph.models.heads import heads
 from stratigraph.models.initialisation import INITIALISATIONS, initialise
-from stratigraph.models.vae import VAE, Posterior, Sampler, VAEOutput
+from stratigraph.models.vae import VAE, FlatVAE, Posterior, Sampler, VAEOutput
 
 __all__ = [
-    "ARCHITECTURES",
+    "DECODERS",
+    "ENCODERS",
     "INITIALISATIONS",
     "VAE",
+    "WHOLE",
+    "Architecture",
     "Classifier",
+    "FlatVAE",
     "Network",
     "Posterior",
     "Sampler",
     "VAEOutput",
+    "architecture_of",
+    "architectures",
     "build_classifier",
     "build_vae",
-    "check_architecture",
 ]
 
 Shape: TypeAlias = tuple[int, int, int]
 Network: TypeAlias = VAE | Classifier
 
-ARCHITECTURES: dict[
-    str, tuple[Callable[[Shape], nn.Sequential], Callable[[Shape, int], nn.Sequential]]
-] = {
-    "convolutional": (partial(convolutional_encoder, kernel=2), convolutional_decoder),
-    "convolutional_k4": (partial(convolutional_encoder, kernel=4), convolutional_decoder),
-    "fully_connected": (fully_connected_encoder, fully_connected_decoder),
+# Images (b, c, h, w) → features (b, width), or a map (b, c, h, w); the children are the layers.
+ENCODERS: dict[str, Callable[..., nn.Module]] = {
+    "convolutional": convolutional_encoder,
+    "convolutional_k4": convolutional_encoder_k4,
+    "fully_connected": fully_connected_encoder,
 }
 
+# Latents (b, z) → logits or means (b, c, h, w).
+DECODERS: dict[str, Callable[..., nn.Module]] = {
+    "convolutional": convolutional_decoder,
+    "convolutional_k4": convolutional_decoder,
+    "fully_connected": fully_connected_decoder,
+}
 
-def check_architecture(name: str) -> None:
-    """Raise a ConfigError unless ``name`` is an architecture."""
-    if name not in ARCHITECTURES:
-        raise ConfigError(f"architecture: none is called {name!r}.{suggest(name, ARCHITECTURES)}")
+# Networks that are not an encoder and a decoder: (image shape, latents) → VAE.
+WHOLE: dict[str, Callable[..., VAE]] = {}
+
+
+def architectures() -> list[str]:
+    """The names that a study file may give as its architecture."""
+    return [*(name for name in ENCODERS if name in DECODERS), *WHOLE]
+
+
+def architecture_of(value: Any) -> Architecture:
+    """The architecture that a setting means: a name, or a mapping of parts and options.
+
+    Raises:
+        ConfigError: an unknown name or option.
+
+    """
+    return parse_architecture(value, ENCODERS, DECODERS, WHOLE)
 
 
 def build_vae(
-    architecture: str,
+    architecture: str | Mapping[str, Any],
     image_shape: Shape,
     latents: int,
     *,
@@ -63,27 +91,31 @@ def build_vae(
     """A fresh VAE, its weights a function of ``seed`` alone.
 
     Args:
-        architecture: a key of `ARCHITECTURES`.
+        architecture: as `architecture_of` takes it.
         image_shape: (c, h, w).
         latents: dimensions of z, at least 1.
         seed: of the initial weights.
         initialisation: ``keras`` (the study's) or ``torch``.
 
     Raises:
-        ConfigError: an unknown name, or images that the architecture cannot take.
+        ConfigError: an unknown name, or images or latents that the architecture cannot take.
 
     """
-    make_encoder, make_decoder = _parts(architecture, initialisation)
-    width = _width(make_encoder, image_shape)
+    parts = architecture_of(architecture)
+    _check_scheme(initialisation)
     with torch.random.fork_rng(devices=[]):  # torch's layers draw weights as they are made
-        encoder, decoder = make_encoder(image_shape), make_decoder(image_shape, latents)
-        model = VAE(encoder, width, latents, decoder)
+        if parts.whole:
+            model: VAE = parts.encoder(image_shape, latents)
+        else:
+            encoder, decoder = parts.encoder(image_shape), parts.decoder(image_shape, latents)
+            features = features_of(parts, image_shape)
+            model = FlatVAE(encoder, *heads(features, latents), decoder)
     initialise(model, initialisation, seed)
     return model
 
 
 def build_classifier(
-    architecture: str,
+    architecture: str | Mapping[str, Any],
     image_shape: Shape,
     factors: Mapping[str, int],
     *,
@@ -93,7 +125,7 @@ def build_classifier(
     """A fresh classifier; its encoder begins with the weights of the VAE of the same seed.
 
     Args:
-        architecture: a key of `ARCHITECTURES`, of which the encoder is taken.
+        architecture: as `architecture_of` takes it; its encoder is taken.
         image_shape: (c, h, w).
         factors: factor → number of its values; those with one value are left out.
         seed: of the initial weights.
@@ -103,30 +135,39 @@ def build_classifier(
         ConfigError: an unknown name, images that the encoder cannot take, or no factor.
 
     """
-    make_encoder, _ = _parts(architecture, initialisation)
+    parts = architecture_of(architecture)
+    _check_scheme(initialisation)
+    if parts.whole:
+        raise ConfigError(
+            f"objective classification: {parts} has no encoder that stands alone; choose another "
+            "architecture."
+        )
     told_apart = {name: size for name, size in factors.items() if size > 1}
     if not told_apart:
         raise ConfigError("objective classification: the data have no factor to classify.")
-    width = _width(make_encoder, image_shape)
+    features = features_of(parts, image_shape)
     with torch.random.fork_rng(devices=[]):
-        model = Classifier(make_encoder(image_shape), width, told_apart)
+        model = Classifier(parts.encoder(image_shape), features.numel(), told_apart)
     initialise(model, initialisation, seed)
     return model
 
 
-def _parts(
-    architecture: str, initialisation: str
-) -> tuple[Callable[[Shape], nn.Sequential], Callable[[Shape, int], nn.Sequential]]:
-    check_architecture(architecture)
+def _check_scheme(initialisation: str) -> None:
     if initialisation not in INITIALISATIONS:
         raise ConfigError(
             f"initialisation: no scheme is called {initialisation!r}."
             + suggest(initialisation, INITIALISATIONS)
         )
-    return ARCHITECTURES[architecture]
 
 
-def _width(make_encoder: Callable[[Shape], nn.Sequential], image_shape: Shape) -> int:
-    """Features that an encoder gives for images of a shape."""
+def features_of(architecture: Architecture, image_shape: Shape) -> torch.Size:
+    """The shape of what an encoder gives for one image: (width,), or (c, h, w)."""
     with torch.device("meta"):
-        return make_encoder(image_shape)(torch.empty(1, *image_shape)).shape[1]
+        made = architecture.encoder(image_shape)(torch.empty(1, *image_shape))
+    if not isinstance(made, torch.Tensor) or made.ndim not in (2, 4):
+        raise ConfigError(
+            f"architecture: encoder {architecture.encoder}: expected features (b, width) or a map "
+            f"(b, c, h, w) of images (b, {', '.join(map(str, image_shape))}), got "
+            f"{tuple(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__}."
+        )
+    return made.shape[1:]

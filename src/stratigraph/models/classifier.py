@@ -24,13 +24,13 @@ class Classifier(nn.Module):
     """An encoder, and a linear layer of logits for each factor.
 
     Args:
-        encoder: images (b, c, h, w) → features (b, width); its children are its layers.
-        width: features that the encoder gives.
+        encoder: images (b, c, h, w) → features (b, …); its children are its layers.
+        width: features that the encoder gives, those of a map all together.
         factors: factor → number of its values, at least 2 each.
 
     """
 
-    def __init__(self, encoder: nn.Sequential, width: int, factors: Mapping[str, int]) -> None:
+    def __init__(self, encoder: nn.Module, width: int, factors: Mapping[str, int]) -> None:
         super().__init__()
         self.input = nn.Identity()
         self.encoder = encoder
@@ -40,8 +40,12 @@ class Classifier(nn.Module):
 
     def forward(self, images: Images) -> list[Tensor]:
         """Images (b, c, h, w) → the logits of each factor, (b, size)."""
-        features = self.encoder(self.input(images))
+        features = self.encoder(self.input(images)).flatten(1)
         return [head(features) for head in self.head.values()]
+
+    def read(self, images: Images, noise: Tensor, *, from_mean: bool) -> None:
+        """Pass every layer once; there is nothing that noise would be added to."""
+        self(images)
 
     def cross_entropy(self, images: Images, factors: Tensor) -> Tensor:
         """The cross-entropy summed over factors (b, f), averaged over the batch, in nats."""

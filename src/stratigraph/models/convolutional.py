@@ -24,7 +24,7 @@ from torch import nn
 
 from stratigraph.errors import ConfigError
 
-__all__ = ["convolutional_decoder", "convolutional_encoder"]
+__all__ = ["convolutional_decoder", "convolutional_encoder", "convolutional_encoder_k4"]
 
 HALVINGS = 4
 WIDEST = 64
@@ -46,17 +46,28 @@ def _relu(layer: nn.Module) -> nn.Sequential:
     return nn.Sequential(layer, nn.ReLU())
 
 
-def convolutional_encoder(image_shape: tuple[int, int, int], kernel: int = 2) -> nn.Sequential:
-    """Images (b, c, h, w) → features (b, 256).
-
-    Args:
-        image_shape: (c, h, w), h and w multiples of 16.
-        kernel: the side of the third and fourth kernels, 2 (the study) or 4.
+def convolutional_encoder(image_shape: tuple[int, int, int]) -> nn.Sequential:
+    """Images (b, c, h, w), h and w multiples of 16 → features (b, 256).
 
     Raises:
         ConfigError: the sides are not multiples of 16.
 
     """
+    return _encoder(image_shape, 2)
+
+
+def convolutional_encoder_k4(image_shape: tuple[int, int, int]) -> nn.Sequential:
+    """The same with kernels of side 4 in all four convolutions.
+
+    Raises:
+        ConfigError: the sides are not multiples of 16.
+
+    """
+    return _encoder(image_shape, 4)
+
+
+def _encoder(image_shape: tuple[int, int, int], kernel: int) -> nn.Sequential:
+    """The encoder whose third and fourth kernels have this side."""
     rows, columns = _grid(image_shape)
     padding = (kernel - 2) // 2
     return nn.Sequential(

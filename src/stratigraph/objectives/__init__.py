@@ -23,6 +23,7 @@ from stratigraph.objectives.dip_vae import DIPVAEI, DIPVAEII
 from stratigraph.objectives.kl_annealed_vae import KLAnnealedVAE
 from stratigraph.objectives.terms import RECONSTRUCTIONS, kl_divergence
 from stratigraph.objectives.vae import PlainVAE
+from stratigraph.plugins import is_plugin, load_plugin
 from stratigraph.shapes import Images, Scalar
 
 __all__ = [
@@ -80,10 +81,7 @@ def build_objective(name: str, **parameters: Any) -> Objective | Classification:
             number ≥ 0 (a number of steps: a whole number ≥ 1).
 
     """
-    known = {**OBJECTIVES, **SUPERVISED}
-    if name not in known:
-        raise ConfigError(f"objective: none is called {name!r}.{suggest(name, known)}")
-    kind = known[name]
+    kind = _kind(name)
     fields = {field.name: field for field in dataclasses.fields(kind)}
     for key, value in parameters.items():
         if key not in fields:
@@ -97,6 +95,22 @@ def build_objective(name: str, **parameters: Any) -> Objective | Classification:
     if missing:
         raise ConfigError(f"objective {name}: {', '.join(missing)} is missing; give it a number.")
     return kind(**parameters)
+
+
+def _kind(name: str) -> type:
+    if is_plugin(name):
+        found = load_plugin("objective", name)
+        whole = isinstance(found, type) and dataclasses.is_dataclass(found)
+        if not whole or not hasattr(found, "strength") or not hasattr(found, "regulariser"):
+            raise ConfigError(
+                f"objective: expected {name} to be a dataclass with a class variable `strength` "
+                "and a method `regulariser(posterior, step)`."
+            )
+        return found
+    known = {**OBJECTIVES, **SUPERVISED}
+    if name not in known:
+        raise ConfigError(f"objective: none is called {name!r}.{suggest(name, known)}")
+    return known[name]
 
 
 def _check_number(where: str, value: Any, *, steps: bool) -> None:

@@ -120,7 +120,7 @@ def label_row(run: Run, step: int, layer: Mapping[str, Any], probes: str) -> dic
     return {
         "run": run.run_id,
         "data": config.data["name"],
-        "architecture": config.architecture,
+        "architecture": config.architecture_name,
         "objective": config.objective["name"],
         "strength": np.nan if config.strength is None else float(config.strength),
         "latents": config.latents,

@@ -13,6 +13,7 @@ import torch
 
 from stratigraph import __version__
 from stratigraph.errors import ConfigError
+from stratigraph.plugins import plugin_digest
 from stratigraph.snapshots import checkpoint_step, read_json, snapshot_steps, write_json
 from stratigraph.study import CONFIG
 from stratigraph.training import RunConfig
@@ -25,6 +26,8 @@ def _conditions(config: RunConfig, device: str) -> dict[str, Any]:
         "data": config.dataset().fingerprint,
         "device": torch.device(device).type,
         "torch": torch.__version__,
+        # A user's own code is part of what a run was made by, and is not in its name.
+        **{f"the code of {name}": plugin_digest(name)[:12] for name in config.plugins()},
     }
 
 
@@ -61,7 +64,8 @@ def check_conditions(directory: Path, config: RunConfig, device: str) -> None:
         return
     last = kept["drift"][-1]["conditions"] if kept.get("drift") else kept["conditions"]
     now = _conditions(config, device)
-    changed = [f"{key} was {last[key]} and is {now[key]}" for key in now if last[key] != now[key]]
+    changed = [f"{key} was {last.get(key)} and is {now[key]}" for key in now
+               if last.get(key) != now[key]]  # fmt: skip
     if changed:
         raise ConfigError(
             f"{directory}: this run was begun under other conditions: {'; '.join(changed)}. Put "

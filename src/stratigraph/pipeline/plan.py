@@ -157,7 +157,7 @@ def _value(outcome: Outcome) -> Any:
 def _key(run: RunConfig) -> tuple[Any, ...]:
     return (
         repr(sorted(run.data.items(), key=str)),
-        run.architecture,
+        run.architecture_name,
         run.latents,
         run.batch_size,
         run.objective["name"],

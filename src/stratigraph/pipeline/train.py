@@ -336,7 +336,7 @@ def check_reading(study: Study) -> None:
         config = run.config
         key = (
             probes_digest(config, study.config.probes),
-            config.architecture,
+            config.architecture_name,
             config.supervised,
         )
         if key in checked:

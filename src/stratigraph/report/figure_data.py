@@ -55,6 +55,11 @@ class Configuration:
         """The run that stands for it where only one can be shown."""
         return self.runs[0]
 
+    @property
+    def architecture(self) -> str:
+        """The networks' architecture in a few words."""
+        return self.first.config.architecture_name
+
 
 def configurations(study: Study) -> list[Configuration]:
     """The compared configurations with a final state, seeds joined, in the order of the file."""
@@ -115,7 +120,9 @@ def _label(config: RunConfig, varies: set[str]) -> str:
         words.append(" ".join(_words(config.data)))
     if "latents" in varies:
         words.append(f"{config.latents} latents")
-    for key in ("architecture", "reconstruction", "initialisation"):
+    if "architecture" in varies:
+        words.append(config.architecture_name)
+    for key in ("reconstruction", "initialisation"):
         if key in varies:
             words.append(getattr(config, key))
     if config.freezing is not None:

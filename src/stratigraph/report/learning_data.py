@@ -93,7 +93,7 @@ def _named(study: Study, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _group(c: Configuration) -> str:
-    return f"{c.objective} on {c.data}, {c.first.config.architecture.replace('_', ' ')}"
+    return f"{c.objective} on {c.data}, {c.architecture.replace('_', ' ')}"
 
 
 def to_input(study: Study, measure: str) -> pd.DataFrame:
@@ -209,7 +209,7 @@ def comparisons(study: Study, measure: str) -> list[Between]:
     pairs: list[tuple[str, Configuration, Configuration]] = []
     by_objective: dict[tuple[str, str, str], list[Configuration]] = {}
     for c in vaes:
-        by_objective.setdefault((c.objective, c.data, c.first.config.architecture), []).append(c)
+        by_objective.setdefault((c.objective, c.data, c.architecture), []).append(c)
     ends = {
         key: sorted(group, key=lambda c: -1.0 if c.strength is None else c.strength)
         for key, group in by_objective.items()
@@ -225,7 +225,7 @@ def comparisons(study: Study, measure: str) -> list[Between]:
     for c in every:
         if c.first.config.supervised:
             same = [v for v in vaes if v.data == c.data
-                    and v.first.config.architecture == c.first.config.architecture]  # fmt: skip
+                    and v.architecture == c.architecture]  # fmt: skip
             pairs += [("classifier", v, c) for v in same[:1]]
     found = []
     for kind, rows, columns in pairs:
@@ -262,7 +262,7 @@ def map_of_models(study: Study, measure: str) -> list[ModelMap]:
     found = []
     groups: dict[str, list[str]] = {}
     for run_id, c in of_run.items():
-        key = f"{c.data}, {c.first.config.architecture.replace('_', ' ')}"
+        key = f"{c.data}, {c.architecture.replace('_', ' ')}"
         if not c.first.config.supervised:
             groups.setdefault(key, []).append(run_id)
     rows_of: dict[tuple[str, int], np.ndarray] = {}

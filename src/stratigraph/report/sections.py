@@ -129,14 +129,14 @@ def _convergence(of: Material) -> Section:
         "with little room, small differences count for much.",
     )
     for objective, data, architecture in dict.fromkeys(
-        (c.objective, c.data, c.first.config.architecture) for c in configurations
+        (c.objective, c.data, c.architecture) for c in configurations
     ):
         labels = [
             c.label
             for c in configurations
-            if (c.objective, c.data, c.first.config.architecture) == (objective, data, architecture)
+            if (c.objective, c.data, c.architecture) == (objective, data, architecture)
         ]
-        several = len({c.first.config.architecture for c in configurations}) > 1
+        several = len({c.architecture for c in configurations}) > 1
         suffix = f", {architecture.replace('_', ' ')}" if several else ""
         of.keep(
             section,

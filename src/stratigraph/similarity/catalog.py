@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from stratigraph.errors import InputError, suggest
+from stratigraph.plugins import is_plugin, load_plugin
 from stratigraph.similarity.cca import MEAN_CCA, PWCCA, R2_CCA, SVCCA
 from stratigraph.similarity.cka import DEBIASED_CKA, LINEAR_CKA
 from stratigraph.similarity.kernel_cka import kernel_measure
@@ -52,10 +53,11 @@ ALIASES = {
 
 
 def find_measure(measure: str | Measure) -> Measure:
-    """A measure by its name; a `Measure` of one's own passes through.
+    """A measure by its name, or ``module:name``; a `Measure` of one's own passes through.
 
     Raises:
         InputError: no measure has this name; near names are suggested.
+        ConfigError: a module that was named cannot be imported.
 
     """
     if isinstance(measure, Measure):
@@ -64,6 +66,14 @@ def find_measure(measure: str | Measure) -> Measure:
         return MEASURES[measure]
     if measure in ALIASES:
         return MEASURES[ALIASES[measure]]
+    if is_plugin(measure):
+        found = load_plugin("measure", measure)
+        if not isinstance(found, Measure):
+            raise InputError(
+                f"measure: expected {measure} to be a stratigraph.similarity.Measure, got a "
+                f"{type(found).__name__}."
+            )
+        return found
     raise InputError(
         f"measure: no measure is named {measure!r}." + suggest(measure, [*MEASURES, *ALIASES])
     )

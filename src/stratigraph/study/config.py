@@ -5,7 +5,7 @@
     name: quick
     grid:                                   # one grid, or a list of them
       data: {name: sprites, size: 32}       # each axis: one value or a list of values
-      architecture: convolutional
+      architecture: convolutional           # or {encoder: [vit, …], decoder: {name: …, depth: 4}}
       objective:                            # objective: its strengths
         beta_vae: {beta: [1, 4]}
         annealed_vae: {c_max: [5, 25]}
@@ -28,23 +28,23 @@ Every value is checked when the file is read, before anything runs.
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from stratigraph.activations import DECODER_INPUTS
-from stratigraph.errors import ConfigError, InputError, suggest
-from stratigraph.objectives import OBJECTIVES, SUPERVISED
+from stratigraph.errors import ConfigError, InputError
+from stratigraph.plugins import beside
 from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.certified import check_tolerance
 from stratigraph.similarity.measure import Measure
+from stratigraph.study.grid import TRAINING, axis, grid_runs, mapping, one_of
 from stratigraph.study.selection import SELECTIONS
 from stratigraph.study.ways import CORRECTED, WAYS, Way
 from stratigraph.study.yaml_file import read_yaml
-from stratigraph.training import RunConfig, SnapshotSchedule, whole_number
+from stratigraph.training import RunConfig, whole_number
 
 __all__ = [
     "DECONFOUNDED",
@@ -56,41 +56,10 @@ __all__ = [
     "study_measure",
 ]
 
-AXES = ("data", "architecture", "objective", "latents", "seed", "freezing")
-TRAINING = (
-    "steps", "batch_size", "learning_rate", "beta_1", "beta_2", "epsilon", "reconstruction",
-    "initialisation", "validation", "split_seed", "validation_images", "log_every",
-)  # fmt: skip
-SCHEDULES: dict[str, Callable[..., SnapshotSchedule]] = {
-    "log": SnapshotSchedule.log_spaced,
-    "even": SnapshotSchedule.evenly_spaced,
-    "explicit": SnapshotSchedule.explicit,
-    "paper": SnapshotSchedule.paper,
-}
-SCHEDULE_KEYS = {
-    "log": ("count", "first", "start"),
-    "even": ("count", "start"),
-    "explicit": ("steps",),
-    "paper": ("start",),
-}
 PROBE_SOURCES = ("validation", "training", "paper")
 DECONFOUNDED = "deconfounded_cka"  # takes the input of the probes from the study
 NAME = re.compile(r"[\w<>()+=.,'\" -]{1,100}", re.UNICODE)
 MOST_RUNS = 1000
-
-
-def _one_of(where: str, value: Any, known: Sequence[str]) -> None:
-    if value not in known:
-        raise ConfigError(f"{where}: {value!r} is not known.{suggest(value, known)}")
-
-
-def _mapping(where: str, value: Any, known: Sequence[str]) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"{where}: expected a mapping, got {value!r}.")
-    for key in value:
-        if key not in known:
-            raise ConfigError(f"{where}: no key is called {key!r}.{suggest(key, known)}")
-    return dict(value)
 
 
 @dataclass(frozen=True)
@@ -104,7 +73,7 @@ class ProbesConfig:
     def __post_init__(self) -> None:
         whole_number("probes: count", self.count, 4, 10**6)
         whole_number("probes: seed", self.seed, 0, 2**63 - 1)
-        _one_of("probes: from", self.source, PROBE_SOURCES)
+        one_of("probes: from", self.source, PROBE_SOURCES)
 
 
 @dataclass(frozen=True)
@@ -115,7 +84,7 @@ class ActivationsConfig:
     layers: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        _one_of("activations: decoder_input", self.decoder_input, DECODER_INPUTS)
+        one_of("activations: decoder_input", self.decoder_input, DECODER_INPUTS)
         if self.layers is not None and not all(isinstance(name, str) for name in self.layers):
             raise ConfigError(f"activations: layers: expected names, got {list(self.layers)!r}.")
 
@@ -154,7 +123,7 @@ class MeasureConfig:
                 "activations, or another measure."
             )
         for pair in self.pairs:
-            _one_of(f"measures: {self.name}: pairs", pair, SELECTIONS)
+            one_of(f"measures: {self.name}: pairs", pair, SELECTIONS)
         if self.tolerance is not None:
             known = self.name if self.name == DECONFOUNDED else find_measure(self.name).name
             try:
@@ -241,71 +210,6 @@ class StudyConfig:
         )
 
 
-def _axis(where: str, value: Any) -> list[Any]:
-    values = value if isinstance(value, list) else [value]
-    if not values:
-        raise ConfigError(f"{where}: the list is empty; give it at least one value.")
-    for index, item in enumerate(values):
-        if item in values[:index]:
-            raise ConfigError(f"{where}: {item!r} stands in the list twice.")
-    return values
-
-
-def _objectives(where: str, value: Any) -> list[dict[str, Any]]:
-    """``{beta_vae: {beta: [1, 4]}, vae: }`` as one mapping for each objective and strength."""
-    if isinstance(value, str | list):
-        value = dict.fromkeys(_axis(where, value))
-    table = _mapping(where, value, [*OBJECTIVES, *SUPERVISED])
-    found = []
-    for name, parameters in table.items():
-        if parameters is not None and not isinstance(parameters, Mapping):
-            raise ConfigError(f"{where}: {name}: expected its parameters, got {parameters!r}.")
-        axes = {key: _axis(f"{where}: {name}: {key}", v) for key, v in (parameters or {}).items()}
-        for values in itertools.product(*axes.values()):
-            found.append({"name": name, **dict(zip(axes, values, strict=True))})
-    return _axis(where, found)
-
-
-def _schedule(value: Any, steps: int) -> SnapshotSchedule:
-    table = _mapping("snapshots", value, ("kind", "count", "first", "start", "steps"))
-    kind = table.pop("kind", "log")
-    _one_of("snapshots: kind", kind, list(SCHEDULES))
-    _mapping(f"snapshots: {kind}", table, SCHEDULE_KEYS[kind])
-    for key in ("count", "first"):
-        if key in table:
-            whole_number(f"snapshots: {key}", table[key], 1, 10**6)
-    if not isinstance(table.get("start", True), bool):
-        raise ConfigError(f"snapshots: start: expected true or false, got {table['start']!r}.")
-    if kind == "explicit" and not isinstance(table.get("steps"), list):
-        raise ConfigError("snapshots: explicit needs `steps`, a list of steps.")
-    if kind in ("log", "even"):
-        table.setdefault("count", 12)
-    if kind == "log":
-        table.setdefault("first", min(10, steps))
-    return SCHEDULES[kind](last=steps, **table)
-
-
-def _grid(where: str, value: Any, training: dict[str, Any], snapshots: Any) -> Iterator[RunConfig]:
-    table = _mapping(where, value, AXES)
-    for key in ("data", "objective"):
-        if key not in table:
-            raise ConfigError(f"{where}: {key} is missing.")
-    axes = {
-        key: _objectives(f"{where}: objective", item)
-        if key == "objective"
-        else _axis(f"{where}: {key}", item)
-        for key, item in table.items()
-    }
-    if "steps" not in training:
-        raise ConfigError("training: steps is missing; give the number of updates.")
-    steps = whole_number("training: steps", training["steps"], 1, 10**9)
-    schedule = _schedule(snapshots, steps)
-    for values in itertools.product(*axes.values()):
-        yield RunConfig(
-            snapshots=schedule.steps, **dict(zip(axes, values, strict=True)), **training
-        )
-
-
 def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> StudyConfig:
     """A study from the plain values of its file.
 
@@ -313,7 +217,7 @@ def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> Stud
         ConfigError: an unknown, missing or unusable value; or more than ``most_runs`` runs.
 
     """
-    table = _mapping(
+    table = mapping(
         "study",
         value if value is not None else {},
         (
@@ -335,24 +239,24 @@ def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> Stud
     for key in ("name", "grid", "training"):
         if key not in table:
             raise ConfigError(f"study: {key} is missing.")
-    training = _mapping("training", table["training"], TRAINING)
+    training = mapping("training", table["training"], TRAINING)
     grids = table["grid"] if isinstance(table["grid"], list) else [table["grid"]]
     runs: list[RunConfig] = []
     for number, grid in enumerate(grids):
         where = "grid" if len(grids) == 1 else f"grid {number + 1}"
-        for run in _grid(where, grid, training, table.get("snapshots", {})):
+        for run in grid_runs(where, grid, training, table.get("snapshots", {})):
             runs.append(run)
             if len(runs) > most_runs:
                 raise ConfigError(
                     f"grid: more than {most_runs} runs; make it smaller, or allow it with "
                     "--max-runs."
                 )
-    probes = _mapping("probes", table.get("probes", {}), ("count", "seed", "from"))
+    probes = mapping("probes", table.get("probes", {}), ("count", "seed", "from"))
     if "from" in probes:
         probes["source"] = probes.pop("from")
-    reading = _mapping("activations", table.get("activations", {}), ("decoder_input", "layers"))
+    reading = mapping("activations", table.get("activations", {}), ("decoder_input", "layers"))
     if reading.get("layers") is not None:
-        reading["layers"] = tuple(_axis("activations: layers", reading["layers"]))
+        reading["layers"] = tuple(axis("activations: layers", reading["layers"]))
     return StudyConfig(
         name=table["name"],
         runs=tuple(runs),
@@ -361,7 +265,7 @@ def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> Stud
         activations=ActivationsConfig(**reading),
         ways=tuple(_ways(table.get("ways", CORRECTED.name))),
         resources=ResourcesConfig(
-            **_mapping("resources", table.get("resources", {}), ("cpus", "gpus"))
+            **mapping("resources", table.get("resources", {}), ("cpus", "gpus"))
         ),
         description=table.get("description", ""),
         text=text,
@@ -391,19 +295,19 @@ def _recorded(table: dict[str, Any], text: str) -> StudyConfig:
 
 
 def _ways(value: Any) -> list[str]:
-    names = _axis("ways", value)
+    names = axis("ways", value)
     for name in names:
-        _one_of("ways", name, list(WAYS))
+        one_of("ways", name, list(WAYS))
     return names
 
 
 def _measures(value: Any) -> Iterator[MeasureConfig]:
-    for item in _axis("measures", value):
+    for item in axis("measures", value):
         table = {"name": item} if isinstance(item, str) else item
-        table = _mapping("measures", table, ("name", "pairs", "tolerance"))
+        table = mapping("measures", table, ("name", "pairs", "tolerance"))
         if "name" not in table:
             raise ConfigError("measures: a measure needs its name.")
-        pairs = _axis(f"measures: {table['name']}: pairs", table.get("pairs", "all"))
+        pairs = axis(f"measures: {table['name']}: pairs", table.get("pairs", "all"))
         yield MeasureConfig(table["name"], tuple(pairs), table.get("tolerance"))
 
 
@@ -415,5 +319,6 @@ def load_config(path: str | Path, most_runs: int = MOST_RUNS) -> StudyConfig:
         ConfigError: it is not a study; the message names the key, the value and what is allowed.
 
     """
+    beside(Path(path))
     text, value = read_yaml(Path(path))
     return parse_config(value, text, most_runs)

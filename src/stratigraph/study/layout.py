@@ -66,14 +66,20 @@ def observed_path(run: Path, way: str = "") -> Path:
     return run / f"observed{way}" / "tables"
 
 
+def _folder(measure: str) -> str:
+    return measure.replace(
+        ":", "."
+    )  # of a user's own, module:name; some file systems take no colon
+
+
 def similarity_path(study: Path, measure: str, way: str = "") -> Path:
     """The record of a measure's similarity matrix, read one way."""
-    return study / f"similarity{way}" / measure
+    return study / f"similarity{way}" / _folder(measure)
 
 
 def jackknife_path(study: Path, measure: str, way: str = "") -> Path:
     """The record of a measure's scores with groups of probes left out."""
-    return study / f"jackknife{way}" / measure
+    return study / f"jackknife{way}" / _folder(measure)
 
 
 def findings_path(study: Path) -> Path:

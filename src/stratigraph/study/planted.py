@@ -51,6 +51,8 @@ class Plan:
         collapse_step: when they collapse.
         alike: how much of the final encoder configurations share (1: all but noise).
         latents_alike: the same of mean and sample.
+        kinds: kinds of encoders and decoders, crossed if there are several, and how many times
+            later a part of the kind settles than one of another.
         jitter: the standard deviation of log τ between seeds.
         seeds: how many.
         probes: how many.
@@ -65,6 +67,7 @@ class Plan:
     collapse_step: float = 300.0
     alike: float = 1.0
     latents_alike: float = 1.0
+    kinds: tuple[tuple[str, float], ...] = (("planted", 1.0),)
     jitter: float = 0.15
     seeds: int = 5
     probes: int = 120
@@ -85,13 +88,18 @@ def planted(plan: Plan, seed: int) -> Evidence:
     maps = {layer: rng.standard_normal((LATENTS, 12)) for layer in LAYERS}
     rows, xs, counts = [], [], []
     of_seed = rng.standard_normal((plan.seeds, 2)) * plan.jitter
-    for (strength, passive), number in itertools.product(plan.collapse, range(plan.seeds)):
-        run = f"{strength:g}-{number}"
+    for kinds, (strength, passive), number in itertools.product(
+        itertools.product(plan.kinds, repeat=2), plan.collapse, range(plan.seeds)
+    ):
+        (encoder, slow), (decoder, slower) = kinds
+        architecture = encoder if encoder == decoder else f"{encoder} → {decoder}"
+        run = f"{architecture} {strength:g}-{number}"
         own = {  # what a configuration's final layers have that others' have not
             layer: np.random.default_rng([seed, int(strength * 10), i]).standard_normal((n, 12))
             for i, layer in enumerate(LAYERS)
         }
         late = np.exp(of_seed[number] + 0.5 * plan.jitter * rng.standard_normal(2))
+        late = late * (slow, slower)
         for step in STEPS:
             mean = None
             for layer in LAYERS:
@@ -107,7 +115,7 @@ def planted(plan: Plan, seed: int) -> Evidence:
                     spread = np.where(np.std(mean, axis=0) < 0.1, 1.0, 0.3)
                     x = mean + spread * noise
                 rows.append({"run": run, "strength": strength, "seed": number, "step": step,
-                             "layer": layer})  # fmt: skip
+                             "layer": layer, "architecture": architecture})  # fmt: skip
                 xs.append(x - x.mean(axis=0))
     return _evidence(pd.DataFrame(rows), xs, pd.DataFrame(counts), n)
 
@@ -155,9 +163,10 @@ def _collapsed(plan: Plan, mean: np.ndarray, passive: int, step: int) -> tuple[n
 
 def _evidence(labels: pd.DataFrame, xs: list[np.ndarray], counts: pd.DataFrame, n: int) -> Evidence:
     labels = labels.assign(
-        config=labels["strength"].map("beta_vae {:g}".format), but_strength="planted",
+        config=labels["architecture"] + labels["strength"].map(" beta_vae {:g}".format),
+        but_strength=labels["architecture"],
         but_objective="planted", data="planted",
-        architecture="planted", objective="beta_vae", supervised=False, probes="planted",
+        objective="beta_vae", supervised=False, probes="planted",
         part=labels["layer"].map(part_of), last=labels["step"] == STEPS[-1],
     )  # fmt: skip
     pairs = claim_pairs(labels)

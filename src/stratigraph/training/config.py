@@ -14,8 +14,9 @@ from typing import Any
 from stratigraph import identity
 from stratigraph.data import DATASETS, Dataset, load_dataset
 from stratigraph.errors import ConfigError, suggest
-from stratigraph.models import ARCHITECTURES, INITIALISATIONS
+from stratigraph.models import INITIALISATIONS, Architecture, architecture_of
 from stratigraph.objectives import RECONSTRUCTIONS, SUPERVISED, build_objective
+from stratigraph.plugins import is_plugin
 from stratigraph.training.freezing import Freezing
 from stratigraph.training.schedule import SnapshotSchedule
 
@@ -73,7 +74,8 @@ class RunConfig:
     Args:
         data: the data set's name and options, such as ``{"name": "sprites", "size": 32}``.
         objective: its name and parameters, such as ``{"name": "beta_vae", "beta": 4}``.
-        architecture: a key of `stratigraph.models.ARCHITECTURES`.
+        architecture: the networks' name; or a mapping of it and options, or of an ``encoder`` and a
+            ``decoder`` (`stratigraph.models.architecture`).
         latents: dimensions of z.
         seed: of the weights, the noise and the order of the data.
         steps: updates in all.
@@ -98,7 +100,7 @@ class RunConfig:
     data: Mapping[str, Any]
     objective: Mapping[str, Any]
     steps: int
-    architecture: str = "convolutional"
+    architecture: str | Mapping[str, Any] = "convolutional"
     latents: int = 10
     seed: int = 0
     snapshots: tuple[int, ...] = ()
@@ -135,8 +137,8 @@ class RunConfig:
             # Every setting, so that a default that is written down is the same run.
             whole = dataclasses.asdict(Freezing.from_mapping(self.freezing))
             set_field(self, "freezing", whole)
+        set_field(self, "architecture", self.parts.plain())
         for what, name, known in (
-            ("architecture", self.architecture, ARCHITECTURES),
             ("reconstruction", self.reconstruction, RECONSTRUCTIONS),
             ("initialisation", self.initialisation, INITIALISATIONS),
         ):
@@ -177,6 +179,21 @@ class RunConfig:
         return None if name is None else self.objective.get(name)
 
     @property
+    def parts(self) -> Architecture:
+        """The encoder and the decoder."""
+        return architecture_of(self.architecture)
+
+    @property
+    def architecture_name(self) -> str:
+        """The architecture in a few words, such as ``vit → fully_connected(depth=4)``."""
+        return str(self.parts)
+
+    def plugins(self) -> list[str]:
+        """What of it is a user's own, as ``module:name``."""
+        objective = self.objective["name"]
+        return [*self.parts.plugins(), *([objective] if is_plugin(objective) else [])]
+
+    @property
     def supervised(self) -> bool:
         """Whether a classifier of the data's factors is trained, and not a VAE."""
         return self.objective["name"] in SUPERVISED
@@ -192,8 +209,8 @@ class RunConfig:
         if short:
             return f"{self.objective['name']}{strength} seed {self.seed}"
         return (
-            f"{self.objective['name']}{strength} · {self.data['name']} · {self.architecture} · "
-            f"{self.latents} latents · {self._frozen()}seed {self.seed}"
+            f"{self.objective['name']}{strength} · {self.data['name']} · "
+            f"{self.architecture_name} · {self.latents} latents · {self._frozen()}seed {self.seed}"
         )
 
     def _frozen(self) -> str:

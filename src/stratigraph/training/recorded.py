@@ -69,6 +69,11 @@ class RecordedConfig(RunConfig):
         return None
 
     @property
+    def architecture_name(self) -> str:
+        """The class of the network."""
+        return str(self.architecture)
+
+    @property
     def supervised(self) -> bool:
         """Whether it has no posterior, as a classifier has none."""
         return self.latents == 0
@@ -85,7 +90,7 @@ class RecordedConfig(RunConfig):
         settings = [f"{k} {v}" for k, v in self.objective.items() if k != "name"]
         words = [str(self.objective["name"]), *settings]
         if not short:
-            words += [str(self.data["name"]), self.architecture]
+            words += [str(self.data["name"]), self.architecture_name]
         return " · ".join([*words, f"seed {self.seed}"])
 
     def to_dict(self) -> dict[str, Any]:

@@ -8,12 +8,13 @@
  6     CKA of mean and sample tracks collapse, and warns of it (`collapse`)
  7     DIP-VAE II departs from the other objectives in the latents (`dip_departs`)
  8     CKA and Procrustes lead to the same conclusions (`measures_agree`)
- 9     claim 1 holds for fully-connected networks (`encoder_first`)
+ 9     claim 1 holds for fully-connected networks and transformers (`kinds`)
  10    the results are stable across seeds (`stable_across_seeds`)
  11    encoders and classifiers of the same trunk are alike (`classifiers_alike`)
  12    how the measures behave on matrices that share features (`shared_features`)
  13    CKA misses small changes, Procrustes overestimates with few probes (`shared_features`)
  14    inside the encoder, the lower layers settle first (`lower_first`)
+ 15    of one kind the encoder is first; at one place convolution is; deeper parts (`kinds`)
 =====  =============================================================================================
 
 Claims 1 to 13 are of Bonheme & Grzes 2022 (arXiv 2205.08399) or its code, as far as this project
@@ -30,6 +31,7 @@ from stratigraph.study.claims.dip_departs import dip_departs
 from stratigraph.study.claims.encoder_first import encoder_first
 from stratigraph.study.claims.encoder_first_everywhere import encoder_first_everywhere
 from stratigraph.study.claims.encoders_alike import encoders_alike
+from stratigraph.study.claims.kinds import kinds
 from stratigraph.study.claims.latents_exception import latents_exception
 from stratigraph.study.claims.lower_first import lower_first
 from stratigraph.study.claims.measures_agree import measures_agree
@@ -52,6 +54,7 @@ CLAIMS: tuple[Callable[[Evidence], list[Question]], ...] = (
     classifiers_alike,
     shared_features,
     lower_first,
+    kinds,
 )
 
 

@@ -1,4 +1,4 @@
-"""Claims 1 and 9: the encoder is learned before the decoder.
+"""Claim 1: the encoder is learned before the decoder.
 
 The contrast is the encoder's area under the curve of similarity to the final state less the
 decoder's (`stratigraph.study.settling`), in every run, averaged over runs. It is asked in two
@@ -38,13 +38,8 @@ def without_parts(evidence: Evidence) -> str:
     return f"The study reads no {' and no '.join(lacking)} of a VAE." if lacking else ""
 
 
-def _fully_connected(pairs: Pairs) -> Pairs:
-    vaes = of_vaes(pairs)
-    return vaes.where(vaes.table["architecture_x"].str.startswith("fully_connected"))
-
-
 def encoder_first(evidence: Evidence) -> list[Question]:
-    """The raw version, progress, three witnesses; and both versions for fully-connected nets."""
+    """The raw version, progress, and three witnesses."""
     raw, progress = gap("similarity", encoder, decoder), gap("progress", encoder, decoder)
     kind = evidence.to_final
     missing = without_parts(evidence)
@@ -91,21 +86,6 @@ def encoder_first(evidence: Evidence) -> list[Question]:
                 LEAST_GAP,
                 missing="" if estimates else "Nothing was observed of it.",
                 unit="progress",
-            )
-        )
-    for version, statistic in (("", raw), ("_progress", progress)):
-        estimates = side_by_side(evidence, kind, statistic, _fully_connected)
-        above = ", counted from the untrained network" if version else ""
-        questions.append(
-            Question(
-                f"fully_connected{version}",
-                9,
-                f"In fully-connected networks too the encoder is learned first{above}.",
-                f"as {'encoder_first' + version}, fully-connected networks only",
-                estimates,
-                LEAST_GAP,
-                missing="" if estimates else "The study has no fully-connected network.",
-                unit="progress" if version else "scores",
             )
         )
     return questions

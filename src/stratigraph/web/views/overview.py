@@ -120,7 +120,7 @@ def _run(watched: Watched, run: Run) -> dict[str, Any]:
         "label": config.label(),
         "short": config.label(short=True),
         "data": config.data["name"],
-        "architecture": config.architecture,
+        "architecture": config.architecture_name,
         "objective": config.objective["name"],
         "strength": config.strength,
         "latents": config.latents,

@@ -1,0 +1,139 @@
+"""The grid of a study file: the runs that it means.
+
+Each axis holds one value or a list of them, and the grid is their product. Objectives and
+architectures are grids of their own: ``{beta_vae: {beta: [1, 4]}}`` is two objectives, and
+``{encoder: [vit, convolutional], decoder: [vit, convolutional]}`` is four architectures.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from stratigraph.errors import ConfigError, suggest
+from stratigraph.objectives import OBJECTIVES, SUPERVISED
+from stratigraph.plugins import is_plugin
+from stratigraph.training import RunConfig, SnapshotSchedule, whole_number
+
+__all__ = ["TRAINING", "axis", "grid_runs", "mapping", "one_of"]
+
+AXES = ("data", "architecture", "objective", "latents", "seed", "freezing")
+TRAINING = (
+    "steps", "batch_size", "learning_rate", "beta_1", "beta_2", "epsilon", "reconstruction",
+    "initialisation", "validation", "split_seed", "validation_images", "log_every",
+)  # fmt: skip
+SCHEDULES: dict[str, Callable[..., SnapshotSchedule]] = {
+    "log": SnapshotSchedule.log_spaced,
+    "even": SnapshotSchedule.evenly_spaced,
+    "explicit": SnapshotSchedule.explicit,
+    "paper": SnapshotSchedule.paper,
+}
+SCHEDULE_KEYS = {
+    "log": ("count", "first", "start"),
+    "even": ("count", "start"),
+    "explicit": ("steps",),
+    "paper": ("start",),
+}
+
+
+def one_of(where: str, value: Any, known: Sequence[str]) -> None:
+    """Raise a ConfigError unless ``value`` is one of the known."""
+    if value not in known:
+        raise ConfigError(f"{where}: {value!r} is not known.{suggest(value, known)}")
+
+
+def mapping(where: str, value: Any, known: Sequence[str]) -> dict[str, Any]:
+    """``value`` as a dict, or a ConfigError unless it is a mapping with known keys only."""
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where}: expected a mapping, got {value!r}.")
+    for key in value:
+        if key not in known:
+            raise ConfigError(f"{where}: no key is called {key!r}.{suggest(key, known)}")
+    return dict(value)
+
+
+def axis(where: str, value: Any) -> list[Any]:
+    """One value, or a list of different ones, as a list; or a ConfigError."""
+    values = value if isinstance(value, list) else [value]
+    if not values:
+        raise ConfigError(f"{where}: the list is empty; give it at least one value.")
+    for index, item in enumerate(values):
+        if item in values[:index]:
+            raise ConfigError(f"{where}: {item!r} stands in the list twice.")
+    return values
+
+
+def _objectives(where: str, value: Any) -> list[dict[str, Any]]:
+    """``{beta_vae: {beta: [1, 4]}, vae: }`` as one mapping for each objective and strength."""
+    if isinstance(value, str | list):
+        value = dict.fromkeys(axis(where, value))
+    own = [key for key in value if is_plugin(key)] if isinstance(value, Mapping) else []
+    table = mapping(where, value, [*OBJECTIVES, *SUPERVISED, *own])
+    found = []
+    for name, parameters in table.items():
+        if parameters is not None and not isinstance(parameters, Mapping):
+            raise ConfigError(f"{where}: {name}: expected its parameters, got {parameters!r}.")
+        axes = {key: axis(f"{where}: {name}: {key}", v) for key, v in (parameters or {}).items()}
+        for values in itertools.product(*axes.values()):
+            found.append({"name": name, **dict(zip(axes, values, strict=True))})
+    return axis(where, found)
+
+
+def _architectures(where: str, value: Any) -> list[Any]:
+    """``{encoder: [a, b], decoder: [a, {name: b, depth: [2, 4]}]}`` as every architecture in it."""
+    found = []
+    for item in axis(where, value):
+        if isinstance(item, Mapping) and "name" not in item:
+            axes = {key: _architectures(f"{where}: {key}", part) for key, part in item.items()}
+        elif isinstance(item, Mapping):
+            axes = {key: axis(f"{where}: {key}", option) for key, option in item.items()}
+        else:
+            found.append(item)
+            continue
+        found += [dict(zip(axes, one, strict=True)) for one in itertools.product(*axes.values())]
+    return axis(where, found)
+
+
+def _schedule(value: Any, steps: int) -> SnapshotSchedule:
+    table = mapping("snapshots", value, ("kind", "count", "first", "start", "steps"))
+    kind = table.pop("kind", "log")
+    one_of("snapshots: kind", kind, list(SCHEDULES))
+    mapping(f"snapshots: {kind}", table, SCHEDULE_KEYS[kind])
+    for key in ("count", "first"):
+        if key in table:
+            whole_number(f"snapshots: {key}", table[key], 1, 10**6)
+    if not isinstance(table.get("start", True), bool):
+        raise ConfigError(f"snapshots: start: expected true or false, got {table['start']!r}.")
+    if kind == "explicit" and not isinstance(table.get("steps"), list):
+        raise ConfigError("snapshots: explicit needs `steps`, a list of steps.")
+    if kind in ("log", "even"):
+        table.setdefault("count", 12)
+    if kind == "log":
+        table.setdefault("first", min(10, steps))
+    return SCHEDULES[kind](last=steps, **table)
+
+
+def grid_runs(
+    where: str, value: Any, training: dict[str, Any], snapshots: Any
+) -> Iterator[RunConfig]:
+    """Every run of a grid.
+
+    Raises:
+        ConfigError: an axis that is missing or unknown, or a value that cannot be used.
+
+    """
+    table = mapping(where, value, AXES)
+    for key in ("data", "objective"):
+        if key not in table:
+            raise ConfigError(f"{where}: {key} is missing.")
+    readers = {"objective": _objectives, "architecture": _architectures}
+    axes = {key: readers.get(key, axis)(f"{where}: {key}", item) for key, item in table.items()}
+    if "steps" not in training:
+        raise ConfigError("training: steps is missing; give the number of updates.")
+    steps = whole_number("training: steps", training["steps"], 1, 10**9)
+    schedule = _schedule(snapshots, steps)
+    for values in itertools.product(*axes.values()):
+        yield RunConfig(
+            snapshots=schedule.steps, **dict(zip(axes, values, strict=True)), **training
+        )
