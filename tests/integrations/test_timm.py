@@ -82,7 +82,7 @@ def test_a_training_is_a_study(tmp_path):
             optimiser.step()
             recorder.step(loss=loss)
     with pytest.raises(SystemExit) as stopped:
-        main(["run", str(tmp_path / "mine"), "--quiet", "--workers", "1"])
+        main(["compare", str(tmp_path / "mine"), "--quiet", "--workers", "1"])
     assert not stopped.value.code
     study = sg.load_study(tmp_path / "mine")
     (run,) = study.runs.values()
