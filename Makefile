@@ -45,12 +45,12 @@ test-load: $(READY)
 
 # Every operation on a file killed, refused and cut off from power: some twenty minutes.
 test-crash: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) -m crash -rP tests/crash tests/pipeline/test_remote.py \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist load -m crash -rP tests/crash tests/pipeline \
 	  --timeout 1800
 
 # Every byte of a small study changed, every length cut.
 test-damage: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) -m damage -rP tests/crash --timeout 1800
+	$(BIN)/python -m pytest -n $(WORKERS) --dist load -m damage -rP tests/crash --timeout 1800
 
 # Ray under twenty killed workers, five killed drivers and a lost node: some ten minutes.
 test-ray: $(READY)

@@ -3,7 +3,8 @@
 Each size runs in a process of its own, whose peak resident memory is printed. Inputs are made batch
 by batch, so that what grows could only be ours. ViT-B has 12 blocks of width 768 and 197 tokens of
 16 × 16 pixels; a pass of 20,000 inputs through two of them takes hours on two cores, so the default
-is 4 blocks and 5 tokens of the same width; ``--blocks 12 --tokens 197`` is the whole of it.
+is 4 blocks and 5 tokens of the same width; ``--blocks 12 --tokens 3`` has all pairs of blocks, in
+minutes, and ``--blocks 12 --tokens 197`` is the whole of it.
 
     OMP_NUM_THREADS=1 python benchmarks/own_model.py [--blocks B] [--tokens T] [--sizes N …]
 """

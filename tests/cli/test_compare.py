@@ -28,6 +28,11 @@ def neighbour():
 
 def fails():
     return {}["width"]
+
+ready = make()
+parts = nn.ModuleDict({"net": make()})
+single = make()
+single.kept = single[0].weight * 2
 """
 
 
@@ -85,6 +90,16 @@ def test_a_factory_imports_what_is_beside_it_when_it_is_called(files):
     assert sys.path == before
 
 
+def test_a_network_that_is_made_already_is_taken_and_not_shared(files, capsys):
+    assert command(*GIVEN, "--json") == 0
+    want = json.loads(capsys.readouterr().out)["values"]
+    for name in ("ready", "parts.net"):
+        given = (*BOTH, "--factory", f"made_here:{name}", "--inputs", "x.npy")
+        assert command(*given, "--json") == 0
+        assert json.loads(capsys.readouterr().out)["values"] == want
+    assert made("made_here:ready") is sys.modules["made_here"].ready
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
@@ -100,6 +115,11 @@ def test_a_factory_imports_what_is_beside_it_when_it_is_called(files):
             (*BOTH, "--factory", "made_here:fails", "--inputs", "x.npy"),
             2,
             "--factory: made_here:fails raised KeyError: 'width'",
+        ),
+        (
+            (*BOTH, "--factory", "made_here:single", "--inputs", "x.npy"),
+            2,
+            "made_here:single is one network for two --model, and it cannot be copied",
         ),
         ((*GIVEN, "--workers", "2"), 2, "--workers: it is of a study"),
         ((*GIVEN, "--engine", "local"), 2, "--engine: it is of a study"),

@@ -14,6 +14,7 @@ import pytest
 from stratigraph.cli.main import main
 from stratigraph.snapshots import checkpoint_step
 from stratigraph.study import Study, load_study
+from stratigraph.study.remote import written
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -90,15 +91,11 @@ def test_a_signal_outside_of_tasks_is_told_in_a_line(number, tiny_study, monkeyp
     assert told == "stratigraph: stopped; the same command goes on from here.\n"
 
 
-def test_a_second_train_is_told_at_once(tmp_path, tiny_file):
-    process = started(tmp_path, tiny_file, 100_000, stderr=subprocess.DEVNULL)
-    study_of(tmp_path, 2)
-    try:
+def test_a_second_train_is_told_at_once(tiny_study, capsys):
+    with written(tiny_study.path, "train"):  # as a first one holds it
         began = time.monotonic()
         with pytest.raises(SystemExit) as stopped:
-            main(["train", str(tmp_path / "out"), "--quiet", "--workers", "1"])
-        assert stopped.value.code == 5
-        assert time.monotonic() - began < 1
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+            main(["train", str(tiny_study.path), "--quiet", "--workers", "1"])
+    assert stopped.value.code == 5
+    assert time.monotonic() - began < 1
+    assert f"being written by pid {os.getpid()}" in capsys.readouterr().err

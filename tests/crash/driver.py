@@ -1,7 +1,9 @@
 """Kills, refuses and replays every operation of a stage of a study; prints what it counted.
 
-    python tests/crash/driver.py STAGE FOLDER [--every N] [--mode kill|full|broken|power]
+    python tests/crash/driver.py STAGE FOLDER [--mode kill|full|broken|power …] [--every N …]
                                  [--mutation NAME]
+
+Of several modes each has its own N; what the stage starts from and leaves is made once.
 
 Each attempt is a fork of this process, which has imported and computed what is slow: it has one
 thread, so that a fork is whole. What an attempt leaves is gone on with by the same stage without
@@ -118,7 +120,10 @@ def recorded(name: str, folder: Path) -> list[tuple[Any, ...]]:
     return operations.log
 
 
-def prepare(folder: Path, until: str) -> tuple[Path, dict[str, str], list[tuple[Any, ...]]]:
+Prepared = tuple[Path, dict[str, str], list[tuple[Any, ...]]]
+
+
+def prepare(folder: Path, until: str) -> Prepared:
     """A study just before a stage; what the stage leaves; and what it does on the way."""
     before, whole = folder / "before", folder / "whole"
     file = folder / "study.yaml"
@@ -164,9 +169,9 @@ def broken_records(folder: Path) -> list[str]:
     ]
 
 
-def attempts(name: str, folder: Path, every: int, mode: str) -> dict[str, Any]:
+def attempts(name: str, folder: Path, prepared: Prepared, every: int, mode: str) -> dict[str, Any]:
     """Kill (or refuse) each operation in turn, go on, compare."""
-    before, whole, log = prepare(folder, name)
+    before, whole, log = prepared
     count = sum(entry[0] != "mark" for entry in log)
     place = folder / "try"
     wrong, outcomes = [], {}
@@ -203,9 +208,9 @@ def _left(folder: Path) -> list[str]:
     return [str(state) for state in states if state["state"] != "done"]
 
 
-def power(name: str, folder: Path, every: int) -> dict[str, Any]:
+def power(name: str, folder: Path, prepared: Prepared, every: int) -> dict[str, Any]:
     """Cut the power before each operation, with each fate of what was not flushed."""
-    before, whole, log = prepare(folder, name)
+    before, whole, log = prepared
     disk = Disk(before)
     place = folder / "try"
     promised: dict[str, Any] = {}
@@ -250,8 +255,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--every", type=int, default=1)
-    parser.add_argument("--mode", choices=["kill", "full", "broken", "power"], default="kill")
+    modes = ["kill", "full", "broken", "power"]
+    parser.add_argument("--mode", choices=modes, nargs="+", default=["kill"])
+    parser.add_argument("--every", type=int, nargs="+", default=[1])
     parser.add_argument("--mutation", choices=sorted(MUTATIONS))
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -260,10 +266,13 @@ def main() -> None:
     if arguments.mutation:
         MUTATIONS[arguments.mutation]()
     folder = arguments.folder.resolve()
-    if arguments.mode == "power":
-        found = power(arguments.stage, folder, arguments.every)
-    else:
-        found = attempts(arguments.stage, folder, arguments.every, arguments.mode)
+    name, prepared = arguments.stage, prepare(folder, arguments.stage)
+    found = [
+        power(name, folder, prepared, every)
+        if mode == "power"
+        else attempts(name, folder, prepared, every, mode)
+        for mode, every in zip(arguments.mode, arguments.every, strict=True)
+    ]
     print(json.dumps(found))
 
 

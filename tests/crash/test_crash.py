@@ -18,33 +18,38 @@ DRIVER = Path(__file__).parent / "driver.py"
 STAGES = ("train", "extract", "compare", "assess", "report")
 
 
-def drive(folder: Path, stage: str, mode: str, every: int = 1, mutation: str = "") -> dict:
-    """What the driver counted."""
-    command = [sys.executable, DRIVER, stage, folder, "--mode", mode, "--every", str(every)]
+def drive(folder: Path, stage: str, every: dict[str, int], mutation: str = "") -> list[dict]:
+    """What the driver counted in each mode, of which it tries every so many."""
+    command = [sys.executable, DRIVER, stage, folder]
+    command += ["--mode", *every, "--every", *map(str, every.values())]
     command += ["--mutation", mutation] if mutation else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    print(f"\n{stage}, {mode} {mutation}: {found | {'wrong': len(found['wrong'])}}")
-    return found
+    counted = json.loads(done.stdout.splitlines()[-1])
+    for mode, found in zip(every, counted, strict=True):
+        print(f"\n{stage}, {mode} {mutation}: {found | {'wrong': len(found['wrong'])}}")
+    return counted
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    ("stage", "mode", "every"),
-    [("train", "kill", 31), ("train", "full", 41), ("train", "power", 10**9),
-     ("compare", "kill", 17), ("compare", "power", 10**9)],
-)  # fmt: skip
-def test_some_operations(tmp_path, stage, mode, every):
-    found = drive(tmp_path, stage, mode, every)
-    assert found["wrong"] == []
-    assert found["operations"] > 40
+    ("stage", "every"),
+    [
+        ("train", {"kill": 31, "full": 41, "power": 10**9}),
+        ("compare", {"kill": 17, "power": 10**9}),
+    ],
+)
+def test_some_operations(tmp_path, stage, every):
+    for found in drive(tmp_path, stage, every):
+        assert found["wrong"] == []
+        assert found["operations"] > 40
 
 
 @pytest.mark.crash
 @pytest.mark.parametrize("mode", ["kill", "full", "broken", "power"])
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_operation(tmp_path, stage, mode):
-    found = drive(tmp_path, stage, mode, every=7 if mode == "power" else 1)
+    (found,) = drive(tmp_path, stage, {mode: 7 if mode == "power" else 1})
     assert found["wrong"] == []
     if mode == "kill":
         assert found["killed"] == found["operations"] == found["tried"]
@@ -60,14 +65,15 @@ def test_every_operation(tmp_path, stage, mode):
      ("forget_to_flush_folders", "power")],
 )  # fmt: skip
 def test_a_fault_put_in_on_purpose_is_caught(tmp_path, mutation, mode):
-    found = drive(tmp_path, "train", mode, 10**9 if mode == "power" else 7, mutation)
+    every = {mode: 10**9 if mode == "power" else 7}
+    (found,) = drive(tmp_path, "train", every, mutation)
     assert found["wrong"]
 
 
 @pytest.mark.crash
 def test_without_an_exchange_in_one_step(tmp_path):
     """As on macOS and some network file systems: two renames, and the first is undone."""
-    found = drive(tmp_path, "train", "kill", 1, "no_exchange")
+    (found,) = drive(tmp_path, "train", {"kill": 1}, "no_exchange")
     assert found["wrong"] == []
     assert found["killed"] == found["operations"]
 

@@ -14,7 +14,8 @@ import torch
 import stratigraph as sg
 from stratigraph.engine import LocalEngine
 from stratigraph.errors import ConfigError, IntegrityError
-from stratigraph.pipeline import run_study
+from stratigraph.pipeline import open_study, run_stage, run_study
+from stratigraph.study import Study
 
 
 def _hashes(folder: Path, *parts: str) -> dict[str, str]:
@@ -25,6 +26,14 @@ def _hashes(folder: Path, *parts: str) -> dict[str, str]:
         for path in sorted(folder.glob(part))
         if path.is_file() and path.name not in ("state.json", "config.json", ".lock")
     }
+
+
+def _results(source: Path, out: Path | None = None, workers: int = 1) -> Study:
+    """Every stage but the report, which takes longer than all others and is drawn elsewhere."""
+    study = open_study(source, out)
+    for stage in ("train", "extract", "compare", "assess"):
+        run_stage(stage, study, LocalEngine(workers))
+    return study
 
 
 RESULTS = ("runs/**/*", "similarity/**/*", "jackknife/**/*", "probes/**/*", "findings.json")
@@ -45,7 +54,7 @@ def test_every_stage_leaves_its_files(tiny_study):
 
 
 def test_two_workers_give_the_bytes_of_one(tiny_study, tiny_file, tmp_path):
-    other = run_study(tiny_file, tmp_path / "two", engine=LocalEngine(2))
+    other = _results(tiny_file, tmp_path / "two", workers=2)
     one, two = _hashes(tiny_study.path, *RESULTS), _hashes(other.path, *RESULTS)
     assert len(one) > 80
     assert one == two
@@ -56,7 +65,7 @@ def test_a_second_run_writes_nothing(tiny_study, tmp_path):
     shutil.copytree(tiny_study.path, folder)
     before = {p: p.stat().st_mtime_ns for p in folder.rglob("*.npy")}
     before |= {p: p.stat().st_mtime_ns for p in folder.rglob("*.safetensors")}
-    run_study(folder, engine=LocalEngine(1))
+    _results(folder)
     assert {p: p.stat().st_mtime_ns for p in before} == before
 
 
@@ -66,7 +75,7 @@ def test_a_missing_snapshot_record_is_extracted_again_to_the_same_bytes(tiny_stu
     before = _hashes(folder, *RESULTS)
     shutil.rmtree(next(folder.glob("runs/*/representations/000000005")))
     shutil.rmtree(folder / "similarity" / "debiased_cka")
-    run_study(folder, engine=LocalEngine(1))
+    _results(folder)
     assert _hashes(folder, *RESULTS) == before
 
 
@@ -171,7 +180,7 @@ def test_a_study_may_grow(tiny_study, tiny_file, tmp_path):
     kept = _hashes(folder, "runs/*/snapshots/**/*")
     more = tmp_path / "more.yaml"
     more.write_text(tiny_file.read_text().replace("seed: [0, 1]", "seed: [0, 1, 2]"))
-    study = run_study(more, folder, engine=LocalEngine(1))
+    study = _results(more, folder)
     assert len(study.runs) == 6
     assert kept.items() <= _hashes(folder, "runs/*/snapshots/**/*").items()
     assert len(study.labels("debiased_cka")) == 6 * 4 * 15

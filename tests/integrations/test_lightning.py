@@ -83,7 +83,7 @@ def test_a_fit_is_a_study(tmp_path, capsys):
     validation = run.metrics.query("split == 'validation'")
     assert validation["step"].tolist() == [4, 8, 12]
     assert np.isfinite(validation[["loss", "val_loss"]].to_numpy()).all()
-    assert command("run", tmp_path / "mine", "--quiet", "--workers", "1") == 0
+    assert command("compare", tmp_path / "mine", "--quiet", "--workers", "1") == 0
     labels = load_study(tmp_path / "mine").labels("debiased_cka")
     assert set(labels["layer"]) == {"body.0", "body.1", "body.2", "body.3", "head"}
     restored = Net()

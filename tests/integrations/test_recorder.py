@@ -21,7 +21,7 @@ from stratigraph.errors import BusyError, ConfigError, InputError, IntegrityErro
 from stratigraph.integrations.probes import ProbeReader
 from stratigraph.integrations.recorder import TrainingWarning
 from stratigraph.integrations.schedule import as_schedule
-from stratigraph.snapshots import locked
+from stratigraph.snapshots import locked, write_json
 from stratigraph.study import load_study
 
 
@@ -114,15 +114,22 @@ def test_what_is_kept(folder):
 
 
 def test_every_command_reads_it(folder, capsys, tmp_path):
+    run = next(iter(load_study(folder).runs.values()))
+    state = {key: value for key, value in run.state.items() if key != "seal"}
+    signs = ["step 10: dead layer: one", "step 16: dead layer: two"]
+    write_json(run.path / "state.json", {**state, "signs": signs})
     assert command("run", folder, "--quiet", "--workers", "1") == 0
     assert "report" in capsys.readouterr().out
     assert command("list", folder) == 0
-    assert "tiny vae" in capsys.readouterr().out
-    run = next(iter(load_study(folder).runs.values()))
+    told = capsys.readouterr().out
+    assert "tiny vae" in told
+    assert "seed 0  [warning: step 16: dead layer: two (and 1 before)]\n" in told  # no reason
     assert command("show", folder, run.run_id[:6]) == 0
     told = capsys.readouterr().out
     assert "state      done at step 25 of 25" in told
     assert "nan" not in told
+    assert "".join(f"warning    {sign}\n" for sign in signs) in told
+    assert "reason  " not in told
     assert command("assess", folder, "--json", "--workers", "1") == 0
     findings = json.loads(capsys.readouterr().out)
     assert {row["verdict"] for row in findings} <= {
@@ -135,6 +142,7 @@ def test_every_command_reads_it(folder, capsys, tmp_path):
     assert command("verify", folder) == 0
     html = (folder / "report" / "index.html").read_text()
     assert "tiny vae" in html
+    assert ">warning: step 16: dead layer: two (and 1 before)<" in html
     assert (folder / "figures" / "losses.pdf").is_file()
     assert "Recorded while the networks were trained elsewhere" in html
 
@@ -188,7 +196,7 @@ def test_what_cannot_be_asked_of_a_recorded_study(folder, capsys, tmp_path):
 
 
 def test_the_published_way_and_repairs_are_refused(folder, capsys, tmp_path):
-    command("run", folder, "--quiet", "--workers", "1")
+    command("compare", folder, "--quiet", "--workers", "1")
     assert command("assess", folder, "--published", "--workers", "1") == 2
     assert "was recorded" in capsys.readouterr().err
     to = tmp_path / "hurt"
@@ -206,6 +214,30 @@ def test_the_published_way_and_repairs_are_refused(folder, capsys, tmp_path):
     shutil.rmtree(weights.parent)
     assert command("verify", to) == 0
     assert load_study(to).complete()
+
+
+def test_representations_that_are_gone_are_said_to_be(tmp_path, capsys):
+    model, probes = small()
+    with sg.record(model, probes, to=tmp_path / "mine", snapshots=[0, 1, 2]) as recorder:
+        recorder.step(loss=1.0)
+        recorder.step(loss=1.0)
+    read = recorder.path / "representations"
+    shutil.rmtree(read / "000000000")  # the first alone: it was left out, or a file was missing
+    told = (
+        f"1 of 3 snapshots have no representations: run {recorder.run_id} at step 0. They were "
+        "read while the network trained, and the network and its data are with its trainer"
+    )
+    for stage in ("run", "compare", "assess"):
+        assert command(stage, tmp_path / "mine", "--quiet", "--workers", "1") == 3
+        assert told in capsys.readouterr().err, stage
+    shutil.rmtree(read)
+    assert command("run", tmp_path / "mine", "--quiet", "--workers", "1") == 3
+    told = capsys.readouterr().err
+    assert "at step 0, run" in told
+    assert "record the training again. `stratigraph verify" in told
+    # And that names each.
+    assert command("verify", tmp_path / "mine") == 3
+    assert "000000002: missing. It was recorded" in "".join(capsys.readouterr().out.split("\n"))
 
 
 def test_a_run_twice_and_going_on(tmp_path):
@@ -345,9 +377,12 @@ def test_the_core_needs_no_framework():
     code = (
         "import sys, stratigraph as sg\n"
         "for name in sg.__all__: getattr(sg, name)\n"
-        "import stratigraph.integrations, stratigraph.cli.main\n"
+        "import stratigraph.integrations, stratigraph.cli.main, torch\n"
+        # Nor does a network that is built and read bring torch's compiler, a second of every start.
+        "vae = sg.models.build_vae('convolutional', (1, 32, 32), 3)\n"
+        "sg.capture(vae.encoder, torch.zeros(4, 1, 32, 32))\n"
         "print([m for m in ('lightning', 'pytorch_lightning', 'transformers', 'diffusers', "
-        "'torchmetrics') if m in sys.modules])"
+        "'torchmetrics', 'torch._dynamo') if m in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

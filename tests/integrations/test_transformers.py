@@ -67,7 +67,7 @@ def test_a_training_is_a_study(tmp_path, capsys):
     assert metrics.query("split == 'training'")["loss"].dropna().size == 3
     assert np.isfinite(metrics.query("split == 'validation'")["loss"]).all()
     with pytest.raises(SystemExit) as stopped:
-        main(["run", str(tmp_path / "mine"), "--quiet", "--workers", "1"])
+        main(["compare", str(tmp_path / "mine"), "--quiet", "--workers", "1"])
     assert not stopped.value.code
     labels = load_study(tmp_path / "mine").labels("debiased_cka")
     assert {"bert.encoder.layer.0", "bert.encoder.layer.1", "classifier"} <= set(labels["layer"])

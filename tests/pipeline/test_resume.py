@@ -74,7 +74,10 @@ def kill_after(folder: Path, run: RunConfig, checkpoint: int) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
-@pytest.mark.parametrize("architecture", ["convolutional", "fully_connected"])
+@pytest.mark.parametrize(
+    "architecture",
+    ["convolutional", pytest.param("fully_connected", marks=pytest.mark.crash)],
+)
 def test_killed_twice_and_gone_on(architecture, tmp_path):
     run = config(architecture)
     train_run(tmp_path / "whole", run)

@@ -196,7 +196,11 @@ def test_runs_keep_their_names_and_defaults_are_the_same_run():
     assert "freezing" not in config().to_dict()
     assert config().run_id == config(freezing=False).run_id
     assert config(freezing=True).run_id == config(freezing={"every": 200}).run_id
+    assert config(freezing=True).run_id == config(freezing={"threshold": 0.9999}).run_id
     assert config(freezing=True).run_id != config().run_id
+    # As they were named when the default was 0.999: those that wrote it down, and schedules.
+    assert config(freezing={"threshold": 0.999}).run_id == "3240330509e5"
+    assert config(freezing={"schedule": [[3, 1]]}).run_id == "60baf9a7d902"
     again = RunConfig.from_dict(config(freezing={"schedule": [[3, 1]]}).to_dict())
     assert again == config(freezing={"schedule": [[3, 1]]})
     assert "freezing by schedule" in again.label()

@@ -61,7 +61,8 @@ PAYLOADS = [
     "\u2028<script>alert(1)</script>",
 ]
 FIELDS = (
-    "name", "description", "state", "reason", "statement", "contrast", "why", "undefined because",
+    "name", "description", "state", "reason", "warning", "statement", "contrast", "why",
+    "undefined because",
 )  # fmt: skip
 
 
@@ -76,7 +77,7 @@ def _shown(text):
 
 @pytest.fixture(scope="module")
 def hostile(tiny_study, tmp_path_factory):
-    """A copy of the study, and what puts a text into eight of its fields."""
+    """A copy of the study, and what puts a text into nine of its fields."""
     path = tmp_path_factory.mktemp("hostile") / "study"
     shutil.copytree(tiny_study.path, path)
     _, body = (path / "study.yaml").read_text().split("description:", 1)
@@ -94,7 +95,9 @@ def hostile(tiny_study, tmp_path_factory):
     def put(payload):
         name, quoted = json.dumps(named(payload)), json.dumps(payload)
         write_text(path / "study.yaml", f"name: {name}\ndescription: {quoted}\n{body}")
-        write_json(run / "state.json", {**state, "state": payload, "reason": payload})
+        write_json(
+            run / "state.json", {**state, "state": payload, "reason": payload, "signs": [payload]}
+        )
         rows = [
             {**row, "statement": payload, "contrast": payload, "why": payload}
             for row in findings["findings"]
@@ -113,7 +116,7 @@ def hostile(tiny_study, tmp_path_factory):
 
 def test_no_payload_runs_in_the_page(hostile, open_page):
     path, put = hostile
-    assert len(PAYLOADS) * len(FIELDS) == 320
+    assert len(PAYLOADS) * len(FIELDS) == 360
     process, page_of = start(path)
     page = open_page(page_of.address)
     try:
@@ -126,7 +129,7 @@ def test_no_payload_runs_in_the_page(hostile, open_page):
             page.wait_for_selector("#findings .verdict")
             # It stands there as text, to the letter, in each of the fields that this view shows.
             shown = page.locator("main").inner_text()
-            assert _shown(shown).count(_shown(payload)) >= 6, payload
+            assert _shown(shown).count(_shown(payload)) >= 7, payload
             assert page.locator("h1").inner_text() == _shown(named(payload))
             assert page.locator("main script, main iframe, main object, main img").count() == 0
         run = next(iter(load_study(path).runs))

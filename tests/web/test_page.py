@@ -323,8 +323,10 @@ def test_a_study_that_goes_on_is_shown_without_a_reload(tiny_study, tmp_path, op
         assert page.locator("#runs .state").first.inner_text() == "running"
         write_json(state, {**done, "state": "running", "step": 7})
         expect(page.locator("#runs progress").first).to_have_js_property("value", 7)
-        write_json(state, done)
+        write_json(state, {**done, "signs": ["step 7: collapse: mine"]})
         expect(page.locator("#now")).to_have_text("4 done")
+        warning = page.locator("#runs tbody tr").first.locator(".warning")
+        expect(warning).to_have_text("warning: step 7: collapse: mine")
         page.get_by_role("link", name="Heat map").click()
         page.wait_for_selector("text=This view fills when the study was compared")
         for name in ("similarity", "findings.json"):

@@ -118,6 +118,25 @@ def test_a_run_that_fell_silent_is_shown_so_to_who_has_asked_before(study):
         assert stop(process) == 0
 
 
+@pytest.mark.parametrize(
+    ("reason", "signs", "warning"),
+    [
+        ("", [], ""),
+        ("", ["step 5: one"], "step 5: one"),
+        ("my own", ["step 5: one", "step 9: two"], "step 9: two (and 1 before)"),
+    ],
+)
+def test_a_warning_is_no_reason(study, reason, signs, warning):
+    run = next(iter((study / "runs").iterdir()))
+    state = {key: value for key, value in read_json(run / "state.json").items() if key != "seal"}
+    write_json(run / "state.json", {**state, "reason": reason, "signs": signs})
+    watched = Watched(study)
+    assert VIEWS["states"](watched, Query({})).facts["runs"][run.name][2:4] == [reason, warning]
+    runs = VIEWS["overview"](watched, Query({})).facts["runs"]
+    (row,) = (row for row in runs if row["id"] == run.name)
+    assert (row["state"], row["reason"], row["warning"]) == ("done", reason, warning)
+
+
 def test_a_run_whose_losses_are_damaged_does_not_hide_the_others(study):
     run = next(iter((study / "runs").iterdir()))
     (run / "metrics" / "metrics.parquet").write_bytes(b"no table")

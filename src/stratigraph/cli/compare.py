@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib
 import json
 import sys
@@ -48,7 +49,7 @@ Factories = Annotated[
     list[str] | None,
     typer.Option(
         "--factory",
-        help="package.module:function that makes the network; twice, if they differ.",
+        help="package.module:function that makes the network, or :network; twice, if they differ.",
     ),
 ]
 Inputs = Annotated[
@@ -150,6 +151,8 @@ def _networks(
     made_of: list[nn.Module] = []
     for path, factory in zip(models, factories * (3 - len(factories)), strict=False):
         network = made(factory)
+        if any(network is other for other in made_of):
+            network = _copied(network, factory)
         load_weights(network, path)
         made_of.append(network.to(where))
     return compare_networks(
@@ -163,8 +166,24 @@ def _networks(
     )
 
 
+def _copied(network: nn.Module, factory: str) -> nn.Module:
+    """Another of a network that two files of weights are for, or the second would be in both.
+
+    Raises:
+        ConfigError: it holds what cannot be copied.
+
+    """
+    try:
+        return copy.deepcopy(network)
+    except Exception as error:
+        raise ConfigError(
+            f"--factory: {factory} is one network for two --model, and it cannot be copied "
+            f"({type(error).__name__}: {error}); name a function that makes a new one each time."
+        ) from error
+
+
 def made(factory: str) -> nn.Module:
-    """The network that ``package.module:function`` makes, called without arguments.
+    """The network that ``package.module:function`` makes, called without arguments, or is.
 
     The current folder is looked through too. This imports and runs the module that was named.
 
@@ -193,7 +212,9 @@ def made(factory: str) -> nn.Module:
 
 
 def _called(module: str, name: str) -> Any:
-    """What the named function of a module returns; a thing that cannot be called is itself."""
+    """What the named function of a module returns; a network, or what is no function, is itself."""
+    from torch import nn
+
     try:
         held = importlib.import_module(module)
     except ImportError as error:
@@ -206,8 +227,8 @@ def _called(module: str, name: str) -> Any:
         if not hasattr(function, part):
             raise ConfigError(f"--factory: {module} has no {name!r}.{suggest(part, dir(function))}")
         function = getattr(function, part)
-    if not callable(function):
-        return function
+    if isinstance(function, nn.Module) or not callable(function):
+        return function  # a network can be called too, but with its inputs
     try:
         return function()
     except Exception as error:

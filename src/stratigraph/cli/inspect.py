@@ -85,7 +85,7 @@ def _state(run: Run, remote: Kept | None) -> dict[str, Any]:
 
 def list_runs(study: LightFolder, as_json: AsJson = False) -> None:
     """List the runs of a study: state, step, snapshots, configuration."""
-    from stratigraph.study import load_study
+    from stratigraph.study import load_study, warning_of
     from stratigraph.study.remote import all_kept
 
     runs = load_study(study).runs.values()
@@ -101,7 +101,8 @@ def list_runs(study: LightFolder, as_json: AsJson = False) -> None:
     rows = [["run", "state", "step", "snapshots", "configuration"]]
     rows += [
         [f["run"], f["state"], f"{f['step']}/{f['steps']}", str(f["snapshots"]),
-         f["label"] + (f"  ({f['reason']})" if f.get("reason") else "")]
+         f["label"] + (f"  ({f['reason']})" if f.get("reason") else "")
+         + (f"  [warning: {warning_of(f)}]" if f.get("signs") else "")]
         for f in facts
     ]  # fmt: skip
     _columns(rows)
@@ -145,7 +146,7 @@ def show(
     if state.get("reason"):
         typer.echo(f"reason     {state['reason']}")
     for sign in state.get("signs", ()):
-        typer.echo(f"sign       {sign}")
+        typer.echo(f"warning    {sign}")
     typer.echo(f"snapshots  {', '.join(map(str, steps)) or 'none yet'}")
     for split, row in losses.items():
         # A recorded run has the terms that its caller logged, in the caller's units.

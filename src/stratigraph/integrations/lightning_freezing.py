@@ -2,7 +2,7 @@
 
 ::
 
-    Trainer(callbacks=[LightningFreezing(probes, layers=["encoder.*", "head"], threshold=0.99)])
+    Trainer(callbacks=[LightningFreezing(probes, layers=["encoder.*", "head"])])
 
 See `stratigraph.training.freezing` for when. Layers are frozen in the order in which the module
 defines them, which has to be that in which data pass them. A frozen layer is in ``eval`` mode, so

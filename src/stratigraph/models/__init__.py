@@ -178,8 +178,9 @@ def _check_scheme(initialisation: str) -> None:
 
 def features_of(architecture: Architecture, image_shape: Shape) -> torch.Size:
     """The shape of what an encoder gives for one image: (width,), or (c, h, w)."""
-    with torch.device("meta"):
-        made = architecture.encoder(image_shape)(torch.empty(1, *image_shape))
+    # One image for real: on the meta device torch imports its compiler, a second of every process.
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        made = architecture.encoder(image_shape).eval()(torch.zeros(1, *image_shape))
     if not isinstance(made, torch.Tensor) or made.ndim not in (2, 4):
         raise ConfigError(
             f"architecture: encoder {architecture.encoder}: expected features (b, width) or a map "

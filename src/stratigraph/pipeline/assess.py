@@ -14,6 +14,7 @@ from stratigraph.pipeline.disentangle import score_latents
 from stratigraph.pipeline.extract import extract_study
 from stratigraph.pipeline.observe import observe_study
 from stratigraph.pipeline.progress import Progress
+from stratigraph.pipeline.recorded import check_recorded
 from stratigraph.snapshots import remove_leftovers, write_json
 from stratigraph.study import CORRECTED, PUBLISHED, Study, findings_path, gather
 from stratigraph.study.claims import ask
@@ -56,7 +57,8 @@ def assess_study(
 
     Raises:
         BusyError: another process writes into the study.
-        DataError: the study was not compared by debiased CKA, or no run reached its last step.
+        DataError: the study was not compared by debiased CKA, or cannot be, or no run reached its
+            last step.
 
     """
     if not study.complete():
@@ -64,6 +66,8 @@ def assess_study(
             f"study {study.config.name} has no run that reached its last step, so nothing has a "
             f"final state to assess; `stratigraph list {study.path}` says why."
         )
+    if study.way.cka not in study.measures():
+        check_recorded(study)  # or it would be told to compare what cannot be compared
     with written(study.path):
         remove_leftovers(study.path, of=findings_path(study.path).name)
         score_latents(study.read(CORRECTED), engine, progress)

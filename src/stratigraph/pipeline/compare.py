@@ -30,6 +30,7 @@ from stratigraph.errors import ConfigError, DataError
 from stratigraph.identity import canonical, digest, plain
 from stratigraph.pipeline.extract import current_facts, reading_digest
 from stratigraph.pipeline.progress import Progress
+from stratigraph.pipeline.recorded import check_recorded
 from stratigraph.similarity.blocks import Wanted
 from stratigraph.similarity.comparison import Comparison, Part
 from stratigraph.similarity.jackknife import (
@@ -77,10 +78,11 @@ def representation_table(study: Study) -> Representations:
     Rows are ordered by run (as in the study file), step and layer (as in the network).
 
     Raises:
-        DataError: there is none.
+        DataError: there is none, or a recorded study has lost some.
         IntegrityError: one is damaged.
 
     """
+    check_recorded(study)
     rows: list[dict[str, Any]] = []
     files: list[Path] = []
     hashes, readers = [], set()

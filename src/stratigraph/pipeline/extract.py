@@ -22,6 +22,7 @@ from stratigraph.errors import ConfigError, StratigraphError
 from stratigraph.identity import digest, plain
 from stratigraph.models import VAE
 from stratigraph.pipeline.progress import Progress
+from stratigraph.pipeline.recorded import check_recorded
 from stratigraph.similarity.reduction import reduce_units
 from stratigraph.snapshots import Files, record_exists, remove_leftovers, verified, write_record
 from stratigraph.study import (
@@ -168,6 +169,7 @@ def extract_study(study: Study, engine: Engine, progress: Progress) -> int:
     """Extract every snapshot that has not been; return how many were.
 
     Raises:
+        DataError: a recorded study has lost what was read at a snapshot.
         StratigraphError: a snapshot could not be read; those that could are kept.
 
     """
@@ -177,6 +179,7 @@ def extract_study(study: Study, engine: Engine, progress: Progress) -> int:
                 f"study {study.config.name} was recorded: its layers were read while it trained, "
                 f"so it cannot be read the {study.way.name} way."
             )
+        check_recorded(study)
         return 0
     tasks = []
     remove_leftovers(study.path / "probes")

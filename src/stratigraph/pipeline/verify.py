@@ -267,8 +267,9 @@ def _once(folder: Path, damage: Damage) -> Damage:
     if place.parts[2] in ("snapshots", "representations"):
         step = int(damage.path.name)
         gone = f"both {snapshot_path(run, step)} and {representations_path(run, step)}"
+    damaged = damage.reason.removesuffix(MADE_ANEW).removesuffix(".")
     reason = (
-        f"{damage.reason.removesuffix(MADE_ANEW)} It was recorded while a network was trained "
+        f"{damaged}. It was recorded while a network was trained "
         f"elsewhere, so nothing can make it again. To do without it, remove {gone}."
     )
     return replace(damage, reason=reason)

@@ -61,6 +61,7 @@ class Material:
         for kind, dateless in (("png", "Software"), ("pdf", "CreationDate")):
             buffer = io.BytesIO()
             figure.savefig(buffer, format=kind, metadata={dateless: None})
+            figure.set_layout_engine("none")  # places are found: they are not looked for twice
             self.drawn[f"{name}.{kind}"] = buffer.getvalue()
         width, height = (round(float(side) * 96) for side in figure.get_size_inches())
         encoded = base64.b64encode(_light(self.drawn[f"{name}.png"])).decode()

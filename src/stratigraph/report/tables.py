@@ -17,7 +17,7 @@ from stratigraph.report.headline import reach_table
 from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.kernel_cka import DECONFOUNDED_SOURCE
 from stratigraph.snapshots import MANIFEST, read_json
-from stratigraph.study import DECONFOUNDED, Run, Study, probe_indices, similarity_path
+from stratigraph.study import DECONFOUNDED, Run, Study, probe_indices, similarity_path, warning_of
 from stratigraph.study.claims.shared_features import OF_MEASURES
 
 __all__ = ["changed", "counts", "finding_rows", "made", "measure_rows", "reach_rows", "run_row"]
@@ -130,6 +130,7 @@ def run_row(run: Run) -> dict[str, Any]:
         "label": run.config.label(),
         "state": state["state"],
         "reason": state.get("reason", ""),
+        "warning": warning_of(state),
         "step": f"{state['step']:,}",
         "snapshots": len(run.steps),
         **dict.fromkeys(("loss", "reconstruction", "kl"), "–"),

@@ -31,7 +31,7 @@ from stratigraph.study.probes import (
     probe_noise,
     probes_digest,
 )
-from stratigraph.study.run import Run, read_state
+from stratigraph.study.run import Run, read_state, warning_of
 from stratigraph.study.selection import (
     POSTERIOR,
     SELECTIONS,
@@ -96,4 +96,5 @@ __all__ = [
     "similarity_to_final",
     "steps_to_reach",
     "study_measure",
+    "warning_of",
 ]

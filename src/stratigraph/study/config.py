@@ -11,7 +11,7 @@
         annealed_vae: {c_max: [5, 25]}
       latents: 10
       seed: [0, 1]
-      freezing: [null, {threshold: 0.99}]   # optional: layers that have settled are frozen
+      freezing: [null, {threshold: 0.9999}]   # optional: layers that have settled are frozen
     training: {steps: 2000, batch_size: 64, learning_rate: 1e-4}
     snapshots: {kind: log, count: 10}       # log | even | explicit | paper
     probes: {count: 500, seed: 0, from: validation}

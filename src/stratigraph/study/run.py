@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from stratigraph.snapshots import load_snapshot, read_json, record_exists, snaps
 from stratigraph.study.layout import METRICS, metrics_path
 from stratigraph.training import RecordedConfig, RunConfig, build_network
 
-__all__ = ["SILENT", "Run", "interrupted", "read_state"]
+__all__ = ["SILENT", "Run", "interrupted", "read_state", "warning_of"]
 
 SILENT = 60.0  # seconds; a run in training says where it is twice a second
 
@@ -96,6 +97,16 @@ class Run:
 
         """
         load_snapshot(self.path, step, model)
+
+
+def warning_of(state: Mapping[str, Any]) -> str:
+    """The last of the early warnings that a run gave, and how many came before; "" for none.
+
+    They are no reason for its state: a run that was warned of may well be done.
+    """
+    signs = state.get("signs", ())
+    earlier = f" (and {len(signs) - 1} before)" if len(signs) > 1 else ""
+    return f"{signs[-1]}{earlier}" if signs else ""
 
 
 def interrupted(run: Run, state: dict[str, Any]) -> dict[str, Any]:

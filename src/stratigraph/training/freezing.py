@@ -67,7 +67,7 @@ class Freezing:
     """
 
     every: int = 200
-    threshold: float = 0.999
+    threshold: float = 0.9999  # docs/freezing.md: what lower ones cost
     patience: int = 3
     thaw: float = 3.0
     after: int = 0
@@ -111,6 +111,10 @@ class Freezing:
         for key in values:
             if key not in known:
                 raise ConfigError(f"freezing: no setting is called {key!r}.{suggest(key, known)}")
+        if values.get("schedule") and "threshold" not in values:
+            # A schedule reads none. It is part of a run's name all the same, and scheduled runs
+            # keep the one that they had when this was the default.
+            values = {**values, "threshold": 0.999}
         return cls(**values)
 
 

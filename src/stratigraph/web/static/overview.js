@@ -101,13 +101,14 @@ function runTable(study, shown) {
   const number = (x) => score(x, 2).replace("undefined", "–");
   const body = study.runs.map((run) => {
     const state = el("td"), step = el("td", { className: "number" }), left = el("td", { className: "number" }), kept = el("td", { className: "number" });
-    const put = ([name, at, reason, rate, seconds, snapshots]) => {
-      state.replaceChildren(el("span", { className: `state ${name}`, textContent: name }), reason ? el("span", { className: "reason", textContent: reason }) : "");
+    const put = ([name, at, reason, warning, rate, seconds, snapshots]) => {
+      state.replaceChildren(el("span", { className: `state ${name}`, textContent: name }), reason ? el("span", { className: "reason", textContent: reason }) : "",
+        warning ? el("span", { className: "reason warning", textContent: `warning: ${warning}` }) : "");
       kept.textContent = whole(snapshots);
       step.replaceChildren(el("progress", { max: run.steps, value: at, "aria-label": `step ${at} of ${run.steps}` }), ` ${whole(at)}`);
       left.textContent = rate ? `${rate.toFixed(1)} steps/s, ${seconds > 90 ? `${Math.round(seconds / 60)} min` : `${Math.round(seconds)} s`} left` : "";
     };
-    put([run.state, run.step, run.reason, run.rate, run.left, run.steps_kept.length]);
+    put([run.state, run.step, run.reason, run.warning, run.rate, run.left, run.steps_kept.length]);
     rows.set(run.id, put);
     return el("tr", {}, el("td", {}, el("a", { href: `/latents?run=${run.id}`, textContent: run.id })), el("td", { textContent: run.label }), state, step, left, kept,
       ...["loss", "reconstruction", "kl"].map((name) => el("td", { className: "number", textContent: number(run[name]) })));

@@ -15,7 +15,7 @@ from stratigraph.identity import flat
 from stratigraph.report import tables
 from stratigraph.report.figures.style import DIFFERENCES, SCORES, measure_name, stops
 from stratigraph.snapshots import MANIFEST, read_json, record_exists
-from stratigraph.study import Run, Study, metrics_path, part_of, similarity_path
+from stratigraph.study import Run, Study, metrics_path, part_of, similarity_path, warning_of
 from stratigraph.web.query import Answer, Query, defined
 from stratigraph.web.watch import Watched
 
@@ -36,7 +36,8 @@ def states(watched: Watched, query: Query) -> Answer:
         runs[run_id] = [
             state["state"],
             state["step"],
-            _told(state),
+            state.get("reason", ""),
+            warning_of(state),
             *defined([state["rate"], state["left"]], 2),
             len(watched.steps(run)),
         ]
@@ -126,7 +127,8 @@ def _run(watched: Watched, run: Run) -> dict[str, Any]:
         "seed": config.seed,
         "supervised": config.supervised,
         "state": state["state"],
-        "reason": _damage(watched, run) or _told(state),
+        "reason": _damage(watched, run) or state.get("reason", ""),
+        "warning": warning_of(state),
         "settings": {k: v for k, v in flat(config.to_dict()) if k not in UNTOLD},
         "step": state["step"],
         "steps": config.steps,
@@ -135,11 +137,6 @@ def _run(watched: Watched, run: Run) -> dict[str, Any]:
         "left": state["left"],
         **_last_losses(watched, run),
     }
-
-
-def _told(state: dict[str, Any]) -> str:
-    """Why a run ended, or the last of the early warnings that it gave."""
-    return state.get("reason") or next(iter(reversed(state.get("signs", ()))), "")
 
 
 def _damage(watched: Watched, run: Run) -> str:
