@@ -92,8 +92,8 @@ def test_a_signal_outside_of_tasks_is_told_in_a_line(number, tiny_study, monkeyp
 
 
 def test_a_second_train_is_told_who_trains(tiny_study, capsys):
-    with written(tiny_study.path, "train"):  # as a first one holds it
-        with pytest.raises(SystemExit) as stopped:
-            main(["train", str(tiny_study.path), "--quiet", "--workers", "1"])
+    # As a first one holds it.
+    with written(tiny_study.path, "train"), pytest.raises(SystemExit) as stopped:
+        main(["train", str(tiny_study.path), "--quiet", "--workers", "1"])
     assert stopped.value.code == 5
     assert f"being written by pid {os.getpid()}" in capsys.readouterr().err
