@@ -70,8 +70,8 @@ def find_measure(measure: str | Measure) -> Measure:
         found = load_plugin("measure", measure)
         if not isinstance(found, Measure):
             raise InputError(
-                f"measure: expected {measure} to be a stratigraph.similarity.measure.Measure, got a "
-                f"{type(found).__name__}."
+                f"measure: expected {measure} to be a stratigraph.similarity.measure.Measure, got "
+                f"a {type(found).__name__}."
             )
         return found
     raise InputError(
