@@ -3,12 +3,18 @@
 import numpy as np
 import pytest
 import torch
+from passes import any_given, arrays, posterior
 from scipy import stats
 from scipy.special import expit, logsumexp
 
 from stratigraph.errors import ConfigError
-from stratigraph.models import Posterior
-from stratigraph.objectives import OBJECTIVES, build_objective
+from stratigraph.objectives import (
+    OBJECTIVES,
+    Classification,
+    build_objective,
+    check_likelihood,
+    evaluate,
+)
 from stratigraph.objectives.terms import (
     bernoulli_reconstruction,
     gaussian_reconstruction,
@@ -24,19 +30,12 @@ PARAMETERS = {
     "dip_vae_i": {"lambda_od": 2},
     "dip_vae_ii": {"lambda_od": 2},
     "kl_annealed_vae": {"annealing_steps": 100},
+    "factor_vae": {"gamma": 10},
+    "info_vae": {"lambda_mmd": 10},
+    "mmd_vae": {"lambda_mmd": 10},
+    "sigma_vae": {},
+    "vq_vae": {"codes": 5},
 }
-
-
-def arrays(b=6, z=3):
-    rng = np.random.default_rng(0)
-    return rng.normal(size=(b, z)), rng.normal(size=(b, z)) * 0.5 - 1, rng.normal(size=(b, z))
-
-
-def posterior(mean, log_var, noise):
-    mean, log_var, noise = (torch.tensor(a, dtype=torch.float64) for a in (mean, log_var, noise))
-    mean.requires_grad_()
-    log_var.requires_grad_()
-    return Posterior(mean, log_var, mean + (log_var / 2).exp() * noise)
 
 
 def naive_kl(mean, log_var):
@@ -187,21 +186,52 @@ def test_every_objective_is_in_the_contract():
     assert set(PARAMETERS) == set(OBJECTIVES)
 
 
+def likelihood_of(objective):
+    return getattr(objective, "likelihoods", ("bernoulli",))[0]
+
+
+def terms(objective, one):
+    beside = {"parts": one.parts, "stream": one.stream, "other": one.other}
+    return evaluate(objective, one.likelihood, one.result, one.images, one.step, **beside)
+
+
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_contract(name):
-    given = arrays()
     objective = build_objective(name, **PARAMETERS[name])
-    p = posterior(*given)
-    loss = objective.regulariser(p, 10)
-    assert loss.shape == ()
-    assert torch.isfinite(loss)
-    loss.backward()
-    for tensor in (p.mean, p.log_var):
+    one, leaves, weights = any_given(objective, likelihood_of(objective))
+    found = terms(objective, one)
+    for term in found.logged().values():
+        assert term.shape == ()
+        assert torch.isfinite(term)
+    assert found.loss.item() == pytest.approx((found.reconstruction + found.regulariser).item())
+    found.minimised.backward()
+    for tensor in (*leaves, *weights):
         assert torch.isfinite(tensor.grad).all()
         assert tensor.grad.abs().max() > 0
     order = np.random.default_rng(4).permutation(6)
-    again = objective.regulariser(posterior(*(a[order] for a in given)), 10)
-    assert again.item() == pytest.approx(loss.item(), rel=1e-12)
+    again = terms(objective, any_given(objective, likelihood_of(objective), order)[0])
+    assert again.loss.item() == pytest.approx(found.loss.item(), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_what_a_pass_is_not_changed_by(name):
+    objective = build_objective(name, **PARAMETERS[name])
+    one, *_ = any_given(objective, likelihood_of(objective))
+    before = torch.random.get_rng_state()
+    first, second = (terms(objective, one).values() for _ in range(2))
+    assert first == second
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert all(w.grad is None for part in one.parts.values() for w in part.parameters())
+
+
+def test_a_likelihood_that_an_objective_does_not_work_with():
+    objective = build_objective("sigma_vae")
+    check_likelihood("sigma_vae", objective, "gaussian")
+    text = r"objective sigma_vae: it needs `reconstruction: gaussian` in the training, got bern"
+    with pytest.raises(ConfigError, match=text):
+        check_likelihood("sigma_vae", objective, "bernoulli")
+    for other in (build_objective("vae"), Classification()):
+        check_likelihood("any", other, "bernoulli")
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -1, "four", True])
@@ -212,6 +242,28 @@ def test_bad_parameters(name, bad):
         build_objective(name, **{key: bad})
     with pytest.raises(ConfigError, match=rf"objective {name}: {key} is missing; give it a number"):
         build_objective(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "text"),
+    [
+        ("sigma_vae", {"sigma": "best"}, "sigma: expected learned or optimal, got 'best'"),
+        ("sigma_vae", {"sigma": "learnt"}, "got 'learnt'. Did you mean 'learned'?"),
+        ("sigma_vae", {"sigma": 1}, "sigma: expected learned or optimal, got 1"),
+        ("factor_vae", {"gamma": 1, "layers": 0}, "layers: expected a whole number ≥ 1 and ≤ 64"),
+        ("factor_vae", {"gamma": 1, "units": 1.5}, "units: expected a whole number ≥ 1"),
+        ("factor_vae", {"gamma": 1, "beta_1": 1}, "beta_1: expected a finite number ≥ 0 and < 1"),
+        ("info_vae", {"lambda_mmd": 1, "alpha": 2}, "alpha: expected a finite number ≥ 0 and ≤ 1"),
+        ("info_vae", {"lambda_mmd": 0.4, "alpha": 0.5}, "expected a number ≥ 1 − alpha = 0.5, got"),
+        ("mmd_vae", {"lambda_mmd": 1, "bandwidth": 0}, "bandwidth: expected a finite number ≥ 1e-"),
+        ("vq_vae", {"codes": 1}, "codes: expected a whole number ≥ 2 and ≤ 65536, got 1"),
+        ("kl_annealed_vae", {"annealing_steps": 0}, "expected a whole number of steps ≥ 1, got 0"),
+    ],
+)
+def test_declared_parameters(name, parameters, text):
+    with pytest.raises(ConfigError) as e:
+        build_objective(name, **parameters)
+    assert text in str(e.value)
 
 
 def test_near_names():

@@ -39,10 +39,11 @@ module.train_run(Path(sys.argv[1]), RunConfig.from_dict(json.loads(sys.argv[2]))
 """
 
 
-def config(architecture: str) -> RunConfig:
+def config(architecture: str, objective: dict | None = None) -> RunConfig:
     return RunConfig(
         data={"name": "sprites", "size": 32, "cache": False},
-        objective={"name": "beta_tc_vae", "beta": 4},
+        objective=objective or {"name": "beta_tc_vae", "beta": 4},
+        reconstruction="gaussian" if objective == {"name": "sigma_vae"} else "bernoulli",
         architecture=architecture,
         steps=9,
         snapshots=(0, 4, 9),
@@ -74,12 +75,25 @@ def kill_after(folder: Path, run: RunConfig, checkpoint: int) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
+# Those with something of their own to go on with; the others are in tests/training/test_loop.py.
+FACTOR = {"name": "factor_vae", "gamma": 10, "layers": 2, "units": 16}
+MORE = [
+    ("fully_connected", None),
+    ("convolutional", {"name": "sigma_vae"}),
+    ("convolutional", {"name": "vq_vae", "codes": 8}),
+]
+
+
 @pytest.mark.parametrize(
-    "architecture",
-    ["convolutional", pytest.param("fully_connected", marks=pytest.mark.crash)],
+    ("architecture", "objective"),
+    [
+        ("convolutional", None),
+        ("convolutional", FACTOR),
+        *(pytest.param(*one, marks=pytest.mark.crash) for one in MORE),
+    ],
 )
-def test_killed_twice_and_gone_on(architecture, tmp_path):
-    run = config(architecture)
+def test_killed_twice_and_gone_on(architecture, objective, tmp_path):
+    run = config(architecture, objective)
     train_run(tmp_path / "whole", run)
     kill_after(tmp_path / "killed", run, 3)
     kill_after(tmp_path / "killed", run, 3)

@@ -214,3 +214,16 @@ def test_whole_number_gives_the_value_back_within_its_bounds():
     for bad in (-3, 4, 1.0, "1", None, False):
         with pytest.raises(ConfigError, match=r"^x: expected a whole number from -2 to 3, got "):
             whole_number("x", bad, -2, 3)
+
+
+def test_an_objective_s_likelihood_and_posterior():
+    sigma = {"name": "sigma_vae"}
+    with pytest.raises(ConfigError, match=r"objective sigma_vae: it needs `reconstruction: gauss"):
+        made(objective=sigma)
+    assert made(objective=sigma, reconstruction="gaussian").gaussian
+    assert made(objective=sigma, reconstruction="gaussian").strength is None
+    codes = made(objective={"name": "vq_vae", "codes": 8})
+    assert not codes.gaussian
+    assert not codes.supervised
+    assert codes.strength == 8
+    assert not made(objective={"name": "classification"}).gaussian

@@ -10,6 +10,7 @@ import torch
 
 from stratigraph.data import Dataset, load_dataset, split
 from stratigraph.errors import ConfigError
+from stratigraph.objectives import OBJECTIVES as KNOWN
 from stratigraph.objectives import RECONSTRUCTIONS, Terms
 from stratigraph.snapshots import checkpoint_step, load_checkpoint, save_checkpoint
 from stratigraph.training import (
@@ -147,6 +148,99 @@ def test_a_run_continued_from_files_has_the_bits_of_one_that_was_not_stopped(
         state = fresh(dataclasses.replace(config, seed=99))  # nothing may come from its weights
         state.step = load_checkpoint(tmp_path, state.model, state.optimiser)
     assert_same(drained(config, state), uninterrupted)
+
+
+OBJECTIVES = {
+    "vae": {},
+    "beta_vae": {"beta": 4},
+    "annealed_vae": {"c_max": 5},
+    "beta_tc_vae": {"beta": 4},
+    "dip_vae_i": {"lambda_od": 2},
+    "dip_vae_ii": {"lambda_od": 2},
+    "kl_annealed_vae": {"annealing_steps": 5},
+    "factor_vae": {"gamma": 5, "layers": 2, "units": 16},
+    "info_vae": {"lambda_mmd": 10},
+    "mmd_vae": {"lambda_mmd": 10},
+    "sigma_vae": {},
+    "vq_vae": {"codes": 8, "dimensions": 4},
+}
+
+
+def test_every_objective_is_resumed():
+    assert set(OBJECTIVES) == set(KNOWN)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_any_objective_is_resumed_with_its_bits_and_validated_without_a_change(
+    path, tmp_path, name
+):
+    changes = {"objective": {"name": name, **OBJECTIVES[name]}}
+    changes["reconstruction"] = "gaussian" if name == "sigma_vae" else "bernoulli"
+    config = config_of(path, **changes)
+    whole, dataset = drained(config), config.dataset()
+    held_out = validation_indices(config, dataset)
+    state = drained(config, steps=4)
+    first = validation_terms(config, dataset, state, held_out)
+    assert first == validation_terms(config, dataset, state, held_out)
+    assert first.keys() == whole.terms.values().keys()
+    save_checkpoint(tmp_path, 4, state.model, state.optimiser)
+    state = fresh(dataclasses.replace(config, seed=99))
+    state.step = load_checkpoint(tmp_path, state.model, state.optimiser)
+    assert_same(drained(config, state), whole)
+    assert whole.terms.values() == state.terms.values()
+    begun = dict(fresh(config).model.named_parameters())
+    for weight, parameter in whole.model.named_parameters():
+        assert not torch.equal(parameter, begun[weight]), weight
+
+
+def test_an_objectives_own_parts_have_their_own_adam_and_are_no_layer(path):
+    objective = {"name": "factor_vae", "gamma": 5, "layers": 2, "units": 16, "beta_1": 0.4}
+    state = fresh(config_of(path, objective=objective))
+    network, own = state.optimiser.param_groups
+    assert (network["lr"], network["betas"]) == (1e-3, (0.9, 0.999))
+    assert (own["lr"], own["betas"]) == (1e-4, (0.4, 0.9))
+    names = [name for name, _ in state.model.objective.named_parameters()]
+    assert len(own["params"]) == len(names) == 6
+    assert not any("objective" in layer for layer in state.model.layer_names())
+    plain = fresh(config_of(path, objective={"name": "vae"}))
+    assert len(plain.optimiser.param_groups) == 1
+    for name, weight in plain.model.named_parameters():
+        assert torch.equal(weight, state.model.get_parameter(name))
+
+
+def test_the_second_batch_is_another_each_step_and_independent_of_the_first(pictures):
+    source = Recorded(pictures)
+    objective = {"name": "factor_vae", "gamma": 5, "layers": 1, "units": 4}
+    config = config_of(SPRITES, steps=2 * EPOCH, objective=objective)
+    for _ in training_states(config, Dataset("recorded", source), fresh(config)):
+        pass
+    first, second = source.reads[::2], source.reads[1::2]
+    plain = Recorded(pictures)
+    without = dataclasses.replace(config, objective={"name": "vae"})
+    for _ in training_states(without, Dataset("recorded", plain), fresh(without)):
+        pass
+    assert first == plain.reads
+    assert len({tuple(sorted(batch)) for batch in first + second}) == len(first + second)
+    for start in (0, EPOCH):
+        assert len(set(chain(*second[start : start + EPOCH]))) == EPOCH * BATCH
+
+
+def test_at_gamma_0_a_factor_vae_trains_as_the_vae(path):
+    factor = {"name": "factor_vae", "gamma": 0, "layers": 1, "units": 4}
+    one, other = (
+        drained(config_of(path, objective=objective)) for objective in (factor, {"name": "vae"})
+    )
+    for name, weight in other.model.named_parameters():
+        assert torch.equal(weight, one.model.get_parameter(name))
+
+
+def test_a_total_correlation_over_pairs_is_refused_of_a_hierarchy_and_one_by_samples_is_not(path):
+    text = r"objective beta_tc_vae: it needs the density .* which ladder does not have; use factor"
+    with pytest.raises(ConfigError, match=text):
+        fresh(config_of(path, architecture="ladder", latents=6))
+    objective = {"name": "factor_vae", "gamma": 5, "layers": 1, "units": 4}
+    config = config_of(path, architecture="ladder", latents=6, objective=objective, steps=1)
+    assert torch.isfinite(drained(config).terms.loss)
 
 
 def test_moments_lie_in_memory_as_their_parameters_do(path, tmp_path):

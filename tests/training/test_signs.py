@@ -96,3 +96,17 @@ def test_a_unit_is_a_channel_or_a_column():
     matrix = torch.ones(6, 4)
     matrix[0, :2] = 2
     assert constant_share(matrix) == 0.5
+
+
+def test_a_codebook_of_which_little_is_used_is_told():
+    signs = Signs()
+    one = np.zeros((64, 10), dtype=int)
+    assert signs.of_codes(500, one, 128) == []  # it has learnt nothing yet
+    (text,) = signs.of_codes(5000, one, 128)
+    assert text.startswith("step 5,000: unused codes: 1 of 128 are chosen by 640 positions (perp")
+    assert "(perplexity 1)" in text
+    assert signs.of_codes(6000, one, 128) == []
+    every = np.arange(640).reshape(64, 10) % 128
+    assert Signs().of_codes(5000, every, 128) == []
+    # Of more codes than there are positions, no more than those can be chosen.
+    assert Signs().of_codes(5000, np.arange(640).reshape(64, 10), 4096) == []

@@ -55,7 +55,8 @@ def layers_to_read(
     """
     wanted = default_layers(model) if layers is None else list(layers)
     if layers is not None and not isinstance(model, VAE):
-        # A classifier stands in a study of VAEs: what it has of the layers that are asked for.
+        # A classifier, or a network of codes, stands in a study of VAEs: what it has of the layers
+        # that are asked for.
         there = model.layer_names()
         wanted = [name for name in wanted if fnmatch.filter(there, name)] or wanted
     order = {name: position for position, name in enumerate(model.layer_names())}
@@ -85,7 +86,7 @@ def read_network(
     keep what is held below ``memory`` bytes, one layer at least.
 
     Args:
-        model: a VAE, or a classifier, which takes no noise.
+        model: a VAE; or a network of codes or a classifier, which take no noise.
         images: the probes, (n, c, h, w) in [0, 1].
         noise: standard normal, (n, z).
         layers: names or globs, ``z_variance`` included; nothing means `default_layers`.

@@ -29,6 +29,7 @@ from stratigraph.models.heads import heads
 from stratigraph.models.initialisation import INITIALISATIONS, initialise
 from stratigraph.models.kl_autoencoder import kl_decoder, kl_encoder
 from stratigraph.models.ladder import LadderVAE
+from stratigraph.models.quantised import Codebook, Codes, QuantisedAutoencoder
 from stratigraph.models.residual import residual_decoder, residual_encoder
 from stratigraph.models.vae import VAE, FlatVAE, Posterior, Sampler, VAEOutput
 from stratigraph.models.vit import vit_decoder, vit_encoder
@@ -41,19 +42,23 @@ __all__ = [
     "WHOLE",
     "Architecture",
     "Classifier",
+    "Codes",
     "FlatVAE",
     "Network",
     "Posterior",
+    "QuantisedAutoencoder",
     "Sampler",
     "VAEOutput",
     "architecture_of",
     "architectures",
     "build_classifier",
+    "build_quantised",
     "build_vae",
+    "initialise",
 ]
 
 Shape: TypeAlias = tuple[int, int, int]
-Network: TypeAlias = VAE | Classifier
+Network: TypeAlias = VAE | QuantisedAutoencoder | Classifier
 
 # Images (b, c, h, w) → features (b, width), or a map (b, c, h, w); the children are the layers.
 ENCODERS: dict[str, Callable[..., nn.Module]] = {
@@ -126,6 +131,48 @@ def build_vae(
             encoder, decoder = parts.encoder(image_shape), parts.decoder(image_shape, latents)
             features = features_of(parts, image_shape)
             model = FlatVAE(encoder, *heads(features, latents), decoder)
+    initialise(model, initialisation, seed)
+    return model
+
+
+def build_quantised(
+    architecture: str | Mapping[str, Any],
+    image_shape: Shape,
+    latents: int,
+    codebook: tuple[int, int],
+    *,
+    seed: int = 0,
+    initialisation: str = "keras",
+) -> QuantisedAutoencoder:
+    """A fresh autoencoder whose latents are codes; its encoder begins as the VAE's of the seed.
+
+    Args:
+        architecture: as `architecture_of` takes it.
+        image_shape: (c, h, w).
+        latents: positions; of an encoder that ends in a map, a multiple of its places.
+        codebook: how many codes, and of how many dimensions each.
+        seed: of the initial weights.
+        initialisation: ``keras`` (the study's) or ``torch``.
+
+    Raises:
+        ConfigError: an unknown name, or images or latents that the architecture cannot take.
+
+    """
+    parts = architecture_of(architecture)
+    _check_scheme(initialisation)
+    if parts.whole:
+        raise ConfigError(
+            f"objective: {parts} has latents of its own, which cannot be quantised; choose an "
+            "architecture of an encoder and a decoder."
+        )
+    codes, dimensions = codebook
+    features = features_of(parts, image_shape)
+    with torch.random.fork_rng(devices=[]):
+        heads(features, latents)  # refuses positions that cannot be spread over a map's places
+        head, _ = heads(features, latents * dimensions)
+        decoder = parts.decoder(image_shape, latents * dimensions)
+        book = Codebook(codes, dimensions, features[1:].numel())
+        model = QuantisedAutoencoder(parts.encoder(image_shape), head, book, decoder)
     initialise(model, initialisation, seed)
     return model
 

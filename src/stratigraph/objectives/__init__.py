@@ -1,17 +1,26 @@
-"""What a VAE is trained for: reconstruction + regulariser, by name.
+"""What an autoencoder is trained for: reconstruction + regulariser, by name.
 
-Every objective is a frozen dataclass of its parameters with one method, ``regulariser``; one of
-the parameters is its strength, the axis along which studies vary it. The total is always
-R + regulariser, with R one of `RECONSTRUCTIONS`.
+Every objective is a frozen dataclass of its parameters; one of them is its strength, the axis along
+which studies vary it. It has one of two methods: ``regulariser(posterior, step)``, to which the
+reconstruction is added, or, where that is too little, ``terms(given)`` of a whole `Pass`.
+
+What else it may have, each by itself:
+
+``parts(latents)``
+    modules that are trained and kept with the network, such as FactorVAE's discriminator;
+``codebook()``
+    how the network is to quantise its latents, as for a VQ-VAE;
+``likelihoods``
+    the reconstructions that it works with, where it does not with all;
+``pairwise``
+    true where it needs the density of each sample under each image's posterior, which
+    hierarchical networks do not have.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
-
-from torch import Tensor
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from stratigraph.errors import ConfigError, suggest
 from stratigraph.models import Posterior, VAEOutput
@@ -20,9 +29,15 @@ from stratigraph.objectives.beta_tc_vae import BetaTCVAE
 from stratigraph.objectives.beta_vae import BetaVAE
 from stratigraph.objectives.classification import Classification
 from stratigraph.objectives.dip_vae import DIPVAEI, DIPVAEII
+from stratigraph.objectives.factor_vae import FactorVAE
+from stratigraph.objectives.info_vae import MMDVAE, InfoVAE
 from stratigraph.objectives.kl_annealed_vae import KLAnnealedVAE
+from stratigraph.objectives.parameters import check_parameters
+from stratigraph.objectives.passes import Parts, Pass, Terms
+from stratigraph.objectives.sigma_vae import SigmaVAE
 from stratigraph.objectives.terms import RECONSTRUCTIONS, kl_divergence
 from stratigraph.objectives.vae import PlainVAE
+from stratigraph.objectives.vq_vae import VQVAE
 from stratigraph.plugins import is_plugin, load_plugin
 from stratigraph.shapes import Images, Scalar
 
@@ -32,20 +47,56 @@ __all__ = [
     "SUPERVISED",
     "Classification",
     "Objective",
+    "Parts",
+    "Pass",
     "Terms",
     "build_objective",
+    "check_likelihood",
+    "codebook_of",
     "evaluate",
+    "parts_of",
 ]
 
 
-@runtime_checkable
 class Objective(Protocol):
-    """R + regulariser; ``strength`` names the parameter that studies vary, if there is one."""
+    """Anything that is trained for; ``strength`` names the parameter that studies vary, if any."""
 
     strength: ClassVar[str | None]
 
+
+@runtime_checkable
+class OfPosterior(Protocol):
+    """R + regulariser, a function of the posterior and the step."""
+
     def regulariser(self, posterior: Posterior, step: int) -> Scalar:
         """What is added to the reconstruction at a step (counted from 0), in nats."""
+        ...
+
+
+@runtime_checkable
+class OfPass(Protocol):
+    """An objective that takes a whole pass."""
+
+    def terms(self, given: Pass) -> Terms:
+        """The loss and its parts."""
+        ...
+
+
+@runtime_checkable
+class WithParts(Protocol):
+    """An objective with modules of its own."""
+
+    def parts(self, latents: int) -> Parts:
+        """Fresh ones, for so many latents."""
+        ...
+
+
+@runtime_checkable
+class WithCodebook(Protocol):
+    """An objective of a network that quantises."""
+
+    def codebook(self) -> tuple[int, int]:
+        """How many codes, of how many dimensions each."""
         ...
 
 
@@ -57,6 +108,11 @@ OBJECTIVES: dict[str, type] = {
     "dip_vae_i": DIPVAEI,
     "dip_vae_ii": DIPVAEII,
     "kl_annealed_vae": KLAnnealedVAE,
+    "factor_vae": FactorVAE,
+    "info_vae": InfoVAE,
+    "mmd_vae": MMDVAE,
+    "sigma_vae": SigmaVAE,
+    "vq_vae": VQVAE,
 }
 
 
@@ -64,47 +120,29 @@ OBJECTIVES: dict[str, type] = {
 SUPERVISED: dict[str, type] = {"classification": Classification}
 
 
-class Terms(NamedTuple):
-    """The loss of a batch and its parts, each a scalar tensor in nats per image."""
-
-    loss: Tensor
-    reconstruction: Tensor
-    regulariser: Tensor
-    kl: Tensor
-
-
-def build_objective(name: str, **parameters: Any) -> Objective | Classification:
+def build_objective(name: str, **parameters: Any) -> Objective:
     """The objective called ``name``.
 
     Raises:
-        ConfigError: an unknown name or parameter, a missing one, or a value that is not a finite
-            number ≥ 0 (a number of steps: a whole number ≥ 1).
+        ConfigError: an unknown name or parameter, a missing one, or a value that is not what the
+            objective declares (by default a finite number ≥ 0).
 
     """
     kind = _kind(name)
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    for key, value in parameters.items():
-        if key not in fields:
-            raise ConfigError(f"objective {name}: no parameter {key!r}.{suggest(key, fields)}")
-        _check_number(f"objective {name}: {key}", value, steps=key.endswith("_steps"))
-    missing = [
-        key
-        for key, field in fields.items()
-        if field.default is dataclasses.MISSING and key not in parameters
-    ]
-    if missing:
-        raise ConfigError(f"objective {name}: {', '.join(missing)} is missing; give it a number.")
-    return kind(**parameters)
+    check_parameters(name, kind, parameters)
+    objective: Objective = kind(**parameters)
+    return objective
 
 
 def _kind(name: str) -> type:
     if is_plugin(name):
         found = load_plugin("objective", name)
         whole = isinstance(found, type) and dataclasses.is_dataclass(found)
-        if not whole or not hasattr(found, "strength") or not hasattr(found, "regulariser"):
+        method = hasattr(found, "regulariser") or hasattr(found, "terms")
+        if not whole or not hasattr(found, "strength") or not method:
             raise ConfigError(
                 f"objective: expected {name} to be a dataclass with a class variable `strength` "
-                "and a method `regulariser(posterior, step)`."
+                "and a method `regulariser(posterior, step)`, or `terms(given)`."
             )
         return found
     known = {**OBJECTIVES, **SUPERVISED}
@@ -113,19 +151,43 @@ def _kind(name: str) -> type:
     return known[name]
 
 
-def _check_number(where: str, value: Any, *, steps: bool) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if steps and not (number and isinstance(value, int) and value >= 1):
-        raise ConfigError(f"{where}: expected a whole number of steps ≥ 1, got {value!r}.")
-    if not (number and math.isfinite(value) and value >= 0):
-        raise ConfigError(f"{where}: expected a finite number ≥ 0, got {value!r}.")
+def check_likelihood(name: str, objective: Objective, likelihood: str) -> None:
+    """Raise a ConfigError unless the objective works with this reconstruction."""
+    possible = getattr(objective, "likelihoods", tuple(RECONSTRUCTIONS))
+    if likelihood not in possible:
+        raise ConfigError(
+            f"objective {name}: it needs `reconstruction: {' or '.join(possible)}` in the "
+            f"training, got {likelihood}."
+        )
+
+
+def parts_of(objective: Objective, latents: int) -> Parts:
+    """Fresh modules of the objective's own, and Adam's settings for them."""
+    return objective.parts(latents) if isinstance(objective, WithParts) else Parts({})
+
+
+def codebook_of(objective: Objective) -> tuple[int, int] | None:
+    """Codes and dimensions, where the objective is of a network that quantises."""
+    return objective.codebook() if isinstance(objective, WithCodebook) else None
 
 
 def evaluate(
-    objective: Objective, reconstruction: str, result: VAEOutput, images: Images, step: int
+    objective: Objective,
+    reconstruction: str,
+    result: VAEOutput,
+    images: Images,
+    step: int,
+    **beside: Any,
 ) -> Terms:
-    """The objective and its parts on a batch, at a step counted from 0."""
-    error = RECONSTRUCTIONS[reconstruction](result.output, images)
+    """The objective and its parts on a batch, at a step counted from 0.
+
+    ``beside`` is what else a `Pass` holds, for the objectives that need it.
+    """
+    given = Pass(images, result, step, reconstruction, **beside)
+    if isinstance(objective, OfPass):
+        return objective.terms(given)
+    assert isinstance(objective, OfPosterior)
+    error = given.reconstruction()
     regulariser = objective.regulariser(result.posterior, step)
     kl = kl_divergence(result.posterior.mean.detach(), result.posterior.log_var.detach())
     return Terms(error + regulariser, error, regulariser, kl)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from stratigraph.models import Posterior
+from stratigraph.objectives.parameters import STEPS, declared
 from stratigraph.objectives.terms import kl_divergence
 from stratigraph.shapes import Scalar
 
@@ -22,7 +23,7 @@ class AnnealedVAE:
 
     c_max: float
     gamma: float = 1000.0
-    annealing_steps: int = 100_000
+    annealing_steps: int = declared(STEPS, 100_000)
     strength: ClassVar[str | None] = "c_max"
 
     def capacity(self, step: int) -> float:

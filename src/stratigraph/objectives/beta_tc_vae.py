@@ -22,6 +22,7 @@ class BetaTCVAE:
 
     beta: float
     strength: ClassVar[str | None] = "beta"
+    pairwise: ClassVar[bool] = True  # it needs the density of each sample under each posterior
 
     def regulariser(self, posterior: Posterior, step: int) -> Scalar:
         """KL + (β − 1) · TC."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from stratigraph.models import Posterior
+from stratigraph.objectives.parameters import STEPS, declared
 from stratigraph.objectives.terms import kl_divergence
 from stratigraph.shapes import Scalar
 
@@ -20,7 +21,7 @@ __all__ = ["KLAnnealedVAE"]
 class KLAnnealedVAE:
     """R + w·KL, w growing linearly to 1 in ``annealing_steps`` steps."""
 
-    annealing_steps: int
+    annealing_steps: int = declared(STEPS)
     strength: ClassVar[str | None] = "annealing_steps"
 
     def regulariser(self, posterior: Posterior, step: int) -> Scalar:

@@ -104,11 +104,11 @@ def reading_digest(study: Study, run: Run) -> dict[str, Any]:
     config = study.config
     if isinstance(run.config, RecordedConfig):
         reading = {"probes": run.config.probes, "reading": run.config.reading}
-        return {**reading, "posterior": not run.config.supervised}
+        return {**reading, "posterior": run.config.gaussian}
     return {
         "probes": probes_digest(run.config, config.probes),
         "reading": digest(config.activations),
-        "posterior": not run.config.supervised,
+        "posterior": run.config.gaussian,
     }
 
 

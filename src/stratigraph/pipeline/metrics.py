@@ -17,6 +17,8 @@ __all__ = ["MetricsLog"]
 class MetricsLog:
     """Rows of (step, split, loss, reconstruction, regulariser, kl); loss terms in nats an image.
 
+    Then what else the objective logs, such as a discriminator's loss (`objectives.Terms.more`).
+
     A ``training`` row, every ``log_every`` steps and at each snapshot, is of the batch of the
     update that led to its step; a ``validation`` row is of held-out images at that step.
     """

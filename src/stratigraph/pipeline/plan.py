@@ -161,9 +161,15 @@ def _key(run: RunConfig) -> tuple[Any, ...]:
         run.architecture_name,
         run.latents,
         run.batch_size,
-        run.objective["name"],
+        _cost(run),
         canonical(run.freezing),
     )
+
+
+def _cost(run: RunConfig) -> str:
+    """What of its objective a run's cost depends on: not the strength, unless it is of codes."""
+    free = run.strength_name if run.gaussian else None
+    return canonical({key: value for key, value in run.objective.items() if key != free})
 
 
 def _mean(values: list[dict[str, Any]]) -> dict[str, Any]:

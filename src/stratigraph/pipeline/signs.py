@@ -15,7 +15,7 @@ import torch
 from stratigraph.activations import read_network
 from stratigraph.data import Dataset
 from stratigraph.latents import kl_by_latent
-from stratigraph.models import VAE
+from stratigraph.models import VAE, QuantisedAutoencoder
 from stratigraph.study import read_state
 from stratigraph.training import RunConfig, TrainingState, step_noise, to_batch
 from stratigraph.training.signs import Signs, constant_share
@@ -51,7 +51,7 @@ def tell_signs(
     state: TrainingState,
     held_out: np.ndarray,
 ) -> None:
-    """Look for collapsed latents and dead layers."""
+    """Look for collapsed latents, a codebook of which little is used, and dead layers."""
     model, early = state.model, config.steps // 10
     model.eval()
     device = next(model.parameters()).device
@@ -60,6 +60,9 @@ def tell_signs(
     if isinstance(model, VAE):
         mean, log_var = (part.float().cpu().numpy() for part in model.encode(images))
         signs.of_latents(state.step, kl_by_latent(mean, log_var), early)
+    if isinstance(model, QuantisedAutoencoder):
+        chosen = model(images).posterior.chosen
+        signs.of_codes(state.step, chosen.cpu().numpy(), len(model.z_quantised.vectors), early)
     shares = {
         layer: constant_share(torch.from_numpy(activation))
         for layer, activation in read_network(model, images, noise)

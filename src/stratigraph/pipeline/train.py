@@ -181,7 +181,7 @@ def _advance(
             if state.terms is not None:
                 loss = float(state.terms.loss)
                 if step % config.log_every == 0 or step in keep:
-                    terms = {name: float(term) for name, term in state.terms._asdict().items()}
+                    terms = state.terms.values()
                     frozen = {} if freezer is None else {"frozen": float(freezer.frozen)}
                     metrics.add(step, "training", terms | frozen)
                     signs.of_loss(step, terms["loss"])
@@ -338,6 +338,7 @@ def check_reading(study: Study) -> None:
             probes_digest(config, study.config.probes),
             config.architecture_name,
             config.supervised,
+            config.gaussian,
         )
         if key in checked:
             continue

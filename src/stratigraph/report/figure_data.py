@@ -16,7 +16,7 @@ import torch
 
 from stratigraph.errors import InputError
 from stratigraph.identity import canonical
-from stratigraph.models import VAE
+from stratigraph.models import VAE, QuantisedAutoencoder
 from stratigraph.study import Run, Study, similarity_to_final
 from stratigraph.training import RunConfig
 
@@ -29,6 +29,7 @@ __all__ = [
     "heat_map",
     "losses",
     "panel_steps",
+    "reconstructed",
     "reconstructions",
     "samples",
     "slug",
@@ -234,8 +235,24 @@ class Images:
 def _vae(run: Run) -> VAE:
     model = run.model().eval()
     if not isinstance(model, VAE):
-        raise InputError(f"run {run.run_id} is a classifier, which draws no images; give a VAE.")
+        kind = "classifier" if run.config.supervised else "network of codes"
+        raise InputError(
+            f"run {run.run_id} is a {kind}, which has no Gaussian latents to draw from; give a VAE."
+        )
     return model
+
+
+@torch.inference_mode()
+def reconstructed(run: Run, images: torch.Tensor) -> np.ndarray:
+    """What a run's network makes of images (b, c, h, w): decoded from the mean, or the codes."""
+    model = run.model().eval()
+    if isinstance(model, VAE):
+        output = model.decode(model.encode(images)[0])
+    elif isinstance(model, QuantisedAutoencoder):
+        output = model(images).output
+    else:
+        raise InputError(f"run {run.run_id} is a classifier, which draws no images; give a VAE.")
+    return to_image(output, run.config.reconstruction)
 
 
 def to_image(output: torch.Tensor, reconstruction: str) -> np.ndarray:
@@ -246,7 +263,7 @@ def to_image(output: torch.Tensor, reconstruction: str) -> np.ndarray:
 
 @torch.inference_mode()
 def reconstructions(study: Study, data: str, probes: dict[str, Any]) -> Images:
-    """Probes, and what each configuration's first run makes of their means.
+    """Probes, and what each configuration's first run makes of them, without noise.
 
     Args:
         study: a trained study.
@@ -263,24 +280,29 @@ def reconstructions(study: Study, data: str, probes: dict[str, Any]) -> Images:
         if not rows:
             rows.append(images.permute(0, 2, 3, 1).numpy())
             labels.append("probes")
-        model = _vae(c.first)
-        mean, _ = model.encode(images)
-        rows.append(to_image(model.decode(mean), c.first.config.reconstruction))
+        rows.append(reconstructed(c.first, images))
         labels.append(c.label)
     return Images(np.stack(rows), labels, f"Reconstructions of probes: {data}")
 
 
 @torch.inference_mode()
 def samples(study: Study, data: str, count: int) -> Images:
-    """What each configuration's first run makes of the same draws from the prior."""
+    """What each configuration's first run makes of the same draws from the prior.
+
+    Raises:
+        InputError: no configuration of the data has a Gaussian prior.
+
+    """
     rows, labels = [], []
     for c in configurations(study):
-        if c.data != data or c.first.config.supervised:
+        if c.data != data or not c.first.config.gaussian:
             continue
         z = torch.randn(c.first.config.latents, count, generator=torch.Generator().manual_seed(0)).T
         model = _vae(c.first)
         rows.append(to_image(model.decode(z), c.first.config.reconstruction))
         labels.append(c.label)
+    if not rows:
+        raise InputError(f"the study has no VAE of {data}: nothing is drawn from a prior.")
     return Images(np.stack(rows), labels, f"Samples from the prior: {data}")
 
 

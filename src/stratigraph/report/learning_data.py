@@ -264,6 +264,8 @@ class ModelMap:
 def map_of_models(study: Study, measure: str) -> list[ModelMap]:
     """One map for each data set and architecture: a point a run and step, from its layer matrix.
 
+    Networks of codes have other layers than VAEs, and a map of their own.
+
     The upper triangles of the layer × layer matrices are projected on their two leading principal
     directions, which is classical scaling of their Euclidean distances. Only entries that are
     defined at every point are used; where those are fewer than half, there is no map.
@@ -274,6 +276,7 @@ def map_of_models(study: Study, measure: str) -> list[ModelMap]:
     groups: dict[str, list[str]] = {}
     for run_id, c in of_run.items():
         key = f"{c.data}, {c.architecture.replace('_', ' ')}"
+        key += "" if c.first.config.gaussian else ", codes"
         if not c.first.config.supervised:
             groups.setdefault(key, []).append(run_id)
     rows_of: dict[tuple[str, int], np.ndarray] = {}

@@ -418,11 +418,13 @@ def _losses(of: Material) -> Section:
 
 def _images(of: Material) -> Section:
     study = of.study
-    section = Section(
-        "images",
-        "What the networks make",
-        "From the first seed of each configuration, at the last step.",
-    )
+    said = "From the first seed of each configuration, at the last step."
+    if not all(run.config.gaussian or run.config.supervised for run in study.runs.values()):
+        said += (
+            " Networks of codes have no prior to draw from and no latent to move along: only what "
+            "they reconstruct, from their codes, is shown."
+        )
+    section = Section("images", "What the networks make", said)
     if study.config.recorded:  # neither the networks nor the images are ours
         return section
     configurations = [c for c in numbers.configurations(study) if not c.first.config.supervised]
@@ -435,13 +437,15 @@ def _images(of: Material) -> Section:
             ink.draw_images(numbers.reconstructions(study, data, shown), "decoded from the mean"),
             f"First row: {SHOWN_IMAGES} of the probes. Below: decoded from their means.",
         )
+        if not any(c.data == data and c.first.config.gaussian for c in configurations):
+            continue  # codes are learned without a prior to draw from
         of.keep(
             section,
             f"samples-{numbers.slug(data)}",
             ink.draw_images(numbers.samples(study, data, SHOWN_IMAGES), "the same draws of z"),
             "Decoded from the prior.",
         )
-    for c in configurations:
+    for c in (one for one in configurations if one.first.config.gaussian):
         images = probes[c.label]
         grid = numbers.traversal(c.first, images[:1], images[:TRAVERSAL_PROBES])
         note = f"latent from −{numbers.SPAN} to {numbers.SPAN}"

@@ -61,7 +61,7 @@ class Run:
 
     @property
     def metrics(self) -> pd.DataFrame:
-        """Losses over training: step, split, loss, reconstruction, regulariser, kl (nats)."""
+        """Losses over training: step, split, loss, reconstruction, regulariser, kl, … (nats)."""
         path = metrics_path(self.path)
         if not record_exists(path):
             raise DataError(f"run {self.run_id} has no metrics yet; train it first.")

@@ -15,7 +15,13 @@ from stratigraph import identity
 from stratigraph.data import DATASETS, Dataset, load_dataset
 from stratigraph.errors import ConfigError, suggest
 from stratigraph.models import INITIALISATIONS, Architecture, architecture_of
-from stratigraph.objectives import RECONSTRUCTIONS, SUPERVISED, build_objective
+from stratigraph.objectives import (
+    RECONSTRUCTIONS,
+    SUPERVISED,
+    build_objective,
+    check_likelihood,
+    codebook_of,
+)
 from stratigraph.plugins import is_plugin
 from stratigraph.training.freezing import Freezing
 from stratigraph.training.schedule import SnapshotSchedule
@@ -130,7 +136,7 @@ class RunConfig:
         kept = tuple(kept) or (0, self.steps)
         set_field(self, "snapshots", SnapshotSchedule.explicit(kept, self.steps).steps)
         _check_data(self.data)
-        build_objective(**self.objective)
+        objective = build_objective(**self.objective)
         if self.freezing is False:
             set_field(self, "freezing", None)
         if self.freezing is not None:
@@ -146,6 +152,7 @@ class RunConfig:
                 raise ConfigError(f"{what}: expected a name, got {name!r}.")
             if name not in known:
                 raise ConfigError(f"{what}: none is called {name!r}.{suggest(name, known)}")
+        check_likelihood(self.objective["name"], objective, self.reconstruction)
         whole_number("latents", self.latents, 1, MOST_LATENTS)
         whole_number("seed", self.seed, 0, LARGEST_SEED)
         whole_number("split_seed", self.split_seed, 0, LARGEST_SEED)
@@ -197,6 +204,11 @@ class RunConfig:
     def supervised(self) -> bool:
         """Whether a classifier of the data's factors is trained, and not a VAE."""
         return self.objective["name"] in SUPERVISED
+
+    @property
+    def gaussian(self) -> bool:
+        """Whether its latents have a Gaussian posterior: it is no classifier, and has no codes."""
+        return not self.supervised and codebook_of(build_objective(**self.objective)) is None
 
     def dataset(self) -> Dataset:
         """The images that the run is trained on."""

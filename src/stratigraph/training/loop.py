@@ -1,27 +1,52 @@
 """The training loop: a generator of states.
 
-One step is: a batch of images, one pass with one noise draw, the objective, one Adam update. What
-is done with the states (snapshots, metrics, a progress bar) is the caller's; the loop writes
-nothing and knows no file. Step t's images and noise depend on (seed, t) alone, so a state of
-weights and moments is all that a resumed run needs to go on with the same bits.
+One step is: a batch of images, one pass with one noise draw, the objective, one backward pass, one
+Adam update. What is done with the states (snapshots, metrics, a progress bar) is the caller's; the
+loop writes nothing and knows no file. Step t's images and noise depend on (seed, t) alone, as do
+those of the second, independent batch that an objective may ask for, so a state of weights and
+moments is all that a resumed run needs to go on with the same bits.
+
+What an objective trains beside the network (`stratigraph.objectives.Parts`) is the network's module
+``objective``: snapshots, checkpoints and hashes hold it, and it is none of the network's layers. It
+is a group of its own of the same Adam.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from stratigraph.data import Dataset, Split, draw_probes, split
 from stratigraph.errors import ConfigError, StratigraphError
-from stratigraph.models import Classifier, Network, build_classifier, build_vae
-from stratigraph.objectives import Classification, Objective, Terms, build_objective, evaluate
+from stratigraph.models import (
+    VAE,
+    Classifier,
+    Network,
+    Posterior,
+    build_classifier,
+    build_quantised,
+    build_vae,
+    initialise,
+)
+from stratigraph.objectives import (
+    Classification,
+    Objective,
+    Parts,
+    Terms,
+    build_objective,
+    codebook_of,
+    evaluate,
+    parts_of,
+)
 from stratigraph.training.config import RunConfig
 from stratigraph.training.freezing import Freezer
-from stratigraph.training.seeds import derived_seed, epoch_order, step_noise
+from stratigraph.training.seeds import derived_seed, epoch_order, step_noise, stream
 
 __all__ = [
     "DivergedError",
@@ -34,6 +59,9 @@ __all__ = [
     "validation_indices",
     "validation_terms",
 ]
+
+
+OWN = "objective"  # the network's module that holds the objective's own
 
 
 class DivergedError(StratigraphError):
@@ -62,20 +90,56 @@ class TrainingState:
 
 
 def build_network(config: RunConfig, dataset: Dataset) -> Network:
-    """The untrained network of a run: a VAE, or a classifier of the data's factors.
+    """The untrained network of a run: a VAE, a quantising one, or a classifier of the factors.
 
     Raises:
-        ConfigError: the images do not fit the architecture, or a classifier finds no factor.
+        ConfigError: the images or the objective do not fit the architecture, or a classifier finds
+            no factor.
 
     """
     seed, scheme = derived_seed(config.seed, "weights"), config.initialisation
     shape = dataset.image_shape
+    model: Network
     if config.supervised:
         factors = dict(zip(dataset.factor_names, dataset.factor_sizes, strict=True))
-        return build_classifier(
+        model = build_classifier(
             config.architecture, shape, factors, seed=seed, initialisation=scheme
         )
-    return build_vae(config.architecture, shape, config.latents, seed=seed, initialisation=scheme)
+    elif (codebook := codebook_of(build_objective(**config.objective))) is not None:
+        model = build_quantised(
+            config.architecture, shape, config.latents, codebook, seed=seed, initialisation=scheme
+        )
+    else:
+        model = build_vae(
+            config.architecture, shape, config.latents, seed=seed, initialisation=scheme
+        )
+        _check_posterior(config, model)
+    modules = _parts(config).modules
+    if modules:
+        own = nn.ModuleDict(modules)
+        initialise(own, scheme, derived_seed(config.seed, "objective"))
+        model.add_module(OWN, own)
+    return model
+
+
+def _check_posterior(config: RunConfig, model: VAE) -> None:
+    """Refuse an objective that compares samples with other images' posteriors, where none can be.
+
+    In a hierarchy a level's posterior depends on the sample of the level above it.
+    """
+    pairwise = getattr(build_objective(**config.objective), "pairwise", False)
+    if pairwise and getattr(model, "hierarchical", False):
+        raise ConfigError(
+            f"objective {config.objective['name']}: it needs the density of each sample under each "
+            f"image's posterior, which {config.architecture_name} does not have; use factor_vae, "
+            "or another architecture."
+        )
+
+
+def _parts(config: RunConfig) -> Parts:
+    """Fresh modules of the objective's own, and Adam's settings for them."""
+    with torch.random.fork_rng(devices=[]):  # torch's layers draw weights as they are made
+        return parts_of(build_objective(**config.objective), config.latents)
 
 
 def initial_state(
@@ -84,8 +148,13 @@ def initial_state(
     """The untrained network and a fresh Adam, on a device."""
     model = build_network(config, dataset)
     model.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    of_network = [p for name, p in model.named_parameters() if not name.startswith(f"{OWN}.")]
+    own = [p for name, p in model.named_parameters() if name.startswith(f"{OWN}.")]
+    groups = [{"params": of_network}]
+    if own:
+        groups.append({"params": own, **_parts(config).adam})
     optimiser = torch.optim.Adam(
-        model.parameters(),
+        groups,
         lr=config.learning_rate,
         betas=(config.beta_1, config.beta_2),
         eps=config.epsilon,
@@ -116,13 +185,7 @@ def training_states(
         DivergedError: the loss of a step is NaN or infinite; the update is not made.
 
     """
-    train = split_of(config, dataset).train
-    per_epoch = len(train) // config.batch_size
-    if per_epoch == 0:
-        raise ConfigError(
-            f"batch_size: {config.batch_size} is more than the {len(train)} training images of "
-            f"{dataset.name}; make it smaller."
-        )
+    batches = _Batches(config, dataset)
     if (config.freezing is None) != (freezer is None):
         raise ConfigError(
             "freezing: a run that freezes layers is trained with a Freezer of its own."
@@ -131,37 +194,67 @@ def training_states(
     if freezer is not None:
         freezer.start(state.step)
     yield state
-    epoch, order = -1, train
     while state.step < config.steps:
-        now, position = divmod(state.step, per_epoch)
-        if now != epoch:
-            epoch, order = now, train[epoch_order(config.seed, now, len(train))]
-        chosen = order[position * config.batch_size : (position + 1) * config.batch_size]
-        noise = step_noise(config.seed, state.step, len(chosen), config.latents)
+        chosen, noise = batches.at(state.step)
         state.model.train()
         state.optimiser.zero_grad(set_to_none=True)
-        terms = _terms(config, objective, dataset, state, chosen, noise)
-        if not torch.isfinite(terms.loss):
-            values = {name: float(term.detach()) for name, term in terms._asdict().items()}
-            raise DivergedError(state.step, values)
-        terms.loss.backward()  # type: ignore[no-untyped-call]
+        terms = _terms(
+            config, objective, dataset, state, chosen, noise,
+            partial(batches.at, state.step, "other "), partial(stream, config.seed, state.step),
+        )  # fmt: skip
+        if not torch.isfinite(terms.minimised):
+            raise DivergedError(state.step, terms.values())
+        terms.minimised.backward()  # type: ignore[no-untyped-call]
         state.optimiser.step()
         state.step += 1
-        state.terms = Terms(*(term.detach() for term in terms))
+        state.terms = terms.detached()
         if freezer is not None:
             freezer.step(state.step, state.terms.loss)
         yield state
 
 
+Batch = tuple[np.ndarray, Tensor]  # images by their indices (b,), noise (b, z)
+
+
+class _Batches:
+    """The images and the noise of every step: those trained on, and others as independent."""
+
+    def __init__(self, config: RunConfig, dataset: Dataset) -> None:
+        self.config, self.train = config, split_of(config, dataset).train
+        self.per_epoch = len(self.train) // config.batch_size
+        if self.per_epoch == 0:
+            raise ConfigError(
+                f"batch_size: {config.batch_size} is more than the {len(self.train)} training "
+                f"images of {dataset.name}; make it smaller."
+            )
+        self.orders: dict[str, tuple[int, np.ndarray]] = {}
+
+    def at(self, step: int, prefix: str = "") -> Batch:
+        """The batch of a step; an epoch is one pass over all images."""
+        config = self.config
+        epoch, position = divmod(step, self.per_epoch)
+        if self.orders.get(prefix, (-1,))[0] != epoch:
+            order = epoch_order(config.seed, epoch, len(self.train), f"{prefix}order")
+            self.orders[prefix] = epoch, self.train[order]
+        size = config.batch_size
+        chosen = self.orders[prefix][1][position * size : (position + 1) * size]
+        return chosen, step_noise(config.seed, step, size, config.latents, f"{prefix}noise")
+
+
 def _terms(
     config: RunConfig,
-    objective: Objective | Classification,
+    objective: Objective,
     dataset: Dataset,
     state: TrainingState,
     chosen: np.ndarray,
     noise: Tensor,
+    other: Callable[[], Batch],
+    streams: Callable[[str], torch.Generator],
 ) -> Terms:
-    """The objective on some images: one pass of the network as it stands."""
+    """The objective on a batch, ``chosen`` and ``noise``: one pass of the network as it stands.
+
+    An objective may ask for an ``other`` batch, and for random ``streams`` by name.
+    """
     model = state.model
     device = next(model.parameters()).device
     images = to_batch(dataset, chosen, device)
@@ -170,9 +263,25 @@ def _terms(
         told_apart = [i for i, size in enumerate(dataset.factor_sizes) if size > 1]
         factors = torch.from_numpy(dataset.factors(chosen)[:, told_apart]).to(device)
         loss = model.cross_entropy(images, factors)
-        return Terms(loss, *[torch.full_like(loss, torch.nan)] * 3)
+        none = torch.full_like(loss, torch.nan)
+        return Terms(loss, none, none, none)
+
+    @torch.no_grad()
+    def posterior() -> Posterior:
+        assert isinstance(model, VAE)
+        indices, apart = other()
+        found: Posterior = model(to_batch(dataset, indices, device), apart.to(device)).posterior
+        return found
+
     result = model(images, noise.to(device))
-    return evaluate(objective, config.reconstruction, result, images, state.step)
+    return evaluate(
+        objective, config.reconstruction, result, images, state.step,
+        parts=dict(getattr(model, OWN, {})), other=posterior, stream=streams,
+    )  # fmt: skip
+
+
+def _same(batch: Batch) -> Batch:
+    return batch
 
 
 def validation_indices(config: RunConfig, dataset: Dataset) -> np.ndarray:
@@ -188,12 +297,18 @@ def validation_terms(
 ) -> dict[str, float]:
     """The objective on the images ``held_out``, with one noise draw for all steps."""
     noise = step_noise(config.split_seed, -1, len(held_out), config.latents)
+    # A second batch is of the same images, with other noise: there may be too few for two.
+    again = step_noise(config.split_seed, -1, len(held_out), config.latents, "other noise")
     objective = build_objective(**config.objective)
     state.model.eval()
-    sums = dict.fromkeys(Terms._fields, 0.0)
+    sums: dict[str, float] = defaultdict(float)
     for start in range(0, len(held_out), config.batch_size):
         part = slice(start, start + config.batch_size)
-        terms = _terms(config, objective, dataset, state, held_out[part], noise[part])
-        for name, value in terms._asdict().items():
-            sums[name] += float(value) * len(held_out[part])
+        chosen = held_out[part]
+        terms = _terms(
+            config, objective, dataset, state, chosen, noise[part],
+            partial(_same, (chosen, again[part])), partial(stream, config.split_seed, -1),
+        )  # fmt: skip
+        for name, value in terms.values().items():
+            sums[name] += value * len(chosen)
     return {name: total / len(held_out) for name, total in sums.items()}

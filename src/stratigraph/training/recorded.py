@@ -78,6 +78,11 @@ class RecordedConfig(RunConfig):
         """Whether it has no posterior, as a classifier has none."""
         return self.latents == 0
 
+    @property
+    def gaussian(self) -> bool:
+        """Whether it was recorded with a posterior."""
+        return not self.supervised
+
     def dataset(self) -> Dataset:
         """Nobody but the caller has it."""
         raise InputError(

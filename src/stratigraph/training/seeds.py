@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["derived_seed", "epoch_order", "step_noise"]
+__all__ = ["derived_seed", "epoch_order", "step_noise", "stream"]
 
 
 def derived_seed(seed: int, stream: str, position: int = 0) -> int:
@@ -22,15 +22,19 @@ def derived_seed(seed: int, stream: str, position: int = 0) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") >> 1
 
 
-def step_noise(seed: int, step: int, batch: int, latents: int) -> Tensor:
+def stream(seed: int, position: int, name: str) -> torch.Generator:
+    """A generator on the CPU whose numbers depend on all three."""
+    return torch.Generator().manual_seed(derived_seed(seed, name, position))
+
+
+def step_noise(seed: int, step: int, batch: int, latents: int, name: str = "noise") -> Tensor:
     """The standard normal noise of a training step: float32 (b, z), on the CPU.
 
     Drawn on the CPU whatever the device, so that the same seed means the same noise everywhere.
     """
-    generator = torch.Generator().manual_seed(derived_seed(seed, "noise", step))
-    return torch.randn(batch, latents, generator=generator)
+    return torch.randn(batch, latents, generator=stream(seed, step, name))
 
 
-def epoch_order(seed: int, epoch: int, size: int) -> np.ndarray:
+def epoch_order(seed: int, epoch: int, size: int, name: str = "order") -> np.ndarray:
     """The order in which an epoch visits ``size`` images: int64 (size,)."""
-    return np.random.default_rng(derived_seed(seed, "order", epoch)).permutation(size)
+    return np.random.default_rng(derived_seed(seed, name, epoch)).permutation(size)

@@ -1,4 +1,4 @@
-"""Early warnings: that a training diverges, its latents collapse, or its layers die.
+"""Early warnings: a training that diverges, latents that collapse, codes or layers that die.
 
 Pure functions of what can be read cheaply while a network trains; each sign comes with the numbers
 behind it, and is told once for each run until it worsens, or comes back after it was half gone.
@@ -12,6 +12,9 @@ divergence
 collapse
     latents whose Kullback-Leibler term, averaged over probes, is below `COLLAPSED` nats: their
     posterior is the prior whatever the input;
+unused codes
+    a codebook (`stratigraph.models.quantised`) of which at least `DEAD` of the codes that could be
+    chosen on the probes are not;
 dead layer
     a layer in which at least `DEAD` of the units answer every probe alike.
 """
@@ -107,6 +110,27 @@ class Signs:
         if len(below) == len(kl):
             text += "; the decoder is told nothing: weaken or anneal the regulariser"
         return self._new("collapse", len(below), text, step)
+
+    def of_codes(self, step: int, chosen: np.ndarray, codes: int, early: int = EARLY) -> list[str]:
+        """New signs in the use of a codebook.
+
+        Args:
+            step: the network's.
+            chosen: the code of each position of each probe, (n, z).
+            codes: how many there are.
+            early: steps in which nothing is said of it.
+
+        """
+        counts = np.bincount(chosen.ravel(), minlength=codes)
+        used, could = int(np.count_nonzero(counts)), min(codes, chosen.size)
+        share = counts[counts > 0] / chosen.size
+        unused = 1 - used / could
+        text = (
+            f"unused codes: {used} of {codes} are chosen by {chosen.size} positions (perplexity "
+            f"{np.exp(-(share * np.log(share)).sum()):.3g}); use fewer codes or more dimensions"
+        )
+        bad = step >= early and step > 0 and unused >= DEAD
+        return self._new("unused codes", math.floor(10 * unused) if bad else 0, text, step)
 
     def of_layers(self, step: int, shares: Mapping[str, float], early: int = EARLY) -> list[str]:
         """New signs in the share of units that answer every probe alike, by layer."""

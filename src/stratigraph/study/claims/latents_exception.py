@@ -53,7 +53,7 @@ def latents_exception(evidence: Evidence) -> list[Question]:
     estimates = side_by_side(evidence, evidence.final, _statistic) if asked else {}
     details = by_layer(
         {measure: of_vaes(evidence.final[measure]) for measure in estimates},
-        (*LATENTS, "z_sample"),
+        [z for z in (*LATENTS, "z_sample") if (pairs.table["layer_x"] == z).any()],
         {"across": _elsewhere, "baseline": baseline},
     )
     return [

@@ -23,7 +23,8 @@ __all__ = [
 ]
 
 # Not the sample: runs share the noise it is drawn with, so collapsed latents are alike in all.
-LATENTS = ("z_mean", "z_log_var")
+# Networks of codes have, in place of mean and variance, the vectors before and after quantisation.
+LATENTS = ("z_mean", "z_log_var", "z_encoded", "z_quantised")
 
 
 def encoder(rows: pd.DataFrame) -> np.ndarray:

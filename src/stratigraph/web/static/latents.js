@@ -8,7 +8,7 @@ const TIMES = 3; // how large a pixel is drawn
 const SPAN = 2.5, REACH = 4;
 
 export async function latents(box, study, shown) {
-  const vaes = study.runs.filter((run) => !run.supervised);
+  const vaes = study.runs.filter((run) => run.gaussian);
   box.append(el("h1", { textContent: "Latents" }));
   if (!vaes.length) { box.append(el("p", { className: "quiet", textContent: "The study has no VAE." })); return; }
   const pickers = el("div", { className: "pickers" }), charts = el("div", { className: "panels" }), images = el("div");
@@ -23,7 +23,7 @@ export async function latents(box, study, shown) {
       await Promise.all([regimes(charts, run, way, signal), steps.length && !study.recorded ? decoder(images, run, step, signal) : images.replaceChildren(el("p", { className: "quiet", textContent: study.recorded ? "The decoder of a recorded run is with its trainer; no images are drawn here." : "This run has no snapshot yet." }))]);
     });
   }
-  shown.update = async (renewed) => { study = renewed; vaes.splice(0, vaes.length, ...study.runs.filter((run) => !run.supervised)); await draw(); };
+  shown.update = async (renewed) => { study = renewed; vaes.splice(0, vaes.length, ...study.runs.filter((run) => run.gaussian)); await draw(); };
   await draw();
 }
 

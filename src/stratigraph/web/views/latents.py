@@ -97,11 +97,15 @@ def latents(watched: Watched, query: Query) -> Answer:
 
 
 def _vae(run: Run) -> Run:
-    if run.config.supervised:
-        what = "recorded without a posterior" if isinstance(run.config, RecordedConfig) else (
-            "a classifier")  # fmt: skip
-        raise InputError(f"run {run.run_id} is {what} and has no latents; choose a VAE.")
-    return run
+    if run.config.gaussian:
+        return run
+    if isinstance(run.config, RecordedConfig):
+        what = "was recorded without a posterior and has no latents"
+    elif run.config.supervised:
+        what = "is a classifier and has no latents"
+    else:
+        what = "has codes, and no mean or variance that could be varied"
+    raise InputError(f"run {run.run_id} {what}; choose a VAE.")
 
 
 def _asked(watched: Watched, query: Query) -> tuple[Run, int]:

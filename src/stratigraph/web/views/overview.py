@@ -126,6 +126,7 @@ def _run(watched: Watched, run: Run) -> dict[str, Any]:
         "latents": config.latents,
         "seed": config.seed,
         "supervised": config.supervised,
+        "gaussian": config.gaussian,
         "state": state["state"],
         "reason": _damage(watched, run) or state.get("reason", ""),
         "warning": warning_of(state),
