@@ -24,7 +24,8 @@ from stratigraph.study.claims.kinds import kinds_of
 CKA, PROCRUSTES = "debiased_cka", "procrustes_similarity"
 QUESTIONS = (
     "encoder_first", "encoder_first_of_a_kind", "convolution_first", "transformers",
-    "fully_connected", "deeper_encoder", "deeper_decoder", "encoder_first_everywhere", "lower_first",
+    "fully_connected", "deeper_encoder", "deeper_decoder", "encoder_first_everywhere",
+    "lower_first",
 )  # fmt: skip
 WITNESSES = ("encoder_first_deconfounded", "encoder_first_weights", "encoder_first_factors")
 
@@ -39,12 +40,17 @@ def interval(one: dict[str, Any] | None) -> str:
     return f"{value:+.2f} ({one['lower']:.2f} to {one['upper']:.2f})"
 
 
+def heading(*names: str) -> list[str]:
+    """The first two lines of a table."""
+    return [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
+
+
 def verdicts(study: Study) -> list[str]:
     """One row a question: both measures' estimates, p and verdict."""
     by_key = {found["key"]: found for found in study.findings}
     keys = [key + version for key in QUESTIONS for version in ("", "_progress")]
-    lines = ["| claim | question | CKA, 95 % interval | Procrustes, 95 % interval | p, corrected | verdict |",
-             "|---|---|---|---|---|---|"]  # fmt: skip
+    lines = heading("claim", "question", "CKA, 95 % interval", "Procrustes, 95 % interval",
+                    "p, corrected", "verdict")  # fmt: skip
     for key in (*keys, *WITNESSES):
         found = by_key.get(key)
         if found is None or found["verdict"] == "not asked":
@@ -91,8 +97,8 @@ def each(study: Study) -> pd.DataFrame:
 
 def table(rows: pd.DataFrame) -> list[str]:
     """The rows of `each` as Markdown."""
-    lines = ["| data | encoder → decoder | untrained | raw: CKA | raw: Procrustes | progress: CKA | progress: Procrustes | R, KL |",
-             "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    lines = heading("data", "encoder → decoder", "untrained", "raw: CKA", "raw: Procrustes",
+                    "progress: CKA", "progress: Procrustes", "R, KL")  # fmt: skip
     for _, row in rows.iterrows():
         encoder, decoder = row["untrained"]
         gaps = [interval(row[f"{k} {m}"]) for k in ("raw", "progress") for m in (CKA, PROCRUSTES)]

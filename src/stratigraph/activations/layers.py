@@ -136,7 +136,11 @@ def _named(
     """The modules of a name or glob; what it asks of their outputs goes into ``parts``."""
     found = PART.fullmatch(pattern)
     name, part = (found[1], found[2]) if found else (pattern, "")
-    matched = [known for known in modules if re.fullmatch(_expression(name), known)]
+    if name in modules:  # most are names in full, and a network has hundreds of modules
+        matched = [name]
+    else:
+        expression = re.compile(_expression(name))
+        matched = [known for known in modules if expression.fullmatch(known)]
     if not matched:
         raise InputError(
             f"layers: the network has no layer {pattern!r}.{suggest(pattern, modules)}"
