@@ -10,6 +10,7 @@ draws held-out images with what the trained networks make of them, without noise
 from __future__ import annotations
 
 import argparse
+import io
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +90,9 @@ def main() -> None:
     title = f"Fashion-MNIST: {given.kind} after {given.steps:,} steps"
     figure = draw_images(Images(np.stack(rows), labels, title), "decoded without noise")
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    canvas = figure.canvas
-    figure.set_dpi(130)
-    canvas.draw()  # type: ignore[attr-defined]
-    picture = Image.fromarray(np.asarray(canvas.buffer_rgba()))  # type: ignore[attr-defined]
-    picture.convert("RGB").save(given.out, quality=82)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    Image.open(buffer).convert("RGB").save(given.out, quality=82)
     print(f"{given.out}: {given.out.stat().st_size / 1000:.0f} kB")
 
 

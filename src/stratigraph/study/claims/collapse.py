@@ -126,7 +126,10 @@ def _permuted(sample: Tracked, value: float) -> float:
 
 def _why_not(evidence: Evidence) -> str:
     if evidence.latents.empty:
-        return "The latents of no run were observed; run `stratigraph extract`."
+        return (
+            "No run has Gaussian latents that were observed: networks of codes and classifiers "
+            "have none, those of VAEs are observed by `stratigraph extract`."
+        )
     if not any(len(_tracked(evidence, m, "z_mean").pairs) for m in evidence.side_by_side):
         return "The study does not compare the mean with the sample."
     if evidence.latents["run"].nunique() < FEW:
