@@ -16,6 +16,7 @@ from stratigraph.pipeline.progress import Progress
 from stratigraph.snapshots import remove_leftovers, write_json
 from stratigraph.study import PUBLISHED, Study, findings_path, gather
 from stratigraph.study.claims import ask
+from stratigraph.study.errands import spread
 from stratigraph.study.finding import Finding, judge, within_tolerances
 from stratigraph.study.remote import written
 
@@ -59,7 +60,8 @@ def assess_study(
             f"study {study.config.name} has no run that reached its last step, so nothing has a "
             f"final state to assess; `stratigraph list {study.path}` says why."
         )
-    with written(study.path):
+    with written(study.path) as publisher:
+        engine = spread(engine, publisher)
         remove_leftovers(study.path, of=findings_path(study.path).name)
         found = findings_of(study)
         sources = {study.way.name: study.source()}
