@@ -224,8 +224,9 @@ def test_two_nodes_with_disks_of_their_own(tmp_path, monkeypatch, s3_url):
     """All that can travel is done on nodes that see the store alone, with the local bytes."""
     if subprocess.run(["unshare", "-m", "true"], check=False).returncode:
         pytest.skip("disks of their own take a mount namespace, which this user may not make")
-    file = tmp_path / "four.yaml"
-    text = TWELVE.replace("seed: [0, 1, 2]", "seed: [0]").replace("count: 41", "count: 5")
+    file = tmp_path / "two.yaml"
+    text = TWELVE.replace("seed: [0, 1, 2]", "seed: [0]").replace("count: 41", "count: 3")
+    text = text.replace("steps: 400", "steps: 20").replace("beta: [1, 4, 8]", "beta: 1")
     file.write_text(text.replace("measures: [debiased_cka]", READ))
     local = run_study(file, tmp_path / "local", engine=LocalEngine(2))
 
