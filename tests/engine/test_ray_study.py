@@ -15,7 +15,7 @@ import pytest
 
 from stratigraph.engine import LocalEngine
 from stratigraph.errors import ConfigError
-from stratigraph.pipeline import open_study, run_stage
+from stratigraph.pipeline import open_study, run_stage, run_study
 from stratigraph.study import load_study
 
 ray = pytest.importorskip("ray")
@@ -184,3 +184,76 @@ def test_a_node_that_is_lost(tmp_path, monkeypatch):
     finally:
         cluster.shutdown()
     assert results(study.path) == results(local.path)
+
+
+WHOLE = """
+import sys, time
+import ray
+from stratigraph.cli.main import main
+ray.init(address=sys.argv[3], namespace="stratigraph", log_to_driver=False)
+deadline = time.monotonic() + 120
+while ray.cluster_resources().get("CPU", 0) < 2:
+    assert time.monotonic() < deadline
+    time.sleep(0.2)
+main(["run", sys.argv[1], "--out", sys.argv[2], "--engine", "ray", "--address", sys.argv[3],
+      "--quiet"])
+"""
+NODE = 'mount --bind "$1" "$2" && exec "$3" start --address="$4" --num-cpus=1 --block'
+READ = """
+measures: [debiased_cka, {name: procrustes_similarity, pairs: [all]}]
+ways: [corrected, published]
+"""
+
+
+def node_with_a_disk(disk: Path, place: Path, address: str) -> subprocess.Popen:
+    """A node of one core that finds ``disk`` at ``place``, where others find something else."""
+    program = Path(sys.executable).parent / "ray"
+    command = ["unshare", "-m", "sh", "-c", NODE, "sh", disk, place, program, address]
+    told = disk.with_suffix(".log")
+    with told.open("w") as stream:
+        node = subprocess.Popen(command, stdout=stream, stderr=stream, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while "block forever" not in told.read_text():
+        assert node.poll() is None and time.monotonic() < deadline, told.read_text()
+        time.sleep(0.1)
+    return node
+
+
+@pytest.mark.slow
+def test_two_nodes_with_disks_of_their_own(tmp_path, monkeypatch, s3_url):
+    """All that can travel is done on nodes that see the store alone, with the local bytes."""
+    if subprocess.run(["unshare", "-m", "true"], check=False).returncode:
+        pytest.skip("disks of their own take a mount namespace, which this user may not make")
+    file = tmp_path / "two.yaml"
+    text = TWELVE.replace("seed: [0, 1, 2]", "seed: [0]").replace("count: 41", "count: 3")
+    text = text.replace("steps: 400", "steps: 20").replace("beta: [1, 4, 8]", "beta: 1")
+    file.write_text(text.replace("measures: [debiased_cka]", READ))
+    local = run_study(file, tmp_path / "local", engine=LocalEngine(2))
+
+    work = tmp_path / "work"  # in each namespace another disk's
+    work.mkdir()
+    cluster = cluster_of(monkeypatch, 0)
+    nodes, disks = [], [tmp_path / "disk-0", tmp_path / "disk-1"]
+    try:
+        for disk in disks:  # one after the other: two that start at once may choose one port
+            disk.mkdir()
+            nodes.append(node_with_a_disk(disk, work, cluster.address))
+        driver = subprocess.run(
+            [sys.executable, "-c", WHOLE, file, s3_url, cluster.address],
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+        assert driver.returncode == 0, driver.stderr
+    finally:
+        for node in nodes:
+            os.killpg(node.pid, signal.SIGTERM)
+            node.wait()
+        cluster.shutdown()
+    there = load_study(s3_url)
+    assert results(there.path) == results(local.path)
+    assert there.findings == local.findings
+    for disk in disks:
+        assert list(disk.glob("*/runs/*/representations*/*/manifest.json"))
+        assert not list(disk.glob("*/similarity*/*/manifest.json"))

@@ -275,6 +275,27 @@ def test_what_cannot_be(study_file, elsewhere, tmp_path, capsys):
     assert code == 3
 
 
+def test_a_url_is_the_same_in_capitals_and_with_a_last_slash(
+    study_file, elsewhere, tmp_path, capsys
+):
+    elsewhere()
+    study = open_study(study_file, f"FILE://{tmp_path}/store/")
+    run_stage("train", study, LocalEngine(1))
+    assert study.path == work_place(f"file://{tmp_path}/store")
+    for url in (
+        f"FILE://{tmp_path}/store",
+        f"File://{tmp_path}/store/",
+        f"file://{tmp_path}/store",
+    ):
+        for more in ((), ("--repair",)):
+            code, told = call(capsys, "verify", url, *more)
+            assert (code, "all as they were written" in told) == (0, True), told
+        assert call(capsys, "list", url)[0] == 0
+    code, told = call(capsys, "verify", f"FILE://{tmp_path}/nowhere")
+    assert (code, told) == (3, f"stratigraph: file://{tmp_path}/nowhere: no study stands here "
+                               "(study.yaml is missing).\n")  # fmt: skip
+
+
 def test_a_whole_study_by_python_and_as_json(study_file, elsewhere, tmp_path, capsys):
     elsewhere()
     url = f"file://{tmp_path}/store"

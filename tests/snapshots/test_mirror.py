@@ -10,6 +10,7 @@ from stratigraph.errors import BusyError, DataError, IntegrityError, StorageErro
 from stratigraph.snapshots import ledger as ledger_module
 from stratigraph.snapshots import mirror as module
 from stratigraph.snapshots import (
+    publishing,
     record_exists,
     remove_record,
     verified,
@@ -18,8 +19,9 @@ from stratigraph.snapshots import (
     write_record,
 )
 from stratigraph.snapshots.ledger import Ledger
-from stratigraph.snapshots.mirror import Part, fetch, link, mirrored, origin, unpublished
+from stratigraph.snapshots.mirror import Part, fetch, link, origin, unpublished
 from stratigraph.snapshots.objects import Objects
+from stratigraph.snapshots.publishing import mirrored
 
 PART = Part(
     "ledger",
@@ -270,7 +272,7 @@ def test_killed_at_each_operation_of_a_publish_nothing_is_lost(
             before(here)
         dying = Dying(Objects(url), operations, half)
         with monkeypatch.context() as patch:
-            patch.setattr(module, "Objects", lambda url, dying=dying: dying)
+            patch.setattr(publishing, "Objects", lambda url, dying=dying: dying)
             try:
                 with mirrored(here, PART) as publish:
                     after(here)

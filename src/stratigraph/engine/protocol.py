@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from stratigraph.engine.words import Hear
 
-__all__ = ["Deaths", "Engine", "Failure", "Outcome", "progress_of", "title_of"]
+__all__ = ["Deaths", "Engine", "Failure", "Outcome", "Portable", "progress_of", "title_of"]
 
 
 def progress_of(task: Any) -> Any:
@@ -38,6 +39,25 @@ def title_of(function: Callable[[Any], Any], task: Any, index: int, total: int |
         return str(label)
     words = getattr(task, "kind", None) or function.__name__.removesuffix("_task").strip("_")
     return f"{words} {index + 1}" + ("" if total is None else f" of {total}")
+
+
+@runtime_checkable
+class Portable(Protocol):
+    """A task that a machine can do which sees no file of this one but what the task reads."""
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """The folders of the records that it reads."""
+        ...
+
+    @property
+    def writes(self) -> Path | None:
+        """The folder of the record that it leaves; None if all that comes of it is its value."""
+        ...
+
+    def away(self) -> Portable | None:
+        """The task as it is sent to such a machine; None where this one has all but done it."""
+        ...
 
 
 class Deaths:

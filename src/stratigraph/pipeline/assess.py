@@ -18,6 +18,7 @@ from stratigraph.pipeline.recorded import check_recorded
 from stratigraph.snapshots import remove_leftovers, write_json
 from stratigraph.study import CORRECTED, PUBLISHED, Study, findings_path, gather
 from stratigraph.study.claims import ask
+from stratigraph.study.errands import spread
 from stratigraph.study.finding import Finding, judge, within_tolerances
 from stratigraph.study.remote import written
 
@@ -68,7 +69,8 @@ def assess_study(
         )
     if study.way.cka not in study.measures():
         check_recorded(study)  # or it would be told to compare what cannot be compared
-    with written(study.path):
+    with written(study.path) as publisher:
+        engine = spread(engine, publisher)
         remove_leftovers(study.path, of=findings_path(study.path).name)
         score_latents(study.read(CORRECTED), engine, progress)
         found = findings_of(study)

@@ -24,7 +24,14 @@ from stratigraph.models import VAE
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.recorded import check_recorded
 from stratigraph.similarity.reduction import reduce_units
-from stratigraph.snapshots import Files, record_exists, remove_leftovers, verified, write_record
+from stratigraph.snapshots import (
+    Files,
+    record_exists,
+    remove_leftovers,
+    snapshot_path,
+    verified,
+    write_record,
+)
 from stratigraph.study import (
     ActivationsConfig,
     ProbesConfig,
@@ -58,6 +65,20 @@ class ExtractTask:
     def label(self) -> str:
         """What it is called in a cluster's dashboard."""
         return f"extract {self.run.name[:4]} step {self.step}"
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """The snapshot."""
+        return (snapshot_path(self.run, self.step),)
+
+    @property
+    def writes(self) -> Path:
+        """The representations."""
+        return self.record
+
+    def away(self) -> ExtractTask:
+        """The same task: a snapshot is read alike everywhere."""
+        return self
 
 
 def extract_task(task: ExtractTask) -> None:

@@ -28,8 +28,8 @@ from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.train import train_study
 from stratigraph.report import write_report
 from stratigraph.snapshots import read_json, read_text, remove_leftovers, write_text
-from stratigraph.snapshots.mirror import origin
 from stratigraph.study import STUDY_FILE, Study, StudyConfig, load_config, load_study
+from stratigraph.study.errands import spread
 from stratigraph.study.remote import check_processes, keep_study_file, local_copy, written
 from stratigraph.training import any_config
 
@@ -96,15 +96,16 @@ def _label(run: Path) -> str:
 
 
 def _extract(study: Study, engine: Engine, progress: Progress) -> None:
-    with written(study.path):
+    with written(study.path) as publisher:
+        engine = spread(engine, publisher)
         extract_study(study, engine, progress)
         observe_study(study, engine, progress)
         score_latents(study, engine, progress)
 
 
 def _compare(study: Study, engine: Engine, progress: Progress) -> None:
-    with written(study.path):
-        compare_study(study, engine, progress)
+    with written(study.path) as publisher:
+        compare_study(study, spread(engine, publisher), progress)
 
 
 def _assess(study: Study, engine: Engine, progress: Progress) -> None:
@@ -142,8 +143,6 @@ def run_stage(
     """One stage of a study: ``train``, ``extract``, ``compare``, ``assess`` or ``report``."""
     engine, progress = engine or LocalEngine(), progress or Progress(quiet=True)
     check_processes(study.path, engine.workers if engine.name == "local" else MANY)
-    if stage != "train" and engine.name != "local" and origin(study.path) is not None:
-        engine = LocalEngine()  # what these read is in the working copy, which is here
     with progress.showing():
         if stage == "train" and study.config.recorded:
             progress.say("training: recorded elsewhere; there is nothing to train")

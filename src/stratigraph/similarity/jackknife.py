@@ -169,6 +169,19 @@ class _Task:
     groups: int
     confounder: int | None
 
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """The folders that the files stand in."""
+        return tuple(dict.fromkeys(file.parent for file in self.files.values()))
+
+    @property
+    def writes(self) -> None:
+        """Nothing: the scores are its value."""
+
+    def away(self) -> _Task:
+        """The same task."""
+        return self
+
 
 def _run(task: _Task) -> np.ndarray:
     with one_thread():

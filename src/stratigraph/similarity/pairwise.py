@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -174,6 +174,21 @@ class _CompareTask:
     tolerance: float | None
     path: Path | None
 
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """The folders that the stored sources stand in."""
+        sources = (*self.left, *self.right)
+        return tuple(dict.fromkeys(s.parent for s in sources if isinstance(s, Path)))
+
+    @property
+    def writes(self) -> None:
+        """Nothing that another machine would have to keep: away, the scores are its value."""
+
+    def away(self) -> _CompareTask | None:
+        """The task whose scores come back; None where the file of an earlier call has them."""
+        done = self.path is not None and self.path.is_file()
+        return None if done else replace(self, path=None)
+
 
 def _by_pairs(
     sides: list[list[Source]],
@@ -202,7 +217,10 @@ def _by_pairs(
     done: list[np.ndarray | None] = [None] * len(cut_up)
     found: list[list[list[str | None]]] = [[[None] * len(s), [None] * len(s)] for s in sides]
     for index, (scores, left, right) in run(_compare, tasks(), len(cut_up)):
-        block = cut_up[index]
+        block, path = cut_up[index], paths[index]
+        if scores is not None and path is not None:  # of a machine that does not see the file
+            kept(path, partial(_arrays, scores, left, right))
+            scores = None
         done[index] = scores
         for side, cut, notes in ((found[0], block.rows, left), (found[-1], block.columns, right)):
             side[0][cut] = [a or b for a, b in zip(side[0][cut], notes.reasons, strict=True)]
@@ -218,14 +236,14 @@ def _by_pairs(
 
 def _compare(task: _CompareTask) -> tuple[np.ndarray | None, Notes, Notes]:
     """A block's scores (l, r, c), or None where they are kept in a file, and its notes."""
-
-    def make() -> dict[str, np.ndarray]:
-        scores, left, right = _scored(task)
-        return {"scores": scores, **left.arrays("left_"), **right.arrays("right_")}
-
-    found = kept(task.path, make)
+    found = kept(task.path, lambda: _arrays(*_scored(task)))
     scores = found["scores"] if task.path is None else None
     return scores, Notes.of(found, "left_"), Notes.of(found, "right_")
+
+
+def _arrays(scores: np.ndarray, left: Notes, right: Notes) -> dict[str, np.ndarray]:
+    """A block as its file has it."""
+    return {"scores": scores, **left.arrays("left_"), **right.arrays("right_")}
 
 
 def _scored(task: _CompareTask) -> tuple[np.ndarray, Notes, Notes]:

@@ -14,21 +14,19 @@ others, somebody went on from there, and the folder takes what they made.
 from __future__ import annotations
 
 import contextlib
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as Collection
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from stratigraph.durable import sha256
-from stratigraph.errors import DataError, IntegrityError, StorageError, StratigraphError
+from stratigraph.errors import DataError, IntegrityError, StorageError
 from stratigraph.snapshots.files import (
     read_json,
     write_json,
 )
-from stratigraph.snapshots.ledger import Head, Lease, Ledger
-from stratigraph.snapshots.objects import NoSuchObject, Objects
+from stratigraph.snapshots.ledger import Head, Ledger
+from stratigraph.snapshots.objects import NoSuchObject
 from stratigraph.snapshots.store import (
     MANIFEST,
     remove_record,
@@ -39,11 +37,13 @@ from stratigraph.snapshots.versions import download, hash_of, upload, version_na
 __all__ = [
     "REMOTE",
     "Part",
+    "agree",
+    "agreed",
     "fetch",
     "link",
-    "mirrored",
     "origin",
     "put_back",
+    "standing",
     "unpublished",
 ]
 
@@ -95,7 +95,8 @@ def agreed(folder: Path, part: Part) -> dict[str, str]:
     return {}
 
 
-def _agree(folder: Path, part: Part, entries: Mapping[str, str]) -> None:
+def agree(folder: Path, part: Part, entries: Mapping[str, str]) -> None:
+    """Remember the entries that a working copy agrees with."""
     if agreed(folder, part) != entries or not _base(folder, part).is_file():
         write_json(_base(folder, part), {"entries": dict(entries)})
 
@@ -119,48 +120,6 @@ def unpublished(folder: Path, part: Part) -> bool:
         return False
     held = {place: hash_of(version) for place, version in agreed(folder, part).items()}
     return standing(folder, part) != held
-
-
-def publish(lease: Lease, folder: Path, part: Part) -> None:
-    """Commit what stands in a folder, if it is not what the ledger says.
-
-    Raises:
-        BusyError: somebody else has taken the ledger over.
-        IntegrityError: a record here is damaged; nothing was committed.
-
-    """
-    before = dict(lease.head.entries)
-    now = standing(folder, part)
-    entries = {p: v for p, v in before.items() if now.get(p) == hash_of(v)}
-    for place, digest in now.items():
-        if place not in entries:
-            version = version_name(lease.token, digest)
-            upload(lease.ledger.objects, folder / place, f"{place}/{version}", digest)
-            entries[place] = version
-    if entries != before:
-        lease.commit(entries)
-        old = [f"{p}/{v}" for p, v in before.items() if entries.get(p) != v]
-        lease.ledger.objects.remove(*old)
-        if lease.follows_dead:
-            _sweep(lease, [p for p, version in entries.items() if before.get(p) != version])
-    _agree(folder, part, entries)
-
-
-def _touched(lease: Lease, part: Part) -> Iterator[str]:
-    """Where the owner before left something, and nobody may come again."""
-    for pattern in part.passing:
-        folder = pattern.rpartition("/")[0]
-        yield from (f"{folder}/{name}" for name in lease.ledger.objects.names(folder))
-    last = f"{lease.token - 1:08d}-"
-    yield from (p for p, version in lease.head.entries.items() if version.startswith(last))
-
-
-def _sweep(lease: Lease, places: Iterable[str]) -> None:
-    """Remove what a process that died had put at these places, and not committed."""
-    for place in places:
-        for version in lease.ledger.objects.names(place):
-            if version != lease.head.entries.get(place):
-                lease.ledger.objects.remove(f"{place}/{version}")
 
 
 def fetch(
@@ -196,7 +155,7 @@ def fetch(
         if wanted is None and agreed(folder, part) != head.entries:
             for place in now.keys() - head.entries.keys():
                 _remove(folder / place)
-            _agree(folder, part, head.entries)
+            agree(folder, part, head.entries)
         return head
     raise StorageError(f"{ledger}: its records change faster than they can be read.")
 
@@ -247,60 +206,7 @@ def put_back(ledger: Ledger, folder: Path, part: Part, damaged: Collection[str])
         if in_step:
             for place in damaged - back:  # damaged here too, or not here
                 _remove(folder / place)
-            _agree(folder, part, entries)
+            agree(folder, part, entries)
         return back
     finally:
-        lease.release()
-
-
-@contextmanager
-def mirrored(folder: Path, part: Part, every: float | None = None) -> Iterator[Callable[[], None]]:
-    """Be the one writer of a part: it is fetched before, and published after.
-
-    What is yielded publishes in between.
-    Of a folder that is no working copy nothing is fetched or published.
-
-    Args:
-        folder: whose locks for this part are held.
-        part: what will be written.
-        every: also publish what has been committed, every so many seconds.
-
-    Raises:
-        BusyError: another process holds the part, or took it over meanwhile.
-
-    """
-    url = origin(folder)
-    if url is None:
-        yield lambda: None
-        return
-    lease = Ledger(Objects(url), part.name).acquire()
-    over, publishing = threading.Event(), threading.Lock()
-
-    def now() -> None:
-        with publishing:
-            publish(lease, folder, part)
-
-    def often() -> None:
-        while every is not None and not over.wait(every):
-            # What cannot be published now is published at the end, or said to be amiss there.
-            with contextlib.suppress(StratigraphError, OSError):
-                now()
-
-    thread = threading.Thread(target=often, daemon=True)
-    try:
-        fetch(lease.ledger, folder, part)
-        if lease.follows_dead:
-            _sweep(lease, _touched(lease, part))
-        thread.start()
-        try:
-            yield now
-        except BaseException:
-            with contextlib.suppress(StratigraphError, OSError):
-                now()
-            raise
-        now()
-    finally:
-        over.set()
-        if thread.is_alive():
-            thread.join()
         lease.release()

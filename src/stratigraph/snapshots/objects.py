@@ -21,7 +21,7 @@ from typing import Any
 from stratigraph.durable import Output, fresh_beside, make_folder, replacing, sync
 from stratigraph.errors import ConfigError, StorageError
 
-__all__ = ["NoSuchObject", "Objects", "is_url"]
+__all__ = ["NoSuchObject", "Objects", "is_url", "spelled"]
 
 # Whose `create` is one step at the store. The last two were not tried here.
 CREATING = ("file", "local", "memory", "s3", "s3a", "gs", "gcs", "abfs", "az")
@@ -32,6 +32,16 @@ _creating = threading.Lock()  # memory:// looks and then puts
 def is_url(text: str | Path) -> bool:
     """Whether this names a place by its URL (``s3://…``) rather than by its path."""
     return isinstance(text, str) and "://" in text
+
+
+def spelled(url: str) -> str:
+    """The one spelling of a URL: a scheme is the same in capitals, and a last slash says nothing.
+
+    >>> spelled("FILE:///data/Study/")
+    'file:///data/Study'
+    """
+    scheme, _, rest = url.rstrip("/").partition("://")
+    return f"{scheme.lower()}://{rest}"
 
 
 class NoSuchObject(Exception):
@@ -56,8 +66,8 @@ class Objects:
             raise ConfigError(
                 f"{url}: fsspec is not installed; `pip install 'stratigraph[s3]'`."
             ) from None
-        self.url = url.rstrip("/")
-        self.protocol = url.partition("://")[0].lower()
+        self.url = spelled(url)
+        self.protocol = self.url.partition("://")[0]
         try:
             self._fs, root = url_to_fs(self.url, use_listings_cache=False)
         except (ImportError, ValueError) as error:

@@ -22,14 +22,15 @@ from stratigraph.snapshots import locked
 from stratigraph.snapshots.ledger import Ledger, writer_of
 from stratigraph.snapshots.mirror import (
     Part,
+    agreed,
     fetch,
     link,
-    mirrored,
     origin,
     put_back,
     unpublished,
 )
-from stratigraph.snapshots.objects import Objects, is_url
+from stratigraph.snapshots.objects import Objects, is_url, spelled
+from stratigraph.snapshots.publishing import Publisher, mirrored
 from stratigraph.snapshots.versions import check_version
 from stratigraph.study.layout import STUDY_FILE
 
@@ -46,6 +47,7 @@ __all__ = [
     "run_written",
     "study_of",
     "verify_url",
+    "versions_of_run",
     "written",
 ]
 
@@ -84,7 +86,7 @@ def study_of(run: Path) -> Path:
 
 def work_place(url: str) -> Path:
     """The working copy's folder: in ``$STRATIGRAPH_WORK``, or among what else is cached."""
-    clean = url.rstrip("/")
+    clean = spelled(url)
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", clean.rpartition("/")[2]) or "study"
     place = Path(os.environ[WORK]) if os.environ.get(WORK) else cache_dir() / "studies"
     digest = hashlib.sha256(clean.encode()).hexdigest()[:12]
@@ -108,8 +110,7 @@ def local_copy(source: str | Path, *, light: bool = False, new: bool = True) -> 
     """
     if not is_url(source):
         return Path(source)
-    scheme, _, rest = str(source).rstrip("/").partition("://")
-    url = f"{scheme.lower()}://{rest}"  # a scheme is the same in capitals, and so is the copy
+    url = spelled(str(source))
     folder = work_place(url)
     objects = Objects(url)  # says at once what cannot be used
     if not new:
@@ -151,15 +152,17 @@ def fetch_study(folder: Path, wanted: Callable[[str], object] | None = None) -> 
 
 
 @contextmanager
-def written(study: Path, stage: str = "") -> Iterator[None]:
+def written(study: Path, stage: str = "") -> Iterator[Publisher]:
     """Be the one writer of a study's results, report or training, here and at its URL.
+
+    What is yielded publishes what has been kept so far.
 
     Raises:
         BusyError: another process is; the message names it.
 
     """
-    with locked(study, stage), mirrored(study, WRITERS[stage], EVERY):
-        yield
+    with locked(study, stage), mirrored(study, WRITERS[stage], EVERY) as publisher:
+        yield publisher
 
 
 @contextmanager
@@ -172,6 +175,11 @@ def run_written(run: Path) -> Iterator[Callable[[], None]]:
     """
     with locked(run), mirrored(study_of(run), _of_run(run.name)) as publish:
         yield publish
+
+
+def versions_of_run(run: Path) -> dict[str, str]:
+    """Place → version, of what a working copy has of a run and its URL has too."""
+    return agreed(study_of(run), _of_run(run.name))
 
 
 def run_is_published(run: Path) -> bool:
@@ -254,7 +262,7 @@ def verify_url(url: str, *, repair: bool = False) -> Checked:
     objects = Objects(url)
     folder = work_place(url)
     _check_there(objects)
-    link(folder, url.rstrip("/"))
+    link(folder, objects.url)
     parts = [FILE, WRITERS[""], WRITERS["report"], *map(_of_run, objects.names("runs"))]
     files = size = 0
     damaged: dict[str, str] = {}

@@ -1,0 +1,226 @@
+"""Errands: machines that see no file of the sender read and compare a study at a URL for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stratigraph.engine import Failure, LocalEngine, Outcome, Portable
+from stratigraph.errors import BusyError, StorageError
+from stratigraph.pipeline import open_study, run_stage
+from stratigraph.pipeline.compare import representation_table
+from stratigraph.pipeline.extract import ExtractTask, extract_task, reading_digest
+from stratigraph.similarity.matrix import compare_stored
+from stratigraph.snapshots import ledger as ledger_module
+from stratigraph.snapshots import remove_record, snapshot_path
+from stratigraph.snapshots.ledger import Ledger
+from stratigraph.snapshots.objects import Objects
+from stratigraph.study import load_study, representations_path
+from stratigraph.study.errands import Errand, Errands, run_errand, spread
+from stratigraph.study.remote import versions_of_run, written
+
+STUDY = """
+name: errands
+grid:
+  data: {name: sprites, size: 32, cache: false}
+  objective:
+    beta_vae: {beta: 1}
+  latents: 3
+  seed: [0]
+training: {steps: 4, batch_size: 8, validation_images: 8, log_every: 2, validation: 0.001}
+snapshots: {kind: explicit, steps: [0, 2, 4]}
+probes: {count: 16}
+activations: {layers: [input, z_mean, decoder.dense1]}
+measures:
+  - debiased_cka
+  - {name: procrustes_similarity, pairs: [all]}
+"""
+STAGES = ("train", "extract", "compare")
+AFTER = STAGES[1:]
+
+
+class OtherMachine:
+    """An engine whose tasks find nothing of the sender's: a disk of their own has its place."""
+
+    name, workers = "other", 1
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.disk = folder, folder.with_name("the-other-s-disk")
+        self.labels: list[str] = []
+
+    def map(self, function, tasks, *, tick=None, heard=None):
+        self.disk.mkdir(exist_ok=True)
+        for index, task in enumerate(tasks):
+            self.labels.append(task.label)
+            yield self.there(index, function, task)
+
+    def there(self, index, function, task) -> Outcome:
+        aside = self.folder.with_name("the-sender-s-disk")
+        self.folder.rename(aside)
+        self.disk.rename(self.folder)
+        try:
+            return Outcome(index, function(task))
+        except Exception as error:
+            return Outcome(index, failure=Failure("raised", str(error), error=error))
+        finally:
+            self.folder.rename(self.disk)
+            aside.rename(self.folder)
+
+
+def results(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for place in ("runs", "similarity", "jackknife", "probes")
+        for path in sorted((folder / place).rglob("*"))
+        if path.is_file() and path.name not in ("state.json", "config.json", ".lock")
+    }
+
+
+@pytest.fixture(scope="module")
+def study_file(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("errands") / "errands.yaml"
+    path.write_text(STUDY)
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(study_file) -> dict[str, bytes]:
+    """What the study leaves in a folder."""
+    study = open_study(study_file, study_file.parent / "whole")
+    for stage in STAGES:
+        run_stage(stage, study, LocalEngine(1))
+    return results(study.path)
+
+
+@pytest.fixture(params=["file", pytest.param("s3", marks=pytest.mark.slow)])
+def trained(request, study_file, tmp_path, monkeypatch):
+    """The study at a URL, trained and not read yet."""
+    monkeypatch.setenv("STRATIGRAPH_WORK", str(tmp_path / "work"))
+    url = f"file://{tmp_path}/store"
+    if request.param == "s3":
+        url = request.getfixturevalue("s3_url")
+    study = open_study(study_file, url)
+    run_stage("train", study, LocalEngine(1))
+    return study, url
+
+
+def extraction(study) -> ExtractTask:
+    run = next(iter(study.runs.values()))
+    about = reading_digest(study, run)
+    record = representations_path(run.path, 2)
+    probes, reading = study.config.probes, study.config.activations
+    return ExtractTask(run.path, run.config.to_dict(), 2, probes, reading, record, about)
+
+
+def errand(study, url: str, token: int, sender: str = "somebody else") -> Errand:
+    task = extraction(study)
+    place = snapshot_path(task.run, 2).relative_to(study.path).as_posix()
+    reads = {place: versions_of_run(task.run)[place]}
+    return Errand(extract_task, task, study.path, url, token, reads, sender)
+
+
+def test_another_machine_reads_and_compares_with_the_same_bits(
+    trained, whole, tmp_path, monkeypatch
+):
+    study, url = trained
+    other = OtherMachine(study.path)
+    for stage in AFTER:
+        run_stage(stage, study, other)
+    assert results(study.path) == whole
+    kinds = ["compare block", "compare: leave", "extract", "observe"]
+    assert (
+        sorted({next(k for k in kinds if label.startswith(k)) for label in other.labels}) == kinds
+    )
+    assert sum(label.startswith("extract") for label in other.labels) == 3
+    assert not list(other.disk.rglob("values.npy"))
+    monkeypatch.setenv("STRATIGRAPH_WORK", str(tmp_path / "a third"))
+    assert results(load_study(url).path) == whole
+
+
+def test_what_is_compared_already_is_not_compared_again(trained):
+    study, _ = trained
+    other = OtherMachine(study.path)
+    run_stage("extract", study, other)
+    files = representation_table(study).files
+    scratch = study.path / "similarity" / ".scratch-of-a-test"
+    with written(study.path) as publisher:
+        engine = Errands(other, publisher, LocalEngine(1))
+        first = compare_stored(files, "procrustes_similarity", engine=engine, scratch=scratch)
+        blocks = [label for label in other.labels if label.startswith("compare block")]
+        assert len(list(scratch.glob("pairs-*.npz"))) == len(blocks) > 0
+        other.labels.clear()
+        again = compare_stored(files, "procrustes_similarity", engine=engine, scratch=scratch)
+    assert other.labels == []
+    assert np.array_equal(first.values, again.values)
+    assert np.isfinite(first.values).all()
+
+
+def test_an_errand_commits_nothing_and_a_zombie_s_harms_nobody(trained, monkeypatch):
+    study, url = trained
+    stages = Ledger(Objects(url), "ledgers/stages")
+    other = OtherMachine(study.path)
+    other.disk.mkdir()
+    with pytest.raises(BusyError, match="fell silent"), written(study.path) as publisher:
+        own = errand(study, url, publisher.token)
+        _, (place, version) = other.there(0, run_errand, own).value
+        again = other.there(0, run_errand, own).value
+        assert again == (None, (place, version))
+        assert place not in stages.head().entries
+        assert stages.objects.names(place) == [version]
+        monkeypatch.setattr(ledger_module, "LEASE_SECONDS", 0.0)  # the sender fell silent
+        next_one = stages.acquire()
+        monkeypatch.undo()
+        assert not version.startswith(f"{next_one.token:08d}")
+        publisher.take(place, version)  # and what it publishes at its end is refused
+    assert place not in stages.head().entries
+    next_one.release()
+
+
+def test_on_the_sender_s_disk_nothing_travels(trained):
+    study, url = trained
+    with written(study.path) as publisher:
+        engine = spread(_InProcess(), publisher)
+        task = extraction(study)
+        assert isinstance(task, Portable)
+        (outcome,) = engine.map(extract_task, [task])
+        assert outcome.failure is None
+        place = task.record.relative_to(study.path).as_posix()
+        assert Objects(url).names(place) == []
+    assert len(Objects(url).names(place)) == 1
+
+
+def test_what_the_store_lacks_is_done_here_and_failures_are_told(trained):
+    study, url = trained
+    other = OtherMachine(study.path)
+    task = extraction(study)
+    with written(study.path) as publisher:
+        here = Errands(other, publisher, LocalEngine(1))
+        for record in (study.path / ".remote").glob(f"runs-{task.run.name}-ledger.json"):
+            record.unlink()  # as if nothing had been published
+        (outcome,) = here.map(extract_task, [task])
+        assert outcome.failure is None
+        assert other.labels == []
+        remove_record(task.record)
+        lost = errand_of_nothing(study, url, publisher.token)
+        other.disk.mkdir(exist_ok=True)
+        failure = other.there(0, run_errand, lost).failure
+        assert isinstance(failure.error, StorageError)
+        assert "gone from the store while it was asked for" in failure.message
+
+
+def errand_of_nothing(study, url: str, token: int) -> Errand:
+    run = next(iter(study.runs.values()))
+    place = snapshot_path(run.path, 2).relative_to(study.path).as_posix()
+    reads = {place: f"00000009-{'0' * 64}"}
+    return Errand(extract_task, extraction(study), study.path, url, token, reads, "another")
+
+
+class _InProcess(LocalEngine):
+    """A cluster whose only machine is this one."""
+
+    name = "cluster"
+
+    def __init__(self) -> None:
+        super().__init__(1)
