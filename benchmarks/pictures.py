@@ -56,7 +56,8 @@ def chosen(kind: str) -> dict[str, dict[str, Any]]:
     """What is drawn: a label → the settings of its run."""
     if kind == "objectives":
         return OBJECTIVES
-    return {name: {**BETA, "architecture": name} for name in architectures()}
+    own = {"kl_autoencoder": {"latents": 32}}  # two for each of its 16 places
+    return {name: {**BETA, "architecture": name, **own.get(name, {})} for name in architectures()}
 
 
 def main() -> None:
