@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from stratigraph import __version__
-from stratigraph.engine import Engine
+from stratigraph.engine import Engine, one_thread
 from stratigraph.errors import DataError
 from stratigraph.pipeline.compare import compare_study
 from stratigraph.pipeline.extract import extract_study
@@ -35,8 +35,9 @@ def findings_of(study: Study) -> list[Finding]:
             f"study {study.config.name} has no similarity matrix of {study.way.cka}, by which "
             f"findings are judged; add it to `measures`, and run `stratigraph compare`."
         )
-    evidence = gather(study)
-    return judge(within_tolerances(ask(evidence), evidence.tolerances), study.way.name)
+    with one_thread():  # as all else that is kept: the last digits depend on it
+        evidence = gather(study)
+        return judge(within_tolerances(ask(evidence), evidence.tolerances), study.way.name)
 
 
 def assess_study(
