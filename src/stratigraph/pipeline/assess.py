@@ -37,7 +37,8 @@ def findings_of(study: Study) -> list[Finding]:
             f"study {study.config.name} has no similarity matrix of {study.way.cka}, by which "
             f"findings are judged; add it to `measures`, and run `stratigraph compare`."
         )
-    # Thousands of small products: on two busy cores threads made this seventy times slower.
+    # As all else that is kept, since the last digits depend on it; and threads made these thousands
+    # of small products seventy times slower on two busy cores.
     with one_thread():
         evidence = gather(study)
         return judge(within_tolerances(ask(evidence), evidence.tolerances), study.way.name)
