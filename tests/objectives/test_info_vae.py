@@ -61,6 +61,12 @@ def test_against_loops_and_quadrature(h):
     assert got == pytest.approx(naive(sample, 9.0 if h is None else h), rel=1e-8)
 
 
+def test_a_single_sample_is_a_point_mass():
+    # MMD² of a point at the origin from N(0, 1), with h = 1: 1 − 2 √(1/3) + √(1/5).
+    got = discrepancy(torch.zeros(1, 1, dtype=torch.float64)).item()
+    assert got == pytest.approx(1 - 2 / 3**0.5 + 1 / 5**0.5)
+
+
 @pytest.mark.parametrize(("mean", "scale"), [(0.0, 1.0), (0.7, 0.5), (0.0, 2.0)])
 def test_the_estimate_has_no_bias(mean, scale):
     # Between Gaussians E k is a product of √(h/(h + 2s)) e^{−m²/(h + 2s)}, s the variances' sum.

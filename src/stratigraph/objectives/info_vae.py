@@ -37,12 +37,16 @@ BANDWIDTH = Number(1e-12, what="finite number")
 
 
 def discrepancy(sample: Latents, bandwidth: float | None = None) -> Scalar:
-    """MMD² of the distribution of samples (b, z) from N(0, I), unbiased; b ≥ 2."""
+    """MMD² of the distribution of samples (b, z) from N(0, I), unbiased.
+
+    A single sample, as the last of the held-out images may be, has only itself for a pair.
+    """
     count, latents = sample.shape
     h = float(latents**2) if bandwidth is None else bandwidth
     distances = (sample[:, None] - sample[None]).square().sum(dim=2)
+    alike = (-distances / h).exp()
     # The diagonal is 1 whatever the samples are.
-    among = ((-distances / h).exp().sum() - count) / (count * (count - 1))
+    among = (alike.sum() - count) / (count * (count - 1)) if count > 1 else alike.sum()
     towards = (-sample.square().sum(dim=1) / (h + 2)).exp().mean() * (h / (h + 2)) ** (latents / 2)
     return among - 2 * towards + (h / (h + 4)) ** (latents / 2)
 
