@@ -50,6 +50,8 @@ def files(tmp_path, monkeypatch):
     np.savez("cut.npz", x=np.zeros(900))
     whole = (tmp_path / "cut.npz").read_bytes()
     (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
+    np.save("narrow.npy", np.zeros((40, 5)))
+    np.savez("named.npz", pixels=np.zeros((40, 6)))
     np.save("x.npy", np.random.default_rng(0).normal(size=(40, 6)))
     return tmp_path
 
@@ -127,6 +129,16 @@ def test_a_network_that_is_made_already_is_taken_and_not_shared(files, capsys):
         ((*BOTH, "--factory", "made_here:make", "--inputs", "y.npy"), 3, "y.npy: no such file"),
         ((*BOTH, "--factory", "made_here:make", "--inputs", "made_here.py"), 3, "without pickles"),
         ((*BOTH, "--factory", "made_here:make", "--inputs", "cut.npz"), 3, "without pickles"),
+        (
+            (*BOTH, "--factory", "made_here:make", "--inputs", "narrow.npy"),
+            3,
+            "narrow.npy: the networks cannot be shown it (RuntimeError: mat1 and mat2",
+        ),
+        (
+            (*BOTH, "--factory", "made_here:make", "--inputs", "named.npz"),
+            3,
+            "named.npz: the networks cannot be shown it (TypeError: ",
+        ),
         ((*GIVEN, "--layers", "4"), 2, "no layer '4'"),
         ((*GIVEN, "--measure", "ckaa"), 2, "Did you mean 'cka'"),
         ((*GIVEN, "--reduce", "spatal"), 2, "Did you mean 'spatial'"),

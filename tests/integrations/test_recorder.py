@@ -130,6 +130,9 @@ def test_every_command_reads_it(folder, capsys, tmp_path):
     assert "nan" not in told
     assert "".join(f"warning    {sign}\n" for sign in signs) in told
     assert "reason  " not in told
+    assert command("show", folder, run.run_id[:6], "--json") == 0
+    facts = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)  # NaN is no JSON
+    assert facts["losses"]["training"]["regulariser"] is None
     assert command("assess", folder, "--json", "--workers", "1") == 0
     findings = json.loads(capsys.readouterr().out)
     assert {row["verdict"] for row in findings} <= {
@@ -304,6 +307,11 @@ def test_what_was_told_is_not_told_again_by_one_that_goes_on(tmp_path):
     ("options", "text"),
     [
         ({"start": -1}, r"^start: expected a whole number ≥ 0, got -1"),
+        ({"seed": "first"}, r"^seed: expected a whole number ≥ 0, got 'first'"),
+        ({"log_every": 0}, r"^log_every: expected a whole number ≥ 1, got 0"),
+        ({"name": ""}, r"^name: expected a word, got ''"),
+        ({"settings": [1]}, r"^settings: expected a mapping"),
+        ({"measures": "cka"}, r"^measures: expected a list of names, got 'cka'"),
         ({"settings": {"name": "mine"}}, r"^settings: `name` is the objective's name"),
         ({"to": "file:///tmp/mine"}, r"^to: expected a folder of this machine, got file:///tmp"),
     ],
@@ -367,6 +375,9 @@ def test_bad_arguments(tmp_path):
         sg.record(model, probes, to=tmp_path / "a", settings={"net": model})
     with pytest.raises(InputError, match="no layer 'conv'"):
         sg.record(model, probes, to=tmp_path / "a", layers=["conv"])
+    for posterior in (lambda m, b: m(b), lambda m, b: (m(b),), lambda m, b: (m(b)[0], m(b)[0])):
+        with pytest.raises(InputError, match="posterior: expected mean and log-variance, two"):
+            sg.record(model, probes, to=tmp_path / "a", posterior=posterior)
     with pytest.raises(InputError, match="at least 4 inputs, got 3"):
         sg.record(model, probes[:3], to=tmp_path / "a")
     assert not list((tmp_path / "a").glob("runs/*"))

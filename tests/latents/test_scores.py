@@ -118,6 +118,16 @@ def test_modularity_of_a_matrix_by_hand():
     assert modularity_of(np.ones((2, 5)))[0] == pytest.approx(0, abs=EXACT)
 
 
+@pytest.mark.parametrize("unknown", [2, 3, 4, 6])
+def test_a_latent_of_what_no_factor_tells_is_not_modular_by_rounding(unknown):
+    # The last latent holds a factor that the table does not have, and is independent of the others.
+    grid = factor_grid(3, 5, 7, unknown)
+    found = modularity(known_codes("perfect", grid), grid[:, :3])
+    assert found.matrix[3].tolist() == [0, 0, 0]
+    assert found.by_latent == pytest.approx([1, 1, 1, 0], abs=EXACT)
+    assert found.score == pytest.approx(0.75, abs=EXACT)
+
+
 def test_explicitness_is_one_where_values_are_separable_and_a_half_for_noise():
     grid = np.tile(factor_grid(2, 2), (100, 1))
     asked = ModularitySettings(explicit=True)
@@ -233,6 +243,12 @@ def test_the_chance_of_votes_and_classifier():
     noise = known_codes("noise", GRID)
     for name in ("factor_vae", "beta_vae"):
         assert SCORES[name].of(noise, GRID).score == pytest.approx(1 / 4, abs=0.06)
+
+
+def test_a_factor_of_many_values_in_few_rows_is_scored_without_a_word(recwarn):
+    factors = np.stack([np.arange(40) % 30, np.arange(40) % 3], axis=1)
+    assert math.isfinite(dci(known_codes("perfect", factors), factors).score)
+    assert not recwarn.list
 
 
 def test_dci_parts_follow_the_codes():

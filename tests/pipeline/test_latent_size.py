@@ -89,18 +89,11 @@ def test_classifiers_have_no_latents_to_count():
         choose_latents(config, TINY)
 
 
-def test_a_network_without_a_gaussian_posterior_is_refused(monkeypatch):
-    from stratigraph.models import VAE
-
-    encode = VAE.encode
-
-    def codes(self, images):
-        # As a network of discrete codes would be read: trained, and then without a variance.
-        return encode(self, images) if self.training else encode(self, images)[:1]
-
-    monkeypatch.setattr(VAE, "encode", codes)
-    with pytest.raises(ConfigError, match="beta_vae beta=1 seed 0 has no Gaussian posterior"):
-        choose_latents(CONFIG, TINY)
+def test_networks_of_codes_are_refused_before_they_are_trained(monkeypatch):
+    monkeypatch.setattr("stratigraph.pipeline.latent_size.training_states", None)
+    config = RunConfig(DATA, {"name": "vq_vae", "codes": 4}, 9, batch_size=16)
+    with pytest.raises(ConfigError, match="has codes, and no Gaussian latents; choose a VAE"):
+        choose_latents(config, TINY)
 
 
 def command(*arguments):

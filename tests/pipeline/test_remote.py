@@ -103,6 +103,7 @@ def test_it_is_what_a_folder_holds_and_every_command_reads_it(
     code, told = call(capsys, "show", store_url, run_id[:4])
     assert code == 0
     assert "snapshots  0, 2, 6" in told
+    assert "latents    mig " in told
     # Weights were not fetched for that.
     assert not (work_place(store_url) / "runs" / run_id / "snapshots").exists()
     code, told = call(capsys, "verify", store_url)

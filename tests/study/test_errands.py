@@ -129,7 +129,7 @@ def test_another_machine_reads_and_compares_with_the_same_bits(
     for stage in AFTER:
         run_stage(stage, study, other)
     assert results(study.path) == whole
-    kinds = ["compare block", "compare: leave", "extract", "observe"]
+    kinds = ["compare block", "compare: leave", "extract", "observe", "score"]
     assert (
         sorted({next(k for k in kinds if label.startswith(k)) for label in other.labels}) == kinds
     )

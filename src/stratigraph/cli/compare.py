@@ -155,15 +155,19 @@ def _networks(
             network = _copied(network, factory)
         load_weights(network, path)
         made_of.append(network.to(where))
-    return compare_networks(
-        made_of[0],
-        made_of[-1],
-        shown,
-        measure,
-        layers,
-        reduce=reduce,
-        batch_size=batch_size,
-    )
+    try:
+        return compare_networks(
+            made_of[0],
+            made_of[-1],
+            shown,
+            measure,
+            layers,
+            reduce=reduce,
+            batch_size=batch_size,
+        )
+    except (RuntimeError, TypeError, IndexError) as error:  # the networks', of such inputs
+        told = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise DataError(f"{inputs}: the networks cannot be shown it ({told}).") from error
 
 
 def _copied(network: nn.Module, factory: str) -> nn.Module:

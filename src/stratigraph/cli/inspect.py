@@ -124,7 +124,13 @@ def show(
     metrics = chosen.metrics.groupby("split").last() if steps else None
     losses: dict[str, Any] = {}
     if metrics is not None:
-        losses = {str(split): row.to_dict() for split, row in metrics.iterrows()}
+        # JSON has no word for what is not a number.
+        losses = {
+            str(split): {
+                k: v if v is not None and math.isfinite(v) else None for k, v in row.items()
+            }
+            for split, row in metrics.iterrows()
+        }
     scores = _scores(opened, chosen.run_id)
     facts = {
         "run": chosen.run_id,
@@ -152,7 +158,7 @@ def show(
         # A recorded run has the terms that its caller logged, in the caller's units.
         ours = ("loss", "reconstruction", "kl")
         shown = [key for key in (*ours, *(k for k in row if k not in (*ours, *HIDDEN)))
-                 if row[key] is not None and math.isfinite(row[key])]  # fmt: skip
+                 if row[key] is not None]  # fmt: skip
         parts = ", ".join(f"{key} {row[key]:.4g}" for key in shown) or "nothing logged"
         unit = "nats an image, " if "kl" in shown else ""
         typer.echo(f"{split:<10} {parts} ({unit}step {row['step']:.0f})")

@@ -102,8 +102,8 @@ def _configuration(study: Path | None, run: str, data: str) -> tuple[Study | Non
     chosen = [config for config in configs if config.run_id.startswith(run)]
     if not chosen:
         raise ConfigError(f"--run: the study has no run whose id begins with {run!r}.")
-    # Classifiers among them have no latents to count.
-    return opened, next((config for config in chosen if not config.supervised), chosen[0])
+    # Classifiers and networks of codes among them have no latents to count.
+    return opened, next((config for config in chosen if config.gaussian), chosen[0])
 
 
 def _tell(trial: Trial) -> None:

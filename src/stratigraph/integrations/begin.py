@@ -76,8 +76,20 @@ def record(
             f"to: expected a folder of this machine, got {to}; record into one, and copy it with "
             "`stratigraph export` or your storage's own tools."
         )
-    if isinstance(start, bool) or not isinstance(start, int) or start < 0:
-        raise ConfigError(f"start: expected a whole number ≥ 0, got {start!r}.")
+    for what, number, least in (
+        ("start", start, 0),
+        ("seed", seed, 0),
+        ("log_every", log_every, 1),
+    ):
+        if isinstance(number, bool) or not isinstance(number, int) or number < least:
+            raise ConfigError(f"{what}: expected a whole number ≥ {least}, got {number!r}.")
+    for what, word in (("name", name), ("data", data)):
+        if not isinstance(word, str) or not word:
+            raise ConfigError(f"{what}: expected a word, got {word!r}.")
+    if not isinstance(settings, Mapping | None):
+        raise ConfigError(f'settings: expected a mapping such as {{"lr": 1e-3}}, got {settings!r}.')
+    if isinstance(measures, str):
+        raise ConfigError(f"measures: expected a list of names, got {measures!r}.")
     if "name" in (settings or {}):
         raise ConfigError(
             "settings: `name` is the objective's name, which has an argument of its own: "

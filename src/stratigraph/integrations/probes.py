@@ -75,9 +75,20 @@ class ProbeReader:
             raise InputError("posterior: the recorder was given none.")
         parts = []
         with reading(self.model, (), lambda name, output: None), torch.no_grad(), same_draws():
-            for batch, _ in self.batches:
-                pair = self.posterior(self.model, given(batch, self.model))
-                parts.append(torch.stack(tuple(pair)).float().cpu().flatten(2))
+            for batch, rows in self.batches:
+                pair = tuple(self.posterior(self.model, given(batch, self.model)))
+                shapes = [tuple(getattr(part, "shape", ())) for part in pair]
+                if (
+                    len(pair) != 2
+                    or shapes[0] != shapes[1]
+                    or shapes[0][:1] != (rows,)
+                    or len(shapes[0]) < 2
+                ):
+                    raise InputError(
+                        "posterior: expected mean and log-variance, two tensors "
+                        f"({rows}, z) alike, got shapes {shapes}."
+                    )
+                parts.append(torch.stack(pair).float().cpu().flatten(2))
         return torch.cat(parts, 1).numpy()
 
 

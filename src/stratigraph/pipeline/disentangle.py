@@ -60,6 +60,20 @@ class ScoreTask:
         """What it is called in a cluster's dashboard."""
         return f"score {self.run.name[:4]}"
 
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """The representations, for their means."""
+        return tuple(representations_path(self.run, step) for step in self.steps)
+
+    @property
+    def writes(self) -> Path:
+        """The scores."""
+        return scores_path(self.run)
+
+    def away(self) -> ScoreTask:
+        """The same task."""
+        return self
+
 
 def score_task(task: ScoreTask) -> None:
     """Score one run and write its record."""

@@ -129,8 +129,10 @@ def choose_latents(
 
     """
     settings = settings or LatentSizeSettings()
-    if isinstance(config, RecordedConfig) or config.supervised:
-        what = "was recorded elsewhere" if isinstance(config, RecordedConfig) else "is a classifier"
+    if isinstance(config, RecordedConfig) or not config.gaussian:
+        what = "was recorded elsewhere"
+        if not isinstance(config, RecordedConfig):
+            what = "is a classifier" if config.supervised else "has codes, and no Gaussian latents"
         raise ConfigError(
             f"latent-size: this run {what}; choose a VAE of ours, which can be trained anew with "
             "other numbers of latents."
@@ -177,12 +179,6 @@ def _posterior(
     with torch.inference_mode():
         for begun in range(0, len(images), BATCH):
             pair = model.encode(images[begun : begun + BATCH].to(device))  # type: ignore[operator]
-            shapes = [getattr(part, "shape", None) for part in pair]
-            if len(shapes) != 2 or any(s is None or s[1:] != (config.latents,) for s in shapes):
-                raise ConfigError(
-                    f"latent-size: {config.label(short=True)} has no Gaussian posterior, mean and "
-                    "log-variance of each latent, whose dimensions could be compared."
-                )
             read.append([part.double().cpu().numpy() for part in pair])
     mean, log_var = (np.concatenate(part) for part in zip(*read, strict=True))
     return mean, log_var

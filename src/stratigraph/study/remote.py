@@ -70,7 +70,7 @@ WRITERS = {
     "train": Part("ledgers/train"),
     "report": Part("ledgers/report", ("figures", "report")),
 }
-LIGHT = re.compile(r"study\.yaml|runs/[^/]+/(state\.json|config\.json|metrics)")
+LIGHT = re.compile(r"study\.yaml|runs/[^/]+/(state\.json|config\.json|metrics|observed/scores)")
 
 
 def _of_run(run_id: str) -> Part:

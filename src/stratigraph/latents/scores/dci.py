@@ -18,6 +18,7 @@ importance goes astray only where a latent truly helps.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -126,7 +127,10 @@ def dci(codes: np.ndarray, factors: np.ndarray, settings: DCISettings | None = N
             settings.trees, max_depth=settings.depth, min_samples_leaf=settings.leaf,
             max_features=None, random_state=settings.seed, n_jobs=1,
         )  # fmt: skip
-        forest.fit(codes[known], factor[known])
+        with warnings.catch_warnings():
+            # A factor of nearly as many values as there are rows is still one of values.
+            warnings.filterwarnings("ignore", message="The number of unique classes")
+            forest.fit(codes[known], factor[known])
         importance[:, k] = forest.feature_importances_
         right[k] = forest.score(codes[held_out], factor[held_out])
     d, by_latent = disentanglement(importance)

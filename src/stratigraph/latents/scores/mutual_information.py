@@ -23,6 +23,9 @@ __all__ = ["binned", "entropy", "mutual_information"]
 
 # Equal values that stand on an edge between bins must not be parted by rounding.
 EDGE = 1e-9
+# Of the entropies whose difference it is: information below is rounding, and is none. Ratios of it
+# would be anything (`modularity`).
+ROUNDING = 64 * np.finfo(np.float64).eps
 
 
 def binned(codes: np.ndarray, bins: int) -> np.ndarray:
@@ -49,7 +52,7 @@ def mutual_information(
     for j, latent in enumerate(places.T):
         of_latent = entropy(np.bincount(latent))
         for k, factor in enumerate(values.T):
-            joint = np.bincount(latent * sizes[k] + factor)
-            # Never below 0 but by rounding.
-            found[j, k] = max(of_latent + of_factors[k] - entropy(joint), 0.0)
+            apart = of_latent + of_factors[k]
+            shared = apart - entropy(np.bincount(latent * sizes[k] + factor))
+            found[j, k] = shared if shared > ROUNDING * apart else 0.0
     return found, of_factors
