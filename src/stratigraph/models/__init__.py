@@ -26,7 +26,7 @@ from stratigraph.models.deep_convolutional import (
 )
 from stratigraph.models.fully_connected import fully_connected_decoder, fully_connected_encoder
 from stratigraph.models.heads import heads
-from stratigraph.models.initialisation import INITIALISATIONS, initialise
+from stratigraph.models.initialisation import INITIALISATIONS, initialise, seeded
 from stratigraph.models.kl_autoencoder import kl_decoder, kl_encoder
 from stratigraph.models.ladder import LadderVAE
 from stratigraph.models.quantised import Codebook, Codes, QuantisedAutoencoder
@@ -55,6 +55,7 @@ __all__ = [
     "build_quantised",
     "build_vae",
     "initialise",
+    "seeded",
 ]
 
 Shape: TypeAlias = tuple[int, int, int]
@@ -124,7 +125,7 @@ def build_vae(
     """
     parts = architecture_of(architecture)
     _check_scheme(initialisation)
-    with torch.random.fork_rng(devices=[]):  # torch's layers draw weights as they are made
+    with seeded(~seed):  # other numbers than `initialise` draws: some weights stay as they are made
         if parts.whole:
             model: VAE = parts.encoder(image_shape, latents)
         else:
@@ -167,7 +168,7 @@ def build_quantised(
         )
     codes, dimensions = codebook
     features = features_of(parts, image_shape)
-    with torch.random.fork_rng(devices=[]):
+    with seeded(~seed):
         heads(features, latents)  # refuses positions that cannot be spread over a map's places
         head, _ = heads(features, latents * dimensions)
         decoder = parts.decoder(image_shape, latents * dimensions)
@@ -209,7 +210,7 @@ def build_classifier(
     if not told_apart:
         raise ConfigError("objective classification: the data have no factor to classify.")
     features = features_of(parts, image_shape)
-    with torch.random.fork_rng(devices=[]):
+    with seeded(~seed):
         model = Classifier(parts.encoder(image_shape), features.numel(), told_apart)
     initialise(model, initialisation, seed)
     return model
