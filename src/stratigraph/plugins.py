@@ -3,7 +3,8 @@
 A module is looked for on Python's path, and beside the study file while that is read and run
 (`beside`). Naming one runs it, as an import does: a study whose file names a module is a program.
 The folder of a study that was already begun is never looked through, so that opening a stranger's
-study runs nothing that is not installed here.
+study runs nothing that is not installed here; nor is the standard library, of which some modules
+act when they are imported.
 """
 
 from __future__ import annotations
@@ -45,6 +46,10 @@ def load_plugin(where: str, name: str) -> Any:
     module, _, attribute = name.partition(":")
     if not module or not attribute:
         raise ConfigError(f"{where}: expected MODULE:NAME, got {name!r}.")
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        raise ConfigError(
+            f"{where}: {module} is a module of Python's own; give yours another name."
+        )
     try:
         found: Any = importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -54,7 +59,7 @@ def load_plugin(where: str, name: str) -> Any:
             f"{where}: no module is called {module!r}. It is looked for beside the study file that "
             "is run, and on Python's path: set PYTHONPATH to its folder, or install it."
         ) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script, not a module, may end the program
         told = f"{type(error).__name__}: {error}"
         raise ConfigError(f"{where}: {module} cannot be imported ({told}).") from error
     for part in attribute.split("."):

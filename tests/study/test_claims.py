@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from stratigraph.study.claims import CLAIMS, ask
-from stratigraph.study.claims.kinds import kinds_of
+from stratigraph.study.claims.kinds import kinds, kinds_of
 from stratigraph.study.claims.shared_features import sharing
 from stratigraph.study.evidence import Pairs
 from stratigraph.study.finding import judge
@@ -60,6 +60,29 @@ def test_the_place_of_a_part_and_its_kind_are_told_apart(plan, place, kind):
     assert found["fully_connected"] == "not asked"
     alone = replace(plan, collapse=((1.0, 0),), kinds=(("vit", 1.0),))
     assert {verdicts(alone, 0)[key] for key in KINDS} == {"not asked"}
+
+
+def test_place_and_kind_are_asked_of_crossed_networks_alone():
+    """Two kinds side by side are not crossed; a ladder's encoder is no kind of its own."""
+    plan = Plan(encoder=20, decoder=300, seeds=2, collapse=((1.0, 0),))
+    crossed = planted(replace(plan, kinds=(("convolutional", 1.0), ("vit", 12.0))), 0)
+
+    def asked(names):
+        kept = {}
+        for measure, pairs in crossed.to_final.items():
+            table = pairs.table.replace({"architecture_x": names})
+            kept[measure] = Pairs(table, pairs.values).where(table["architecture_x"] != "left out")
+        return {q.key: q for q in kinds(replace(crossed, to_final=kept))}
+
+    names = set(crossed.to_final[crossed.cka].table["architecture_x"])
+    (alone,) = (name for name in names if kinds_of(name) == ("vit", "vit"))
+    beside = asked({name: "left out" for name in names if len(set(kinds_of(name))) == 2})
+    ladder, without = asked({alone: "ladder"}), asked({alone: "left out"})
+    for key in KINDS:
+        assert beside[key].missing == "The study does not cross encoders and decoders of two kinds."
+        assert without[key].estimates
+        for measure, found in without[key].estimates.items():
+            assert ladder[key].estimates[measure].value == found.value
 
 
 def test_kinds_are_read_from_names():

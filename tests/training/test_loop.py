@@ -2,14 +2,17 @@
 
 import copy
 import dataclasses
+import math
 from itertools import chain, islice
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from stratigraph.data import Dataset, load_dataset, split
 from stratigraph.errors import ConfigError
+from stratigraph.models import ENCODERS
 from stratigraph.objectives import OBJECTIVES as KNOWN
 from stratigraph.objectives import RECONSTRUCTIONS, Terms
 from stratigraph.snapshots import checkpoint_step, load_checkpoint, save_checkpoint
@@ -191,6 +194,45 @@ def test_any_objective_is_resumed_with_its_bits_and_validated_without_a_change(
     begun = dict(fresh(config).model.named_parameters())
     for weight, parameter in whole.model.named_parameters():
         assert not torch.equal(parameter, begun[weight]), weight
+
+
+class Drawing(nn.Sequential):
+    """A user's encoder that draws from torch: weights of no `reset_parameters`, and dropout."""
+
+    def __init__(self, image_shape):
+        super().__init__(nn.Flatten(), nn.BatchNorm1d(math.prod(image_shape)), nn.Dropout(0.5))
+        self.token = nn.Parameter(torch.randn(math.prod(image_shape)))
+
+    def forward(self, images):
+        return super().forward(images) + self.token
+
+
+def test_what_a_users_network_draws_is_a_function_of_seed_and_step(path, tmp_path, monkeypatch):
+    monkeypatch.setitem(ENCODERS, "drawing", Drawing)
+    parts = {"encoder": "drawing", "decoder": {"name": "fully_connected", "width": 8}}
+    config = config_of(path, architecture=parts)
+    torch.manual_seed(1)
+    whole = drained(config)
+    torch.manual_seed(2)
+    begun, other = fresh(config), fresh(dataclasses.replace(config, seed=1))
+    assert not torch.equal(begun.model.encoder.token, other.model.encoder.token)
+    state = drained(config, begun, steps=4)
+    save_checkpoint(tmp_path, 4, state.model, state.optimiser)
+    state = fresh(config)
+    state.step = load_checkpoint(tmp_path, state.model, state.optimiser)
+    assert_same(drained(config, state), whole)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_held_out_images_of_which_one_would_be_left_over_are_validated(path, name):
+    changes = {"objective": {"name": name, **OBJECTIVES[name]}, "validation": 0.1, "batch_size": 2}
+    changes["reconstruction"] = "gaussian" if name == "sigma_vae" else "bernoulli"
+    config = config_of(path, **changes)
+    dataset = config.dataset()
+    held_out = validation_indices(config, dataset)
+    assert len(held_out) % config.batch_size == 1
+    terms = validation_terms(config, dataset, fresh(config), held_out)
+    assert np.isfinite(list(terms.values())).all(), terms
 
 
 def test_an_objectives_own_parts_have_their_own_adam_and_are_no_layer(path):

@@ -70,7 +70,7 @@ def _facts(measure: Measure, aliases: dict[str, str]) -> dict[str, Any]:
         "least": measure.least,
         "cost": measure.cost,
         "source": measure.source,
-        "use": USES[measure.name],
+        "use": USES.get(measure.name, ""),  # a user's own says nothing of it
     }
 
 

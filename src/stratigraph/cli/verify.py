@@ -47,6 +47,7 @@ def verify(
                 for damage in found.damages
             ],
             "strange": [str(path) for path in found.strange],
+            "unread": found.unread,
         }
         typer.echo(json.dumps(facts, indent=1))
     else:
@@ -55,6 +56,8 @@ def verify(
             typer.echo(f"{word:<8}  {damage.reason}")
         for path in found.strange:
             typer.echo(f"not ours  {path}")
+        if found.unread:
+            typer.echo(f"its runs are not known, nor what of them is missing: {found.unread}")
         what = (
             f"{found.files:,} files, {found.bytes / 1e6:,.1f} MB, "
             f"{found.ended} of {found.runs} runs at their end"

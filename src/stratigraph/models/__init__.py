@@ -26,13 +26,14 @@ from stratigraph.models.deep_convolutional import (
 )
 from stratigraph.models.fully_connected import fully_connected_decoder, fully_connected_encoder
 from stratigraph.models.heads import heads
-from stratigraph.models.initialisation import INITIALISATIONS, initialise
+from stratigraph.models.initialisation import INITIALISATIONS, initialise, seeded
 from stratigraph.models.kl_autoencoder import kl_decoder, kl_encoder
 from stratigraph.models.ladder import LadderVAE
 from stratigraph.models.quantised import Codebook, Codes, QuantisedAutoencoder
 from stratigraph.models.residual import residual_decoder, residual_encoder
 from stratigraph.models.vae import VAE, FlatVAE, Posterior, Sampler, VAEOutput
 from stratigraph.models.vit import vit_decoder, vit_encoder
+from stratigraph.plugins import is_plugin
 
 __all__ = [
     "DECODERS",
@@ -55,6 +56,7 @@ __all__ = [
     "build_quantised",
     "build_vae",
     "initialise",
+    "seeded",
 ]
 
 Shape: TypeAlias = tuple[int, int, int]
@@ -124,13 +126,14 @@ def build_vae(
     """
     parts = architecture_of(architecture)
     _check_scheme(initialisation)
-    with torch.random.fork_rng(devices=[]):  # torch's layers draw weights as they are made
+    with seeded(~seed):  # other numbers than `initialise` draws: some weights stay as they are made
         if parts.whole:
             model: VAE = parts.encoder(image_shape, latents)
         else:
             encoder, decoder = parts.encoder(image_shape), parts.decoder(image_shape, latents)
             features = features_of(parts, image_shape)
             model = FlatVAE(encoder, *heads(features, latents), decoder)
+        _check_own(parts, model, image_shape, latents)
     initialise(model, initialisation, seed)
     return model
 
@@ -167,7 +170,7 @@ def build_quantised(
         )
     codes, dimensions = codebook
     features = features_of(parts, image_shape)
-    with torch.random.fork_rng(devices=[]):
+    with seeded(~seed):
         heads(features, latents)  # refuses positions that cannot be spread over a map's places
         head, _ = heads(features, latents * dimensions)
         decoder = parts.decoder(image_shape, latents * dimensions)
@@ -209,7 +212,7 @@ def build_classifier(
     if not told_apart:
         raise ConfigError("objective classification: the data have no factor to classify.")
     features = features_of(parts, image_shape)
-    with torch.random.fork_rng(devices=[]):
+    with seeded(~seed):
         model = Classifier(parts.encoder(image_shape), features.numel(), told_apart)
     initialise(model, initialisation, seed)
     return model
@@ -223,11 +226,41 @@ def _check_scheme(initialisation: str) -> None:
         )
 
 
+def _check_own(
+    architecture: Architecture, model: nn.Module, image_shape: Shape, latents: int
+) -> None:
+    """Pass one image, where the decoder or the whole network is a user's own.
+
+    Raises:
+        ConfigError: it fails, is no VAE, or gives what is no image.
+
+    """
+    part = architecture.decoder
+    if not is_plugin(part.name):
+        return
+    if not isinstance(model, VAE):
+        raise ConfigError(
+            f"architecture: {part}: expected a stratigraph.models.VAE, got a "
+            f"{type(model).__name__}."
+        )
+    with torch.no_grad(), part.blamed("fails on an image"):
+        output, posterior = model.eval()(torch.zeros(1, *image_shape), torch.zeros(1, latents))
+        shapes = tuple(output.shape), tuple(posterior.mean.shape)
+    model.train()
+    if shapes != ((1, *image_shape), (1, latents)):
+        raise ConfigError(
+            f"architecture: {part}: expected images {(1, *image_shape)} of latents "
+            f"{(1, latents)}, got {shapes[0]} of {shapes[1]}."
+        )
+
+
 def features_of(architecture: Architecture, image_shape: Shape) -> torch.Size:
     """The shape of what an encoder gives for one image: (width,), or (c, h, w)."""
     # One image for real: on the meta device torch imports its compiler, a second of every process.
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        made = architecture.encoder(image_shape).eval()(torch.zeros(1, *image_shape))
+        encoder = architecture.encoder(image_shape).eval()
+        with architecture.encoder.blamed("fails on an image"):
+            made = encoder(torch.zeros(1, *image_shape))
     if not isinstance(made, torch.Tensor) or made.ndim not in (2, 4):
         raise ConfigError(
             f"architecture: encoder {architecture.encoder}: expected features (b, width) or a map "

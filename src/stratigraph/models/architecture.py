@@ -16,11 +16,14 @@ that writing one down does not make another run.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from stratigraph.errors import ConfigError, suggest
+from torch import nn
+
+from stratigraph.errors import ConfigError, StratigraphError, suggest
 from stratigraph.plugins import is_plugin, load_plugin
 
 __all__ = ["Architecture", "Part", "parse_architecture"]
@@ -49,8 +52,30 @@ class Part:
         return f"{self.name}({', '.join(f'{key}={value}' for key, value in self.options)})"
 
     def __call__(self, *arguments: Any) -> Any:
-        """Make it."""
-        return self.make(*arguments, **dict(self.options))
+        """Make it.
+
+        Raises:
+            ConfigError: options or images that do not fit; a user's own that fails.
+
+        """
+        with self.blamed("cannot be made"):
+            made = self.make(*arguments, **dict(self.options))
+        if not isinstance(made, nn.Module):
+            raise ConfigError(
+                f"architecture: {self}: expected a torch.nn.Module, got a {type(made).__name__}."
+            )
+        return made
+
+    @contextmanager
+    def blamed(self, what: str) -> Iterator[None]:
+        """Tell whatever a user's own part raises inside as its fault; ours are left as they are."""
+        try:
+            yield
+        except Exception as error:
+            if not is_plugin(self.name) or isinstance(error, StratigraphError):
+                raise
+            told = f"{type(error).__name__}: {error}"
+            raise ConfigError(f"architecture: {self} {what} ({told}).") from error
 
     def plain(self) -> str | dict[str, Any]:
         """The name, or a mapping of it and the options."""
@@ -72,7 +97,8 @@ class Architecture:
     def plain(self) -> str | dict[str, Any]:
         """The canonical value, from which `parse_architecture` makes the same architecture."""
         encoder, decoder = self.encoder.plain(), self.decoder.plain()
-        if self.whole or (encoder == decoder and isinstance(encoder, str)):
+        named = isinstance(encoder, str) and not is_plugin(encoder)  # that would name a whole one
+        if self.whole or (encoder == decoder and named):
             return encoder
         return {"encoder": encoder, "decoder": decoder}
 
@@ -141,9 +167,13 @@ def _part(where: str, value: Any, known: Mapping[str, Maker]) -> Part:
         make = known[name]
     else:
         raise ConfigError(f"{where}: none is called {name!r}.{suggest(name, known)}")
+    try:
+        arguments = inspect.signature(make).parameters
+    except ValueError:
+        raise ConfigError(f"{where}: {name} does not say what its options are.") from None
     defaults = {
         key: parameter.default
-        for key, parameter in inspect.signature(make).parameters.items()
+        for key, parameter in arguments.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
     for key in options:

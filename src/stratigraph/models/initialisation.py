@@ -11,12 +11,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import nn
 
-__all__ = ["INITIALISATIONS", "initialise"]
+__all__ = ["INITIALISATIONS", "initialise", "seeded"]
 
 
 def _keras(module: nn.Module) -> None:
@@ -37,11 +38,21 @@ def _torch(module: nn.Module) -> None:
 INITIALISATIONS: dict[str, Callable[[nn.Module], None]] = {"keras": _keras, "torch": _torch}
 
 
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """What torch draws inside is a function of ``seed`` alone.
+
+    The global random state is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
 def initialise(model: nn.Module, scheme: str, seed: int) -> None:
     """Set every weight of ``model`` in place, as a function of ``seed`` alone.
 
     The global random state is left as it was.
     """
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
-        torch.manual_seed(seed)
+    with seeded(seed), torch.no_grad():
         model.apply(INITIALISATIONS[scheme])

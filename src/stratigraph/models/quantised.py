@@ -65,7 +65,7 @@ class Codebook(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """U(−1/K, 1/K) for K codes, as in the source's code."""
+        """U(−1/K, 1/K) for K codes; in the source's code it is U(−√(3/d), √(3/d)), d dimensions."""
         bound = 1 / len(self.vectors)
         nn.init.uniform_(self.vectors, -bound, bound)
 

@@ -22,7 +22,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from stratigraph.errors import ConfigError, suggest
+from torch import Tensor
+
+from stratigraph.errors import ConfigError, StratigraphError, suggest
 from stratigraph.models import Posterior, VAEOutput
 from stratigraph.objectives.annealed_vae import AnnealedVAE
 from stratigraph.objectives.beta_tc_vae import BetaTCVAE
@@ -130,8 +132,26 @@ def build_objective(name: str, **parameters: Any) -> Objective:
     """
     kind = _kind(name)
     check_parameters(name, kind, parameters)
-    objective: Objective = kind(**parameters)
+    try:
+        objective: Objective = kind(**parameters)
+    except Exception as error:
+        if not is_plugin(name) or isinstance(error, StratigraphError):
+            raise
+        told = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"objective {name}: it cannot be made ({told}).") from error
+    _check_strength(name, objective)
     return objective
+
+
+def _check_strength(name: str, objective: Objective) -> None:
+    """Studies order runs by it, and write it into tables: a parameter that is a number."""
+    strength = objective.strength
+    value = None if strength is None else getattr(objective, strength, None)
+    if strength is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise ConfigError(
+            f"objective {name}: strength: expected the name of a parameter that is a number, or "
+            f"None, got {strength!r}."
+        )
 
 
 def _kind(name: str) -> type:
@@ -185,9 +205,21 @@ def evaluate(
     """
     given = Pass(images, result, step, reconstruction, **beside)
     if isinstance(objective, OfPass):
-        return objective.terms(given)
+        terms: Any = objective.terms(given)
+        if not isinstance(terms, Terms):
+            raise ConfigError(
+                f"objective {type(objective).__name__}: terms: expected stratigraph.objectives."
+                f"Terms, got a {type(terms).__name__}."
+            )
+        return terms
     assert isinstance(objective, OfPosterior)
     error = given.reconstruction()
-    regulariser = objective.regulariser(result.posterior, step)
+    regulariser: Any = objective.regulariser(result.posterior, step)
+    if not isinstance(regulariser, Tensor) or regulariser.ndim:
+        shape = list(regulariser.shape) if isinstance(regulariser, Tensor) else "none"
+        raise ConfigError(
+            f"objective {type(objective).__name__}: regulariser: expected a tensor of one number, "
+            f"got a {type(regulariser).__name__} (shape {shape})."
+        )
     kl = kl_divergence(result.posterior.mean.detach(), result.posterior.log_var.detach())
     return Terms(error + regulariser, error, regulariser, kl)

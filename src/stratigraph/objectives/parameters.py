@@ -97,7 +97,9 @@ def check_parameters(name: str, kind: type, parameters: Mapping[str, Any]) -> No
     missing = [
         key
         for key, field in fields.items()
-        if field.default is dataclasses.MISSING and key not in parameters
+        if field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+        and key not in parameters
     ]
     if missing:
         raise ConfigError(f"objective {name}: {', '.join(missing)} is missing; give it a number.")

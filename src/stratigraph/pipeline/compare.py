@@ -31,6 +31,7 @@ from stratigraph.identity import canonical, digest, plain
 from stratigraph.pipeline.extract import current_facts, reading_digest
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.recorded import check_recorded
+from stratigraph.plugins import is_plugin, plugin_digest
 from stratigraph.similarity.blocks import Wanted
 from stratigraph.similarity.comparison import Comparison, Part
 from stratigraph.similarity.jackknife import (
@@ -198,6 +199,8 @@ def compare_study(
             "representations": source,
             "measure": measure.name,
             "pairs": plain(measure.pairs),
+            # A user's own code is part of what its scores were made by, and is not in its name.
+            **({"code": plugin_digest(measure.name)} if is_plugin(measure.name) else {}),
         }
         if current_facts(path, {**about, "tolerance": measure.tolerance}) is None:
             # An exact record says nothing of a tolerance: so said those of earlier versions.

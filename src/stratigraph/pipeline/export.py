@@ -29,7 +29,7 @@ import xarray as xr
 from stratigraph.errors import InputError, StorageError, suggest
 from stratigraph.report import report_path
 from stratigraph.snapshots import parquet, read_json, record_exists, verified, write_file
-from stratigraph.study import STUDY_FILE, Study, findings_path, observed_path
+from stratigraph.study import STUDY_FILE, Study, findings_path, observed_path, similarity_path
 
 __all__ = ["FORMATS", "export_study"]
 
@@ -64,11 +64,11 @@ def export_study(study: Study, out: Path, form: str = "parquet") -> int:
             labels = own.labels(measures[0]).rename_axis("row").reset_index()
             _table(out / f"labels{way}.{tables}", labels)
         for measure in measures:
-            place = out / f"similarity{way}" / f"{measure}.{tables}"
+            place = similarity_path(out, measure, way)  # the name may have dots of its own
             if form == "netcdf":
-                _matrix(place.with_suffix(".nc"), own.similarity(measure))
+                _matrix(place.with_name(f"{place.name}.nc"), own.similarity(measure))
             else:
-                _table(place, pairs_of(own, measure))
+                _table(place.with_name(f"{place.name}.{tables}"), pairs_of(own, measure))
     for name, table in _observed(study):
         _table(out / f"{name}.{tables}", table)
     kept = [study.path / STUDY_FILE]

@@ -84,7 +84,10 @@ class Damage:
 
 @dataclass(frozen=True)
 class Verified:
-    """What a study was found to hold; ``strange`` is what is in its folder and not of it."""
+    """What a study was found to hold; ``strange`` is what is in its folder and not of it.
+
+    ``unread`` is why its runs are not known, so that nothing was looked for that they should hold.
+    """
 
     files: int
     bytes: int
@@ -92,6 +95,7 @@ class Verified:
     runs: int
     damages: list[Damage]
     strange: list[Path]
+    unread: str = ""
 
 
 def verify_study(folder: Path) -> Verified:
@@ -126,8 +130,8 @@ def verify_study(folder: Path) -> Verified:
                 damages.append(Damage(path, str(error), stage))
     try:
         study = load_study(folder)
-    except (IntegrityError, ConfigError):
-        return Verified(files, size, 0, 0, damages, strange)  # told already
+    except (IntegrityError, ConfigError) as error:
+        return Verified(files, size, 0, 0, damages, strange, str(error))
     over = _over(study)
     damages += [
         Damage(path, f"{path}: missing", _stage(path.relative_to(folder).as_posix()) or "train")

@@ -116,6 +116,8 @@ class MeasureConfig:
     tolerance: float | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise ConfigError(f"measures: expected a measure's name, got {self.name!r}.")
         if not study_measure(self.name).rotation:
             raise ConfigError(
                 f"measures: {self.name} depends on the units themselves, and a study keeps "

@@ -67,7 +67,13 @@ def axis(where: str, value: Any) -> list[Any]:
 def _objectives(where: str, value: Any) -> list[dict[str, Any]]:
     """``{beta_vae: {beta: [1, 4]}, vae: }`` as one mapping for each objective and strength."""
     if isinstance(value, str | list):
-        value = dict.fromkeys(axis(where, value))
+        names = axis(where, value)
+        if not all(isinstance(name, str) for name in names):
+            raise ConfigError(
+                f"{where}: expected names, or one mapping of names to their parameters, got "
+                f"{value!r}."
+            )
+        value = dict.fromkeys(names)
     own = [key for key in value if is_plugin(key)] if isinstance(value, Mapping) else []
     table = mapping(where, value, [*OBJECTIVES, *SUPERVISED, *own])
     found = []

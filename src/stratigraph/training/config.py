@@ -168,7 +168,8 @@ class RunConfig:
             set_field(self, "run_id", identity.run_id(self.to_dict()))
         except (TypeError, ValueError) as error:  # every other value has been checked
             raise ConfigError(
-                f"data: its options are plain JSON values, got {self.data!r} ({error})."
+                f"data, architecture: their options are plain JSON values, got {self.data!r} and "
+                f"{self.architecture!r} ({error})."
             ) from None
 
     def __hash__(self) -> int:
@@ -183,7 +184,7 @@ class RunConfig:
     def strength(self) -> float | None:
         """The value of the objective's strength, such as β; None where it has none."""
         name = self.strength_name
-        return None if name is None else self.objective.get(name)
+        return None if name is None else getattr(build_objective(**self.objective), name)
 
     @property
     def parts(self) -> Architecture:

@@ -3,8 +3,9 @@
 One step is: a batch of images, one pass with one noise draw, the objective, one backward pass, one
 Adam update. What is done with the states (snapshots, metrics, a progress bar) is the caller's; the
 loop writes nothing and knows no file. Step t's images and noise depend on (seed, t) alone, as do
-those of the second, independent batch that an objective may ask for, so a state of weights and
-moments is all that a resumed run needs to go on with the same bits.
+those of the second, independent batch that an objective may ask for and what layers draw from torch
+(dropout), so a state of weights and moments is all that a resumed run needs to go on with the same
+bits.
 
 What an objective trains beside the network (`stratigraph.objectives.Parts`) is the network's module
 ``objective``: snapshots, checkpoints and hashes hold it, and it is none of the network's layers. It
@@ -17,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -33,6 +35,7 @@ from stratigraph.models import (
     build_quantised,
     build_vae,
     initialise,
+    seeded,
 )
 from stratigraph.objectives import (
     Classification,
@@ -138,7 +141,7 @@ def _check_posterior(config: RunConfig, model: VAE) -> None:
 
 def _parts(config: RunConfig) -> Parts:
     """Fresh modules of the objective's own, and Adam's settings for them."""
-    with torch.random.fork_rng(devices=[]):  # torch's layers draw weights as they are made
+    with seeded(~derived_seed(config.seed, "objective")):  # some weights stay as they are made
         return parts_of(build_objective(**config.objective), config.latents)
 
 
@@ -198,13 +201,14 @@ def training_states(
         chosen, noise = batches.at(state.step)
         state.model.train()
         state.optimiser.zero_grad(set_to_none=True)
-        terms = _terms(
-            config, objective, dataset, state, chosen, noise,
-            partial(batches.at, state.step, "other "), partial(stream, config.seed, state.step),
-        )  # fmt: skip
-        if not torch.isfinite(terms.minimised):
-            raise DivergedError(state.step, terms.values())
-        terms.minimised.backward()  # type: ignore[no-untyped-call]
+        with seeded(derived_seed(config.seed, "layers", state.step)):  # dropout, of users' layers
+            terms = _terms(
+                config, objective, dataset, state, chosen, noise,
+                partial(batches.at, state.step, "other "), partial(stream, config.seed, state.step),
+            )  # fmt: skip
+            if not torch.isfinite(terms.minimised):
+                raise DivergedError(state.step, terms.values())
+            terms.minimised.backward()  # type: ignore[no-untyped-call]
         state.optimiser.step()
         state.step += 1
         state.terms = terms.detached()
@@ -284,6 +288,15 @@ def _same(batch: Batch) -> Batch:
     return batch
 
 
+def _batched(count: int, size: int) -> list[slice]:
+    """Batches of ``size``; a last one of a single image, which makes no pair, joins the one before.
+
+    Estimates over pairs of a batch, such as the MMD's, are NaN of one image.
+    """
+    ends = [*range(size, count - 1, size), count]
+    return [slice(begin, end) for begin, end in pairwise([0, *ends])]
+
+
 def validation_indices(config: RunConfig, dataset: Dataset) -> np.ndarray:
     """The held-out images of the validation loss: the same at every step, spread over the set."""
     parts = split_of(config, dataset)
@@ -302,8 +315,7 @@ def validation_terms(
     objective = build_objective(**config.objective)
     state.model.eval()
     sums: dict[str, float] = defaultdict(float)
-    for start in range(0, len(held_out), config.batch_size):
-        part = slice(start, start + config.batch_size)
+    for part in _batched(len(held_out), config.batch_size):
         chosen = held_out[part]
         terms = _terms(
             config, objective, dataset, state, chosen, noise[part],

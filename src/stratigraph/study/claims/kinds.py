@@ -138,12 +138,17 @@ def _both(kind: str) -> Callable[[Pairs], Pairs]:
 
 
 def _crossed(pairs: Pairs) -> Pairs:
-    """The networks of data sets on which two kinds stand at both places."""
+    """The networks of data sets on which two kinds stand at both places, beside other kinds.
+
+    Networks that are whole, and those of one kind where none is joined to another, tell nothing of
+    place and kind apart.
+    """
     vaes = of_vaes(pairs)
     sides = _sides(vaes.table)
     kept = np.zeros(len(vaes), dtype=bool)
     for _, rows in sides.groupby(vaes.table["data_x"], sort=False):
-        several = set(rows["encoder"]) & set(rows["decoder"])
+        mixed = rows[rows["encoder"] != rows["decoder"]]
+        several = set(mixed["encoder"]) & set(mixed["decoder"])
         if len(several) > 1:
             own = rows["encoder"].isin(several) & rows["decoder"].isin(several)
             kept[rows.index[own]] = True
