@@ -40,6 +40,13 @@ def interval(one: dict[str, Any] | None) -> str:
     return f"{value:+.2f} ({one['lower']:.2f} to {one['upper']:.2f})"
 
 
+def shown_p(p: float | None) -> str:
+    """``0.012``, or ``< 0.001``."""
+    if p is None:
+        return "–"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def heading(*names: str) -> list[str]:
     """The first two lines of a table."""
     return [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
@@ -57,7 +64,7 @@ def verdicts(study: Study) -> list[str]:
             continue
         estimates = found["estimates"]
         first = estimates.get(CKA) or next(iter(estimates.values()))
-        p = "–" if found["p_holm"] is None else f"{found['p_holm']:.3f}"
+        p = shown_p(found["p_holm"])
         lines.append(
             f"| {found['claim']} | {found['statement']} (`{key}`) | {interval(first)} | "
             f"{interval(estimates.get(PROCRUSTES))} | {p} | {found['verdict']} |"
@@ -115,7 +122,7 @@ def draw(rows: pd.DataFrame, file: Path) -> None:
     kinds = ["convolutional", "fully_connected", "vit"]
     sets = list(dict.fromkeys(crossed["data"]))
     figure, axes = plt.subplots(
-        2, len(sets), figsize=(3.9 * len(sets), 6.6), layout="constrained", squeeze=False
+        2, len(sets), figsize=(4.6 * len(sets), 7.4), layout="constrained", squeeze=False
     )
     for column, data in enumerate(sets):
         for line, kind in enumerate(("raw", "progress")):
@@ -131,7 +138,7 @@ def draw(rows: pd.DataFrame, file: Path) -> None:
             shown = axis.imshow(values, cmap="PuOr", vmin=-1, vmax=1)
             for (i, j), text in texts.items():
                 white = abs(values[i, j]) > 0.6
-                axis.text(j, i, text, ha="center", va="center", fontsize=8,
+                axis.text(j, i, text, ha="center", va="center", fontsize=7.5,
                           color="white" if white else "black")  # fmt: skip
             names = [name.replace("_", "-\n") for name in kinds]
             axis.set_xticks(range(3), names, fontsize=8)
