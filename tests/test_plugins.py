@@ -134,6 +134,10 @@ def test_a_begun_study_runs_nothing_that_lies_in_it(project, monkeypatch):
     monkeypatch.chdir(project)
     with pytest.raises(ConfigError, match=r"no module is called 'my_part'\. .* set PYTHONPATH"):
         parse_config(parse_yaml(STUDY, "study.yaml"), STUDY)
+    (project / "runs").mkdir()
+    with pytest.raises(ConfigError, match=r"no module is called 'my_part'"):
+        load_config(project / "own.yaml")
+    (project / "runs").rmdir()
     load_config(project / "own.yaml")
 
 

@@ -321,6 +321,7 @@ def load_config(path: str | Path, most_runs: int = MOST_RUNS) -> StudyConfig:
         ConfigError: it is not a study; the message names the key, the value and what is allowed.
 
     """
-    beside(Path(path))
+    if not (Path(path).parent / "runs").is_dir():  # nothing in a begun study's folder is run
+        beside(Path(path))
     text, value = read_yaml(Path(path))
     return parse_config(value, text, most_runs)

@@ -164,13 +164,15 @@ class RunConfig:
         _positive("beta_1", self.beta_1, below=1, zero=True)
         _positive("beta_2", self.beta_2, below=1, zero=True)
         _positive("validation", self.validation, below=1)
-        try:
-            set_field(self, "run_id", identity.run_id(self.to_dict()))
-        except (TypeError, ValueError) as error:  # every other value has been checked
-            raise ConfigError(
-                f"data, architecture: their options are plain JSON values, got {self.data!r} and "
-                f"{self.architecture!r} ({error})."
-            ) from None
+        for what in ("data", "architecture"):  # every other value has been checked
+            options = getattr(self, what)
+            try:
+                identity.canonical(options)
+            except (TypeError, ValueError) as error:
+                raise ConfigError(
+                    f"{what}: its options are plain JSON values, got {options!r} ({error})."
+                ) from None
+        set_field(self, "run_id", identity.run_id(self.to_dict()))
 
     def __hash__(self) -> int:
         return hash(self.run_id)
