@@ -32,9 +32,9 @@ WITNESSES = ("encoder_first_deconfounded", "encoder_first_weights", "encoder_fir
 
 def interval(one: dict[str, Any] | None) -> str:
     """``+0.12 (0.03 to 0.21)``."""
-    if one is None or one["estimate" if "estimate" in one else "value"] is None:
+    value = None if one is None else one.get("estimate", one.get("value"))
+    if one is None or value is None:
         return "–"
-    value = one["estimate"] if "estimate" in one else one["value"]
     if one["lower"] is None or math.isnan(one["lower"]):
         return f"{value:+.2f}"
     return f"{value:+.2f} ({one['lower']:.2f} to {one['upper']:.2f})"

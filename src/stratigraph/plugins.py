@@ -13,11 +13,12 @@ import hashlib
 import importlib
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from stratigraph.errors import ConfigError, suggest
 
-__all__ = ["beside", "is_plugin", "load_plugin", "plugin_digest"]
+__all__ = ["attribute_of", "beside", "is_plugin", "load_plugin", "parted", "plugin_digest"]
 
 
 def is_plugin(name: object) -> bool:
@@ -32,6 +33,36 @@ def beside(file: Path) -> None:
         sys.path.append(folder)  # last: a file here hides no installed package
 
 
+def parted(where: str, name: str, form: str = "MODULE:NAME") -> tuple[str, str]:
+    """The module and the attribute that ``module:name`` is made of.
+
+    Raises:
+        ConfigError: it has not this form.
+
+    """
+    module, _, attribute = name.partition(":")
+    if not module or not attribute:
+        raise ConfigError(f"{where}: expected {form}, got {name!r}.")
+    return module, attribute
+
+
+def attribute_of(where: str, module: ModuleType, attribute: str) -> Any:
+    """What a module calls by a name, which may have dots.
+
+    Raises:
+        ConfigError: nothing; near names are in the message.
+
+    """
+    found: Any = module
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise ConfigError(
+                f"{where}: {module.__name__} has no {attribute!r}.{suggest(part, dir(found))}"
+            )
+        found = getattr(found, part)
+    return found
+
+
 def load_plugin(where: str, name: str) -> Any:
     """What ``module:name`` names.
 
@@ -43,15 +74,13 @@ def load_plugin(where: str, name: str) -> Any:
         ConfigError: there is no such module, it cannot be imported, or it has no such name.
 
     """
-    module, _, attribute = name.partition(":")
-    if not module or not attribute:
-        raise ConfigError(f"{where}: expected MODULE:NAME, got {name!r}.")
+    module, attribute = parted(where, name)
     if module.partition(".")[0] in sys.stdlib_module_names:
         raise ConfigError(
             f"{where}: {module} is a module of Python's own; give yours another name."
         )
     try:
-        found: Any = importlib.import_module(module)
+        found = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name != module and not module.startswith(f"{error.name}."):
             raise ConfigError(f"{where}: {module} cannot be imported ({error}).") from error
@@ -62,11 +91,7 @@ def load_plugin(where: str, name: str) -> Any:
     except (Exception, SystemExit) as error:  # a script, not a module, may end the program
         told = f"{type(error).__name__}: {error}"
         raise ConfigError(f"{where}: {module} cannot be imported ({told}).") from error
-    for part in attribute.split("."):
-        if not hasattr(found, part):
-            raise ConfigError(f"{where}: {module} has no {attribute!r}.{suggest(part, dir(found))}")
-        found = getattr(found, part)
-    return found
+    return attribute_of(where, found, attribute)
 
 
 def plugin_digest(name: str) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from stratigraph.cli.inspect import place
+from stratigraph.cli.inspect import finite, place
 from stratigraph.cli.run import (
     Address,
     EngineName,
@@ -25,7 +25,8 @@ from stratigraph.cli.run import (
     Workers,
     engine_named,
 )
-from stratigraph.errors import ConfigError, DataError, suggest
+from stratigraph.errors import ConfigError, DataError
+from stratigraph.plugins import attribute_of, parted
 
 if TYPE_CHECKING:
     import xarray
@@ -197,9 +198,7 @@ def made(factory: str) -> nn.Module:
     """
     from torch import nn
 
-    module, _, name = factory.partition(":")
-    if not module or not name:
-        raise ConfigError(f"--factory: expected MODULE:FUNCTION, got {factory!r}.")
+    module, name = parted("--factory", factory, "MODULE:FUNCTION")
     # A factory may import its neighbours when it is called, so the folder is there until then.
     here = str(Path.cwd())
     sys.path.insert(0, here)
@@ -226,11 +225,7 @@ def _called(module: str, name: str) -> Any:
     except Exception as error:
         told = f"{type(error).__name__}: {error}"
         raise ConfigError(f"--factory: {module} raised {told}") from error
-    function: Any = held
-    for part in name.split("."):
-        if not hasattr(function, part):
-            raise ConfigError(f"--factory: {module} has no {name!r}.{suggest(part, dir(function))}")
-        function = getattr(function, part)
+    function = attribute_of("--factory", held, name)
     if isinstance(function, nn.Module) or not callable(function):
         return function  # a network can be called too, but with its inputs
     try:
@@ -267,7 +262,7 @@ def read_inputs(path: Path) -> Any:
 def _print(found: xarray.DataArray, as_json: bool, explain: bool) -> None:
     names_x, names_y = (list(map(str, found[axis].values)) for axis in ("x", "y"))
     if as_json:
-        values = [[float(v) if np.isfinite(v) else None for v in row] for row in found.values]
+        values = [[finite(v) for v in row] for row in found.values]
         facts = {"x": names_x, "y": names_y, "values": values, **found.attrs}
         typer.echo(json.dumps(facts, indent=1))
         return

@@ -16,7 +16,20 @@ if TYPE_CHECKING:
     from stratigraph.study import Run, Study
     from stratigraph.study.remote import Kept
 
-__all__ = ["LightFolder", "StudyFolder", "UnusablePlace", "place", "place_out", "register"]
+__all__ = [
+    "LightFolder",
+    "StudyFolder",
+    "UnusablePlace",
+    "finite",
+    "place",
+    "place_out",
+    "register",
+]
+
+
+def finite(value: Any) -> float | None:
+    """A number as JSON holds it, which has no word for what is none."""
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def place(text: str) -> Path:
@@ -124,11 +137,8 @@ def show(
     metrics = chosen.metrics.groupby("split").last() if steps else None
     losses: dict[str, Any] = {}
     if metrics is not None:
-        # JSON has no word for what is not a number.
         losses = {
-            str(split): {
-                k: v if v is not None and math.isfinite(v) else None for k, v in row.items()
-            }
+            str(split): {name: finite(value) for name, value in row.items()}
             for split, row in metrics.iterrows()
         }
     scores = _scores(opened, chosen.run_id)
@@ -184,7 +194,7 @@ def _scores(study: Study, run_id: str) -> dict[str, Any]:
         "step": int(last["step"].iloc[0]),
         "probes": int(last["n"].iloc[0]),
         "scores": {
-            str(name): float(value) if math.isfinite(value) else None
+            str(name): finite(value)
             for name, value in zip(last["score"], last["value"], strict=True)
         },
     }

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stratigraph.cli.inspect import AsJson, place
+from stratigraph.cli.inspect import AsJson, finite, place
 from stratigraph.cli.run import Device, Quiet
 from stratigraph.errors import ConfigError
 
@@ -144,9 +143,6 @@ def _trained(study: Study) -> list[dict[str, Any]]:
 
 
 def _facts(found: ChosenLatents, config: RunConfig, beside: list[dict[str, Any]]) -> dict[str, Any]:
-    def number(value: float) -> float | None:
-        return value if math.isfinite(value) else None
-
     return {
         "latents": found.latents,
         "bounded": found.found.bounded,
@@ -159,9 +155,9 @@ def _facts(found: ChosenLatents, config: RunConfig, beside: list[dict[str, Any]]
         "trials": [
             {
                 "latents": trial.latents,
-                "id_mean": number(trial.mean),
-                "id_sample": number(trial.sampled),
-                "gap": number(trial.gap),
+                "id_mean": finite(trial.mean),
+                "id_sample": finite(trial.sampled),
+                "gap": finite(trial.gap),
                 "agree": trial.agree,
             }
             for trial in found.found.trials

@@ -24,7 +24,12 @@ from torch import nn
 
 from stratigraph.models.demands import grid
 
-__all__ = ["convolutional_decoder", "convolutional_encoder", "convolutional_encoder_k4"]
+__all__ = [
+    "convolutional_decoder",
+    "convolutional_encoder",
+    "convolutional_encoder_k4",
+    "rectified",
+]
 
 HALVINGS = 4
 WIDEST = 64
@@ -35,7 +40,8 @@ def _grid(image_shape: tuple[int, int, int]) -> tuple[int, int]:
     return grid("a convolutional network", image_shape, 2**HALVINGS)
 
 
-def _relu(layer: nn.Module) -> nn.Sequential:
+def rectified(layer: nn.Module) -> nn.Sequential:
+    """A layer, and a ReLU behind it."""
     return nn.Sequential(layer, nn.ReLU())
 
 
@@ -65,12 +71,12 @@ def _encoder(image_shape: tuple[int, int, int], kernel: int) -> nn.Sequential:
     padding = (kernel - 2) // 2
     return nn.Sequential(
         OrderedDict(
-            conv1=_relu(nn.Conv2d(image_shape[0], 32, 4, stride=2, padding=1)),
-            conv2=_relu(nn.Conv2d(32, 32, 4, stride=2, padding=1)),
-            conv3=_relu(nn.Conv2d(32, WIDEST, kernel, stride=2, padding=padding)),
-            conv4=_relu(nn.Conv2d(WIDEST, WIDEST, kernel, stride=2, padding=padding)),
+            conv1=rectified(nn.Conv2d(image_shape[0], 32, 4, stride=2, padding=1)),
+            conv2=rectified(nn.Conv2d(32, 32, 4, stride=2, padding=1)),
+            conv3=rectified(nn.Conv2d(32, WIDEST, kernel, stride=2, padding=padding)),
+            conv4=rectified(nn.Conv2d(WIDEST, WIDEST, kernel, stride=2, padding=padding)),
             flatten=nn.Flatten(),
-            dense=_relu(nn.Linear(WIDEST * rows * columns, 256)),
+            dense=rectified(nn.Linear(WIDEST * rows * columns, 256)),
         )
     )
 
@@ -85,12 +91,12 @@ def convolutional_decoder(image_shape: tuple[int, int, int], latents: int) -> nn
     rows, columns = _grid(image_shape)
     return nn.Sequential(
         OrderedDict(
-            dense1=_relu(nn.Linear(latents, 256)),
-            dense2=_relu(nn.Linear(256, WIDEST * rows * columns)),
+            dense1=rectified(nn.Linear(latents, 256)),
+            dense2=rectified(nn.Linear(256, WIDEST * rows * columns)),
             reshape=nn.Unflatten(1, (WIDEST, rows, columns)),
-            deconv1=_relu(nn.ConvTranspose2d(WIDEST, 64, 4, stride=2, padding=1)),
-            deconv2=_relu(nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1)),
-            deconv3=_relu(nn.ConvTranspose2d(32, 32, 4, stride=2, padding=1)),
+            deconv1=rectified(nn.ConvTranspose2d(WIDEST, 64, 4, stride=2, padding=1)),
+            deconv2=rectified(nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1)),
+            deconv3=rectified(nn.ConvTranspose2d(32, 32, 4, stride=2, padding=1)),
             output=nn.ConvTranspose2d(32, image_shape[0], 4, stride=2, padding=1),
         )
     )

@@ -20,6 +20,7 @@ from itertools import pairwise
 
 from torch import nn
 
+from stratigraph.models.convolutional import rectified
 from stratigraph.models.demands import Option, grid, whole
 
 __all__ = ["deep_convolutional_decoder", "deep_convolutional_encoder"]
@@ -28,10 +29,6 @@ NAME = "deep_convolutional"
 CHANNELS = (32, 32, 64, 64)  # of the encoder's scales, from the image on
 MIRRORED = (64, 64, 32, 32)  # what the decoder's scales take, from the latents on
 FEATURES = 256
-
-
-def _relu(layer: nn.Module) -> nn.Sequential:
-    return nn.Sequential(layer, nn.ReLU())
 
 
 def _grid(image_shape: tuple[int, int, int]) -> tuple[int, int]:
@@ -55,14 +52,14 @@ def deep_convolutional_encoder(
     depth = whole(NAME, "depth", depth)
     convolutions: list[nn.Module] = []
     for before, channels in pairwise((image_shape[0], *CHANNELS)):
-        convolutions.append(_relu(nn.Conv2d(before, channels, 4, stride=2, padding=1)))
+        convolutions.append(rectified(nn.Conv2d(before, channels, 4, stride=2, padding=1)))
         for _ in range(depth - 1):
-            convolutions.append(_relu(nn.Conv2d(channels, channels, 3, padding=1)))
+            convolutions.append(rectified(nn.Conv2d(channels, channels, 3, padding=1)))
     return nn.Sequential(
         OrderedDict(
             **{f"conv{number}": layer for number, layer in enumerate(convolutions, 1)},
             flatten=nn.Flatten(),
-            dense=_relu(nn.Linear(CHANNELS[-1] * rows * columns, FEATURES)),
+            dense=rectified(nn.Linear(CHANNELS[-1] * rows * columns, FEATURES)),
         )
     )
 
@@ -85,16 +82,16 @@ def deep_convolutional_decoder(
     depth = whole(NAME, "depth", depth)
     widest = MIRRORED[0]
     layers: OrderedDict[str, nn.Module] = OrderedDict(
-        dense1=_relu(nn.Linear(latents, FEATURES)),
-        dense2=_relu(nn.Linear(FEATURES, widest * rows * columns)),
+        dense1=rectified(nn.Linear(latents, FEATURES)),
+        dense2=rectified(nn.Linear(FEATURES, widest * rows * columns)),
         reshape=nn.Unflatten(1, (widest, rows, columns)),
     )
     number = 0
     for scale, (channels, after) in enumerate(pairwise((*MIRRORED, image_shape[0])), 1):
         for _ in range(depth - 1):
             number += 1
-            layers[f"conv{number}"] = _relu(nn.Conv2d(channels, channels, 3, padding=1))
+            layers[f"conv{number}"] = rectified(nn.Conv2d(channels, channels, 3, padding=1))
         up = nn.ConvTranspose2d(channels, after, 4, stride=2, padding=1)
         last = scale == len(MIRRORED)
-        layers["output" if last else f"deconv{scale}"] = up if last else _relu(up)
+        layers["output" if last else f"deconv{scale}"] = up if last else rectified(up)
     return nn.Sequential(layers)

@@ -41,9 +41,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stratigraph.errors import ConfigError
-from stratigraph.models.convolutional import convolutional_decoder, convolutional_encoder
+from stratigraph.models.convolutional import convolutional_decoder, convolutional_encoder, rectified
 from stratigraph.models.demands import Option, whole
-from stratigraph.models.vae import VAE, Posterior, Sampler, VAEOutput
+from stratigraph.models.vae import VAE, Posterior, Sampler, VAEOutput, names_along
 from stratigraph.shapes import Images, Latents
 
 __all__ = ["LadderVAE", "combine"]
@@ -85,7 +85,7 @@ def _drawn(mean: Tensor, log_var: Tensor, noise: Tensor | None) -> Tensor:
 
 
 def _dense(inputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(inputs, WIDTH), nn.ReLU())
+    return rectified(nn.Linear(inputs, WIDTH))
 
 
 class LadderVAE(VAE):
@@ -175,14 +175,7 @@ class LadderVAE(VAE):
 
     def layer_names(self) -> list[str]:
         """The layers, in the order in which data passes them."""
-        return [
-            "input",
-            *(f"encoder.{name}" for name in self.encoder),
-            "z_mean",
-            "z_log_var",
-            "z_sample",
-            *(f"decoder.{name}" for name in self.decoder),
-        ]
+        return names_along(self.encoder, ("z_mean", "z_log_var", "z_sample"), self.decoder)
 
     def _below(self) -> range:
         """The levels below the top, downwards."""

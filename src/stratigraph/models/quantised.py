@@ -22,6 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from stratigraph.models.vae import names_along
 from stratigraph.shapes import Images
 
 __all__ = ["Codebook", "Codes", "QuantisedAutoencoder", "QuantisedOutput"]
@@ -127,10 +128,4 @@ class QuantisedAutoencoder(nn.Module):
 
     def layer_names(self) -> list[str]:
         """The layers, in the order in which data passes them."""
-        return [
-            "input",
-            *(f"encoder.{name}" for name, _ in self.encoder.named_children()),
-            "z_encoded",
-            "z_quantised",
-            *(f"decoder.{name}" for name, _ in self.decoder.named_children()),
-        ]
+        return names_along(self.encoder, ("z_encoded", "z_quantised"), self.decoder)

@@ -10,6 +10,7 @@ do, whatever its inside; `FlatVAE` is the ordinary one, with one level of latent
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from stratigraph.shapes import Images, Latents
 
-__all__ = ["VAE", "FlatVAE", "Posterior", "Sampler", "VAEOutput"]
+__all__ = ["VAE", "FlatVAE", "Posterior", "Sampler", "VAEOutput", "names_along"]
 
 
 class Posterior(NamedTuple):
@@ -41,6 +42,16 @@ class Sampler(nn.Module):
     def forward(self, mean: Latents, log_var: Latents, noise: Latents) -> Latents:
         """Mean, log-variance and standard normal noise, each (b, z) → samples (b, z)."""
         return mean + (0.5 * log_var).exp() * noise
+
+
+def names_along(encoder: nn.Module, latents: Sequence[str], decoder: nn.Module) -> list[str]:
+    """The layers of an autoencoder: input, the encoder's, those of the latents, the decoder's."""
+    return [
+        "input",
+        *(f"encoder.{name}" for name, _ in encoder.named_children()),
+        *latents,
+        *(f"decoder.{name}" for name, _ in decoder.named_children()),
+    ]
 
 
 class VAE(nn.Module, ABC):
@@ -115,11 +126,4 @@ class FlatVAE(VAE):
 
     def layer_names(self) -> list[str]:
         """The layers, in the order in which data passes them."""
-        return [
-            "input",
-            *(f"encoder.{name}" for name, _ in self.encoder.named_children()),
-            "z_mean",
-            "z_log_var",
-            "z_sample",
-            *(f"decoder.{name}" for name, _ in self.decoder.named_children()),
-        ]
+        return names_along(self.encoder, ("z_mean", "z_log_var", "z_sample"), self.decoder)

@@ -39,7 +39,7 @@ BANDWIDTH = Number(1e-12, what="finite number")
 def discrepancy(sample: Latents, bandwidth: float | None = None) -> Scalar:
     """MMD² of the distribution of samples (b, z) from N(0, I), unbiased.
 
-    A single sample, as the last of the held-out images may be, has only itself for a pair.
+    A single sample, where a data set has one held-out image, has only itself for a pair.
     """
     count, latents = sample.shape
     h = float(latents**2) if bandwidth is None else bandwidth

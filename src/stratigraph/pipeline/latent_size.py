@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +27,7 @@ from stratigraph.training import (
     initial_state,
     split_of,
     training_states,
+    whole_number,
 )
 
 __all__ = ["ESTIMATORS", "ChosenLatents", "LatentSizeSettings", "choose_latents"]
@@ -67,20 +67,15 @@ class LatentSizeSettings:
                 + suggest(str(self.estimator), ESTIMATORS)
             )
         for name, least, most in (("images", 30, MOST_IMAGES), ("most", 1, 65_536)):
-            _whole(name, getattr(self, name), least, most)
+            whole_number(name, getattr(self, name), least, most)
         if self.steps is not None:
-            _whole("steps", self.steps, 1, 10**9)
+            whole_number("steps", self.steps, 1, 10**9)
         share = self.threshold
         if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 10:
             raise ConfigError(
                 f"threshold: expected a share of the data's intrinsic dimension, such as 0.2, got "
                 f"{share!r}."
             )
-
-
-def _whole(name: str, value: Any, least: int, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ConfigError(f"{name}: expected a whole number from {least} to {most}, got {value!r}.")
 
 
 @dataclass(frozen=True)

@@ -291,7 +291,7 @@ def _same(batch: Batch) -> Batch:
 def _batched(count: int, size: int) -> list[slice]:
     """Batches of ``size``; a last one of a single image, which makes no pair, joins the one before.
 
-    Estimates over pairs of a batch, such as the MMD's, are NaN of one image.
+    Estimates over pairs of a batch, such as the MMD's, have nothing to go by in one image.
     """
     ends = [*range(size, count - 1, size), count]
     return [slice(begin, end) for begin, end in pairwise([0, *ends])]

@@ -29,6 +29,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stratigraph.objectives.vq_vae import perplexity
+
 __all__ = ["COLLAPSED", "DEAD", "EARLY", "RECENT", "Signs", "constant_share"]
 
 RECENT = 20  # logged losses
@@ -123,11 +125,11 @@ class Signs:
         """
         counts = np.bincount(chosen.ravel(), minlength=codes)
         used, could = int(np.count_nonzero(counts)), min(codes, chosen.size)
-        share = counts[counts > 0] / chosen.size
         unused = 1 - used / could
+        evenness = float(perplexity(torch.from_numpy(chosen), codes))
         text = (
             f"unused codes: {used} of {codes} are chosen by {chosen.size} positions (perplexity "
-            f"{np.exp(-(share * np.log(share)).sum()):.3g}); use fewer codes or more dimensions"
+            f"{evenness:.3g}); use fewer codes or more dimensions"
         )
         bad = step >= early and step > 0 and unused >= DEAD
         return self._new("unused codes", math.floor(10 * unused) if bad else 0, text, step)

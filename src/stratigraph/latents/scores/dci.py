@@ -28,6 +28,7 @@ from stratigraph.latents.scores.table import (
     Scored,
     check_share,
     check_whole,
+    held_out,
     moves,
     read_table,
     undefined,
@@ -109,11 +110,9 @@ def dci(codes: np.ndarray, factors: np.ndarray, settings: DCISettings | None = N
     table = read_table(codes, factors, latents=2, varying=2)
     if table.reason:
         return undefined(table, settings)
-    n = len(table.codes)
-    order = np.random.default_rng(settings.seed).permutation(n)
-    known, held_out = np.split(order, [int(settings.train * n)])
-    if min(len(known), len(held_out)) < 2:
-        return undefined(table, settings, f"{n} rows are too few to hold some out")
+    known, others = held_out(table, settings.train, settings.seed)
+    if min(len(known), len(others)) < 2:
+        return undefined(table, settings, f"{len(codes)} rows are too few to hold some out")
 
     from sklearn.ensemble import RandomForestClassifier
 
@@ -132,14 +131,14 @@ def dci(codes: np.ndarray, factors: np.ndarray, settings: DCISettings | None = N
             warnings.filterwarnings("ignore", message="The number of unique classes")
             forest.fit(codes[known], factor[known])
         importance[:, k] = forest.feature_importances_
-        right[k] = forest.score(codes[held_out], factor[held_out])
+        right[k] = forest.score(codes[others], factor[others])
     d, by_latent = disentanglement(importance)
     c, complete = completeness(importance)
     if not np.isfinite(d):
         return undefined(table, settings, "no tree found a latent of use")
     return Scored(
         d,
-        n,
+        len(codes),
         settings,
         parts={"completeness": c, "informativeness": float(right.mean())},
         by_factor=table.spread(complete),

@@ -30,6 +30,7 @@ from stratigraph.latents.scores.table import (
     Table,
     check_share,
     check_whole,
+    held_out,
     moves,
     read_table,
     undefined,
@@ -80,26 +81,24 @@ def _explicitness(table: Table, settings: ModularitySettings) -> np.ndarray:
     from scipy.stats import rankdata
     from sklearn.linear_model import LogisticRegression
 
-    n = len(table.codes)
-    order = np.random.default_rng(settings.seed).permutation(n)
-    known, held_out = np.split(order, [int(settings.train * n)])
+    known, others = held_out(table, settings.train, settings.seed)
     found = np.full(len(table.kept), np.nan)
     codes = table.codes[:, moves(table.codes)]
     codes = (codes - codes.mean(axis=0)) / codes.std(axis=0)
     for k, factor in enumerate(table.values.T):
-        if len(np.unique(factor[known])) < 2 or len(held_out) < 2:
+        if len(np.unique(factor[known])) < 2 or len(others) < 2:
             continue
         classifier = LogisticRegression(max_iter=settings.iterations)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the order of probabilities settles before the weights
             classifier.fit(codes[known], factor[known])
-        ranks = rankdata(classifier.predict_proba(codes[held_out]), axis=0)
-        is_value = factor[held_out][:, None] == classifier.classes_
+        ranks = rankdata(classifier.predict_proba(codes[others]), axis=0)
+        is_value = factor[others][:, None] == classifier.classes_
         positive = is_value.sum(axis=0)
-        both = (positive > 0) & (positive < len(held_out))
+        both = (positive > 0) & (positive < len(others))
         if both.any():
             above = (ranks * is_value).sum(axis=0) - positive * (positive + 1) / 2
-            found[k] = np.mean((above / (positive * (len(held_out) - positive) + ~both))[both])
+            found[k] = np.mean((above / (positive * (len(others) - positive) + ~both))[both])
     return found
 
 

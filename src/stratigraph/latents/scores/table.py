@@ -21,7 +21,16 @@ import numpy as np
 
 from stratigraph.errors import InputError
 
-__all__ = ["Scored", "Table", "check_share", "check_whole", "moves", "read_table", "undefined"]
+__all__ = [
+    "Scored",
+    "Table",
+    "check_share",
+    "check_whole",
+    "held_out",
+    "moves",
+    "read_table",
+    "undefined",
+]
 
 STILL = 1e-12  # of the largest code: a spread below is rounding
 
@@ -129,6 +138,13 @@ def moves(codes: np.ndarray) -> np.ndarray:
     """Which latents are not constant, (z,)."""
     found: np.ndarray = np.ptp(codes, axis=0) > STILL * np.abs(codes).max(axis=0)
     return found
+
+
+def held_out(table: Table, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to learn from, this share of them, and the rows that are held out, at random."""
+    n = len(table.codes)
+    order = np.random.default_rng(seed).permutation(n)
+    return order[: int(share * n)], order[int(share * n) :]
 
 
 def undefined(table: Table, settings: Any, reason: str = "") -> Scored:
