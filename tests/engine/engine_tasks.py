@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import torch
 
@@ -52,3 +53,23 @@ def say_and_wait(path):
         tell({"name": path.name})
         time.sleep(0.02)
     return path.name
+
+
+def process(place):
+    """Which process this is, once another task has begun beside it."""
+    import time
+
+    place.touch()
+    deadline = time.monotonic() + 60
+    while len(list(place.parent.iterdir())) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return os.getpid()
+
+
+def folder(_):
+    return str(Path.cwd())
+
+
+def variable(name):
+    return os.environ.get(name)

@@ -3,6 +3,10 @@
 On small networks one thread a process beats several threads in one (measured: 130 against 44 to 58
 model-steps in the same time), and it makes the bits of a run independent of how many run at once.
 With one worker the tasks run in this process, under the same one thread.
+
+The processes outlive a map: to start them and to import torch takes each of them seconds of its
+core, and a study is a few dozen maps. They are those of one engine, and end with it; a map that was
+stopped, abandoned or lost one of them ends all, and so does a change of what they were born with.
 """
 
 from __future__ import annotations
@@ -10,13 +14,17 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import time
 import traceback
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
@@ -54,6 +62,8 @@ class LocalEngine:
                 f"workers: expected 1 to {MOST_WORKERS}, got {workers}; "
                 f"this machine has {cores} cores."
             )
+        self._pools = _Pools(self.workers)
+        weakref.finalize(self, self._pools.close)
 
     def map(
         self,
@@ -67,7 +77,7 @@ class LocalEngine:
         if self.workers == 1:
             outcomes = _in_process(function, tasks, tick, heard)
         else:
-            outcomes = _in_processes(function, tasks, self.workers, tick or (lambda: None), heard)
+            outcomes = _in_processes(function, tasks, self._pools, tick or (lambda: None), heard)
         with listening():
             yield from outcomes
 
@@ -118,23 +128,24 @@ def _tick_until(over: Event, tick: Callable[[], None]) -> None:
 def _in_processes(
     function: Callable[[Any], Any],
     tasks: Iterable[Any],
-    workers: int,
+    pools: _Pools,
     tick: Callable[[], None],
     heard: Hear | None,
 ) -> Iterator[Outcome]:
-    from loky.process_executor import ProcessPoolExecutor, TerminatedWorkerError
+    from loky.process_executor import BrokenProcessPool, TerminatedWorkerError
 
+    workers = pools.workers
     queue = enumerate(tasks)
     retry: list[tuple[int, Any]] = []
     deaths = Deaths()
     pending: dict[Future, tuple[int, Any]] = {}
     mailbox = Mailbox() if heard else None
     address = mailbox.address if mailbox else None
-    pool = _pool(ProcessPoolExecutor, workers)
+    pool, whole = pools.take(), False
     try:
         while True:
             if stopping():
-                _stop(pool, pending)
+                _stop(pool.executor, pending)
                 if not pending:
                     return
             # After a death the suspects run alone, so that only the killer is blamed twice.
@@ -142,10 +153,18 @@ def _in_processes(
             room = 0 if stopping() else max(room, 0)
             batch = retry[:room] if retry else list(islice(queue, room))
             del retry[: len(batch)]
+            broken = False
             for index, task in batch:
-                with _signals_blocked():  # a process that is born here has them blocked
-                    pending[pool.submit(_told, function, task, index, address)] = (index, task)
-            if not pending:
+                try:
+                    with _signals_blocked():  # a process that is born here has them blocked
+                        sent = pool.executor.submit(_told, function, task, index, address)
+                except BrokenProcessPool:  # one has died since the last look: this never began
+                    broken = True
+                    retry.append((index, task))
+                else:
+                    pending[sent] = (index, task)
+            if not (pending or broken):
+                whole = not stopping()  # what was asked to stop would stop the next map's tasks too
                 return
             done, _ = wait(pending, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)
             if mailbox and heard:
@@ -154,7 +173,6 @@ def _in_processes(
                     if index in there:
                         heard(index, facts)
             tick()
-            broken = False
             for future in done:
                 index, task = pending.pop(future)
                 error = future.exception()
@@ -172,10 +190,13 @@ def _in_processes(
                 retry.extend(pending.values())
                 pending.clear()
                 retry.sort(key=lambda entry: entry[0])
-                pool.shutdown(wait=True, kill_workers=True)
-                pool = _pool(ProcessPoolExecutor, workers)
+                pool.end()
+                pool = pools.start()
     finally:
-        pool.shutdown(wait=True, kill_workers=True)
+        if whole:
+            pools.give_back(pool)
+        else:
+            pool.end()
         if mailbox:
             mailbox.close()
 
@@ -205,9 +226,61 @@ def _signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _pool(executor: Any, workers: int) -> Any:
-    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return executor(max_workers=workers, env=one_thread, initializer=_start_worker)
+@dataclass(frozen=True)
+class _Pool:
+    """Processes, and what they were born with: where relative paths lead, and what is imported."""
+
+    executor: Any
+    surroundings: tuple[Any, ...]
+
+    def end(self) -> None:
+        self.executor.shutdown(wait=True, kill_workers=True)
+
+
+class _Pools:
+    """The processes of one engine: at rest between two of its maps, or in use by one of them."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._at_rest: _Pool | None = None
+
+    def take(self) -> _Pool:
+        """Those at rest, or new ones where there are none, or none that would do."""
+        pool, self._at_rest = self._at_rest, None
+        if pool is None:
+            return self.start()
+        # One that died at rest, by the system's hand, has broken the pool before anything was lost.
+        if pool.surroundings == _surroundings() and pool.executor._flags.broken is None:
+            return pool
+        pool.end()
+        return self.start()
+
+    def start(self) -> _Pool:
+        """New ones."""
+        from loky.process_executor import ProcessPoolExecutor
+
+        threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        executor = ProcessPoolExecutor(
+            max_workers=self.workers, env=dict.fromkeys(threads, "1"), initializer=_start_worker
+        )
+        return _Pool(executor, _surroundings())
+
+    def give_back(self, pool: _Pool) -> None:
+        """Let them rest, unless others do."""
+        if self._at_rest is None:
+            self._at_rest = pool
+        else:
+            pool.end()
+
+    def close(self) -> None:
+        """End those at rest."""
+        if self._at_rest is not None:
+            self._at_rest.end()
+            self._at_rest = None
+
+
+def _surroundings() -> tuple[Any, ...]:
+    return Path.cwd(), dict(os.environ), tuple(sys.path)
 
 
 def _start_worker() -> None:
