@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,13 @@ from stratigraph.errors import BusyError, StorageError
 from stratigraph.pipeline import open_study, run_stage
 from stratigraph.pipeline.compare import representation_table
 from stratigraph.pipeline.extract import ExtractTask, extract_task, reading_digest
+from stratigraph.similarity import by_directions, by_vectors
 from stratigraph.similarity.matrix import compare_stored
 from stratigraph.snapshots import ledger as ledger_module
 from stratigraph.snapshots import remove_record, snapshot_path
 from stratigraph.snapshots.ledger import Ledger
 from stratigraph.snapshots.objects import Objects
-from stratigraph.study import load_study, representations_path
+from stratigraph.study import errands, load_study, representations_path
 from stratigraph.study.errands import Errand, Errands, run_errand, spread
 from stratigraph.study.remote import versions_of_run, written
 
@@ -35,6 +37,7 @@ probes: {count: 16}
 activations: {layers: [input, z_mean, decoder.dense1]}
 measures:
   - debiased_cka
+  - {name: linear_cka, tolerance: 0.01}
   - {name: procrustes_similarity, pairs: [all]}
 """
 STAGES = ("train", "extract", "compare")
@@ -56,6 +59,10 @@ class OtherMachine:
             self.labels.append(task.label)
             yield self.there(index, function, task)
 
+    def everywhere(self, function, task):
+        function(task)
+        self.there(0, function, task)
+
     def there(self, index, function, task) -> Outcome:
         aside = self.folder.with_name("the-sender-s-disk")
         self.folder.rename(aside)
@@ -67,6 +74,35 @@ class OtherMachine:
         finally:
             self.folder.rename(self.disk)
             aside.rename(self.folder)
+
+
+class TwoMachines(OtherMachine):
+    """Two such machines, which take turns."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.disks = [folder.with_name(f"disk-{number}") for number in range(2)]
+        self.times: dict[Path, set[int]] = {}
+
+    def map(self, function, tasks, *, tick=None, heard=None):
+        for index, task in enumerate(tasks):
+            self.disk = self.disks[index % 2]
+            self.disk.mkdir(exist_ok=True)
+            yield self.there(index, function, task)
+            for path in self.disk.rglob(".scratch-*/*.np[yz]"):
+                self.times.setdefault(path, set()).add(path.stat().st_mtime_ns)
+
+    def written(self, name: str) -> dict[Path, int]:
+        """How often each file of this name was written."""
+        return {path: len(times) for path, times in self.times.items() if path.match(f"{name}-*")}
+
+
+class Idle:
+    """What cannot travel is done here; it is told to do nothing."""
+
+    def map(self, function, tasks, *, tick=None, heard=None):
+        assert not list(tasks)
+        return iter(())
 
 
 def results(folder: Path) -> dict[str, bytes]:
@@ -126,17 +162,58 @@ def test_another_machine_reads_and_compares_with_the_same_bits(
 ):
     study, url = trained
     other = OtherMachine(study.path)
+    monkeypatch.setattr(errands, "LocalEngine", Idle)
     for stage in AFTER:
         run_stage(stage, study, other)
     assert results(study.path) == whole
-    kinds = ["compare block", "compare: leave", "extract", "observe", "score"]
+    kinds = ["compare block", "compare: directions", "compare: leave", "compare: vectors"]
+    kinds += ["extract", "observe", "score"]
     assert (
         sorted({next(k for k in kinds if label.startswith(k)) for label in other.labels}) == kinds
     )
     assert sum(label.startswith("extract") for label in other.labels) == 3
     assert not list(other.disk.rglob("values.npy"))
+    for place in (study.path, other.disk):
+        assert not list(place.rglob(".scratch-*"))  # what it made for the comparison is gone again
     monkeypatch.setenv("STRATIGRAPH_WORK", str(tmp_path / "a third"))
     assert results(load_study(url).path) == whole
+
+
+@pytest.mark.parametrize(
+    ("measure", "tolerance", "made"),
+    [("debiased_cka", None, "vectors"), ("debiased_cka", 0.01, "kept")],
+)
+def test_each_machine_makes_what_it_needs_once(trained, monkeypatch, measure, tolerance, made):
+    """Vectors and directions stay where they were made; a machine that lacks some makes them."""
+    monkeypatch.setattr(by_vectors, "EMBED_BLOCK", 2)
+    monkeypatch.setattr(by_vectors, "PRODUCT_BLOCK", 4)
+    monkeypatch.setattr(by_directions, "KEEP_BLOCK", 2)
+    monkeypatch.setattr(by_directions, "PRODUCT_BLOCK", 4)
+    study, _ = trained
+    run_stage("extract", study, LocalEngine(1))
+    files = representation_table(study).files
+    scratch = study.path / "similarity" / ".scratch-of-a-test"
+    alone = compare_stored(files, measure, tolerance=tolerance)
+    with written(study.path) as publisher:
+        machines = TwoMachines(study.path)
+        engine = Errands(machines, publisher, Idle())
+        found = compare_stored(files, measure, tolerance=tolerance, engine=engine, scratch=scratch)
+        assert np.array_equal(found.values, alone.values)
+        assert not list(scratch.glob(f"{made}-*"))  # nothing of it is on the sender's disk
+        disks = machines.disks
+        assert all(list(disk.rglob(f"{made}-*")) for disk in disks)
+        assert set(machines.written(made).values()) == {1}
+        # A short disk keeps what the task at hand needs.
+        for path in (path for disk in disks for path in disk.rglob("vectors-*.npy")):
+            path.unlink()
+        for path in scratch.glob("*.npz"):
+            path.unlink()
+        usage = namedtuple("usage", "total used free")
+        monkeypatch.setattr(by_vectors, "_room", lambda *_: None)
+        monkeypatch.setattr(by_vectors.shutil, "disk_usage", lambda path: usage(1, 1, 0))
+        again = compare_stored(files, measure, tolerance=tolerance, engine=engine, scratch=scratch)
+        assert np.array_equal(again.values, alone.values)
+        assert all(len(list(disk.rglob("vectors-*.npy"))) <= 4 for disk in disks)
 
 
 def test_what_is_compared_already_is_not_compared_again(trained):

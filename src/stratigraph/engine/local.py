@@ -81,6 +81,10 @@ class LocalEngine:
         with listening():
             yield from outcomes
 
+    def everywhere(self, function: Callable[[Any], Any], task: Any) -> None:
+        """See `Engine.everywhere`."""
+        function(task)
+
 
 @contextmanager
 def one_thread() -> Iterator[None]:

@@ -121,3 +121,10 @@ class Engine(Protocol):
 
         """
         ...
+
+    def everywhere(self, function: Callable[[Any], Any], task: Any) -> None:
+        """Do one task here, and then on each other machine that there is now: to tidy up.
+
+        What fails elsewhere is not told.
+        """
+        ...

@@ -33,6 +33,7 @@ __all__ = ["RayEngine"]
 ATTEMPTS = 5  # deaths in a row, without progress in between, after which a task is given up
 LOOK_SECONDS = 0.5  # between two looks at whether to stop
 SAY_SECONDS = 1.0  # between two words of a task: hundreds of them share one listener
+TIDY_SECONDS = 60.0  # that a machine may take to tidy up before it is left alone
 BUSY_SECONDS = 90.0  # that a task sent again waits for the lock, or lease, of its last worker
 
 
@@ -83,6 +84,22 @@ class RayEngine:
         """See `Engine.map`."""
         with listening():
             yield from self._outcomes(function, tasks, tick or (lambda: None), heard)
+
+    def everywhere(self, function: Callable[[Any], Any], task: Any) -> None:
+        """See `Engine.everywhere`."""
+        ray = self._ray
+        function(task)
+        here = ray.get_runtime_context().get_node_id()
+        there = {node["NodeID"] for node in ray.nodes() if node["Alive"]} - {here}
+        title = title_of(function, task, 0, len(there))
+        sent = []
+        for node in sorted(there):
+            place = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
+            options = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": place}
+            sent.append(ray.remote(function).options(name=title, **options).remote(task))
+        for done in ray.wait(sent, num_returns=len(sent), timeout=TIDY_SECONDS)[0] if sent else ():
+            with contextlib.suppress(ray.exceptions.RayError):
+                ray.get(done)
 
     def _outcomes(
         self,

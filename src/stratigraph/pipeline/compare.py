@@ -208,7 +208,8 @@ def compare_study(
             said = about if exact else {**about, "tolerance": measure.tolerance}
             _compare(job, path, said, readers)
             made.append(measure.name)
-        remove_record(_scratch_of(path))
+        if measure.name in made or _scratch_of(path).is_dir():
+            engine.everywhere(remove_record, _scratch_of(path))
         if measure.name in JACKKNIFED:
             path = jackknife_path(study.path, measure.name, folder)
             about = {**about, "jackknife": 2, "groups": GROUPS}

@@ -35,6 +35,7 @@ __all__ = [
     "kept",
     "loaded",
     "prepared",
+    "put_by",
     "read_scores",
     "reread",
 ]
@@ -122,8 +123,10 @@ def prepared(source: Source, prepare: Callable[[Tensor], Prepared], measure: Mea
     return prepare(matrix)
 
 
-def loaded(path: Path) -> dict[str, np.ndarray] | None:
+def loaded(path: Path | None) -> dict[str, np.ndarray] | None:
     """The arrays of a file that an earlier attempt left whole, or None."""
+    if path is None:
+        return None
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return dict(stored)
@@ -133,7 +136,7 @@ def loaded(path: Path) -> dict[str, np.ndarray] | None:
 
 def kept(path: Path | None, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """What ``make`` gives, read from ``path`` where an earlier attempt left it whole."""
-    found = None if path is None else loaded(path)
+    found = loaded(path)
     if found is not None:
         return found
     made = make()
@@ -142,6 +145,14 @@ def kept(path: Path | None, make: Callable[[], dict[str, np.ndarray]]) -> dict[s
         np.savez(buffer, allow_pickle=False, **made)
         write_file(path, buffer.getbuffer())
     return made
+
+
+def put_by(path: Path | None, scores: np.ndarray | None) -> np.ndarray | None:
+    """Scores as they came; those of a machine that does not see their file are put there."""
+    if scores is None or path is None:
+        return scores
+    kept(path, lambda: {"scores": scores})
+    return None
 
 
 def reread(path: Path) -> dict[str, np.ndarray]:

@@ -17,10 +17,11 @@ HSIC 1; it is near 1 for all but nearly equidistant probes): the width then hold
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
@@ -35,18 +36,18 @@ from stratigraph.similarity.blocks import (
     cuts,
     joined,
     kept,
+    loaded,
     prepared,
+    put_by,
     read_scores,
-    reread,
 )
 from stratigraph.similarity.cka import EQUIDISTANT
 from stratigraph.similarity.comparison import Comparison
 from stratigraph.similarity.leading import ITSELF, LAYERS, columns, rank, tails
 from stratigraph.similarity.measure import Measure, Prepared
+from stratigraph.similarity.travel import OfRepresentations, in_turn, valued
 
 __all__ = ["by_directions"]
-
-Directions: TypeAlias = Mapping[str, np.ndarray] | Path
 
 KEEP_BLOCK = 32  # representations whose directions one task finds
 PRODUCT_BLOCK = 256  # representations a side of one block of pairs
@@ -55,21 +56,43 @@ USUAL = 1.5  # ‖K‖_F that is provided for at first
 
 
 @dataclass(frozen=True)
-class _KeepTask:
+class _KeepTask(OfRepresentations):
+    kind: ClassVar[str] = "compare: directions of block"  # numbered, in a cluster's dashboard
     sources: tuple[Source, ...]
     measure: Measure
     level: float
     path: Path | None
 
+    def stored(self) -> Iterable[Source]:
+        """Those of its block."""
+        return self.sources
+
+    def away(self) -> _KeepTask | None:
+        """The same: directions stay on the machine that finds them; norms and notes come back."""
+        return None if self.path is not None and self.path.is_file() else self
+
+
+Directions: TypeAlias = Mapping[str, np.ndarray] | _KeepTask  # in memory; or what makes the file
+
 
 @dataclass(frozen=True)
-class _ProductTask:
+class _ProductTask(OfRepresentations):
+    kind: ClassVar[str] = "compare block"  # numbered, in a cluster's dashboard
     left: tuple[Directions, ...]
     right: tuple[Directions, ...]
     wanted: np.ndarray
     same: bool
     measure: Measure
     path: Path | None
+
+    def stored(self) -> Iterable[Source]:
+        """Of both sides."""
+        found = (d for d in (*self.left, *self.right) if isinstance(d, _KeepTask))
+        return (source for task in found for source in task.sources)
+
+    def away(self) -> _ProductTask | None:
+        """The task whose intervals come back; None where the file of an earlier call has them."""
+        return valued(self, self.path)
 
 
 def by_directions(
@@ -115,7 +138,7 @@ def by_directions(
 
     done: list[np.ndarray | None] = [None] * len(found)
     for index, scores in run(_multiply, tasks(), len(found)):
-        done[index] = scores
+        done[index] = put_by(paths[index], scores)
 
     def load(number: int) -> np.ndarray:
         return read_scores(paths[number], done[number])
@@ -152,7 +175,7 @@ def _directions(
         if found <= largest:
             return [
                 (
-                    [task.path or parts[i] for i, task in enumerate(tasks)],
+                    [task if task.path else parts[i] for i, task in enumerate(tasks)],
                     joined([Notes.of(parts[i]) for i in range(len(tasks))]),
                 )
                 for tasks, parts in made
@@ -162,28 +185,28 @@ def _directions(
 
 def _keep(task: _KeepTask) -> dict[str, np.ndarray]:
     """The directions of a chunk; where they are kept in a file, all but the directions."""
-
-    def make() -> dict[str, np.ndarray]:
-        every = [prepared(source, columns, task.measure) for source in task.sources]
-        cut = [_cut(p, task.measure, task.level) for p in every]
-        notes = Notes(
-            tuple(p.reason or c.reason for p, c in zip(every, cut, strict=True)),
-            tuple(p.doubt for p in every),
-        )
-        return {
-            "rows": np.concatenate([c.rows.numpy() for c in cut]),
-            "counts": np.array([len(c.rows) for c in cut]),
-            "heads": np.array([c.head for c in cut]),
-            "tails": np.array([c.tail for c in cut]),
-            "norms": np.array([c.norm for c in cut]),
-            "diagonals": np.stack([c.diagonal.numpy() for c in cut]),
-            **notes.arrays(),
-        }
-
-    found = kept(task.path, make)
+    found = kept(task.path, partial(_found, task))
     if task.path is None:
         return found
     return {name: value for name, value in found.items() if name not in ("rows", "diagonals")}
+
+
+def _found(task: _KeepTask) -> dict[str, np.ndarray]:
+    every = [prepared(source, columns, task.measure) for source in task.sources]
+    cut = [_cut(p, task.measure, task.level) for p in every]
+    notes = Notes(
+        tuple(p.reason or c.reason for p, c in zip(every, cut, strict=True)),
+        tuple(p.doubt for p in every),
+    )
+    return {
+        "rows": np.concatenate([c.rows.numpy() for c in cut]),
+        "counts": np.array([len(c.rows) for c in cut]),
+        "heads": np.array([c.head for c in cut]),
+        "tails": np.array([c.tail for c in cut]),
+        "norms": np.array([c.norm for c in cut]),
+        "diagonals": np.stack([c.diagonal.numpy() for c in cut]),
+        **notes.arrays(),
+    }
 
 
 @dataclass(frozen=True)
@@ -253,7 +276,14 @@ def _brackets(task: _ProductTask) -> np.ndarray:
 
 
 def _opened(part: Directions) -> Mapping[str, np.ndarray]:
-    return reread(part) if isinstance(part, Path) else part
+    """A chunk's directions: in memory, in their file, or found now, where none has yet."""
+    if not isinstance(part, _KeepTask):
+        return part
+    found = loaded(part.path)
+    if found is None:
+        with in_turn(part.path):
+            found = kept(part.path, partial(_found, part))
+    return found
 
 
 def _product(

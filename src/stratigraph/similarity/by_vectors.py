@@ -12,9 +12,11 @@ some 2K/3M times, which costs little beside the products; no bit depends on it.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from collections.abc import Set as Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, TypeAlias
@@ -23,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stratigraph.durable import sha256
+from stratigraph.durable import make_folder, sha256
 from stratigraph.errors import InputError, StorageError
 from stratigraph.similarity.blocks import (
     Block,
@@ -36,17 +38,18 @@ from stratigraph.similarity.blocks import (
     kept,
     loaded,
     prepared,
+    put_by,
     read_scores,
 )
 from stratigraph.similarity.comparison import Comparison
 from stratigraph.similarity.gram import gram, norm64, packed_length
 from stratigraph.similarity.measure import Measure
 from stratigraph.similarity.reduction import read_coordinates
+from stratigraph.similarity.travel import OfRepresentations, in_turn, valued
 from stratigraph.snapshots import npy, write_file
 
 __all__ = ["by_vectors"]
 
-Vectors: TypeAlias = np.ndarray | Path
 
 EMBED_BLOCK = 32  # representations whose vectors one task makes, where n allows
 PRODUCT_BLOCK = 256  # vectors a side of one product
@@ -55,22 +58,34 @@ LONG = 2**34  # multiply-adds of all pairs beyond which they are made in float32
 
 
 @dataclass(frozen=True)
-class _EmbedTask:
+class _EmbedTask(OfRepresentations):
     kind: ClassVar[str] = "compare: vectors of block"  # numbered, in a cluster's dashboard
     sources: tuple[Source, ...]
     measure: Measure
     path: Path | None
 
+    def stored(self) -> Iterable[Source]:
+        """Those of its block."""
+        return self.sources
+
+    def away(self) -> _EmbedTask | None:
+        """The same: vectors stay on the machine that makes them, and norms and notes come back."""
+        done = self.path is not None and self.path.with_suffix(".npz").is_file()
+        return None if done else self
+
+
+Vectors: TypeAlias = np.ndarray | _EmbedTask  # in memory; or what makes the file, which says where
+
 
 @dataclass(frozen=True)
 class _Embedded:
-    vectors: Vectors
+    vectors: np.ndarray | None  # None: in the task's file
     norms: tuple[float, ...]
     notes: Notes
 
 
 @dataclass(frozen=True)
-class _ProductTask:
+class _ProductTask(OfRepresentations):
     kind: ClassVar[str] = "compare block"  # numbered, in a cluster's dashboard
     left: tuple[Vectors, ...]
     right: tuple[Vectors, ...]
@@ -81,6 +96,15 @@ class _ProductTask:
     device: str
     dtype: torch.dtype
     path: Path | None
+
+    def stored(self) -> Iterable[Source]:
+        """Of both sides."""
+        made = (v for v in (*self.left, *self.right) if isinstance(v, _EmbedTask))
+        return (source for task in made for source in task.sources)
+
+    def away(self) -> _ProductTask | None:
+        """The task whose scores come back; None where the file of an earlier call has them."""
+        return valued(self, self.path)
 
 
 def by_vectors(
@@ -144,7 +168,7 @@ def by_vectors(
                 )
 
         for index, product in run(_multiply, tasks(), len(todo)):
-            done[todo[index]] = product
+            done[todo[index]] = put_by(paths[todo[index]], product)
 
     def load(number: int) -> np.ndarray:
         return read_scores(paths[number], done[number])
@@ -205,7 +229,7 @@ class _Vectors:
             tasks.append(_EmbedTask(tuple(self.sides[side][cut]), self.measure, path))
         for index, made in self.run(_embed, tasks, len(tasks)):
             key = missing[index]
-            self.at_hand[key] = made.vectors
+            self.at_hand[key] = tasks[index] if made.vectors is None else made.vectors
             norms = [
                 math.nan if reason else norm
                 for norm, reason in zip(made.norms, made.notes.reasons, strict=True)
@@ -231,7 +255,7 @@ class _Vectors:
     def _noted(self, key: tuple[int, int]) -> Notes:
         if key not in self.known:
             path = self._path(key)
-            beside = None if path is None else loaded(path.with_suffix(".npz"))
+            beside = loaded(path and path.with_suffix(".npz"))
             if beside is not None:
                 return Notes.of(beside)
             self._embed([key])  # no pair of it was wanted
@@ -278,8 +302,11 @@ def _room(
     return None if room >= count else room
 
 
-def _embed(task: _EmbedTask) -> _Embedded:
-    """Vectors as rows of float32, zero where a representation has none, and their norms."""
+def _embed(task: _EmbedTask, stay: Collection[Path | None] = frozenset()) -> _Embedded:
+    """Vectors as rows of float32, zero where a representation has none, and their norms.
+
+    Of the vectors that the disk holds already, those that are to ``stay`` do.
+    """
     if task.path is None:
         rows, norms, notes = _made(task)
         return _Embedded(rows, norms, notes)
@@ -288,6 +315,8 @@ def _embed(task: _EmbedTask) -> _Embedded:
 
     def make() -> dict[str, np.ndarray]:
         rows, norms, notes = _made(task)
+        make_folder(path.parent)
+        _make_room(path, rows.nbytes, stay)
         hashes.append(write_file(path, *npy(rows)))
         return {"norms": np.array(norms), "sha256": np.array(hashes[-1]), **notes.arrays()}
 
@@ -296,7 +325,7 @@ def _embed(task: _EmbedTask) -> _Embedded:
     if not hashes and not (path.is_file() and sha256(path) == str(found.get("sha256"))):
         beside.unlink()  # damaged since an earlier attempt left it
         found = kept(beside, make)
-    return _Embedded(path, tuple(found["norms"].tolist()), Notes.of(found))
+    return _Embedded(None, tuple(found["norms"].tolist()), Notes.of(found))
 
 
 def _made(task: _EmbedTask) -> tuple[np.ndarray, tuple[float, ...], Notes]:
@@ -331,8 +360,9 @@ def _cosines(task: _ProductTask) -> np.ndarray:
 
 
 def _product(task: _ProductTask) -> np.ndarray:
-    left = [_opened(vectors) for vectors in task.left]
-    right = left if task.same else [_opened(vectors) for vectors in task.right]
+    stay = {v.path for v in (*task.left, *task.right) if isinstance(v, _EmbedTask)}
+    left = [_opened(vectors, stay) for vectors in task.left]
+    right = left if task.same else [_opened(vectors, stay) for vectors in task.right]
     width = max(vectors.shape[1] for vectors in [*left, *right])
     count = [sum(map(len, side)) for side in (left, right)]
     total = torch.zeros(*count, dtype=torch.float64, device=task.device)
@@ -358,8 +388,27 @@ def _columns(rows: int, device: str) -> int:
     return max(free // 16 // (8 * rows), 1)
 
 
-def _opened(vectors: Vectors) -> np.ndarray:
-    return np.load(vectors, mmap_mode="r") if isinstance(vectors, Path) else vectors
+def _opened(vectors: Vectors, stay: Collection[Path | None]) -> np.ndarray:
+    """A chunk's vectors: in memory, in their file, or made now, on a machine that has not yet."""
+    if isinstance(vectors, np.ndarray):
+        return vectors
+    path = vectors.path
+    if path is None:
+        return _made(vectors)[0]
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            return np.load(path, mmap_mode="r")
+        with in_turn(path):
+            if not path.is_file():
+                _embed(vectors, stay)
+
+
+def _make_room(path: Path, size: int, stay: Collection[Path | None]) -> None:
+    """Where a disk cannot take a file, remove vectors that are not to stay: they are made again."""
+    if shutil.disk_usage(path.parent).free < size:
+        for other in path.parent.glob("vectors-*.npy"):
+            if other not in stay:
+                other.unlink(missing_ok=True)
 
 
 def _tile(

@@ -22,7 +22,7 @@ Sources: Song et al. 2012, eq. 5; Efron & Stein 1981; Shao & Wu 1989 (delete-d);
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -32,6 +32,7 @@ import numpy as np
 from stratigraph.engine import Engine, LocalEngine, one_thread
 from stratigraph.errors import InputError
 from stratigraph.similarity.reduction import read_coordinates
+from stratigraph.similarity.travel import OfRepresentations
 from stratigraph.similarity.uncertainty import hsic_from_sums
 
 __all__ = [
@@ -161,7 +162,7 @@ def groups_of(n: int) -> int:
 
 
 @dataclass(frozen=True)
-class _Task:
+class _Task(OfRepresentations):
     kind: ClassVar[str] = "compare: leave probes out of block"  # numbered, in a cluster's dashboard
     files: dict[int, Path]
     pairs: np.ndarray
@@ -169,14 +170,9 @@ class _Task:
     groups: int
     confounder: int | None
 
-    @property
-    def reads(self) -> tuple[Path, ...]:
-        """The folders that the files stand in."""
-        return tuple(dict.fromkeys(file.parent for file in self.files.values()))
-
-    @property
-    def writes(self) -> None:
-        """Nothing: the scores are its value."""
+    def stored(self) -> Iterable[Path]:
+        """The files of its rows."""
+        return self.files.values()
 
     def away(self) -> _Task:
         """The same task."""

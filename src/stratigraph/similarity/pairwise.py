@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -45,6 +45,7 @@ from stratigraph.similarity.by_vectors import by_vectors
 from stratigraph.similarity.comparison import Comparison
 from stratigraph.similarity.leading import LAYERS, bracket, principal
 from stratigraph.similarity.measure import Measure, Prepared, between
+from stratigraph.similarity.travel import OfRepresentations, valued
 from stratigraph.snapshots import storage
 
 __all__ = ["PAIR_BLOCK", "Progress", "Source", "all_pairs"]
@@ -164,7 +165,7 @@ def _each(
 
 
 @dataclass(frozen=True)
-class _CompareTask:
+class _CompareTask(OfRepresentations):
     kind: ClassVar[str] = "compare block"  # numbered, in a cluster's dashboard
     left: tuple[Source, ...]
     right: tuple[Source, ...]
@@ -174,20 +175,13 @@ class _CompareTask:
     tolerance: float | None
     path: Path | None
 
-    @property
-    def reads(self) -> tuple[Path, ...]:
-        """The folders that the stored sources stand in."""
-        sources = (*self.left, *self.right)
-        return tuple(dict.fromkeys(s.parent for s in sources if isinstance(s, Path)))
-
-    @property
-    def writes(self) -> None:
-        """Nothing that another machine would have to keep: away, the scores are its value."""
+    def stored(self) -> Iterable[Source]:
+        """Of both sides."""
+        return (*self.left, *self.right)
 
     def away(self) -> _CompareTask | None:
         """The task whose scores come back; None where the file of an earlier call has them."""
-        done = self.path is not None and self.path.is_file()
-        return None if done else replace(self, path=None)
+        return valued(self, self.path)
 
 
 def _by_pairs(

@@ -22,8 +22,13 @@ LOOKS = 20
 
 
 @contextmanager
-def locked(directory: Path, name: str = "") -> Iterator[None]:
+def locked(directory: Path, name: str = "", *, wait: bool = False) -> Iterator[None]:
     """Hold the lock of a folder, or of what in it has a ``name``; readers need none.
+
+    Args:
+        directory: made if it is not there.
+        name: of one lock among several.
+        wait: until whoever holds it lets it go, for what takes seconds.
 
     Raises:
         StorageError: the folder cannot be made or written.
@@ -36,7 +41,7 @@ def locked(directory: Path, name: str = "") -> Iterator[None]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             raise BusyError(
                 f"{directory} is being written by {_holder(descriptor)}; wait for it to end, or "

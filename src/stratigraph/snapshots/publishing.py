@@ -11,13 +11,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from stratigraph.durable import sha256
-from stratigraph.errors import BusyError, StorageError, StratigraphError
+from stratigraph.errors import StorageError, StratigraphError
 from stratigraph.snapshots.ledger import Lease, Ledger
 from stratigraph.snapshots.lock import locked
 from stratigraph.snapshots.mirror import REMOTE, Part, agree, fetch, origin, standing
@@ -28,7 +27,6 @@ from stratigraph.snapshots.versions import download, hash_of, upload, version_na
 __all__ = ["Publisher", "bring", "mirrored"]
 
 FETCHING = 16  # records that the processes of one machine fetch at once
-WAIT_SECONDS = 0.05
 
 
 class Publisher:
@@ -83,15 +81,14 @@ def bring(objects: Objects, folder: Path, place: str, version: str) -> None:
     path = folder / place
     # A few locks serve for all places: two processes that wait for one seldom want different ones.
     turn = f"fetch-{int(hashlib.sha256(place.encode()).hexdigest(), 16) % FETCHING}"
-    while not _stands(path, version):
-        try:
-            with locked(folder / REMOTE, turn):
-                if not _stands(path, version):
-                    download(objects, f"{place}/{version}", path)
-        except BusyError:
-            time.sleep(WAIT_SECONDS)
-        except NoSuchObject as error:
-            raise StorageError(f"{error}: gone from the store while it was asked for.") from None
+    if _stands(path, version):
+        return
+    try:
+        with locked(folder / REMOTE, turn, wait=True):
+            if not _stands(path, version):
+                download(objects, f"{place}/{version}", path)
+    except NoSuchObject as error:
+        raise StorageError(f"{error}: gone from the store while it was asked for.") from None
 
 
 def _stands(path: Path, version: str) -> bool:

@@ -118,6 +118,10 @@ class Errands:
         else:
             yield from self._here.map(function, whole, tick=tick, heard=heard)
 
+    def everywhere(self, function: Callable[[Any], Any], task: Any) -> None:
+        """See `Engine.everywhere`."""
+        self._engine.everywhere(function, task)
+
     def _sent(
         self,
         function: Callable[[Any], Any],
