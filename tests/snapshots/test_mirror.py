@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
+from stratigraph.engine import LocalEngine, stopping
 from stratigraph.errors import BusyError, DataError, IntegrityError, StorageError
 from stratigraph.snapshots import ledger as ledger_module
 from stratigraph.snapshots import mirror as module
@@ -167,6 +169,31 @@ def test_a_second_writer_is_refused_and_a_zombie_too(one, other, monkeypatch):
     link(third, origin(one))
     bring(third)
     assert holds(third) == holds(other)
+
+
+def test_a_writer_that_was_followed_is_stopped_in_the_middle_of_its_work(one, other, monkeypatch):
+    """Also one that has nothing to publish meanwhile, and so is refused nothing."""
+    done = []
+
+    def work(number: int) -> None:
+        done.append(number)
+        if number == 1:
+            monkeypatch.setattr(ledger_module, "LEASE_SECONDS", 0.0)
+            with mirrored(other, PART):
+                pass
+        deadline = time.monotonic() + 60
+        while number >= 1 and not stopping():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    with (
+        pytest.raises(BusyError, match=r"held token 1 and fell silent; token 2 was given to"),
+        mirrored(one, PART, every=0.05),
+    ):
+        list(LocalEngine(1).map(work, range(9)))
+    assert done == [0, 1]
+    assert not stopping()
+    assert len(list(LocalEngine(1).map(abs, range(3)))) == 3
 
 
 def test_damage_at_the_url_is_noticed(one, other):

@@ -2,7 +2,7 @@
 
 from stratigraph.engine.local import LocalEngine, one_thread
 from stratigraph.engine.protocol import Engine, Failure, Outcome, Portable, progress_of
-from stratigraph.engine.stop import listening, stopping
+from stratigraph.engine.stop import ask_to_stop, listening, stopping, withdraw
 from stratigraph.engine.words import Hear, tell
 
 __all__ = [
@@ -12,9 +12,11 @@ __all__ = [
     "LocalEngine",
     "Outcome",
     "Portable",
+    "ask_to_stop",
     "listening",
     "one_thread",
     "progress_of",
     "stopping",
     "tell",
+    "withdraw",
 ]

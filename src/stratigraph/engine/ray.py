@@ -24,7 +24,7 @@ from typing import Any
 
 from stratigraph.engine.local import TICK_SECONDS, _raised, one_thread
 from stratigraph.engine.protocol import Deaths, Failure, Outcome, title_of
-from stratigraph.engine.stop import ask_to_stop, listening, stopping
+from stratigraph.engine.stop import ask_to_stop, listening, stopping, withdraw
 from stratigraph.engine.words import Hear, speaking
 from stratigraph.errors import BusyError, ConfigError
 
@@ -213,9 +213,7 @@ def _run(
     """
     import ray
 
-    from stratigraph.engine import stop
-
-    stop._asked.clear()  # this worker may have been asked in another map
+    withdraw()  # this worker may have been asked in another map
     if ray.get(flag.look.remote()):
         return "stopped", None
     over = threading.Event()

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["SIGNALS", "ask_to_stop", "listening", "stopping"]
+__all__ = ["SIGNALS", "ask_to_stop", "listening", "stopping", "withdraw"]
 
 _asked = threading.Event()
 _listens = threading.Event()
@@ -31,6 +31,11 @@ def stopping() -> bool:
 def ask_to_stop(number: int = signal.SIGTERM, frame: FrameType | None = None) -> None:
     """Ask the tasks of this process to stop; a signal handler, and a plain function."""
     _asked.set()
+
+
+def withdraw() -> None:
+    """Take it back: what follows in this process runs."""
+    _asked.clear()
 
 
 @contextmanager

@@ -155,6 +155,28 @@ class Lease:
         """The number that grows with each owner."""
         return self.head.token
 
+    def check(self) -> None:
+        """Look whether the right is still this process's.
+
+        Raises:
+            BusyError: somebody else has taken the ledger over.
+
+        """
+        with self._committing:
+            if not self.lost:
+                self.lost = self.ledger.head().token != self.token
+        if self.lost:
+            raise self.taken_over()
+
+    def taken_over(self) -> BusyError:
+        """What is to be said of a right that was lost."""
+        now = self.ledger.head()
+        return BusyError(
+            f"{self.ledger}: this process held token {self.token} and fell silent; token "
+            f"{now.token} was given to {writer_of(now)}. Nothing of this process was "
+            "committed after that; the same command goes on when that one has ended."
+        )
+
     def commit(self, entries: Mapping[str, str]) -> None:
         """Make these the truth, in one step.
 
@@ -174,12 +196,7 @@ class Lease:
                 self.ledger.create(new)
             except FileExistsError:
                 self.lost = True
-                now = self.ledger.head()
-                raise BusyError(
-                    f"{self.ledger}: this process held token {mine.token} and fell silent; token "
-                    f"{now.token} was given to {writer_of(now)}. Nothing of this process was "
-                    "committed after that; the same command goes on when that one has ended."
-                ) from None
+                raise self.taken_over() from None
             self.head = new
 
     def release(self) -> None:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stratigraph.durable import sha256
+from stratigraph.engine import ask_to_stop, withdraw
 from stratigraph.errors import StorageError, StratigraphError
 from stratigraph.snapshots.ledger import Lease, Ledger
 from stratigraph.snapshots.lock import locked
@@ -110,7 +111,8 @@ def mirrored(folder: Path, part: Part, every: float | None = None) -> Iterator[P
         every: also publish what has been committed, every so many seconds.
 
     Raises:
-        BusyError: another process holds the part, or took it over meanwhile.
+        BusyError: another process holds the part, or took it over meanwhile; the tasks of this one
+            are asked to stop as soon as it is known.
 
     """
     url = origin(folder)
@@ -125,6 +127,10 @@ def mirrored(folder: Path, part: Part, every: float | None = None) -> Iterator[P
             # What cannot be published now is published at the end, or said to be amiss there.
             with contextlib.suppress(StratigraphError, OSError):
                 now()
+                lease.check()
+            if lease.lost:
+                ask_to_stop()  # all that would come of going on is refused
+                return
 
     thread = threading.Thread(target=often, daemon=True)
     try:
@@ -134,15 +140,19 @@ def mirrored(folder: Path, part: Part, every: float | None = None) -> Iterator[P
         thread.start()
         try:
             yield now
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(StratigraphError, OSError):
                 now()
+            if lease.lost and isinstance(error, KeyboardInterrupt):  # asked for above
+                raise lease.taken_over() from None
             raise
         now()
     finally:
         over.set()
         if thread.is_alive():
             thread.join()
+        if lease.lost:
+            withdraw()
         lease.release()
 
 
