@@ -13,7 +13,7 @@ import torch
 from representations import gaussian
 
 from stratigraph.errors import InputError, StorageError
-from stratigraph.similarity import by_vectors, matrix
+from stratigraph.similarity import blocks, by_vectors
 from stratigraph.similarity.catalog import MEASURES
 from stratigraph.similarity.gram import packed_length
 from stratigraph.similarity.matrix import compare_stored, similarity_matrix
@@ -125,6 +125,36 @@ def test_vectors_that_do_not_fit_are_made_by_panels(files, tmp_path, monkeypatch
         compare_stored(files, scratch=tmp_path / "none", disk=15 * each)
 
 
+def test_products_go_square_by_square(files, tmp_path, monkeypatch):
+    """Of more vectors than memory holds, few are read from the disk more than once or twice."""
+    whole = compare_stored(files)
+    monkeypatch.setattr(by_vectors, "EMBED_BLOCK", 4)
+    monkeypatch.setattr(by_vectors, "PRODUCT_BLOCK", 8)
+    each = 4 * packed_length(40)
+    monkeypatch.setattr(by_vectors, "physical_memory", lambda: 2 * 48 * each)  # three blocks a side
+    read: list[tuple] = []
+    multiply = by_vectors._multiply
+
+    def watch(task):
+        name = [int(word) for word in task.path.stem.split("-")[1:]]
+        read.append((name, {part.path for part in (*task.left, *task.right)}))
+        return multiply(task)
+
+    def fetched(order, held=12):
+        """How many chunks come from the disk, where the last twelve are in memory."""
+        count, recent = 0, []
+        for _, wanted in order:
+            count += len(wanted - set(recent))
+            recent = ([path for path in recent if path not in wanted] + sorted(wanted))[-held:]
+        return count
+
+    monkeypatch.setattr(by_vectors, "_multiply", watch)
+    found = compare_stored(files, scratch=tmp_path)
+    assert np.allclose(found.values, whole.values, rtol=0, atol=1e-12, equal_nan=True)
+    assert len(read) == 45  # pairs of nine blocks, of two chunks each
+    assert fetched(read) < fetched(sorted(read, key=lambda entry: entry[0])) / 1.8
+
+
 def test_a_block_that_is_lost_after_the_comparison_is_told(files, tmp_path):
     found = compare_stored(files, scratch=tmp_path)
     next(tmp_path.glob("product-*.npz")).unlink()
@@ -134,7 +164,7 @@ def test_a_block_that_is_lost_after_the_comparison_is_told(files, tmp_path):
 
 @pytest.mark.parametrize("measure", ["debiased_cka", "procrustes_similarity"])
 def test_a_job_larger_than_the_machine_is_refused(files, measure, monkeypatch):
-    monkeypatch.setattr(matrix.os, "sysconf", lambda name: 90)
+    monkeypatch.setattr(blocks.os, "sysconf", lambda name: 90)
     with pytest.raises(InputError, match=r"this machine has 0\.0 GB; compare fewer"):
         compare_stored(files, measure)
     with pytest.raises(InputError, match="20 × 20 representations of 20 probes need about"):

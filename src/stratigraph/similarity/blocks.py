@@ -7,6 +7,7 @@ neither on the number of workers nor on the order in which blocks finish.
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ __all__ = [
     "joined",
     "kept",
     "loaded",
+    "physical_memory",
     "prepared",
     "put_by",
     "read_scores",
@@ -153,6 +155,14 @@ def put_by(path: Path | None, scores: np.ndarray | None) -> np.ndarray | None:
         return scores
     kept(path, lambda: {"scores": scores})
     return None
+
+
+def physical_memory() -> int | None:
+    """Bytes of this machine's memory; None where it does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def reread(path: Path) -> dict[str, np.ndarray]:

@@ -37,6 +37,7 @@ from stratigraph.similarity.blocks import (
     joined,
     kept,
     loaded,
+    physical_memory,
     prepared,
     put_by,
     read_scores,
@@ -54,6 +55,7 @@ __all__ = ["by_vectors"]
 EMBED_BLOCK = 32  # representations whose vectors one task makes, where n allows
 PRODUCT_BLOCK = 256  # vectors a side of one product
 TILE = 8192  # columns at a time: 16 MB of float64 a side
+USUAL_MEMORY = 2**33  # bytes, of a system that does not say
 LONG = 2**34  # multiply-adds of all pairs beyond which they are made in float32
 
 
@@ -146,6 +148,7 @@ def by_vectors(
     room = _room(folder, sides, size, disk)
     for panel in _panels(found, size, room, len(sides) == 1):
         todo = [i for i in panel if not _is_whole(paths[i])]
+        todo.sort(key=lambda i: _turn(found[i], size, packed_length(n)))
         if not todo:
             continue
         vectors.make([found[i] for i in todo], panels=len(panel) < len(found))
@@ -280,6 +283,18 @@ def _panels(found: list[Block], size: int, room: int | None, one_set: bool) -> I
         inside = one_set and column // panel == row
         groups.setdefault((row, -1 if inside else column // strip), []).append(index)
     yield from (groups[key] for key in sorted(groups))
+
+
+def _turn(block: Block, size: int, length: int) -> tuple[int, ...]:
+    """When a block has its turn: square by square, of which the system can hold the vectors.
+
+    A row of blocks after another would read all vectors from the disk for each, where they are more
+    than memory; of two squares in turn, here and there, one side is the same.
+    """
+    held = (physical_memory() or USUAL_MEMORY) // 2
+    side = max(held // (2 * 4 * length * size), 1) * size
+    row, column = block.rows.start // side, block.columns.start // side
+    return row, column if row % 2 == 0 else -column, block.rows.start, block.columns.start
 
 
 def _room(

@@ -7,7 +7,6 @@ both go through the planner and the one pair loop.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from stratigraph.engine import Engine, LocalEngine
 from stratigraph.errors import InputError
-from stratigraph.similarity.blocks import Wanted, cuts
+from stratigraph.similarity.blocks import Wanted, cuts, physical_memory
 from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.certified import (
     certified_matrix,
@@ -319,11 +318,8 @@ def _check_memory(rows: int, columns: int, n: int, way: str) -> None:
     needed = 2 * 8 * rows * columns  # the matrix, and its blocks
     if way != "vectors":
         needed += 8 * n * n * min(2 * PAIR_BLOCK, rows + columns)
-    try:
-        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):  # a system that does not say
-        return
-    if needed > there:
+    there = physical_memory()
+    if there is not None and needed > there:
         raise InputError(
             f"{rows or columns} × {columns} representations of {n} probes need about "
             f"{needed / 1e9:.1f} GB, and this machine has {there / 1e9:.1f} GB; compare fewer "
