@@ -21,8 +21,9 @@ from stratigraph.pipeline import STAGES, Progress, open_study, plan_study, run_s
 from stratigraph.pipeline.plan import StudyPlan
 
 # What `plan` counts separately, and one stage of a run does: by the first word of its name.
-STAGE_OF = {"train": "train", "extract": "extract", "observe": "extract", "compare": "compare",
-            "intervals": "compare", "assess": "assess", "report": "report"}  # fmt: skip
+STAGE_OF = {"start": "train", "train": "train", "extract": "extract", "observe": "extract",
+            "score": "extract", "compare": "compare", "intervals": "compare", "assess": "assess",
+            "report": "report"}  # fmt: skip
 
 
 def planned(plan: StudyPlan) -> dict[str, float]:
@@ -43,11 +44,11 @@ def main():
     arguments = parser.parse_args()
     rows = []
     for file in arguments.studies or [Path("studies/quick.yaml"), Path("studies/fashion.yaml")]:
-        engine = LocalEngine(CORES)
         with tempfile.TemporaryDirectory() as place:
             study = open_study(file, Path(place) / "study")
             with timed() as calibration:
-                plan = plan_study(study.config, engine)
+                plan = plan_study(study.config, LocalEngine(CORES))
+            engine = LocalEngine(CORES)  # whose workers start with the study
             print(f"{file.stem}: planned in {calibration.wall:.0f} s", flush=True)
             expected, whole = planned(plan), {"planned": 0.0, "measured": 0.0}
             for stage in STAGES:

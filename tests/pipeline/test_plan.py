@@ -53,7 +53,7 @@ def test_its_disk_is_about_what_the_study_takes(plan, tiny_study):
 def test_times_add_up(plan):
     names = [stage.name for stage in plan.stages]
     assert names == [
-        "train", "extract", "observe", "score latents", "compare by debiased_cka",
+        "start", "train", "extract", "observe", "score latents", "compare by debiased_cka",
         "intervals of debiased_cka",
         "compare by procrustes_similarity", "assess", "report",
     ]  # fmt: skip

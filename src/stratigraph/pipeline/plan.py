@@ -131,6 +131,10 @@ def plan_study(config: StudyConfig, engine: Engine) -> StudyPlan:
         )
     for run in config.runs:
         run.dataset().prepare()
+    began = time.perf_counter()
+    for outcome in engine.map(_ready, range(2 * engine.workers)):
+        _value(outcome)
+    starting = time.perf_counter() - began
     kinds: dict[tuple[Any, ...], list[RunConfig]] = {}
     for run in config.runs:
         kinds.setdefault(_key(run), []).append(run)
@@ -146,7 +150,11 @@ def plan_study(config: StudyConfig, engine: Engine) -> StudyPlan:
         for outcome in engine.map(_calibrate, tasks):
             found.setdefault(outcome.index % len(kinds), []).append(_value(outcome))
         facts = [_mean(found[number]) for number in range(len(kinds))]
-        return _plan(config, engine, list(kinds.values()), facts)
+        return _plan(config, engine, list(kinds.values()), facts, starting)
+
+
+def _ready(_: int) -> None:
+    """Nothing: whoever does it has started, and has imported what tasks import."""
 
 
 def _value(outcome: Outcome) -> Any:
@@ -242,7 +250,11 @@ def _bytes(folder: Path) -> int:
 
 
 def _plan(
-    config: StudyConfig, engine: Engine, kinds: list[list[RunConfig]], facts: list[dict[str, Any]]
+    config: StudyConfig,
+    engine: Engine,
+    kinds: list[list[RunConfig]],
+    facts: list[dict[str, Any]],
+    starting: float,
 ) -> StudyPlan:
     pairs_of = list(zip(kinds, facts, strict=True))
     steps = sum(run.steps for run in config.runs)
@@ -253,6 +265,7 @@ def _plan(
 
     training = total("step", lambda run: run.steps) + total("snapshot", lambda r: len(r.snapshots))
     stages = [
+        Stage("start", "workers", engine.workers, starting, alone=True),
         Stage("train", "steps", steps, training),
         Stage("extract", "snapshots", snapshots, total("extract", lambda r: len(r.snapshots))),
         Stage("observe", "snapshots", snapshots, total("observe", lambda r: len(r.snapshots))),

@@ -94,22 +94,25 @@ def _rank(values: np.ndarray, passive: np.ndarray) -> np.ndarray:
         )
 
 
-def _grouped(sample: Tracked) -> list[pd.DataFrame]:
+def _ends(sample: Tracked) -> list[np.ndarray]:
+    """The rows of each data and architecture at the end of training."""
     table = sample.pairs.table
-    return [group for _, group in table.groupby(["data_x", "architecture_x"], sort=False)]
+    groups = table.groupby(["data_x", "architecture_x"], sort=False)
+    return [own.index[own["last_x"]].to_numpy() for _, own in groups]
+
+
+def _correlation(values: np.ndarray, passive: np.ndarray, ends: list[np.ndarray]) -> np.ndarray:
+    return _mean([_rank(values[rows], passive[rows]) for rows in ends], values.shape[1])
 
 
 def _at_the_end(sample: Tracked) -> np.ndarray:
-    found = []
-    for group in _grouped(sample):
-        last = group[group["last_x"]]
-        found.append(_rank(sample.pairs.values[last.index], last["passive"].to_numpy(dtype=float)))
-    return _mean(found, sample.pairs.values.shape[1])
+    passive = sample.pairs.table["passive"].to_numpy(dtype=float)
+    return _correlation(sample.pairs.values, passive, _ends(sample))
 
 
 def _permuted(sample: Tracked, value: float) -> float:
     """Two-sided p of the correlation at the end, counts permuted among the runs of each seed."""
-    table = sample.pairs.table
+    table, ends = sample.pairs.table, _ends(sample)
     rng = np.random.default_rng(0)
     keys = ["data_x", "architecture_x", "seed_x"]
     groups = [own.index.to_numpy() for _, own in table[table["last_x"]].groupby(keys)]
@@ -119,8 +122,8 @@ def _permuted(sample: Tracked, value: float) -> float:
         shuffled = passive.copy()
         for rows in groups:
             shuffled[rows] = passive[rng.permutation(rows)]
-        pairs = Pairs(table.assign(passive=shuffled), sample.pairs.values[:, :1])
-        beyond += abs(_at_the_end(Tracked(pairs))[0]) >= abs(value) - 1e-12
+        found = _correlation(sample.pairs.values[:, :1], shuffled, ends)
+        beyond += abs(found[0]) >= abs(value) - 1e-12
     return (1 + beyond) / (1 + PERMUTATIONS)
 
 
