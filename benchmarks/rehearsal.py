@@ -24,7 +24,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
 import sys
 import tempfile
@@ -39,6 +38,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cores import own_seconds
 from stratigraph.engine import LocalEngine, one_thread
 from stratigraph.pipeline.compare import compare_study, representation_table, write_matrix
 from stratigraph.pipeline.extract import reading_digest
@@ -197,14 +197,14 @@ class Watch:
     def stage(self, name: str) -> Iterator[dict[str, Any]]:
         """Measure what is done within; the caller may add to what is said of it."""
         self.peak = [0.0, 0.0]
-        wall, cpu = time.monotonic(), cpu_seconds()
+        wall, cpu = time.monotonic(), own_seconds()
         row: dict[str, Any] = {"stage": name}
         try:
             yield row
         finally:
             time.sleep(1)
             row["wall s"] = round(time.monotonic() - wall - 1, 1)
-            row["cpu s"] = round(cpu_seconds() - cpu, 1)
+            row["cpu s"] = round(own_seconds() - cpu, 1)
             row["resident GB"], row["own GB"] = (round(peak / 1e9, 2) for peak in self.peak)
             row["disk GB"] = round(disk(self.folder) / 1e9, 2)
             self.rows.append(row)
@@ -231,12 +231,6 @@ def memory(process: int) -> np.ndarray:
         return np.zeros(2)
     facts = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
     return np.array([int(facts.get(key, "0 kB").split()[0]) for key in ("VmRSS", "RssAnon")]) * 1024
-
-
-def cpu_seconds() -> float:
-    """Of this process and of its workers that have ended."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def disk(folder: Path) -> int:
