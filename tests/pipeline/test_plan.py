@@ -7,13 +7,17 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from stratigraph.cli.main import main
 from stratigraph.engine import LocalEngine
 from stratigraph.pipeline import plan_study
+from stratigraph.pipeline.compare import in_blocks_order
 from stratigraph.pipeline.plan import StudyPlan, _calibrate, _key, _Kind
+from stratigraph.pipeline.plan_pairs import drawn_blocks
 from stratigraph.pipeline.plan_results import Measured, scaled
+from stratigraph.study import Selection
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +67,20 @@ def test_times_add_up(plan):
     assert plan.seconds(10**6) >= plan.longest + sum(stage.seconds for stage in plan.stages[-2:])
     # More workers than runs are of no use to training: a run is trained by one.
     assert plan.seconds(10**6) >= plan.longest
+
+
+@pytest.mark.parametrize("names", [("all",), ("to_final",), ("within_run", "final")])
+def test_drawn_blocks_stand_for_all_pairs(tiny_study, names):
+    labels = pd.concat([tiny_study.labels("debiased_cka")] * 3, ignore_index=True)
+    labels["run"] += (labels.index // (len(labels) // 3)).astype(str)
+    wanted = Selection(labels, names)
+    drawn = drawn_blocks(in_blocks_order(labels), wanted)
+    found = [next(drawn) for _ in range(400)]
+    total = np.mean([weight * asked.sum() for _, asked, weight in found])
+    assert total == pytest.approx(wanted.unordered(), rel=0.1)
+    for rows, asked, _ in found[:50]:
+        assert asked.any()
+        assert not (asked & ~wanted.block(rows, rows)).any()
 
 
 def test_two_stand_ins_make_a_line():

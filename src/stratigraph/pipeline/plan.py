@@ -20,20 +20,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
-from stratigraph.engine import Engine, Outcome, one_thread
+from stratigraph.engine import Engine, Outcome
 from stratigraph.errors import ConfigError, StratigraphError
 from stratigraph.identity import canonical
-from stratigraph.pipeline.compare import BAND, in_blocks_order
+from stratigraph.pipeline.compare import BAND
 from stratigraph.pipeline.disentangle import ScoreTask, score_task
 from stratigraph.pipeline.extract import ExtractTask, extract_task
 from stratigraph.pipeline.freezing import freezer_of
 from stratigraph.pipeline.observe import ObserveTask, observe_task
+from stratigraph.pipeline.plan_pairs import Comparing, compare_sample, jackknife_sample
 from stratigraph.pipeline.plan_results import plan_results
-from stratigraph.similarity.jackknife import JACKKNIFED, groups_of, jackknife_pairs, tiled
-from stratigraph.similarity.matrix import compare_stored
-from stratigraph.similarity.reduction import read_coordinates
+from stratigraph.similarity.jackknife import JACKKNIFED
 from stratigraph.snapshots import MANIFEST, read_json, save_snapshot, snapshot_path
 from stratigraph.study import (
     DECONFOUNDED,
@@ -44,7 +42,6 @@ from stratigraph.study import (
     claim_pairs,
     probes_digest,
     representations_path,
-    study_measure,
 )
 from stratigraph.training import (
     RunConfig,
@@ -57,8 +54,6 @@ from stratigraph.training import (
 __all__ = ["Stage", "StudyPlan", "plan_study"]
 
 WARM, TIMED = 8, 40  # steps of a calibration
-SAMPLED = 24  # representations of a sampled block
-SAMPLED_PAIRS = 120  # pairs whose probes are left out
 
 
 @dataclass(frozen=True)
@@ -131,10 +126,6 @@ def plan_study(config: StudyConfig, engine: Engine) -> StudyPlan:
         )
     for run in config.runs:
         run.dataset().prepare()
-    began = time.perf_counter()
-    for outcome in engine.map(_ready, range(2 * engine.workers)):
-        _value(outcome)
-    starting = time.perf_counter() - began
     kinds: dict[tuple[Any, ...], list[RunConfig]] = {}
     for run in config.runs:
         kinds.setdefault(_key(run), []).append(run)
@@ -147,14 +138,14 @@ def plan_study(config: StudyConfig, engine: Engine) -> StudyPlan:
             for number, runs in enumerate(kinds.values())
         ]
         found: dict[int, list[dict[str, Any]]] = {}
+        began = time.time()
         for outcome in engine.map(_calibrate, tasks):
             found.setdefault(outcome.index % len(kinds), []).append(_value(outcome))
         facts = [_mean(found[number]) for number in range(len(kinds))]
+        # The first so many tasks began when the last worker had started.
+        begun = sorted(one["began"] for every in found.values() for one in every)
+        starting = max(begun[engine.workers - 1] - began, 0.0)
         return _plan(config, engine, list(kinds.values()), facts, starting)
-
-
-def _ready(_: int) -> None:
-    """Nothing: whoever does it has started, and has imported what tasks import."""
 
 
 def _value(outcome: Outcome) -> Any:
@@ -189,9 +180,14 @@ def _mean(values: list[dict[str, Any]]) -> dict[str, Any]:
 def _calibrate(kind: _Kind) -> dict[str, Any]:
     """What a run of this kind costs in its parts, in seconds of one core, and bytes."""
     config, study = kind.config, kind.study
+    started = time.time()
     dataset = config.dataset()
     short = replace(config, steps=WARM + TIMED, snapshots=(0, WARM + TIMED))
     state = initial_state(short, dataset)
+    run = Run(kind.folder, replace(config, steps=1, snapshots=(0, 1)))
+    # Sizes are those of an untrained network: in its first steps a decoder often has fewer
+    # directions than it has then, and at the end.
+    save_snapshot(run.path, 0, state.model, {"run_id": run.run_id})
     began = time.perf_counter()
     for reached in training_states(short, dataset, state, freezer_of(short, dataset, state)):
         if reached.step == WARM:
@@ -201,9 +197,7 @@ def _calibrate(kind: _Kind) -> dict[str, Any]:
     held_out = validation_indices(config, dataset)
     began = time.perf_counter()
     validation_terms(config, dataset, state, held_out)
-    run = Run(kind.folder, replace(config, steps=1, snapshots=(0, 1)))
-    for step in (0, 1):
-        save_snapshot(run.path, step, state.model, {"run_id": run.run_id})
+    save_snapshot(run.path, 1, state.model, {"run_id": run.run_id})
     a_snapshot = time.perf_counter() - began
 
     about: dict[str, Any] = {}
@@ -229,9 +223,10 @@ def _calibrate(kind: _Kind) -> dict[str, Any]:
     # What takes time is of the last step alone.
     score_task(ScoreTask(run.path, run.config.to_dict(), (0, 1), study.probes, about))
     scored = time.perf_counter() - began
-    record = representations_path(run.path, 1)
+    record = representations_path(run.path, 0)
     layers = [layer["name"] for layer in read_json(record / MANIFEST)["about"]["layers"]]
     return {
+        "began": started,
         "step": a_step,
         "snapshot": a_snapshot,
         "extract": times[1],
@@ -278,14 +273,12 @@ def _plan(
         pairs[measure.name] = wanted.unordered()
         if measure.name == DECONFOUNDED:
             plans[measure.name] = "as debiased_cka, with the input regressed out"
-        task = _Comparison(
-            measure.name, table, files, wanted, pairs[measure.name], measure.tolerance
-        )
-        seconds, plan = _value(*engine.map(_compare_sample, [task]))
+        task = Comparing(measure.name, table, files, wanted, pairs[measure.name], measure.tolerance)
+        seconds, plan = _value(*engine.map(compare_sample, [task]))
         plans.setdefault(measure.name, plan)
         stages.append(Stage(f"compare by {measure.name}", "pairs", pairs[measure.name], seconds))
         if measure.name in JACKKNIFED:
-            count, seconds = _value(*engine.map(_jackknife_sample, [task]))
+            count, seconds = _value(*engine.map(jackknife_sample, [task]))
             stages.append(Stage(f"intervals of {measure.name}", "pairs", count, seconds))
         matrix += matrix_bytes * (1 if measure.tolerance is None else 3)
     if PUBLISHED.name in config.ways:
@@ -344,71 +337,3 @@ def _representations(
                     rows.append((run.run_id, step, layer, probes))
                     files.append(fact["record"] / f"{layer}.npy")
     return pd.DataFrame(rows, columns=["run", "step", "layer", "probes"]), files
-
-
-@dataclass(frozen=True)
-class _Comparison:
-    """The pairs of one measure, sampled and compared in a worker."""
-
-    measure: str
-    table: pd.DataFrame
-    files: list[Path]
-    wanted: Selection
-    pairs: int
-    tolerance: float | None
-
-
-def _compare_sample(task: _Comparison) -> tuple[float, str]:
-    """Seconds of all pairs from some blocks of them, and the plan that was taken."""
-    name = "debiased_cka" if task.measure == DECONFOUNDED else task.measure
-    measure = study_measure(name)
-    seconds, plan, count, made = 0.0, "", 0, 0
-    probes = task.table["probes"].iloc[0]
-    own = task.table[task.table["probes"] == probes]
-    order = in_blocks_order(own)
-    starts = np.linspace(0, max(len(order) - SAMPLED, 0), 3).astype(int)
-    with one_thread():
-        for start in np.unique(starts):
-            rows = order[start : start + SAMPLED]
-            wanted = task.wanted.block(rows, rows)
-            began = time.perf_counter()
-            found = compare_stored(
-                [task.files[row] for row in rows],
-                measure,
-                wanted=wanted,
-                tolerance=task.tolerance,
-            )
-            seconds += time.perf_counter() - began
-            plan = found.plan
-            count += int((wanted.sum() + len(rows)) // 2)
-            made += len(rows)
-        if measure.embed is None:
-            return seconds / count * task.pairs, plan
-        # Through vectors, or features: what is made once for each representation, then products.
-        n = len(read_coordinates(task.files[own.index[0]]))
-        length = n * (n - 1) // 2
-        block = torch.rand(64, length)
-        block @ block.T
-        began = time.perf_counter()
-        block @ block.T
-        a_pair = (time.perf_counter() - began) / 64**2
-    return seconds / made * len(task.table) + a_pair * task.pairs, plan
-
-
-def _jackknife_sample(task: _Comparison) -> tuple[int, float]:
-    """How many pairs findings read, and the seconds of leaving probes out of them."""
-    pairs = claim_pairs(task.table)
-    pairs = pairs[task.wanted.of(pairs)]
-    n = len(read_coordinates(task.files[0]))
-    pairs = pairs[tiled(pairs, task.table["layer"].to_numpy()[pairs[:, 0]], n)]
-    confounder = None
-    if task.measure == DECONFOUNDED:
-        confounder = int(task.table.index[task.table["layer"] == "input"][0])
-    middle = max(0, len(pairs) // 2 - SAMPLED_PAIRS // 2)
-    sample = pairs[middle : middle + SAMPLED_PAIRS]
-    began = time.perf_counter()
-    with one_thread():
-        jackknife_pairs(
-            task.files, sample, task.measure, confounder=confounder, groups=groups_of(n)
-        )
-    return len(pairs), (time.perf_counter() - began) / max(len(sample), 1) * len(pairs)
