@@ -9,6 +9,7 @@ act when they are imported.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import sys
@@ -31,6 +32,20 @@ def beside(file: Path) -> None:
     folder = str(file.resolve().parent)
     if folder not in sys.path:
         sys.path.append(folder)  # last: a file here hides no installed package
+
+
+_loaded: set[str] = set()  # modules that were named
+
+
+def loaded_files() -> tuple[tuple[str, int, int], ...]:
+    """The files of the modules that were named so far, with their sizes and times."""
+    files = {getattr(sys.modules.get(module), "__file__", None) for module in _loaded}
+    found = []
+    for file in sorted(file for file in files if file):
+        with contextlib.suppress(OSError):
+            facts = Path(file).stat()
+            found.append((file, facts.st_size, facts.st_mtime_ns))
+    return tuple(found)
 
 
 def parted(where: str, name: str, form: str = "MODULE:NAME") -> tuple[str, str]:
@@ -79,6 +94,7 @@ def load_plugin(where: str, name: str) -> Any:
         raise ConfigError(
             f"{where}: {module} is a module of Python's own; give yours another name."
         )
+    _loaded.add(module)
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:

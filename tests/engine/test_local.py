@@ -11,6 +11,7 @@ import engine_tasks as tasks
 import pytest
 
 from stratigraph.engine import LocalEngine
+from stratigraph.plugins import load_plugin
 
 
 def processes(engine):
@@ -20,6 +21,14 @@ def processes(engine):
         found = {outcome.value for outcome in engine.map(tasks.process, places)}
     assert len(found) == 2
     return found
+
+
+def lives(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 @pytest.fixture
@@ -44,12 +53,37 @@ def test_they_are_born_again_where_relative_paths_lead_elsewhere(engine, tmp_pat
     assert [o.value for o in engine.map(tasks.variable, ["STRATIGRAPH_ANYTHING"])] == ["1"]
 
 
+def test_they_are_born_again_where_a_user_s_module_has_changed(engine, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "a_user_s_own.py"
+    file.write_text("def answer(x):\n    return 1\n")
+    function = load_plugin("measures", "a_user_s_own:answer")
+    assert [o.value for o in engine.map(function, [0])] == [1]
+    file.write_text("def answer(x):\n    return 22\n")
+    assert [o.value for o in engine.map(function, [0])] == [22]
+    del sys.modules["a_user_s_own"]
+
+
+def test_a_forked_process_does_not_take_its_parent_s(engine):
+    """The thread that would answer was not forked with them."""
+    first = processes(engine)
+    child = os.fork()
+    if not child:
+        own = False
+        try:
+            own = engine._pools.take().surroundings[0] == os.getpid()
+        finally:
+            os._exit(0 if own else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert processes(engine) == first
+
+
 def test_none_is_left_of_a_map_that_was_abandoned(engine):
     first = processes(engine)
     outcomes = engine.map(tasks.square, range(9))
     next(outcomes)
     outcomes.close()
-    assert not processes(engine) & first
+    assert not any(map(lives, first))
 
 
 def test_one_that_dies_at_rest_costs_nothing(engine):
@@ -67,18 +101,16 @@ def test_maps_within_each_other_have_their_own(engine):
 
 def test_they_end_with_the_engine_and_with_the_program():
     code = """
-import os
+import time
 from stratigraph.engine import LocalEngine
-from test_local import processes
+from test_local import lives, processes
 first, second = LocalEngine(2), LocalEngine(2)
 gone, there = processes(first), processes(second)
 del first
-for pid in gone:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        continue
-    raise SystemExit(f"{pid} lives")
+deadline = time.monotonic() + 60
+while any(map(lives, gone)):
+    assert time.monotonic() < deadline
+    time.sleep(0.02)
 print(*there)
 """
     ran = subprocess.run(
@@ -92,6 +124,4 @@ print(*there)
     assert (ran.returncode, ran.stderr) == (0, "")
     there = [int(pid) for pid in ran.stdout.split()]
     assert len(there) == 2
-    for pid in there:
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
+    assert not any(map(lives, there))

@@ -137,7 +137,7 @@ def test_products_go_square_by_square(files, tmp_path, monkeypatch):
 
     def watch(task):
         name = [int(word) for word in task.path.stem.split("-")[1:]]
-        read.append((name, {part.path for part in (*task.left, *task.right)}))
+        read.append((name, {*task.left, *task.right}))
         return multiply(task)
 
     def fetched(order, held=12):

@@ -13,10 +13,10 @@ from stratigraph.errors import BusyError, StorageError
 from stratigraph.pipeline import open_study, run_stage
 from stratigraph.pipeline.compare import representation_table
 from stratigraph.pipeline.extract import ExtractTask, extract_task, reading_digest
-from stratigraph.similarity import by_directions, by_vectors
+from stratigraph.similarity import blocks, by_directions, by_vectors, pairwise
 from stratigraph.similarity.matrix import compare_stored
 from stratigraph.snapshots import ledger as ledger_module
-from stratigraph.snapshots import remove_record, snapshot_path
+from stratigraph.snapshots import remove_record, snapshot_path, write_file
 from stratigraph.snapshots.ledger import Ledger
 from stratigraph.snapshots.objects import Objects
 from stratigraph.study import errands, load_study, representations_path
@@ -200,20 +200,69 @@ def test_each_machine_makes_what_it_needs_once(trained, monkeypatch, measure, to
         found = compare_stored(files, measure, tolerance=tolerance, engine=engine, scratch=scratch)
         assert np.array_equal(found.values, alone.values)
         assert not list(scratch.glob(f"{made}-*"))  # nothing of it is on the sender's disk
-        disks = machines.disks
-        assert all(list(disk.rglob(f"{made}-*")) for disk in disks)
+        assert all(list(disk.rglob(f"{made}-*")) for disk in machines.disks)
         assert set(machines.written(made).values()) == {1}
-        # A short disk keeps what the task at hand needs.
-        for path in (path for disk in disks for path in disk.rglob("vectors-*.npy")):
-            path.unlink()
-        for path in scratch.glob("*.npz"):
-            path.unlink()
-        usage = namedtuple("usage", "total used free")
-        monkeypatch.setattr(by_vectors, "_room", lambda *_: None)
-        monkeypatch.setattr(by_vectors.shutil, "disk_usage", lambda path: usage(1, 1, 0))
-        again = compare_stored(files, measure, tolerance=tolerance, engine=engine, scratch=scratch)
-        assert np.array_equal(again.values, alone.values)
-        assert all(len(list(disk.rglob("vectors-*.npy"))) <= 4 for disk in disks)
+
+
+@pytest.mark.parametrize("tolerance", [None, 0.01])
+@pytest.mark.parametrize("why", ["little is left", "it is full"])
+def test_a_machine_whose_disk_is_short_makes_them_in_memory(trained, monkeypatch, tolerance, why):
+    """Of each block anew; and the sender's disk, which holds none of them, is not asked."""
+    study, _ = trained
+    run_stage("extract", study, LocalEngine(1))
+    files = representation_table(study).files
+    scratch = study.path / "similarity" / ".scratch-of-a-test"
+    alone = compare_stored(files, tolerance=tolerance)
+    usage = namedtuple("usage", "total used free")
+    if why == "little is left":
+        monkeypatch.setattr(by_vectors.shutil, "disk_usage", lambda path: usage(100, 96, 4))
+    full: list[Path] = []
+
+    def refuse(path, *parts):
+        if path.name.startswith(("vectors-", "kept-")):
+            full.append(path)
+            raise StorageError("no space left")
+        return write_file(path, *parts)
+
+    for module in (by_vectors, blocks):
+        monkeypatch.setattr(module, "write_file", refuse)
+    with written(study.path) as publisher:
+        machines = TwoMachines(study.path)
+        engine = Errands(machines, publisher, Idle())
+        found = compare_stored(
+            files, tolerance=tolerance, engine=engine, scratch=scratch, disk=None
+        )
+        assert np.array_equal(found.values, alone.values)
+        assert full or (why, tolerance) == ("little is left", None)
+        assert not [path for path in machines.times if path.match("vectors-*")]
+        monkeypatch.undo()
+
+
+def test_processes_of_one_machine_share_what_they_make(trained):
+    """Two that multiply the same vectors: one of them makes each, and both have its bits."""
+    study, _ = trained
+    run_stage("extract", study, LocalEngine(1))
+    table = representation_table(study)
+    files = [file for file in table.files for _ in range(40)]  # two blocks of products a side
+    scratch = study.path / "similarity" / ".scratch-of-a-test"
+    alone = compare_stored(files)
+
+    class Apart(LocalEngine):
+        """This machine, as if nothing of the sender's were on it."""
+
+        apart = True
+
+        def map(self, function, tasks, *, tick=None, heard=None):
+            for path in scratch.glob("vectors-*"):
+                path.unlink()  # those that were made for their norms
+            sent = [task.away() for task in tasks]
+            assert all(task.travels for task in sent)
+            yield from super().map(function, sent, tick=tick, heard=heard)
+
+    found = compare_stored(files, engine=Apart(2), scratch=scratch)
+    assert np.array_equal(found.values, alone.values)
+    assert len(list(scratch.glob("vectors-*.npy"))) == 12
+    assert not list(scratch.glob(".new-*"))
 
 
 def test_what_is_compared_already_is_not_compared_again(trained):
@@ -232,6 +281,46 @@ def test_what_is_compared_already_is_not_compared_again(trained):
     assert other.labels == []
     assert np.array_equal(first.values, again.values)
     assert np.isfinite(first.values).all()
+
+
+def test_another_machine_goes_on_from_the_blocks_that_are_done(
+    trained, whole, tmp_path, monkeypatch
+):
+    study, url = trained
+    monkeypatch.setattr(pairwise, "PAIR_BLOCK", 2)
+    blocks = 15  # pairs of the five blocks that nine representations make
+    run_stage("extract", study, LocalEngine(1))
+    scored, calls = pairwise._scored, []
+
+    def some(task):
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        calls.append(task)
+        return scored(task)
+
+    monkeypatch.setattr(pairwise, "_scored", some)
+    with pytest.raises(KeyboardInterrupt):
+        run_stage("compare", study, LocalEngine(1))
+    monkeypatch.setenv("STRATIGRAPH_WORK", str(tmp_path / "elsewhere"))
+    left = list((tmp_path / "work").rglob("pairs-*.npz"))
+    assert len(left) == 6
+    place = left[0].parent.relative_to(study.path).as_posix()
+    objects = Objects(url)
+    there = objects.names(f"unfinished/{place}")
+    assert there == sorted(path.name for path in left)
+    objects.put_all({f"unfinished/{place}/{there[0]}": b"damaged since"})
+
+    calls.clear()
+    monkeypatch.setattr(pairwise, "_scored", lambda task: calls.append(task) or scored(task))
+    other = load_study(url)
+    assert other.path != study.path
+    run_stage("compare", other, LocalEngine(1))
+    assert len(calls) == blocks - 5
+    assert results(other.path) == whole
+    assert objects.names("unfinished/similarity") == []
+    calls.clear()
+    run_stage("compare", study, LocalEngine(1))  # the first takes up what the other made
+    assert (calls, results(study.path)) == ([], whole)
 
 
 def test_an_errand_commits_nothing_and_a_zombie_s_harms_nobody(trained, monkeypatch):

@@ -25,13 +25,14 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 
 from stratigraph.engine.protocol import Deaths, Failure, Outcome
 from stratigraph.engine.stop import SIGNALS, ask_to_stop, listening, stopping
 from stratigraph.engine.words import Hear, Mailbox, post_to, speaking
 from stratigraph.errors import ConfigError
+from stratigraph.plugins import loaded_files
 
 __all__ = ["LocalEngine", "one_thread"]
 
@@ -53,6 +54,7 @@ class LocalEngine:
     """
 
     name = "local"
+    apart = False
 
     def __init__(self, workers: int | None = None) -> None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -232,13 +234,13 @@ def _signals_blocked() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Pool:
-    """Processes, and what they were born with: where relative paths lead, and what is imported."""
+    """Processes, and what they were born with."""
 
     executor: Any
     surroundings: tuple[Any, ...]
 
-    def end(self) -> None:
-        self.executor.shutdown(wait=True, kill_workers=True)
+    def end(self, wait: bool = True) -> None:
+        self.executor.shutdown(wait=wait, kill_workers=True)
 
 
 class _Pools:
@@ -247,16 +249,19 @@ class _Pools:
     def __init__(self, workers: int) -> None:
         self.workers = workers
         self._at_rest: _Pool | None = None
+        self._turn = Lock()
 
     def take(self) -> _Pool:
         """Those at rest, or new ones where there are none, or none that would do."""
-        pool, self._at_rest = self._at_rest, None
+        with self._turn:
+            pool, self._at_rest = self._at_rest, None
         if pool is None:
             return self.start()
         # One that died at rest, by the system's hand, has broken the pool before anything was lost.
         if pool.surroundings == _surroundings() and pool.executor._flags.broken is None:
             return pool
-        pool.end()
+        if pool.surroundings[0] == os.getpid():  # and not its parent's
+            pool.end()
         return self.start()
 
     def start(self) -> _Pool:
@@ -264,27 +269,29 @@ class _Pools:
         from loky.process_executor import ProcessPoolExecutor
 
         threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-        executor = ProcessPoolExecutor(
-            max_workers=self.workers, env=dict.fromkeys(threads, "1"), initializer=_start_worker
-        )
+        # A worker that does another kind of task than its first has not leaked what that takes.
+        env = {**dict.fromkeys(threads, "1"), "LOKY_MAX_MEMORY_LEAK_SIZE": "1e15"}
+        executor = ProcessPoolExecutor(self.workers, env=env, initializer=_start_worker)
         return _Pool(executor, _surroundings())
 
     def give_back(self, pool: _Pool) -> None:
         """Let them rest, unless others do."""
-        if self._at_rest is None:
-            self._at_rest = pool
-        else:
-            pool.end()
+        with self._turn:
+            if self._at_rest is None:
+                self._at_rest = pool
+                return
+        pool.end()
 
     def close(self) -> None:
-        """End those at rest."""
-        if self._at_rest is not None:
-            self._at_rest.end()
-            self._at_rest = None
+        """End those at rest; called when their engine is collected, which can be at any point."""
+        pool, self._at_rest = self._at_rest, None
+        if pool is not None and pool.surroundings[0] == os.getpid():
+            pool.end(wait=False)
 
 
 def _surroundings() -> tuple[Any, ...]:
-    return Path.cwd(), dict(os.environ), tuple(sys.path)
+    """Whose they are, where relative paths lead, and what is imported."""
+    return os.getpid(), Path.cwd(), dict(os.environ), tuple(sys.path), loaded_files()
 
 
 def _start_worker() -> None:

@@ -102,6 +102,7 @@ class Engine(Protocol):
 
     name: str
     workers: int
+    apart: bool  # whether tasks see no file of this machine but what they say that they read
 
     def map(
         self,
@@ -123,8 +124,8 @@ class Engine(Protocol):
         ...
 
     def everywhere(self, function: Callable[[Any], Any], task: Any) -> None:
-        """Do one task here, and then on each other machine that there is now: to tidy up.
+        """Do one task on each machine that there is now, this one last: to tidy up.
 
-        What fails elsewhere is not told.
+        What fails elsewhere, or takes long, is not told.
         """
         ...

@@ -1,9 +1,10 @@
 """The engine of a cluster: tasks on Ray, each on one thread of whatever it was given.
 
 What moves is a task (paths and settings, a few kilobytes) and its outcome; arrays lie in the
-study's folder, which every node must see. A worker that is killed or a node that is lost costs what
-its tasks did since their last checkpoint: they are sent again, and the lock of a run keeps a worker
-that only seemed dead from being joined by another. A task that raises is not sent again.
+study's folder, which every node must see, or at its URL (`stratigraph.study.errands`). A worker
+that is killed or a node that is lost costs what its tasks did since their last checkpoint: they are
+sent again, and the lock of a run keeps a worker that only seemed dead from being joined by another.
+A task that raises is not sent again.
 
 Nothing outside of this file knows Ray.
 """
@@ -54,6 +55,7 @@ class RayEngine:
     """
 
     name = "ray"
+    apart = False  # `stratigraph.study.errands` is for machines that share no disk
 
     def __init__(
         self,
@@ -88,7 +90,6 @@ class RayEngine:
     def everywhere(self, function: Callable[[Any], Any], task: Any) -> None:
         """See `Engine.everywhere`."""
         ray = self._ray
-        function(task)
         here = ray.get_runtime_context().get_node_id()
         there = {node["NodeID"] for node in ray.nodes() if node["Alive"]} - {here}
         title = title_of(function, task, 0, len(there))
@@ -97,9 +98,10 @@ class RayEngine:
             place = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
             options = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": place}
             sent.append(ray.remote(function).options(name=title, **options).remote(task))
-        for done in ray.wait(sent, num_returns=len(sent), timeout=TIDY_SECONDS)[0] if sent else ():
-            with contextlib.suppress(ray.exceptions.RayError):
-                ray.get(done)
+        late = ray.wait(sent, num_returns=len(sent), timeout=TIDY_SECONDS)[1] if sent else []
+        for reference in late:
+            ray.cancel(reference, force=True)
+        function(task)
 
     def _outcomes(
         self,

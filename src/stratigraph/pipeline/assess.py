@@ -82,7 +82,7 @@ def assess_study(
             progress.say("the published way: training images, fresh noise, biased CKA, late start")
             extract_study(other, engine, progress)
             observe_study(other, engine, progress)
-            compare_study(other, engine, progress)
+            compare_study(other, engine, progress, publisher=publisher)
             found += findings_of(other)
             sources[other.way.name] = other.source()
         rows = [_plain(finding) for finding in found]

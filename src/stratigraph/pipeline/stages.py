@@ -105,7 +105,7 @@ def _extract(study: Study, engine: Engine, progress: Progress) -> None:
 
 def _compare(study: Study, engine: Engine, progress: Progress) -> None:
     with written(study.path) as publisher:
-        compare_study(study, spread(engine, publisher), progress)
+        compare_study(study, spread(engine, publisher), progress, publisher=publisher)
 
 
 def _assess(study: Study, engine: Engine, progress: Progress) -> None:

@@ -24,6 +24,7 @@ from stratigraph.similarity.reduction import read_coordinates
 from stratigraph.snapshots import write_file
 
 __all__ = [
+    "WHOLE",
     "Block",
     "Notes",
     "Run",
@@ -37,10 +38,13 @@ __all__ = [
     "loaded",
     "physical_memory",
     "prepared",
+    "put",
     "put_by",
     "read_scores",
     "reread",
 ]
+
+WHOLE = ("pairs-*.npz", "product-*.npz", "bracket-*.npz")  # in a scratch: the blocks that are done
 
 Source: TypeAlias = Tensor | Path
 Run: TypeAlias = Callable[..., Iterator[tuple[int, Any]]]
@@ -125,10 +129,8 @@ def prepared(source: Source, prepare: Callable[[Tensor], Prepared], measure: Mea
     return prepare(matrix)
 
 
-def loaded(path: Path | None) -> dict[str, np.ndarray] | None:
+def loaded(path: Path) -> dict[str, np.ndarray] | None:
     """The arrays of a file that an earlier attempt left whole, or None."""
-    if path is None:
-        return None
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return dict(stored)
@@ -138,22 +140,36 @@ def loaded(path: Path | None) -> dict[str, np.ndarray] | None:
 
 def kept(path: Path | None, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """What ``make`` gives, read from ``path`` where an earlier attempt left it whole."""
-    found = loaded(path)
+    found = None if path is None else loaded(path)
     if found is not None:
         return found
     made = make()
     if path is not None:
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **made)
-        write_file(path, buffer.getbuffer())
+        put(path, made)
     return made
 
 
-def put_by(path: Path | None, scores: np.ndarray | None) -> np.ndarray | None:
-    """Scores as they came; those of a machine that does not see their file are put there."""
+def put(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write arrays to a file, whole or not at all."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    write_file(path, buffer.getbuffer())
+
+
+def put_by(
+    path: Path | None, scores: np.ndarray | None, beside: dict[str, np.ndarray] | None = None
+) -> np.ndarray | None:
+    """Scores as they came; those of a machine that does not see their file are put there.
+
+    Args:
+        path: their file, if they are to have one.
+        scores: None where they are in it.
+        beside: what else it holds.
+
+    """
     if scores is None or path is None:
         return scores
-    kept(path, lambda: {"scores": scores})
+    put(path, {"scores": scores, **(beside or {})})
     return None
 
 

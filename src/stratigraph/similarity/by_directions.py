@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
@@ -36,7 +36,6 @@ from stratigraph.similarity.blocks import (
     cuts,
     joined,
     kept,
-    loaded,
     prepared,
     put_by,
     read_scores,
@@ -45,7 +44,7 @@ from stratigraph.similarity.cka import EQUIDISTANT
 from stratigraph.similarity.comparison import Comparison
 from stratigraph.similarity.leading import ITSELF, LAYERS, columns, rank, tails
 from stratigraph.similarity.measure import Measure, Prepared
-from stratigraph.similarity.travel import OfRepresentations, in_turn, valued
+from stratigraph.similarity.travel import OfRepresentations, made_here
 
 __all__ = ["by_directions"]
 
@@ -69,7 +68,8 @@ class _KeepTask(OfRepresentations):
 
     def away(self) -> _KeepTask | None:
         """The same: directions stay on the machine that finds them; norms and notes come back."""
-        return None if self.path is not None and self.path.is_file() else self
+        done = self.path is not None and self.path.is_file()
+        return None if done else replace(self, travels=True)
 
 
 Directions: TypeAlias = Mapping[str, np.ndarray] | _KeepTask  # in memory; or what makes the file
@@ -92,7 +92,8 @@ class _ProductTask(OfRepresentations):
 
     def away(self) -> _ProductTask | None:
         """The task whose intervals come back; None where the file of an earlier call has them."""
-        return valued(self, self.path)
+        done = self.path is not None and self.path.is_file()
+        return None if done else replace(self, path=None, travels=True)
 
 
 def by_directions(
@@ -185,9 +186,10 @@ def _directions(
 
 def _keep(task: _KeepTask) -> dict[str, np.ndarray]:
     """The directions of a chunk; where they are kept in a file, all but the directions."""
-    found = kept(task.path, partial(_found, task))
+    make = partial(_found, task)
     if task.path is None:
-        return found
+        return make()
+    found = made_here(task.path, make) if task.travels else kept(task.path, make)
     return {name: value for name, value in found.items() if name not in ("rows", "diagonals")}
 
 
@@ -279,11 +281,8 @@ def _opened(part: Directions) -> Mapping[str, np.ndarray]:
     """A chunk's directions: in memory, in their file, or found now, where none has yet."""
     if not isinstance(part, _KeepTask):
         return part
-    found = loaded(part.path)
-    if found is None:
-        with in_turn(part.path):
-            found = kept(part.path, partial(_found, part))
-    return found
+    make = partial(_found, part)
+    return make() if part.path is None else made_here(part.path, make)
 
 
 def _product(

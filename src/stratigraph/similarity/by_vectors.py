@@ -12,20 +12,19 @@ some 2K/3M times, which costs little beside the products; no bit depends on it.
 
 from __future__ import annotations
 
-import contextlib
 import math
+import os
 import shutil
-from collections.abc import Iterable, Iterator
-from collections.abc import Set as Collection
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from stratigraph.durable import make_folder, sha256
+from stratigraph.durable import sha256
 from stratigraph.errors import InputError, StorageError
 from stratigraph.similarity.blocks import (
     Block,
@@ -39,6 +38,7 @@ from stratigraph.similarity.blocks import (
     loaded,
     physical_memory,
     prepared,
+    put,
     put_by,
     read_scores,
 )
@@ -46,16 +46,18 @@ from stratigraph.similarity.comparison import Comparison
 from stratigraph.similarity.gram import gram, norm64, packed_length
 from stratigraph.similarity.measure import Measure
 from stratigraph.similarity.reduction import read_coordinates
-from stratigraph.similarity.travel import OfRepresentations, in_turn, valued
+from stratigraph.similarity.travel import OfRepresentations, in_turn
 from stratigraph.snapshots import npy, write_file
 
 __all__ = ["by_vectors"]
 
+Vectors: TypeAlias = np.ndarray | Path
 
 EMBED_BLOCK = 32  # representations whose vectors one task makes, where n allows
 PRODUCT_BLOCK = 256  # vectors a side of one product
 TILE = 8192  # columns at a time: 16 MB of float64 a side
 USUAL_MEMORY = 2**33  # bytes, of a system that does not say
+LEFT = 0.05  # of another machine's disk, that stays free
 LONG = 2**34  # multiply-adds of all pairs beyond which they are made in float32
 
 
@@ -72,17 +74,15 @@ class _EmbedTask(OfRepresentations):
 
     def away(self) -> _EmbedTask | None:
         """The same: vectors stay on the machine that makes them, and norms and notes come back."""
-        done = self.path is not None and self.path.with_suffix(".npz").is_file()
-        return None if done else self
-
-
-Vectors: TypeAlias = np.ndarray | _EmbedTask  # in memory; or what makes the file, which says where
+        files = () if self.path is None else (self.path, self.path.with_suffix(".npz"))
+        done = bool(files) and all(file.is_file() for file in files)
+        return None if done else replace(self, travels=True)
 
 
 @dataclass(frozen=True)
 class _Embedded:
     vectors: np.ndarray | None  # None: in the task's file
-    norms: tuple[float, ...]
+    norms: np.ndarray  # NaN where a representation has no vector
     notes: Notes
 
 
@@ -91,7 +91,8 @@ class _ProductTask(OfRepresentations):
     kind: ClassVar[str] = "compare block"  # numbered, in a cluster's dashboard
     left: tuple[Vectors, ...]
     right: tuple[Vectors, ...]
-    norms: tuple[np.ndarray, np.ndarray]  # NaN where a representation has no vector
+    makers: Mapping[Path, _EmbedTask]  # of those in files
+    norms: tuple[np.ndarray, np.ndarray]
     wanted: np.ndarray
     bounds: tuple[float | None, float | None]
     same: bool
@@ -101,12 +102,16 @@ class _ProductTask(OfRepresentations):
 
     def stored(self) -> Iterable[Source]:
         """Of both sides."""
-        made = (v for v in (*self.left, *self.right) if isinstance(v, _EmbedTask))
-        return (source for task in made for source in task.sources)
+        return (source for maker in self.makers.values() for source in maker.sources)
 
     def away(self) -> _ProductTask | None:
         """The task whose scores come back; None where the file of an earlier call has them."""
-        return valued(self, self.path)
+        done = self.path is not None and self.path.is_file()
+        return None if done else replace(self, path=None, travels=True)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A measure can hold a matrix. It goes along only to where vectors may have to be made.
+        return self.__dict__ if self.travels else {**self.__dict__, "makers": {}}
 
 
 def by_vectors(
@@ -117,7 +122,7 @@ def by_vectors(
     folder: Path | None,
     *,
     keep: bool,
-    disk: int | None = None,
+    disk: float | None = None,
 ) -> Comparison:
     """Scores of all pairs, NaN where they are not wanted.
 
@@ -128,7 +133,8 @@ def by_vectors(
         run: maps a function over tasks, giving (index, value) as they end.
         folder: where the vectors are kept; None keeps them in memory.
         keep: keep the products there too, for a call that comes after an interruption.
-        disk: bytes that the vectors may take there; None is what is free, less the matrix.
+        disk: bytes that the vectors may take there; None is what is free, less the matrix, and
+            infinity does not ask: they lie elsewhere.
 
     Raises:
         StorageError: the folder's disk has no room for the vectors of two blocks.
@@ -161,6 +167,7 @@ def by_vectors(
                 yield _ProductTask(
                     left,
                     right,
+                    vectors.makers((*left, *right)),
                     (of_left, of_right),
                     wanted(block.rows, block.columns),
                     measure.bounds,
@@ -199,6 +206,7 @@ class _Vectors:
         self.sides, self.measure, self.folder = sides, measure, folder
         self.chunk, self.run = chunk, run
         self.at_hand: dict[tuple[int, int], Vectors] = {}
+        self.made_by: dict[Path, _EmbedTask] = {}
         self.known: dict[tuple[int, int], tuple[np.ndarray, Notes]] = {}
 
     def _chunks(self, cut: slice) -> range:
@@ -231,13 +239,17 @@ class _Vectors:
             path = self._path((side, number))
             tasks.append(_EmbedTask(tuple(self.sides[side][cut]), self.measure, path))
         for index, made in self.run(_embed, tasks, len(tasks)):
-            key = missing[index]
-            self.at_hand[key] = tasks[index] if made.vectors is None else made.vectors
-            norms = [
-                math.nan if reason else norm
-                for norm, reason in zip(made.norms, made.notes.reasons, strict=True)
-            ]
-            self.known[key] = np.array(norms), made.notes
+            key, path = missing[index], tasks[index].path
+            if path is not None:
+                self.at_hand[key] = path
+                self.made_by[path] = replace(tasks[index], travels=True)
+            elif made.vectors is not None:
+                self.at_hand[key] = made.vectors
+            self.known[key] = made.norms, made.notes
+
+    def makers(self, some: Iterable[Vectors]) -> dict[Path, _EmbedTask]:
+        """What makes those that are in files, elsewhere."""
+        return {path: self.made_by[path] for path in some if isinstance(path, Path)}
 
     def of(self, side: int, cut: slice) -> tuple[tuple[Vectors, ...], np.ndarray]:
         """The vectors and the norms of a side's representations."""
@@ -249,20 +261,22 @@ class _Vectors:
 
     def notes(self) -> list[Notes]:
         """Each side's notes; those of chunks that an earlier call was done with are read."""
-        found = []
-        for side, sources in enumerate(self.sides):
-            keys = [(side, c) for c in self._chunks(slice(0, len(sources)))]
-            found.append(joined([self._noted(key) for key in keys]))
-        return found
+        every = [
+            [(side, chunk) for chunk in self._chunks(slice(0, len(sources)))]
+            for side, sources in enumerate(self.sides)
+        ]
+        noted = {key: self._noted(key) for keys in every for key in keys}
+        if missing := [key for key, notes in noted.items() if notes is None]:
+            self._embed(missing)  # no pair of it was wanted, or they were made elsewhere
+            noted |= {key: self.known[key][1] for key in missing}
+        return [joined([notes for key in keys if (notes := noted[key])]) for keys in every]
 
-    def _noted(self, key: tuple[int, int]) -> Notes:
-        if key not in self.known:
-            path = self._path(key)
-            beside = loaded(path and path.with_suffix(".npz"))
-            if beside is not None:
-                return Notes.of(beside)
-            self._embed([key])  # no pair of it was wanted
-        return self.known[key][1]
+    def _noted(self, key: tuple[int, int]) -> Notes | None:
+        if key in self.known:
+            return self.known[key][1]
+        path = self._path(key)
+        beside = None if path is None else loaded(path.with_suffix(".npz"))
+        return None if beside is None else Notes.of(beside)
 
 
 def _probes(side: list[Source]) -> int:
@@ -298,15 +312,15 @@ def _turn(block: Block, size: int, length: int) -> tuple[int, ...]:
 
 
 def _room(
-    folder: Path | None, sides: list[list[Source]], size: int, disk: int | None
+    folder: Path | None, sides: list[list[Source]], size: int, disk: float | None
 ) -> int | None:
     """How many vectors the disk holds at a time; None where it holds them all."""
-    if folder is None:
+    if folder is None or disk == math.inf:
         return None
     each, count = 4 * packed_length(_probes(sides[0])), sum(map(len, sides))
     there = sum(file.stat().st_size for file in folder.glob("vectors-*.npy"))
     free = shutil.disk_usage(folder).free + there - 8 * len(sides[0]) * len(sides[-1])
-    room = (free if disk is None else min(disk, free)) // each
+    room = int((free if disk is None else min(disk, free)) // each)
     least = min(2 * size, count)
     if room < least:
         raise StorageError(
@@ -317,33 +331,64 @@ def _room(
     return None if room >= count else room
 
 
-def _embed(task: _EmbedTask, stay: Collection[Path | None] = frozenset()) -> _Embedded:
+def _embed(task: _EmbedTask) -> _Embedded:
+    """Norms and notes of vectors; and the vectors, of a task that has no file."""
+    made = _vectors_of(task)
+    return made if task.path is None else replace(made, vectors=None)
+
+
+def _vectors_of(task: _EmbedTask) -> _Embedded:
     """Vectors as rows of float32, zero where a representation has none, and their norms.
 
-    Of the vectors that the disk holds already, those that are to ``stay`` do.
+    They are in the task's file; or with what is returned, if it has none, or the disk of another
+    machine, to which it was sent, is short.
     """
-    if task.path is None:
-        rows, norms, notes = _made(task)
-        return _Embedded(rows, norms, notes)
-    path, beside = task.path, task.path.with_suffix(".npz")
-    hashes: list[str] = []
+    path = task.path
+    if path is None:
+        return _made(task)
+    with in_turn(path):
+        beside = loaded(path.with_suffix(".npz"))
+        if beside is not None and _stands(path, str(beside["sha256"])):
+            return _Embedded(None, beside["norms"], Notes.of(beside))
+        made = _made(task)
+        if made.vectors is None or (task.travels and _is_short(path.parent)):
+            return made
+        try:
+            # The small file comes last: while it is missing, the large one counts for nothing.
+            digest = write_file(path, *npy(made.vectors))
+            facts = {"norms": made.norms, "sha256": np.array(digest), **made.notes.arrays()}
+            put(path.with_suffix(".npz"), facts)
+        except StorageError:
+            if not task.travels:
+                raise
+            return made
+        _stand[path] = path.stat().st_mtime_ns
+        return replace(made, vectors=None)
 
-    def make() -> dict[str, np.ndarray]:
-        rows, norms, notes = _made(task)
-        make_folder(path.parent)
-        _make_room(path, rows.nbytes, stay)
-        hashes.append(write_file(path, *npy(rows)))
-        return {"norms": np.array(norms), "sha256": np.array(hashes[-1]), **notes.arrays()}
 
-    # The small file comes last: while it is missing, the large one counts for nothing.
-    found = kept(beside, make)
-    if not hashes and not (path.is_file() and sha256(path) == str(found.get("sha256"))):
-        beside.unlink()  # damaged since an earlier attempt left it
-        found = kept(beside, make)
-    return _Embedded(None, tuple(found["norms"].tolist()), Notes.of(found))
+_stand: dict[Path, int] = {}  # when files were written that this process found whole, or wrote
 
 
-def _made(task: _EmbedTask) -> tuple[np.ndarray, tuple[float, ...], Notes]:
+def _stands(path: Path, digest: str) -> bool:
+    """Whether a file has this hash; it is read once in each process."""
+    try:
+        written = path.stat().st_mtime_ns
+        if _stand.get(path) != written:
+            if sha256(path) != digest:
+                return False
+            _stand[path] = written
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _is_short(folder: Path) -> bool:
+    """Whether a disk that is others' too has little room left."""
+    there = shutil.disk_usage(folder)
+    return there.free < LEFT * there.total
+
+
+def _made(task: _EmbedTask) -> _Embedded:
     embed = task.measure.embed
     if embed is None:
         raise InputError(f"measure: {task.measure.name} cannot be embedded as vectors.")
@@ -352,14 +397,14 @@ def _made(task: _EmbedTask) -> tuple[np.ndarray, tuple[float, ...], Notes]:
         found = prepared(source, embed, task.measure)
         reasons.append(found.reason)
         doubts.append(found.doubt)
-        norms.append(1.0)
+        norms.append(math.nan if found.reason else 1.0)
         if found.parts:
             vector = found.parts[0].to("cpu", torch.float32)
             norms[-1] = norm64(vector)
             if not rows.shape[1]:
                 rows = np.zeros((len(rows), len(vector)), np.float32)
             rows[index] = vector.numpy()
-    return rows, tuple(norms), Notes(tuple(reasons), tuple(doubts))
+    return _Embedded(rows, np.array(norms), Notes(tuple(reasons), tuple(doubts)))
 
 
 def _multiply(task: _ProductTask) -> np.ndarray | None:
@@ -369,15 +414,48 @@ def _multiply(task: _ProductTask) -> np.ndarray | None:
 
 
 def _cosines(task: _ProductTask) -> np.ndarray:
-    product = _product(task)
-    product /= task.norms[0][:, None] * task.norms[1][None, :]
+    here = _made_here(task)
+    left, of_left = _opened(task.left, task.norms[0], here)
+    right, of_right = (left, of_left) if task.same else _opened(task.right, task.norms[1], here)
+    product = _product(task, left, right)
+    product /= of_left[:, None] * of_right[None, :]
     return np.where(task.wanted, np.clip(product, *task.bounds), math.nan)[None]
 
 
-def _product(task: _ProductTask) -> np.ndarray:
-    stay = {v.path for v in (*task.left, *task.right) if isinstance(v, _EmbedTask)}
-    left = [_opened(vectors, stay) for vectors in task.left]
-    right = left if task.same else [_opened(vectors, stay) for vectors in task.right]
+def _made_here(task: _ProductTask) -> dict[Path, _Embedded]:
+    """Of a task that was sent here: its vectors, each made by the first process that needs it."""
+    makers = list(task.makers.values()) if task.travels else []
+    start = os.getpid() % max(len(makers), 1)  # the processes of a machine begin at different ones
+    turns = makers[start:] + makers[:start]
+    return {maker.path: _vectors_of(maker) for maker in turns if maker.path is not None}
+
+
+def _opened(
+    vectors: Sequence[Vectors], norms: np.ndarray, here: Mapping[Path, _Embedded]
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """The vectors of one side, in chunks, and their norms: of those that were made here, theirs."""
+    chunks, own = [], []
+    for part in vectors:
+        if isinstance(part, np.ndarray):
+            chunks.append(part)
+            continue
+        made = here.get(part)
+        chunks.append(_mapped(part) if made is None or made.vectors is None else made.vectors)
+        if made is not None:
+            own.append(made.norms)
+    return chunks, np.concatenate(own) if own else norms
+
+
+def _mapped(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise StorageError(
+            f"{path}: gone or damaged since it was written ({error}); compare again."
+        ) from None
+
+
+def _product(task: _ProductTask, left: list[np.ndarray], right: list[np.ndarray]) -> np.ndarray:
     width = max(vectors.shape[1] for vectors in [*left, *right])
     count = [sum(map(len, side)) for side in (left, right)]
     total = torch.zeros(*count, dtype=torch.float64, device=task.device)
@@ -401,29 +479,6 @@ def _columns(rows: int, device: str) -> int:
         return TILE
     free, _ = torch.cuda.mem_get_info(device)
     return max(free // 16 // (8 * rows), 1)
-
-
-def _opened(vectors: Vectors, stay: Collection[Path | None]) -> np.ndarray:
-    """A chunk's vectors: in memory, in their file, or made now, on a machine that has not yet."""
-    if isinstance(vectors, np.ndarray):
-        return vectors
-    path = vectors.path
-    if path is None:
-        return _made(vectors)[0]
-    while True:
-        with contextlib.suppress(FileNotFoundError):
-            return np.load(path, mmap_mode="r")
-        with in_turn(path):
-            if not path.is_file():
-                _embed(vectors, stay)
-
-
-def _make_room(path: Path, size: int, stay: Collection[Path | None]) -> None:
-    """Where a disk cannot take a file, remove vectors that are not to stay: they are made again."""
-    if shutil.disk_usage(path.parent).free < size:
-        for other in path.parent.glob("vectors-*.npy"):
-            if other not in stay:
-                other.unlink(missing_ok=True)
 
 
 def _tile(

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -175,8 +175,8 @@ class _Task(OfRepresentations):
         return self.files.values()
 
     def away(self) -> _Task:
-        """The same task."""
-        return self
+        """The same."""
+        return replace(self, travels=True)
 
 
 def _run(task: _Task) -> np.ndarray:

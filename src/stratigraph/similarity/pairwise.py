@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,6 +38,7 @@ from stratigraph.similarity.blocks import (
     folded,
     kept,
     prepared,
+    put_by,
     read_scores,
 )
 from stratigraph.similarity.by_directions import by_directions
@@ -45,7 +46,7 @@ from stratigraph.similarity.by_vectors import by_vectors
 from stratigraph.similarity.comparison import Comparison
 from stratigraph.similarity.leading import LAYERS, bracket, principal
 from stratigraph.similarity.measure import Measure, Prepared, between
-from stratigraph.similarity.travel import OfRepresentations, valued
+from stratigraph.similarity.travel import OfRepresentations
 from stratigraph.snapshots import storage
 
 __all__ = ["PAIR_BLOCK", "Progress", "Source", "all_pairs"]
@@ -66,7 +67,7 @@ def all_pairs(
     engine: Engine | None = None,
     spill: bool = False,
     scratch: Path | None = None,
-    disk: int | None = None,
+    disk: float | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Compare every representation of ``xs`` with every one of ``ys`` (of ``xs`` where None).
@@ -99,6 +100,8 @@ def all_pairs(
             make_folder(scratch)
     if not vectors:
         return _by_pairs(sides, measure, mask, run, scratch, tolerance)
+    if engine is not None and engine.apart:
+        disk = math.inf  # vectors lie on the disks of other machines
     if scratch is not None:
         return _by_products(sides, measure, mask, run, scratch, tolerance, keep=True, disk=disk)
     if not spill and (engine is None or engine.workers == 1):
@@ -118,7 +121,7 @@ def _by_products(
     tolerance: float | None,
     *,
     keep: bool,
-    disk: int | None = None,
+    disk: float | None = None,
 ) -> Comparison:
     if tolerance is not None:
         return by_directions(sides, measure, tolerance, mask, run, folder, keep=keep)
@@ -181,7 +184,8 @@ class _CompareTask(OfRepresentations):
 
     def away(self) -> _CompareTask | None:
         """The task whose scores come back; None where the file of an earlier call has them."""
-        return valued(self, self.path)
+        done = self.path is not None and self.path.is_file()
+        return None if done else replace(self, path=None, travels=True)
 
 
 def _by_pairs(
@@ -211,11 +215,8 @@ def _by_pairs(
     done: list[np.ndarray | None] = [None] * len(cut_up)
     found: list[list[list[str | None]]] = [[[None] * len(s), [None] * len(s)] for s in sides]
     for index, (scores, left, right) in run(_compare, tasks(), len(cut_up)):
-        block, path = cut_up[index], paths[index]
-        if scores is not None and path is not None:  # of a machine that does not see the file
-            kept(path, partial(_arrays, scores, left, right))
-            scores = None
-        done[index] = scores
+        block, beside = cut_up[index], _beside(left, right)
+        done[index] = put_by(paths[index], scores, beside)
         for side, cut, notes in ((found[0], block.rows, left), (found[-1], block.columns, right)):
             side[0][cut] = [a or b for a, b in zip(side[0][cut], notes.reasons, strict=True)]
             side[1][cut] = [a or b for a, b in zip(side[1][cut], notes.doubts, strict=True)]
@@ -230,14 +231,19 @@ def _by_pairs(
 
 def _compare(task: _CompareTask) -> tuple[np.ndarray | None, Notes, Notes]:
     """A block's scores (l, r, c), or None where they are kept in a file, and its notes."""
-    found = kept(task.path, lambda: _arrays(*_scored(task)))
+    found = kept(task.path, partial(_arrays, task))
     scores = found["scores"] if task.path is None else None
     return scores, Notes.of(found, "left_"), Notes.of(found, "right_")
 
 
-def _arrays(scores: np.ndarray, left: Notes, right: Notes) -> dict[str, np.ndarray]:
+def _arrays(task: _CompareTask) -> dict[str, np.ndarray]:
     """A block as its file has it."""
-    return {"scores": scores, **left.arrays("left_"), **right.arrays("right_")}
+    scores, left, right = _scored(task)
+    return {"scores": scores, **_beside(left, right)}
+
+
+def _beside(left: Notes, right: Notes) -> dict[str, np.ndarray]:
+    return {**left.arrays("left_"), **right.arrays("right_")}
 
 
 def _scored(task: _CompareTask) -> tuple[np.ndarray, Notes, Notes]:

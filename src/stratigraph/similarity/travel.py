@@ -2,34 +2,37 @@
 
 Such a machine has the representations, fetched for it, and a folder of its own where the sender has
 its scratch. What is made there of representations (vectors, directions) is made once on each
-machine, by the first of its tasks that needs it: to move it would cost as much. What comes of a
-task is its value.
+machine, by the first of its tasks that needs it, since to move it would cost as much; where the
+disk is short, in memory. What comes of a task is its value.
 """
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar
 
-from stratigraph.similarity.blocks import Source
+import numpy as np
+
+from stratigraph.errors import StorageError
+from stratigraph.similarity.blocks import Source, kept, loaded
 from stratigraph.snapshots import locked
 
-__all__ = ["OfRepresentations", "in_turn", "valued"]
-
-TURNS = 16  # things that the processes of one machine make at once
-
-T = TypeVar("T")
+__all__ = ["OfRepresentations", "in_turn", "made_here"]
 
 
+@dataclass(frozen=True)
 class OfRepresentations(ABC):
-    """The half of such a task that does not depend on what it does."""
+    """The half of such a task that does not depend on what it does.
 
-    writes: None = None  # nothing that the sender would have to fetch
+    ``travels``: it was sent to a machine that may not have what the sender's has.
+    """
+
+    travels: bool = field(default=False, kw_only=True)
+    writes: ClassVar[None] = None  # nothing that the sender would have to fetch
 
     @abstractmethod
     def stored(self) -> Iterable[Source]:
@@ -41,21 +44,20 @@ class OfRepresentations(ABC):
         return tuple(dict.fromkeys(s.parent for s in self.stored() if isinstance(s, Path)))
 
 
-def valued(task: T, path: Path | None) -> T | None:
-    """The task without the ``path`` at which it would keep what comes of it: it is returned then.
-
-    None where an earlier call has left it there.
-    """
-    return None if path is not None and path.is_file() else replace(task, path=None)  # type: ignore[type-var]
-
-
 @contextmanager
-def in_turn(path: Path | None) -> Iterator[None]:
+def in_turn(path: Path) -> Iterator[None]:
     """Within, no other process of this machine makes what will stand at a path."""
-    if path is None:
+    with locked(path.parent, f"making-{path.stem}", wait=True):
         yield
-        return
-    # A few locks serve for all: two processes that wait for one seldom want different files.
-    number = int(hashlib.sha256(path.name.encode()).hexdigest(), 16) % TURNS
-    with locked(path.parent, f"making-{number}", wait=True):
-        yield
+
+
+def made_here(path: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The arrays of a file of this machine; made now if there are none, and kept if they fit."""
+    found = loaded(path)
+    if found is None:
+        with in_turn(path):
+            try:
+                return kept(path, make)
+            except StorageError:
+                return make()
+    return found

@@ -144,7 +144,7 @@ class Lease:
 
     def __init__(self, ledger: Ledger, head: Head, *, follows_dead: bool = False) -> None:
         self.ledger, self.head, self.follows_dead = ledger, head, follows_dead
-        self.lost = False
+        self.follower: Head | None = None  # the catalogue by which this process knows that it lost
         self._over = threading.Event()
         self._committing = threading.Lock()
         self._beat = threading.Thread(target=self._renew, daemon=True)
@@ -164,13 +164,20 @@ class Lease:
         """
         with self._committing:
             if not self.lost:
-                self.lost = self.ledger.head().token != self.token
+                now = self.ledger.head()
+                if now.token > self.token:
+                    self.follower = now
         if self.lost:
             raise self.taken_over()
 
+    @property
+    def lost(self) -> bool:
+        """Whether it is known that somebody else has taken the ledger over."""
+        return self.follower is not None
+
     def taken_over(self) -> BusyError:
         """What is to be said of a right that was lost."""
-        now = self.ledger.head()
+        now = self.follower or Head()
         return BusyError(
             f"{self.ledger}: this process held token {self.token} and fell silent; token "
             f"{now.token} was given to {writer_of(now)}. Nothing of this process was "
@@ -195,7 +202,7 @@ class Lease:
                     raise FileExistsError
                 self.ledger.create(new)
             except FileExistsError:
-                self.lost = True
+                self.follower = self.follower or self.ledger.head()
                 raise self.taken_over() from None
             self.head = new
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from stratigraph.durable import sha256
 from stratigraph.engine import ask_to_stop, withdraw
 from stratigraph.errors import StorageError, StratigraphError
+from stratigraph.snapshots.files import write_file
 from stratigraph.snapshots.ledger import Lease, Ledger
 from stratigraph.snapshots.lock import locked
 from stratigraph.snapshots.mirror import REMOTE, Part, agree, fetch, origin, standing
@@ -27,6 +28,8 @@ from stratigraph.snapshots.versions import download, hash_of, upload, version_na
 
 __all__ = ["Publisher", "bring", "mirrored"]
 
+UNFINISHED = "unfinished"  # at a URL: files of work that is not a record yet
+AT_ONCE = 64  # of these files, half a megabyte each, that are in memory together
 FETCHING = 16  # records that the processes of one machine fetch at once
 
 
@@ -40,6 +43,7 @@ class Publisher:
         self.folder, self._part, self._lease = folder, part, lease
         self.url = None if lease is None else lease.ledger.objects.url
         self._there: dict[str, str] = {}
+        self._unfinished: dict[Path, tuple[Collection[str], set[str]]] = {}
         self._publishing = threading.Lock()
 
     def __call__(self) -> None:
@@ -53,6 +57,7 @@ class Publisher:
         if self._lease is not None:
             with self._publishing:
                 publish(self._lease, self.folder, self._part, self._there)
+                self._put_unfinished(self._lease.ledger.objects)
 
     @property
     def token(self) -> int:
@@ -69,6 +74,54 @@ class Publisher:
         if self._lease is not None:
             self._there[place] = version
             bring(self._lease.ledger.objects, self.folder, place, version)
+
+    def keep(self, folder: Path, patterns: Collection[str]) -> None:
+        """Of work that will be a record once it is whole: share its files by the URL until then.
+
+        What an earlier owner left there is brought now; what appears in the folder is put there
+        whenever something is published. No ledger names these files: whoever makes one makes the
+        same, since the folder's name tells all that they follow from; one that is damaged is no
+        more than one that is missing.
+
+        Args:
+            folder: where the work is.
+            patterns: of the names of its files that are whole.
+
+        """
+        if self._lease is None:
+            return
+        objects, place = self._lease.ledger.objects, self._unfinished_at(folder)
+        there = objects.names(place)
+        missing = [name for name in there if not (folder / name).is_file()]
+        for start in range(0, len(missing), AT_ONCE):
+            names = missing[start : start + AT_ONCE]
+            found = objects.read_all(f"{place}/{name}" for name in names)
+            for name in names:
+                write_file(folder / name, found[f"{place}/{name}"])
+        with self._publishing:
+            self._unfinished[folder] = patterns, set(there)
+
+    def let_go(self, folder: Path) -> None:
+        """That work is whole, or given up: what the URL holds of it, and of any below, goes."""
+        if self._lease is None or self._lease.lost:
+            return
+        with self._publishing:
+            for kept in [kept for kept in self._unfinished if kept.is_relative_to(folder)]:
+                del self._unfinished[kept]
+            self._lease.ledger.objects.remove(self._unfinished_at(folder))
+
+    def _unfinished_at(self, folder: Path) -> str:
+        return f"{UNFINISHED}/{folder.relative_to(self.folder).as_posix()}"
+
+    def _put_unfinished(self, objects: Objects) -> None:
+        for folder, (patterns, there) in self._unfinished.items():
+            place = self._unfinished_at(folder)
+            paths = (path for pattern in patterns for path in folder.glob(pattern))
+            new = sorted(path.name for path in paths if path.name not in there)
+            for start in range(0, len(new), AT_ONCE):
+                names = new[start : start + AT_ONCE]
+                objects.put_all({f"{place}/{name}": (folder / name).read_bytes() for name in names})
+                there.update(names)
 
 
 def bring(objects: Objects, folder: Path, place: str, version: str) -> None:
@@ -120,15 +173,16 @@ def mirrored(folder: Path, part: Part, every: float | None = None) -> Iterator[P
         yield Publisher(folder, part, None)
         return
     lease = Ledger(Objects(url), part.name).acquire()
-    now, over = Publisher(folder, part, lease), threading.Event()
+    now, over, asked = Publisher(folder, part, lease), threading.Event(), threading.Event()
 
     def often() -> None:
         while every is not None and not over.wait(every):
             # What cannot be published now is published at the end, or said to be amiss there.
-            with contextlib.suppress(StratigraphError, OSError):
-                now()
-                lease.check()
+            for look in (lease.check, now):
+                with contextlib.suppress(StratigraphError, OSError):
+                    look()
             if lease.lost:
+                asked.set()
                 ask_to_stop()  # all that would come of going on is refused
                 return
 
@@ -143,7 +197,7 @@ def mirrored(folder: Path, part: Part, every: float | None = None) -> Iterator[P
         except BaseException as error:
             with contextlib.suppress(StratigraphError, OSError):
                 now()
-            if lease.lost and isinstance(error, KeyboardInterrupt):  # asked for above
+            if asked.is_set() and isinstance(error, KeyboardInterrupt):
                 raise lease.taken_over() from None
             raise
         now()
@@ -151,7 +205,7 @@ def mirrored(folder: Path, part: Part, every: float | None = None) -> Iterator[P
         over.set()
         if thread.is_alive():
             thread.join()
-        if lease.lost:
+        if asked.is_set():
             withdraw()
         lease.release()
 

@@ -96,6 +96,8 @@ class Errands:
 
     """
 
+    apart = True
+
     def __init__(self, engine: Engine, publisher: Publisher, here: Engine | None = None) -> None:
         self.name, self.workers = engine.name, engine.workers
         self._engine, self._publisher = engine, publisher
