@@ -257,3 +257,4 @@ def test_two_nodes_with_disks_of_their_own(tmp_path, monkeypatch, s3_url):
     for disk in disks:
         assert list(disk.glob("*/runs/*/representations*/*/manifest.json"))
         assert not list(disk.glob("*/similarity*/*/manifest.json"))
+        assert not list(disk.rglob(".scratch-*"))  # tidied up, on nodes that had it
