@@ -1,22 +1,24 @@
 """Who kept the cores busy while something was timed: its own processes, or somebody else's.
 
 A wall time says what a program costs only where nobody else ran beside it. So a benchmark takes,
-from Linux's /proc, the CPU seconds of its own process and of all that descend from it, ended ones
-included, and those of the whole machine; what is left over is others'.
+from Linux's /proc, the CPU seconds of its own process and of all that descend from it, and those of
+the whole machine; what is left over is others'.
 """
 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CORES", "Timed", "own_seconds", "timed"]
+__all__ = ["CORES", "Timed", "timed"]
 
 CORES = len(os.sched_getaffinity(0))
+LOOK_SECONDS = 1.0
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -26,19 +28,19 @@ def machine_seconds() -> float:
     return (int(user) + int(nice) + int(system)) / TICKS
 
 
-def own_seconds() -> float:
-    """CPU seconds of this process, of those that descend from it, and of those that have ended."""
+def own_seconds() -> dict[tuple[int, str], float]:
+    """CPU seconds of this process, and of each that descends from it, by id and time of birth."""
     parents, seconds = {}, {}
     for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):  # it ended meanwhile, and is in its parent's account
+        with suppress(OSError):  # it ended meanwhile
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
             pid = int(entry.name)
             parents[pid] = int(fields[1])
-            seconds[pid] = sum(map(int, fields[11:15])) / TICKS
+            seconds[pid, fields[19]] = sum(map(int, fields[11:13])) / TICKS
     own = {os.getpid()}
     while more := {pid for pid, parent in parents.items() if parent in own} - own:
         own |= more
-    return sum(seconds[pid] for pid in own)
+    return {process: taken for process, taken in seconds.items() if process[0] in own}
 
 
 @dataclass
@@ -62,10 +64,29 @@ class Timed:
 
 @contextmanager
 def timed() -> Iterator[Timed]:
-    """Time what is done within."""
-    found = Timed()
-    wall, own, machine = time.perf_counter(), own_seconds(), machine_seconds()
-    yield found
-    found.wall = time.perf_counter() - wall
-    found.own = own_seconds() - own
-    found.others = max(machine_seconds() - machine - found.own, 0.0)
+    """Time what is done within.
+
+    Processes are looked at each second, since one that ends leaves its account to nobody where its
+    parent does not wait for it, as Ray's does not: of such a one the last second may be missing.
+    """
+    found, over = Timed(), threading.Event()
+    before = own_seconds()
+    seen = dict(before)
+
+    def watch() -> None:
+        while not over.wait(LOOK_SECONDS):
+            seen.update(own_seconds())
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    wall, machine = time.perf_counter(), machine_seconds()
+    try:
+        yield found
+    finally:
+        found.wall = time.perf_counter() - wall
+        found.others = machine_seconds() - machine
+        over.set()
+        watcher.join()
+        seen.update(own_seconds())
+        found.own = sum(seen.values()) - sum(before.values())
+        found.others = max(found.others - found.own, 0.0)

@@ -38,7 +38,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cores import own_seconds
+from cores import Timed, timed
 from stratigraph.engine import LocalEngine, one_thread
 from stratigraph.pipeline.compare import compare_study, representation_table, write_matrix
 from stratigraph.pipeline.extract import reading_digest
@@ -197,14 +197,14 @@ class Watch:
     def stage(self, name: str) -> Iterator[dict[str, Any]]:
         """Measure what is done within; the caller may add to what is said of it."""
         self.peak = [0.0, 0.0]
-        wall, cpu = time.monotonic(), own_seconds()
         row: dict[str, Any] = {"stage": name}
+        took = Timed()
         try:
-            yield row
+            with timed() as took:
+                yield row
         finally:
             time.sleep(1)
-            row["wall s"] = round(time.monotonic() - wall - 1, 1)
-            row["cpu s"] = round(own_seconds() - cpu, 1)
+            row["wall s"], row["cpu s"] = round(took.wall, 1), round(took.own, 1)
             row["resident GB"], row["own GB"] = (round(peak / 1e9, 2) for peak in self.peak)
             row["disk GB"] = round(disk(self.folder) / 1e9, 2)
             self.rows.append(row)

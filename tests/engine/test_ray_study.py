@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from engine_tasks import say_and_wait
 
 from stratigraph.engine import LocalEngine
 from stratigraph.errors import ConfigError
@@ -59,6 +60,21 @@ def test_a_small_study_is_the_local_one_s(tiny_study, tiny_file, tmp_path, ray_e
     }
     assert results(study.path) == wanted
     assert [run.state["state"] for run in study.runs.values()] == ["done"] * 4
+
+
+def test_a_map_goes_on_when_what_tasks_speak_to_dies(ray_engine, tmp_path):
+    names = [tmp_path / f"heard-{number}" for number in range(4)]
+    killed = []
+
+    def hear(index, facts):
+        if not killed:
+            killed.append(index)
+            ray.kill(ray_engine._board, no_restart=False)
+        names[index].touch()
+
+    values = {o.index: o.value for o in ray_engine.map(say_and_wait, names, heard=hear)}
+    assert values == {i: name.name for i, name in enumerate(names)}
+    assert killed
 
 
 def test_a_study_at_a_url(tiny_study, tiny_file, tmp_path, monkeypatch, ray_engine):

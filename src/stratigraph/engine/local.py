@@ -121,7 +121,7 @@ def _in_process(
                     value = function(task)
                 yield Outcome(index, value=value)
             except Exception as error:
-                yield Outcome(index, failure=_raised(error))
+                yield Outcome(index, failure=raised(error))
     finally:
         over.set()
 
@@ -189,7 +189,7 @@ def _in_processes(
                     else:
                         retry.append((index, task))
                 elif error is not None:
-                    yield Outcome(index, failure=_raised(error))
+                    yield Outcome(index, failure=raised(error))
                 else:
                     yield Outcome(index, value=future.result())
             if broken:
@@ -314,7 +314,7 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _raised(error: BaseException) -> Failure:
+def raised(error: BaseException) -> Failure:
     text = "".join(traceback.format_exception(error))
     return Failure("raised", f"{type(error).__name__}: {error}", text, error)
 

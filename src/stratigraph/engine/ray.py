@@ -6,34 +6,30 @@ that is killed or a node that is lost costs what its tasks did since their last 
 sent again, and the lock of a run keeps a worker that only seemed dead from being joined by another.
 A task that raises is not sent again.
 
-Nothing outside of this file knows Ray.
+Nothing but this file, and `stratigraph.engine.ray_worker`, knows Ray.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
-import math
 import os
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sized
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from stratigraph.engine.local import TICK_SECONDS, _raised, one_thread
+from stratigraph.engine.local import TICK_SECONDS, raised
 from stratigraph.engine.protocol import Deaths, Failure, Outcome, title_of
-from stratigraph.engine.stop import ask_to_stop, listening, stopping, withdraw
-from stratigraph.engine.words import Hear, speaking
-from stratigraph.errors import BusyError, ConfigError
+from stratigraph.engine.ray_worker import Board, Line, run_one
+from stratigraph.engine.stop import listening, stopping
+from stratigraph.engine.words import Hear
+from stratigraph.errors import ConfigError
 
 __all__ = ["RayEngine"]
 
 ATTEMPTS = 5  # deaths in a row, without progress in between, after which a task is given up
-LOOK_SECONDS = 0.5  # between two looks at whether to stop
-SAY_SECONDS = 1.0  # between two words of a task: hundreds of them share one listener
 TIDY_SECONDS = 60.0  # that a machine may take to tidy up before it is left alone
 BUSY_SECONDS = 90.0  # that a task sent again waits for the lock, or lease, of its last worker
 
@@ -74,6 +70,8 @@ class RayEngine:
         self._options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": 0}
         self._ray = _connected(address, workers)
         self.workers = workers or _room(self._ray, cpus, gpus)
+        self._board: Any = None  # one for all maps: its process takes a second of a core to start
+        self._maps = itertools.count()
 
     def map(
         self,
@@ -112,38 +110,35 @@ class RayEngine:
     ) -> Iterator[Outcome]:
         ray = self._ray
         total = len(tasks) if isinstance(tasks, Sized) else None
-        remote = ray.remote(_run)
-        # The flag lives where the driver does: while there is a driver, there is a flag.
-        here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
-            ray.get_runtime_context().get_node_id(), soft=False
-        )
-        flag = ray.remote(_Flag).options(num_cpus=0, scheduling_strategy=here).remote()
+        remote = ray.remote(run_one)
+        board, number = self._the_board(), next(self._maps)
         asked: Any = None  # for the words of tasks; the answer is taken when it is there
         queue = enumerate(tasks)
         again: list[tuple[int, Any]] = []
         deaths = Deaths()
         pending: dict[Any, tuple[int, Any]] = {}
+        ahead = 0  # beyond those that run; none at first: Ray would start processes for these too
         told = False
         try:
             while True:
-                if stopping() and not told:
-                    told = True
-                    flag.ask.remote()
-                room = 0 if told else max(2 * self.workers - len(pending), 0)
+                told = told or stopping()
+                if told:
+                    board.put_up.remote(number, "stop")  # again, should it have been born anew
+                room = 0 if told else max(self.workers + ahead - len(pending), 0)
                 batch = again[:room]
                 del again[: len(batch)]
-                batch += islice(queue, room - len(batch))
+                batch += itertools.islice(queue, room - len(batch))
                 for index, task in batch:
                     title = title_of(function, task, index, total)
                     named = remote.options(name=title, **self._options)
                     patience = BUSY_SECONDS if index in deaths else 0.0
-                    sent = named.remote(function, task, flag, patience, index, heard is not None)
-                    pending[sent] = (index, task)
+                    line = Line(board, number, index, heard is not None)
+                    pending[named.remote(function, task, line, patience)] = (index, task)
                 if not pending:
                     return
                 done, _ = ray.wait(list(pending), timeout=TICK_SECONDS)
                 if heard is not None:
-                    asked = asked or flag.heard.remote()
+                    asked = asked or board.heard.remote(number)
                     if ray.wait([asked], timeout=0)[0]:
                         there = {index for index, _ in pending.values()}
                         for index, facts in ray.get(asked).items():
@@ -152,11 +147,12 @@ class RayEngine:
                         asked = None
                 tick()
                 for reference in done:
+                    ahead = self.workers  # so that none waits while an outcome is dealt with
                     index, task = pending.pop(reference)
                     try:
                         kind, value = ray.get(reference)
                     except ray.exceptions.RayTaskError as error:  # of ours, not of the task's
-                        yield Outcome(index, failure=_raised(error))
+                        yield Outcome(index, failure=raised(error))
                     except ray.exceptions.RayError as error:
                         count = deaths.count(index, task)
                         if count >= ATTEMPTS:
@@ -172,85 +168,18 @@ class RayEngine:
         finally:
             for reference in pending:
                 ray.cancel(reference, force=True)
-            ray.kill(flag)
+            board.put_up.remote(number, "over")
 
-
-class _Flag:
-    """Whether the tasks of a map have been asked to stop; and the last word of each."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        self.words: dict[int, dict[str, Any]] = {}
-
-    def say(self, index: int, facts: dict[str, Any]) -> None:
-        """What a task says."""
-        self.words[index] = facts
-
-    def heard(self) -> dict[int, dict[str, Any]]:
-        """The last word of each task that said something since this was last asked."""
-        words, self.words = self.words, {}
-        return words
-
-    def ask(self) -> None:
-        """Ask them."""
-        self.asked = True
-
-    def look(self) -> bool:
-        """Whether they were asked."""
-        return self.asked
-
-
-def _run(
-    function: Callable[[Any], Any],
-    task: Any,
-    flag: Any,
-    patience: float,
-    index: int,
-    wordy: bool,
-) -> tuple[str, Any]:
-    """One task, in a worker: ("value", …), ("failure", …), or ("stopped", None).
-
-    A task whose last worker is said to be dead waits so many seconds for that one's lock: it may be
-    dying still.
-    """
-    import ray
-
-    withdraw()  # this worker may have been asked in another map
-    if ray.get(flag.look.remote()):
-        return "stopped", None
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(LOOK_SECONDS):
-            try:
-                if ray.get(flag.look.remote()):
-                    ask_to_stop()
-            except ray.exceptions.RayError:
-                os._exit(1)  # the driver is gone; what it started must not hold locks
-
-    said = -math.inf
-
-    def speak(facts: dict[str, Any]) -> None:
-        nonlocal said
-        if time.monotonic() - said >= SAY_SECONDS:
-            said = time.monotonic()
-            flag.say.remote(index, facts)
-
-    threading.Thread(target=watch, daemon=True).start()
-    deadline = time.monotonic() + patience
-    try:
-        while True:
-            try:
-                with one_thread(), speaking(speak if wordy else None):
-                    return "value", function(task)
-            except BusyError:
-                if time.monotonic() > deadline or stopping():
-                    raise
-                over.wait(LOOK_SECONDS)
-    except Exception as error:
-        return "failure", _raised(error)
-    finally:
-        over.set()
+    def _the_board(self) -> Any:
+        """It lives where the driver does, and as long; were it killed alone, another would come."""
+        if self._board is None:
+            ray = self._ray
+            here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+                ray.get_runtime_context().get_node_id(), soft=False
+            )
+            options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
+            self._board = ray.remote(Board).options(scheduling_strategy=here, **options).remote()
+        return self._board
 
 
 def _connected(address: str | None, workers: int | None) -> Any:
