@@ -135,17 +135,25 @@ def test_twelve_runs_with_workers_and_drivers_killed(tmp_path, monkeypatch):
     killed = {"workers": 0, "drivers": 0}
     over = threading.Event()
 
+    fallen: dict[str, int] = {}  # the step at which a run's last worker was killed
+
     def kill_workers() -> None:
         while not over.wait(0.3):
-            running = [run.state for run in study.runs.values()]
-            pids = [s["pid"] for s in running if s["state"] == "running" and s["step"] > 5]
-            if pids and killed["workers"] < 20:
+            # One that has kept a snapshot since: five deaths without would end its run, rightly.
+            found = {
+                run.run_id: run.state
+                for run in study.runs.values()
+                if run.state["state"] == "running"
+                and run.state["step"] > fallen.get(run.run_id, -5) + 10
+            }
+            if found and killed["workers"] < 20:
+                victim = shuffled.choice(sorted(found))
                 try:
-                    os.kill(shuffled.choice(pids), signal.SIGKILL)
-                    killed["workers"] += 1
+                    os.kill(found[victim]["pid"], signal.SIGKILL)
                 except ProcessLookupError:
                     continue
-                time.sleep(1.0)
+                killed["workers"] += 1
+                fallen[victim] = found[victim]["step"]
 
     thread = threading.Thread(target=kill_workers)
     thread.start()

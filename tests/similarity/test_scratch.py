@@ -13,7 +13,7 @@ import torch
 from representations import gaussian
 
 from stratigraph.errors import InputError, StorageError
-from stratigraph.similarity import blocks, by_vectors
+from stratigraph.similarity import by_vectors, memory
 from stratigraph.similarity.catalog import MEASURES
 from stratigraph.similarity.gram import packed_length
 from stratigraph.similarity.matrix import compare_stored, similarity_matrix
@@ -164,7 +164,7 @@ def test_a_block_that_is_lost_after_the_comparison_is_told(files, tmp_path):
 
 @pytest.mark.parametrize("measure", ["debiased_cka", "procrustes_similarity"])
 def test_a_job_larger_than_the_machine_is_refused(files, measure, monkeypatch):
-    monkeypatch.setattr(blocks.os, "sysconf", lambda name: 90)
+    monkeypatch.setattr(memory.os, "sysconf", lambda name: 90)
     with pytest.raises(InputError, match=r"this machine has 0\.0 GB; compare fewer"):
         compare_stored(files, measure)
     with pytest.raises(InputError, match="20 × 20 representations of 20 probes need about"):

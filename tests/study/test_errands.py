@@ -13,7 +13,7 @@ from stratigraph.errors import BusyError, StorageError
 from stratigraph.pipeline import open_study, run_stage
 from stratigraph.pipeline.compare import representation_table
 from stratigraph.pipeline.extract import ExtractTask, extract_task, reading_digest
-from stratigraph.similarity import blocks, by_directions, by_vectors, pairwise
+from stratigraph.similarity import blocks, by_directions, by_vectors, embedding, pairwise
 from stratigraph.similarity.matrix import compare_stored
 from stratigraph.snapshots import ledger as ledger_module
 from stratigraph.snapshots import remove_record, snapshot_path, write_file
@@ -215,7 +215,7 @@ def test_a_machine_whose_disk_is_short_makes_them_in_memory(trained, monkeypatch
     alone = compare_stored(files, tolerance=tolerance)
     usage = namedtuple("usage", "total used free")
     if why == "little is left":
-        monkeypatch.setattr(by_vectors.shutil, "disk_usage", lambda path: usage(100, 96, 4))
+        monkeypatch.setattr(embedding.shutil, "disk_usage", lambda path: usage(100, 96, 4))
     full: list[Path] = []
 
     def refuse(path, *parts):
@@ -224,7 +224,7 @@ def test_a_machine_whose_disk_is_short_makes_them_in_memory(trained, monkeypatch
             raise StorageError("no space left")
         return write_file(path, *parts)
 
-    for module in (by_vectors, blocks):
+    for module in (embedding, blocks):
         monkeypatch.setattr(module, "write_file", refuse)
     with written(study.path) as publisher:
         machines = TwoMachines(study.path)

@@ -8,6 +8,7 @@ failure end the others.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,16 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from stratigraph.engine.words import Hear
 
-__all__ = ["Deaths", "Engine", "Failure", "Outcome", "Portable", "progress_of", "title_of"]
+__all__ = [
+    "Deaths",
+    "Engine",
+    "Failure",
+    "Outcome",
+    "Portable",
+    "progress_of",
+    "raised",
+    "title_of",
+]
 
 
 def progress_of(task: Any) -> Any:
@@ -129,3 +139,9 @@ class Engine(Protocol):
         What fails elsewhere, or takes long, is not told.
         """
         ...
+
+
+def raised(error: BaseException) -> Failure:
+    """The failure of a task that raised."""
+    text = "".join(traceback.format_exception(error))
+    return Failure("raised", f"{type(error).__name__}: {error}", text, error)

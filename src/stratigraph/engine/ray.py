@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from pathlib import Path
 from typing import Any
 
-from stratigraph.engine.local import TICK_SECONDS, raised
-from stratigraph.engine.protocol import Deaths, Failure, Outcome, title_of
+from stratigraph.engine.local import TICK_SECONDS
+from stratigraph.engine.protocol import Deaths, Failure, Outcome, raised, title_of
 from stratigraph.engine.ray_worker import Board, Line, run_one
 from stratigraph.engine.stop import listening, stopping
 from stratigraph.engine.words import Hear

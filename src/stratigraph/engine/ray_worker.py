@@ -14,7 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from stratigraph.engine.local import one_thread, raised
+from stratigraph.engine.local import one_thread
+from stratigraph.engine.protocol import raised
 from stratigraph.engine.stop import ask_to_stop, stopping, withdraw
 from stratigraph.engine.words import speaking
 from stratigraph.errors import BusyError

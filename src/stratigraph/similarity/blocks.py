@@ -7,7 +7,6 @@ neither on the number of workers nor on the order in which blocks finish.
 from __future__ import annotations
 
 import io
-import os
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -36,7 +35,6 @@ __all__ = [
     "joined",
     "kept",
     "loaded",
-    "physical_memory",
     "prepared",
     "put",
     "put_by",
@@ -171,14 +169,6 @@ def put_by(
         return scores
     put(path, {"scores": scores, **(beside or {})})
     return None
-
-
-def physical_memory() -> int | None:
-    """Bytes of this machine's memory; None where it does not say."""
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return None
 
 
 def reread(path: Path) -> dict[str, np.ndarray]:

@@ -44,7 +44,7 @@ from stratigraph.similarity.cka import EQUIDISTANT
 from stratigraph.similarity.comparison import Comparison
 from stratigraph.similarity.leading import ITSELF, LAYERS, columns, rank, tails
 from stratigraph.similarity.measure import Measure, Prepared
-from stratigraph.similarity.travel import OfRepresentations, made_here
+from stratigraph.similarity.travel import OfPairs, OfRepresentations, made_here
 
 __all__ = ["by_directions"]
 
@@ -76,24 +76,17 @@ Directions: TypeAlias = Mapping[str, np.ndarray] | _KeepTask  # in memory; or wh
 
 
 @dataclass(frozen=True)
-class _ProductTask(OfRepresentations):
-    kind: ClassVar[str] = "compare block"  # numbered, in a cluster's dashboard
+class _ProductTask(OfPairs):
     left: tuple[Directions, ...]
     right: tuple[Directions, ...]
     wanted: np.ndarray
     same: bool
     measure: Measure
-    path: Path | None
 
     def stored(self) -> Iterable[Source]:
         """Of both sides."""
         found = (d for d in (*self.left, *self.right) if isinstance(d, _KeepTask))
         return (source for task in found for source in task.sources)
-
-    def away(self) -> _ProductTask | None:
-        """The task whose intervals come back; None where the file of an earlier call has them."""
-        done = self.path is not None and self.path.is_file()
-        return None if done else replace(self, path=None, travels=True)
 
 
 def by_directions(
@@ -134,7 +127,7 @@ def by_directions(
                 wanted(block.rows, block.columns),
                 len(sides) == 1 and block.rows == block.columns,
                 measure,
-                path,
+                path=path,
             )
 
     done: list[np.ndarray | None] = [None] * len(found)

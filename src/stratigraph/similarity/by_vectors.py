@@ -16,98 +16,64 @@ import math
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from stratigraph.durable import sha256
-from stratigraph.errors import InputError, StorageError
+from stratigraph.errors import StorageError
 from stratigraph.similarity.blocks import (
     Block,
-    Notes,
     Run,
     Source,
     Wanted,
     blocks,
-    joined,
     kept,
     loaded,
-    physical_memory,
-    prepared,
-    put,
     put_by,
     read_scores,
 )
 from stratigraph.similarity.comparison import Comparison
-from stratigraph.similarity.gram import gram, norm64, packed_length
+from stratigraph.similarity.embedding import (
+    Chunk,
+    Embedded,
+    Embeddings,
+    EmbedTask,
+    vectors_of,
+)
+from stratigraph.similarity.gram import gram, packed_length
 from stratigraph.similarity.measure import Measure
+from stratigraph.similarity.memory import physical_memory
 from stratigraph.similarity.reduction import read_coordinates
-from stratigraph.similarity.travel import OfRepresentations, in_turn
-from stratigraph.snapshots import npy, write_file
+from stratigraph.similarity.travel import OfPairs
 
 __all__ = ["by_vectors"]
-
-Vectors: TypeAlias = np.ndarray | Path
 
 EMBED_BLOCK = 32  # representations whose vectors one task makes, where n allows
 PRODUCT_BLOCK = 256  # vectors a side of one product
 TILE = 8192  # columns at a time: 16 MB of float64 a side
 USUAL_MEMORY = 2**33  # bytes, of a system that does not say
-LEFT = 0.05  # of another machine's disk, that stays free
 LONG = 2**34  # multiply-adds of all pairs beyond which they are made in float32
 
 
 @dataclass(frozen=True)
-class _EmbedTask(OfRepresentations):
-    kind: ClassVar[str] = "compare: vectors of block"  # numbered, in a cluster's dashboard
-    sources: tuple[Source, ...]
-    measure: Measure
-    path: Path | None
-
-    def stored(self) -> Iterable[Source]:
-        """Those of its block."""
-        return self.sources
-
-    def away(self) -> _EmbedTask | None:
-        """The same: vectors stay on the machine that makes them, and norms and notes come back."""
-        files = () if self.path is None else (self.path, self.path.with_suffix(".npz"))
-        done = bool(files) and all(file.is_file() for file in files)
-        return None if done else replace(self, travels=True)
-
-
-@dataclass(frozen=True)
-class _Embedded:
-    vectors: np.ndarray | None  # None: in the task's file
-    norms: np.ndarray  # NaN where a representation has no vector
-    notes: Notes
-
-
-@dataclass(frozen=True)
-class _ProductTask(OfRepresentations):
-    kind: ClassVar[str] = "compare block"  # numbered, in a cluster's dashboard
-    left: tuple[Vectors, ...]
-    right: tuple[Vectors, ...]
-    makers: Mapping[Path, _EmbedTask]  # of those in files
+class _ProductTask(OfPairs):
+    left: tuple[Chunk, ...]
+    right: tuple[Chunk, ...]
+    makers: Mapping[Path, EmbedTask]  # of those in files
     norms: tuple[np.ndarray, np.ndarray]
     wanted: np.ndarray
     bounds: tuple[float | None, float | None]
     same: bool
     device: str
     dtype: torch.dtype
-    path: Path | None
 
     def stored(self) -> Iterable[Source]:
         """Of both sides."""
         return (source for maker in self.makers.values() for source in maker.sources)
-
-    def away(self) -> _ProductTask | None:
-        """The task whose scores come back; None where the file of an earlier call has them."""
-        done = self.path is not None and self.path.is_file()
-        return None if done else replace(self, path=None, travels=True)
 
     def __getstate__(self) -> dict[str, Any]:
         # A measure can hold a matrix. It goes along only to where vectors may have to be made.
@@ -150,7 +116,7 @@ def by_vectors(
     device = str(first.device) if isinstance(first, Tensor) else "cpu"
     paths = [folder / f"product-{block.name}" if folder and keep else None for block in found]
     done: list[np.ndarray | None] = [None] * len(found)
-    vectors = _Vectors(sides, measure, folder, chunk, run)
+    vectors = Embeddings(sides, measure, folder, chunk, run)
     room = _room(folder, sides, size, disk)
     for panel in _panels(found, size, room, len(sides) == 1):
         todo = [i for i in panel if not _is_whole(paths[i])]
@@ -190,93 +156,6 @@ def by_vectors(
 
 def _is_whole(path: Path | None) -> bool:
     return path is not None and path.is_file() and loaded(path) is not None
-
-
-class _Vectors:
-    """The vectors of the chunks that are wanted now, and what is known of all chunks so far."""
-
-    def __init__(
-        self,
-        sides: list[list[Source]],
-        measure: Measure,
-        folder: Path | None,
-        chunk: int,
-        run: Run,
-    ) -> None:
-        self.sides, self.measure, self.folder = sides, measure, folder
-        self.chunk, self.run = chunk, run
-        self.at_hand: dict[tuple[int, int], Vectors] = {}
-        self.made_by: dict[Path, _EmbedTask] = {}
-        self.known: dict[tuple[int, int], tuple[np.ndarray, Notes]] = {}
-
-    def _chunks(self, cut: slice) -> range:
-        return range(cut.start // self.chunk, -(-cut.stop // self.chunk))
-
-    def _path(self, key: tuple[int, int]) -> Path | None:
-        side, chunk = key
-        name = f"vectors-{side}-{chunk * self.chunk}.npy"
-        return None if self.folder is None else self.folder / name
-
-    def make(self, found: list[Block], panels: bool) -> None:
-        """Make the vectors that some blocks multiply; with panels, all others go first."""
-        last = len(self.sides) - 1
-        needed = {(0, c) for b in found for c in self._chunks(b.rows)}
-        needed |= {(last, c) for b in found for c in self._chunks(b.columns)}
-        if panels and self.folder is not None:
-            self.at_hand = {key: self.at_hand[key] for key in self.at_hand.keys() & needed}
-            stay = {self._path(key) for key in needed}
-            for path in self.folder.glob("vectors-*.npy"):
-                if path not in stay:
-                    path.unlink(missing_ok=True)
-        missing = sorted(needed - self.at_hand.keys())
-        if missing:
-            self._embed(missing)
-
-    def _embed(self, missing: list[tuple[int, int]]) -> None:
-        tasks = []
-        for side, number in missing:
-            cut = slice(number * self.chunk, (number + 1) * self.chunk)
-            path = self._path((side, number))
-            tasks.append(_EmbedTask(tuple(self.sides[side][cut]), self.measure, path))
-        for index, made in self.run(_embed, tasks, len(tasks)):
-            key, path = missing[index], tasks[index].path
-            if path is not None:
-                self.at_hand[key] = path
-                self.made_by[path] = replace(tasks[index], travels=True)
-            elif made.vectors is not None:
-                self.at_hand[key] = made.vectors
-            self.known[key] = made.norms, made.notes
-
-    def makers(self, some: Iterable[Vectors]) -> dict[Path, _EmbedTask]:
-        """What makes those that are in files, elsewhere."""
-        return {path: self.made_by[path] for path in some if isinstance(path, Path)}
-
-    def of(self, side: int, cut: slice) -> tuple[tuple[Vectors, ...], np.ndarray]:
-        """The vectors and the norms of a side's representations."""
-        keys = [(side, chunk) for chunk in self._chunks(cut)]
-        return (
-            tuple(self.at_hand[key] for key in keys),
-            np.concatenate([self.known[key][0] for key in keys]),
-        )
-
-    def notes(self) -> list[Notes]:
-        """Each side's notes; those of chunks that an earlier call was done with are read."""
-        every = [
-            [(side, chunk) for chunk in self._chunks(slice(0, len(sources)))]
-            for side, sources in enumerate(self.sides)
-        ]
-        noted = {key: self._noted(key) for keys in every for key in keys}
-        if missing := [key for key, notes in noted.items() if notes is None]:
-            self._embed(missing)  # no pair of it was wanted, or they were made elsewhere
-            noted |= {key: self.known[key][1] for key in missing}
-        return [joined([notes for key in keys if (notes := noted[key])]) for keys in every]
-
-    def _noted(self, key: tuple[int, int]) -> Notes | None:
-        if key in self.known:
-            return self.known[key][1]
-        path = self._path(key)
-        beside = None if path is None else loaded(path.with_suffix(".npz"))
-        return None if beside is None else Notes.of(beside)
 
 
 def _probes(side: list[Source]) -> int:
@@ -331,82 +210,6 @@ def _room(
     return None if room >= count else room
 
 
-def _embed(task: _EmbedTask) -> _Embedded:
-    """Norms and notes of vectors; and the vectors, of a task that has no file."""
-    made = _vectors_of(task)
-    return made if task.path is None else replace(made, vectors=None)
-
-
-def _vectors_of(task: _EmbedTask) -> _Embedded:
-    """Vectors as rows of float32, zero where a representation has none, and their norms.
-
-    They are in the task's file; or with what is returned, if it has none, or the disk of another
-    machine, to which it was sent, is short.
-    """
-    path = task.path
-    if path is None:
-        return _made(task)
-    with in_turn(path):
-        beside = loaded(path.with_suffix(".npz"))
-        if beside is not None and _stands(path, str(beside["sha256"])):
-            return _Embedded(None, beside["norms"], Notes.of(beside))
-        made = _made(task)
-        if made.vectors is None or (task.travels and _is_short(path.parent)):
-            return made
-        try:
-            # The small file comes last: while it is missing, the large one counts for nothing.
-            digest = write_file(path, *npy(made.vectors))
-            facts = {"norms": made.norms, "sha256": np.array(digest), **made.notes.arrays()}
-            put(path.with_suffix(".npz"), facts)
-        except StorageError:
-            if not task.travels:
-                raise
-            return made
-        _stand[path] = path.stat().st_mtime_ns
-        return replace(made, vectors=None)
-
-
-_stand: dict[Path, int] = {}  # when files were written that this process found whole, or wrote
-
-
-def _stands(path: Path, digest: str) -> bool:
-    """Whether a file has this hash; it is read once in each process."""
-    try:
-        written = path.stat().st_mtime_ns
-        if _stand.get(path) != written:
-            if sha256(path) != digest:
-                return False
-            _stand[path] = written
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def _is_short(folder: Path) -> bool:
-    """Whether a disk that is others' too has little room left."""
-    there = shutil.disk_usage(folder)
-    return there.free < LEFT * there.total
-
-
-def _made(task: _EmbedTask) -> _Embedded:
-    embed = task.measure.embed
-    if embed is None:
-        raise InputError(f"measure: {task.measure.name} cannot be embedded as vectors.")
-    rows, reasons, doubts, norms = np.zeros((len(task.sources), 0), np.float32), [], [], []
-    for index, source in enumerate(task.sources):
-        found = prepared(source, embed, task.measure)
-        reasons.append(found.reason)
-        doubts.append(found.doubt)
-        norms.append(math.nan if found.reason else 1.0)
-        if found.parts:
-            vector = found.parts[0].to("cpu", torch.float32)
-            norms[-1] = norm64(vector)
-            if not rows.shape[1]:
-                rows = np.zeros((len(rows), len(vector)), np.float32)
-            rows[index] = vector.numpy()
-    return _Embedded(rows, np.array(norms), Notes(tuple(reasons), tuple(doubts)))
-
-
 def _multiply(task: _ProductTask) -> np.ndarray | None:
     """A block's scores (1, r, c), or None where they are kept in a file."""
     found = kept(task.path, lambda: {"scores": _cosines(task)})["scores"]
@@ -422,16 +225,16 @@ def _cosines(task: _ProductTask) -> np.ndarray:
     return np.where(task.wanted, np.clip(product, *task.bounds), math.nan)[None]
 
 
-def _made_here(task: _ProductTask) -> dict[Path, _Embedded]:
+def _made_here(task: _ProductTask) -> dict[Path, Embedded]:
     """Of a task that was sent here: its vectors, each made by the first process that needs it."""
     makers = list(task.makers.values()) if task.travels else []
     start = os.getpid() % max(len(makers), 1)  # the processes of a machine begin at different ones
     turns = makers[start:] + makers[:start]
-    return {maker.path: _vectors_of(maker) for maker in turns if maker.path is not None}
+    return {maker.path: vectors_of(maker) for maker in turns if maker.path is not None}
 
 
 def _opened(
-    vectors: Sequence[Vectors], norms: np.ndarray, here: Mapping[Path, _Embedded]
+    vectors: Sequence[Chunk], norms: np.ndarray, here: Mapping[Path, Embedded]
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """The vectors of one side, in chunks, and their norms: of those that were made here, theirs."""
     chunks, own = [], []

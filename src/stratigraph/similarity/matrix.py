@@ -17,7 +17,7 @@ from torch import Tensor
 
 from stratigraph.engine import Engine, LocalEngine
 from stratigraph.errors import InputError
-from stratigraph.similarity.blocks import Wanted, cuts, physical_memory
+from stratigraph.similarity.blocks import Wanted, cuts
 from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.certified import (
     certified_matrix,
@@ -28,6 +28,7 @@ from stratigraph.similarity.certified import (
 from stratigraph.similarity.comparison import Comparison
 from stratigraph.similarity.inputs import as_matrices, check_probes
 from stratigraph.similarity.measure import Measure, tell
+from stratigraph.similarity.memory import physical_memory
 from stratigraph.similarity.pairwise import PAIR_BLOCK, Progress, all_pairs
 from stratigraph.similarity.planner import Plan, choose
 from stratigraph.similarity.reduction import read_coordinates

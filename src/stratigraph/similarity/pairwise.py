@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -46,7 +46,7 @@ from stratigraph.similarity.by_vectors import by_vectors
 from stratigraph.similarity.comparison import Comparison
 from stratigraph.similarity.leading import LAYERS, bracket, principal
 from stratigraph.similarity.measure import Measure, Prepared, between
-from stratigraph.similarity.travel import OfRepresentations
+from stratigraph.similarity.travel import OfPairs
 from stratigraph.snapshots import storage
 
 __all__ = ["PAIR_BLOCK", "Progress", "Source", "all_pairs"]
@@ -168,24 +168,17 @@ def _each(
 
 
 @dataclass(frozen=True)
-class _CompareTask(OfRepresentations):
-    kind: ClassVar[str] = "compare block"  # numbered, in a cluster's dashboard
+class _CompareTask(OfPairs):
     left: tuple[Source, ...]
     right: tuple[Source, ...]
     same: bool
     wanted: np.ndarray
     measure: Measure
     tolerance: float | None
-    path: Path | None
 
     def stored(self) -> Iterable[Source]:
         """Of both sides."""
         return (*self.left, *self.right)
-
-    def away(self) -> _CompareTask | None:
-        """The task whose scores come back; None where the file of an earlier call has them."""
-        done = self.path is not None and self.path.is_file()
-        return None if done else replace(self, path=None, travels=True)
 
 
 def _by_pairs(
@@ -209,7 +202,7 @@ def _by_pairs(
                 mask(block.rows, block.columns),
                 measure,
                 tolerance,
-                path,
+                path=path,
             )
 
     done: list[np.ndarray | None] = [None] * len(cut_up)

@@ -11,9 +11,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from stratigraph.errors import StorageError
 from stratigraph.similarity.blocks import Source, kept, loaded
 from stratigraph.snapshots import locked
 
-__all__ = ["OfRepresentations", "in_turn", "made_here"]
+__all__ = ["OfPairs", "OfRepresentations", "in_turn", "made_here"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,22 @@ class OfRepresentations(ABC):
     def reads(self) -> tuple[Path, ...]:
         """The records that they stand in."""
         return tuple(dict.fromkeys(s.parent for s in self.stored() if isinstance(s, Path)))
+
+
+@dataclass(frozen=True)
+class OfPairs(OfRepresentations):
+    """Such a task of a block of pairs.
+
+    ``path``: where its scores are kept; None returns them.
+    """
+
+    kind: ClassVar[str] = "compare block"  # numbered, in a cluster's dashboard
+    path: Path | None = field(kw_only=True)
+
+    def away(self) -> Self | None:
+        """The task whose scores come back; None where the file of an earlier call has them."""
+        done = self.path is not None and self.path.is_file()
+        return None if done else replace(self, path=None, travels=True)
 
 
 @contextmanager
