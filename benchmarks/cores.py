@@ -23,9 +23,11 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def machine_seconds() -> float:
-    """CPU seconds that all programs of this machine have taken."""
-    user, nice, system, *_ = Path("/proc/stat").read_text().split("\n")[0].split()[1:]
-    return (int(user) + int(nice) + int(system)) / TICKS
+    """CPU seconds that all programs of this machine have taken, and other guests of its host."""
+    user, nice, system, _, _, irq, softirq, steal, *_ = map(
+        int, Path("/proc/stat").read_text().split("\n")[0].split()[1:]
+    )
+    return (user + nice + system + irq + softirq + steal) / TICKS
 
 
 def own_seconds() -> dict[tuple[int, str], float]:
@@ -67,7 +69,8 @@ def timed() -> Iterator[Timed]:
     """Time what is done within.
 
     Processes are looked at each second, since one that ends leaves its account to nobody where its
-    parent does not wait for it, as Ray's does not: of such a one the last second may be missing.
+    parent does not wait for it, as Ray's does not: the last second of each may be missing, and one
+    that lives for less than that counts as others'.
     """
     found, over = Timed(), threading.Event()
     before = own_seconds()

@@ -67,8 +67,8 @@ def main():
         print(
             f"ray / local, {what}: median {median(ratios):.2f} of {told} (at most 1.10 is wanted)"
         )
-    share = max(row["busy"] for row in rows if row["engine"] == "local")
-    print(f"cores busy with the local engine: {share:.0%} (more than 90 % is wanted)")
+    share = median(row["busy"] for row in rows if row["engine"] == "local")
+    print(f"cores busy with the local engine: median {share:.0%} (more than 90 % is wanted)")
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
 

@@ -205,6 +205,7 @@ class Watch:
         finally:
             time.sleep(1)
             row["wall s"], row["cpu s"] = round(took.wall, 1), round(took.own, 1)
+            row["others had"] = round(took.disturbed, 2)
             row["resident GB"], row["own GB"] = (round(peak / 1e9, 2) for peak in self.peak)
             row["disk GB"] = round(disk(self.folder) / 1e9, 2)
             self.rows.append(row)

@@ -17,6 +17,19 @@ def fail_on_three(x):
     return x
 
 
+class Bad(Exception):
+    """Its arguments are not those that it was made of, so no pickle of it can be loaded."""
+
+    def __init__(self, number, of):
+        super().__init__(f"{number} of {of}")
+
+
+def fail_badly_on_three(x):
+    if x == 3:
+        raise Bad("three", of="four")
+    return x
+
+
 def die_on_two(x):
     if x == 2:
         os._exit(9)

@@ -28,6 +28,14 @@ def test_an_exception_ends_its_own_task_alone(engine):
     assert outcomes[3].value is None
 
 
+def test_an_error_that_no_other_process_can_load_ends_its_own_task_alone(engine):
+    outcomes = {o.index: o for o in engine.map(tasks.fail_badly_on_three, range(6))}
+    assert [outcomes[i].value for i in (0, 1, 2, 4, 5)] == [0, 1, 2, 4, 5]
+    failure = outcomes[3].failure
+    assert (failure.kind, failure.error) == ("raised", None)
+    assert failure.message == "Bad: three of four"
+
+
 @pytest.mark.parametrize("function", [tasks.die_on_two])
 def test_a_killed_process_ends_its_own_task_alone(engine, function):
     if engine.workers == 1:

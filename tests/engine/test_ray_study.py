@@ -69,7 +69,7 @@ def test_a_map_goes_on_when_what_tasks_speak_to_dies(ray_engine, tmp_path):
     def hear(index, facts):
         if not killed:
             killed.append(index)
-            ray.kill(ray_engine._board, no_restart=False)
+            ray.kill(ray_engine._the_board(), no_restart=False)
         names[index].touch()
 
     values = {o.index: o.value for o in ray_engine.map(say_and_wait, names, heard=hear)}

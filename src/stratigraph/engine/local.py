@@ -99,8 +99,8 @@ def _in_process(
     heard: Hear | None,
 ) -> Iterator[Outcome]:
     over = Event()
-    if tick is not None:
-        Thread(target=_tick_until, args=(over, tick), daemon=True).start()
+    ticker = Thread(target=_tick_until, args=(over, tick or (lambda: None)), daemon=True)
+    ticker.start()
     try:
         for index, task in enumerate(tasks):
             if stopping():
@@ -113,6 +113,7 @@ def _in_process(
                 yield Outcome(index, failure=raised(error))
     finally:
         over.set()
+        ticker.join()  # nothing is drawn after the map
 
 
 def _tick_until(over: Event, tick: Callable[[], None]) -> None:
@@ -127,7 +128,7 @@ def _in_processes(
     tick: Callable[[], None],
     heard: Hear | None,
 ) -> Iterator[Outcome]:
-    from loky.process_executor import BrokenProcessPool, TerminatedWorkerError
+    from loky.process_executor import BrokenProcessPool
 
     workers = pools.workers
     queue = enumerate(tasks)
@@ -136,16 +137,20 @@ def _in_processes(
     pending: dict[Future, tuple[int, Any]] = {}
     mailbox = Mailbox() if heard else None
     address = mailbox.address if mailbox else None
-    pool, whole = pools.take(), False
+    pool, told, whole = pools.take(), False, False
     try:
         while True:
-            if stopping():
+            told = told or stopping()
+            if told:
                 _stop(pool.executor, pending)
                 if not pending:
+                    if not stopping():  # it was taken back meanwhile: nobody further out raises
+                        raise KeyboardInterrupt
                     return
             # After a death the suspects run alone, so that only the killer is blamed twice.
-            room = 1 - len(pending) if retry else 2 * workers - len(pending)
-            room = 0 if stopping() else max(room, 0)
+            alone = retry or any(index in deaths for index, _ in pending.values())
+            room = 1 - len(pending) if alone else 2 * workers - len(pending)
+            room = 0 if told else max(room, 0)
             batch = retry[:room] if retry else list(islice(queue, room))
             del retry[: len(batch)]
             broken = False
@@ -159,7 +164,7 @@ def _in_processes(
                 else:
                     pending[sent] = (index, task)
             if not (pending or broken):
-                whole = not stopping()  # what was asked to stop would stop the next map's tasks too
+                whole = True  # what was asked to stop would stop the next map's tasks too
                 return
             done, _ = wait(pending, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)
             if mailbox and heard:
@@ -171,7 +176,7 @@ def _in_processes(
             for future in done:
                 index, task = pending.pop(future)
                 error = future.exception()
-                if isinstance(error, TerminatedWorkerError):
+                if isinstance(error, BrokenProcessPool):
                     broken = True
                     if deaths.count(index, task) >= ATTEMPTS:
                         yield Outcome(index, failure=Failure("killed", _death(error)))
@@ -180,7 +185,8 @@ def _in_processes(
                 elif error is not None:
                     yield Outcome(index, failure=raised(error))
                 else:
-                    yield Outcome(index, value=future.result())
+                    value, failure = future.result()
+                    yield Outcome(index, value, failure)
             if broken:
                 retry.extend(pending.values())
                 pending.clear()
@@ -196,10 +202,15 @@ def _in_processes(
             mailbox.close()
 
 
-def _told(function: Callable[[Any], Any], task: Any, index: int, address: str | None) -> Any:
-    """One task, in a worker that can speak of it."""
-    with speaking(post_to(address, index)):
-        return function(task)
+def _told(
+    function: Callable[[Any], Any], task: Any, index: int, address: str | None
+) -> tuple[Any, Failure | None]:
+    """One task, in a worker that can speak of it: its value, or its failure."""
+    try:
+        with speaking(post_to(address, index)):
+            return function(task), None
+    except Exception as error:
+        return None, raised(error)
 
 
 def _stop(pool: Any, pending: dict[Future, tuple[int, Any]]) -> None:

@@ -67,7 +67,9 @@ class Pools:
         threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         # A worker that does another kind of task than its first has not leaked what that takes.
         env = {**dict.fromkeys(threads, "1"), "LOKY_MAX_MEMORY_LEAK_SIZE": "1e15"}
-        executor = ProcessPoolExecutor(self.workers, env=env, initializer=_start_worker)
+        executor = ProcessPoolExecutor(
+            self.workers, env=env, initializer=_start_worker, initargs=(os.getpid(),)
+        )
         return Pool(executor, _surroundings())
 
     def give_back(self, pool: Pool) -> None:
@@ -90,17 +92,17 @@ def _surroundings() -> tuple[Any, ...]:
     return os.getpid(), Path.cwd(), dict(os.environ), tuple(sys.path), loaded_files()
 
 
-def _start_worker() -> None:
+def _start_worker(parent: int) -> None:
     # Ctrl-C goes to the whole process group, and so may SIGTERM: the parent alone decides what they
     # mean, and says so by a signal of its own. All were blocked until here.
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(STOP, ask_to_stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {*SIGNALS, STOP})
+    Thread(target=_end_with, args=(parent,), daemon=True).start()
     import torch
 
     torch.set_num_threads(1)
-    Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:

@@ -8,6 +8,7 @@ failure end the others.
 
 from __future__ import annotations
 
+import pickle
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -142,6 +143,11 @@ class Engine(Protocol):
 
 
 def raised(error: BaseException) -> Failure:
-    """The failure of a task that raised."""
+    """The failure of a task that raised; without the error, if no other process could load it."""
     text = "".join(traceback.format_exception(error))
-    return Failure("raised", f"{type(error).__name__}: {error}", text, error)
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301  # what was just made
+        kept: BaseException | None = error
+    except Exception:  # a class of the user's, with an __init__ of its own
+        kept = None
+    return Failure("raised", f"{type(error).__name__}: {error}", text, kept)

@@ -31,6 +31,7 @@ __all__ = ["RayEngine"]
 
 ATTEMPTS = 5  # deaths in a row, without progress in between, after which a task is given up
 TIDY_SECONDS = 60.0  # that a machine may take to tidy up before it is left alone
+GONE_SECONDS = 10.0  # that the tasks of a map that was given up have to be gone
 BUSY_SECONDS = 90.0  # that a task sent again waits for the lock, or lease, of its last worker
 
 
@@ -70,7 +71,8 @@ class RayEngine:
         self._options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": 0}
         self._ray = _connected(address, workers)
         self.workers = workers or _room(self._ray, cpus, gpus)
-        self._board: Any = None  # one for all maps: its process takes a second of a core to start
+        # One for all maps: its process takes a second of a core to start.
+        self._board: tuple[str, Any] | None = None  # of a connection to a cluster, and itself
         self._maps = itertools.count()
 
     def map(
@@ -90,7 +92,7 @@ class RayEngine:
         ray = self._ray
         here = ray.get_runtime_context().get_node_id()
         there = {node["NodeID"] for node in ray.nodes() if node["Alive"]} - {here}
-        title = title_of(function, task, 0, len(there))
+        title = title_of(function, task, 0, None)
         sent = []
         for node in sorted(there):
             place = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
@@ -135,6 +137,8 @@ class RayEngine:
                     line = Line(board, number, index, heard is not None)
                     pending[named.remote(function, task, line, patience)] = (index, task)
                 if not pending:
+                    if told and not stopping():  # taken back: nobody further out raises
+                        raise KeyboardInterrupt
                     return
                 done, _ = ray.wait(list(pending), timeout=TICK_SECONDS)
                 if heard is not None:
@@ -166,20 +170,24 @@ class RayEngine:
                         elif kind == "failure":
                             yield Outcome(index, failure=value)
         finally:
-            for reference in pending:
-                ray.cancel(reference, force=True)
             board.put_up.remote(number, "over")
+            if pending:  # of a map that was given up: whatever they hold is free once they are gone
+                for reference in pending:
+                    ray.cancel(reference, force=True)
+                ray.wait(list(pending), num_returns=len(pending), timeout=GONE_SECONDS)
 
     def _the_board(self) -> Any:
         """It lives where the driver does, and as long; were it killed alone, another would come."""
-        if self._board is None:
-            ray = self._ray
+        ray = self._ray
+        job = ray.get_runtime_context().get_job_id()
+        if self._board is None or self._board[0] != job:
             here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
                 ray.get_runtime_context().get_node_id(), soft=False
             )
             options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1}
-            self._board = ray.remote(Board).options(scheduling_strategy=here, **options).remote()
-        return self._board
+            board = ray.remote(Board).options(scheduling_strategy=here, **options).remote()
+            self._board = job, board
+        return self._board[1]
 
 
 def _connected(address: str | None, workers: int | None) -> Any:

@@ -83,23 +83,27 @@ def run_one(
     """
     import ray
 
+    def asked() -> str | None:
+        try:
+            return line.asked()
+        except ray.exceptions.RayError:
+            return "over"  # the driver is gone
+
     withdraw()  # this worker may have been asked in another map
-    if line.asked():
+    if asked():
         return "stopped", None
-    over = threading.Event()
+    over, turn = threading.Event(), threading.Lock()
 
     def watch() -> None:
         while not over.wait(LOOK_SECONDS):
-            try:
-                asked = line.asked()
-            except ray.exceptions.RayError:
-                asked = "over"  # the driver is gone
-            if over.is_set():
-                return  # and another task may have begun here
-            if asked == "over":
-                os._exit(1)  # what it started must not hold locks
-            if asked == "stop":
-                ask_to_stop()
+            what = asked()
+            with turn:
+                if over.is_set():
+                    return  # and another task may have begun here
+                if what == "over":
+                    os._exit(1)  # what it started must not hold locks
+                if what == "stop":
+                    ask_to_stop()
 
     said = -math.inf
 
@@ -123,4 +127,5 @@ def run_one(
     except Exception as error:
         return "failure", raised(error)
     finally:
-        over.set()
+        with turn:
+            over.set()

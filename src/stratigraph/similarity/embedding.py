@@ -8,7 +8,6 @@ A file's norms, notes and hash lie beside it, and say that it is whole.
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,14 +21,12 @@ from stratigraph.errors import InputError, StorageError
 from stratigraph.similarity.blocks import Block, Notes, Run, Source, joined, loaded, prepared, put
 from stratigraph.similarity.gram import norm64
 from stratigraph.similarity.measure import Measure
-from stratigraph.similarity.travel import OfRepresentations, in_turn
+from stratigraph.similarity.travel import OfRepresentations, in_turn, is_short
 from stratigraph.snapshots import npy, write_file
 
 __all__ = ["Chunk", "EmbedTask", "Embedded", "Embeddings", "vectors_of"]
 
 Chunk: TypeAlias = np.ndarray | Path  # some vectors; or the file that they are in
-
-LEFT = 0.05  # of another machine's disk, that stays free
 
 
 @dataclass(frozen=True)
@@ -54,9 +51,9 @@ class EmbedTask(OfRepresentations):
 
 @dataclass(frozen=True)
 class Embedded:
-    """What is known of some vectors."""
+    """What is known of some vectors; and they themselves, unless they are in the task's file."""
 
-    vectors: np.ndarray | None  # None: in the task's file
+    vectors: np.ndarray | None
     norms: np.ndarray  # NaN where a representation has no vector
     notes: Notes
 
@@ -101,12 +98,13 @@ class Embeddings:
         if missing:
             self._embed(missing)
 
+    def _task(self, key: tuple[int, int], path: Path | None) -> EmbedTask:
+        side, number = key
+        cut = slice(number * self.chunk, (number + 1) * self.chunk)
+        return EmbedTask(tuple(self.sides[side][cut]), self.measure, path)
+
     def _embed(self, missing: list[tuple[int, int]]) -> None:
-        tasks = []
-        for side, number in missing:
-            cut = slice(number * self.chunk, (number + 1) * self.chunk)
-            path = self._path((side, number))
-            tasks.append(EmbedTask(tuple(self.sides[side][cut]), self.measure, path))
+        tasks = [self._task(key, self._path(key)) for key in missing]
         for index, made in self.run(_embed, tasks, len(tasks)):
             key, path = missing[index], tasks[index].path
             if path is not None:
@@ -136,8 +134,9 @@ class Embeddings:
         ]
         noted = {key: self._noted(key) for keys in every for key in keys}
         if missing := [key for key, notes in noted.items() if notes is None]:
-            self._embed(missing)  # no pair of it was wanted, or they were made elsewhere
-            noted |= {key: self.known[key][1] for key in missing}
+            # No pair of theirs was wanted, or their vectors are elsewhere: the notes are enough.
+            tasks = [self._task(key, None) for key in missing]
+            noted |= {missing[index]: made for index, made in self.run(_note, tasks, len(tasks))}
         return [joined([notes for key in keys if (notes := noted[key])]) for keys in every]
 
     def _noted(self, key: tuple[int, int]) -> Notes | None:
@@ -154,6 +153,11 @@ def _embed(task: EmbedTask) -> Embedded:
     return made if task.path is None else replace(made, vectors=None)
 
 
+def _note(task: EmbedTask) -> Notes:
+    """The notes alone."""
+    return _made(task).notes
+
+
 def vectors_of(task: EmbedTask) -> Embedded:
     """Vectors as rows of float32, zero where a representation has none, and their norms.
 
@@ -161,18 +165,16 @@ def vectors_of(task: EmbedTask) -> Embedded:
     machine, to which it was sent, is short.
     """
     path = task.path
-    if path is None:
+    if path is None or (task.travels and not path.is_file() and is_short(path.parent)):
         return _made(task)
     with in_turn(path):
         beside = loaded(path.with_suffix(".npz"))
         if beside is not None and _stands(path, str(beside["sha256"])):
             return Embedded(None, beside["norms"], Notes.of(beside))
         made = _made(task)
-        if made.vectors is None or (task.travels and _is_short(path.parent)):
-            return made
         try:
             # The small file comes last: while it is missing, the large one counts for nothing.
-            digest = write_file(path, *npy(made.vectors))
+            digest = write_file(path, *npy(np.asarray(made.vectors)))
             facts = {"norms": made.norms, "sha256": np.array(digest), **made.notes.arrays()}
             put(path.with_suffix(".npz"), facts)
         except StorageError:
@@ -197,12 +199,6 @@ def _stands(path: Path, digest: str) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _is_short(folder: Path) -> bool:
-    """Whether a disk that is others' too has little room left."""
-    there = shutil.disk_usage(folder)
-    return there.free < LEFT * there.total
 
 
 def _made(task: EmbedTask) -> Embedded:

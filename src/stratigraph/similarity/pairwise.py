@@ -1,15 +1,14 @@
 """All pairs: the only loop over pairs in this package.
 
 K representations (or K against K′) are cut into fixed blocks, so that the bits of a result depend
-neither on the number of workers nor on the order in which blocks finish. Two ways:
+neither on the number of workers nor on the order in which blocks finish. Three ways:
 
 ``vectors``  the measure is a cosine of one vector for each representation, and a block of pairs is
              one matrix product (`by_vectors`).
-``pairs``    each block prepares its representations once and compares the pairs that are wanted.
-
-
-Within a tolerance, CKA goes by products too, of the leading directions that each representation
-keeps (`by_directions`), and Procrustes by pairs (`leading`).
+``pairs``    each block prepares its representations once and compares the pairs that are wanted;
+             within a tolerance, Procrustes does too (`leading`).
+products     of the leading directions that each representation keeps: CKA within a tolerance
+             (`by_directions`).
 
 For a symmetric measure only the upper triangle is computed, then mirrored.
 """

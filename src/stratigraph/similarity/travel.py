@@ -8,9 +8,10 @@ disk is short, in memory. What comes of a task is its value.
 
 from __future__ import annotations
 
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Self
@@ -18,10 +19,12 @@ from typing import ClassVar, Self
 import numpy as np
 
 from stratigraph.errors import StorageError
-from stratigraph.similarity.blocks import Source, kept, loaded
+from stratigraph.similarity.blocks import Source, loaded, put
 from stratigraph.snapshots import locked
 
-__all__ = ["OfPairs", "OfRepresentations", "in_turn", "made_here"]
+__all__ = ["OfPairs", "OfRepresentations", "in_turn", "is_short", "made_here"]
+
+LEFT = 0.05  # of another machine's disk, that stays free
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class OfPairs(OfRepresentations):
 
     def away(self) -> Self | None:
         """The task whose scores come back; None where the file of an earlier call has them."""
-        done = self.path is not None and self.path.is_file()
+        done = self.path is not None and loaded(self.path) is not None
         return None if done else replace(self, path=None, travels=True)
 
 
@@ -70,10 +73,19 @@ def in_turn(path: Path) -> Iterator[None]:
 def made_here(path: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """The arrays of a file of this machine; made now if there are none, and kept if they fit."""
     found = loaded(path)
+    if found is None and is_short(path.parent):
+        return make()
     if found is None:
         with in_turn(path):
-            try:
-                return kept(path, make)
-            except StorageError:
-                return make()
+            found = loaded(path)
+            if found is None:
+                found = make()
+                with suppress(StorageError):
+                    put(path, found)
     return found
+
+
+def is_short(folder: Path) -> bool:
+    """Whether a disk that is others' too has little room left."""
+    there = shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists()))
+    return there.free < LEFT * there.total

@@ -144,7 +144,8 @@ class Errands:
                 leaving = task.away()
                 reads = None if leaving is None else known.of(leaving.reads)
                 if leaving is None or reads is None:
-                    rest.append((index, task))
+                    # One that could leave brings along what makes that which others have.
+                    rest.append((index, leaving or task))
                     continue
                 sent.append(index)
                 token = self._publisher.token
