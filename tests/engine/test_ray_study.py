@@ -99,6 +99,8 @@ def test_what_cannot_be(ray_engine):
         kind(cpus=64)
     with pytest.raises(ConfigError, match=r"a task asks for 1 cores and 0\.5 GPUs"):
         kind(gpus=0.5)
+    with pytest.raises(ConfigError, match=r"a task asks for 1 cores and 4 GPUs"):
+        kind(workers=1, gpus=4)
 
 
 def cluster_of(monkeypatch, *cores: int):

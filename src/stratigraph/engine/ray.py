@@ -70,7 +70,10 @@ class RayEngine:
             raise ConfigError(f"workers: expected 1 to 100000, got {workers}.")
         self._options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": 0}
         self._ray = _connected(address, workers)
-        self.workers = workers or _room(self._ray, cpus, gpus)
+        if workers is None or address is None:  # a cluster may grow, and this machine does not
+            room = _room(self._ray, cpus, gpus)
+            workers = workers or room
+        self.workers = workers
         # One for all maps: its process takes a second of a core to start.
         self._board: tuple[str, Any] | None = None  # of a connection to a cluster, and itself
         self._maps = itertools.count()
