@@ -19,6 +19,15 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 torch.set_num_threads(1)
 threadpool_limits(1)
 
+
+@pytest.fixture(autouse=True, scope="session")
+def own_state(tmp_path_factory: pytest.TempPathFactory):
+    """Notes of which studies are trusted, apart from those of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STRATIGRAPH_STATE", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 TINY = """
 name: tiny
 description: Four VAEs of a few steps, to test the whole path.

@@ -19,6 +19,7 @@ __all__ = [
     "StorageError",
     "StratigraphError",
     "UnsafeFileError",
+    "UntrustedError",
     "suggest",
 ]
 
@@ -55,6 +56,10 @@ class UnsafeFileError(StratigraphError):
     """A file that would run code, or leave its folder, when opened."""
 
     exit_code = 4
+
+
+class UntrustedError(UnsafeFileError):
+    """A study that names modules, which would run, and is not known to be the user's own."""
 
 
 class BusyError(StratigraphError):

@@ -2,9 +2,14 @@
 
 A module is looked for on Python's path, and beside the study file while that is read and run
 (`beside`). Naming one runs it, as an import does: a study whose file names a module is a program.
-The folder of a study that was already begun is never looked through, so that opening a stranger's
-study runs nothing that is not installed here; nor is the standard library, of which some modules
-act when they are imported.
+So who names it decides:
+
+- A file or a configuration that the user gives is the user's own: its modules are imported.
+- A study's folder that is opened may be a stranger's. What it names is imported where the study is
+  known (`stratigraph.trust`) or the user says so; otherwise it is *named only* (`naming_only`): the
+  study opens for reading, and what would need the module raises an `UntrustedError`.
+- Nothing is ever imported from the folder of a study that was opened (`forbid_folder`), nor from
+  the standard library, of which some modules act when they are imported.
 """
 
 from __future__ import annotations
@@ -12,14 +17,35 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib
+import importlib.util
 import sys
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from stratigraph.errors import ConfigError, suggest
+from stratigraph.errors import ConfigError, UntrustedError, suggest
 
-__all__ = ["attribute_of", "beside", "is_plugin", "load_plugin", "parted", "plugin_digest"]
+__all__ = [
+    "attribute_of",
+    "beside",
+    "forbid_folder",
+    "import_path",
+    "is_plugin",
+    "load_plugin",
+    "naming_only",
+    "parted",
+    "plugin_digest",
+    "require_plugins",
+    "trusting",
+]
+
+_loaded: set[str] = set()  # modules that were named
+_forbidden: set[Path] = set()  # folders of studies that were opened
+_untrusted: dict[str, Path] = {}  # modules that such a study names, and which one does
+_TRUSTING = Path()
+_reading: ContextVar[Path | None] = ContextVar("reading", default=None)  # a study, or _TRUSTING
 
 
 def is_plugin(name: object) -> bool:
@@ -27,14 +53,46 @@ def is_plugin(name: object) -> bool:
     return isinstance(name, str) and ":" in name
 
 
-def beside(file: Path) -> None:
+def beside(folder: Path) -> None:
     """Look for modules in the folder of a study file too, from now on and in the workers."""
-    folder = str(file.resolve().parent)
-    if folder not in sys.path:
-        sys.path.append(folder)  # last: a file here hides no installed package
+    place = str(folder.resolve())
+    if place not in sys.path:
+        sys.path.append(place)  # last: a file here hides no installed package
 
 
-_loaded: set[str] = set()  # modules that were named
+def forbid_folder(folder: Path) -> None:
+    """From now on import no plug-in from this folder, the folder of a study that was opened."""
+    _forbidden.add(folder.resolve())
+
+
+def import_path() -> list[str]:
+    """Python's path without the folders of studies that were opened; ``""`` is written out."""
+    path = [entry or str(Path.cwd()) for entry in sys.path]
+    return [entry for entry in path if not _is_forbidden(Path(entry))]
+
+
+def _is_forbidden(place: Path) -> bool:
+    return bool(_forbidden) and any(place.resolve().is_relative_to(held) for held in _forbidden)
+
+
+@contextlib.contextmanager
+def naming_only(study: Path) -> Iterator[None]:
+    """Within, a module that is named is not imported, now or later: the study is not trusted."""
+    before = _reading.set(study)
+    try:
+        yield
+    finally:
+        _reading.reset(before)
+
+
+@contextlib.contextmanager
+def trusting() -> Iterator[None]:
+    """Within, modules are named by the user, or by a study that is trusted."""
+    before = _reading.set(_TRUSTING)
+    try:
+        yield
+    finally:
+        _reading.reset(before)
 
 
 def loaded_files() -> tuple[tuple[str, int, int], ...]:
@@ -86,6 +144,7 @@ def load_plugin(where: str, name: str) -> Any:
         name: ``package.module:name``; the name may have dots.
 
     Raises:
+        UntrustedError: a study names it that is not trusted; nothing was imported.
         ConfigError: there is no such module, it cannot be imported, or it has no such name.
 
     """
@@ -94,27 +153,98 @@ def load_plugin(where: str, name: str) -> Any:
         raise ConfigError(
             f"{where}: {module} is a module of Python's own; give yours another name."
         )
+    study = _reading.get()
+    if study is _TRUSTING:
+        _untrusted.pop(module, None)
+    elif study is not None:
+        _untrusted[module] = study
+    if module in _untrusted:
+        raise UntrustedError(_refusal(where, module))
     _loaded.add(module)
+    with _safe_path():
+        return attribute_of(where, _imported(where, module), attribute)
+
+
+def require_plugins(names: Iterable[str]) -> None:
+    """Import what is named, before anything begins that would need it.
+
+    Raises:
+        UntrustedError, ConfigError: as `load_plugin`.
+
+    """
+    for name in names:
+        load_plugin("plug-in", name)
+
+
+def _refusal(where: str, module: str) -> str:
+    top = module.partition(".")[0]
+    with _safe_path():
+        try:
+            spec = importlib.util.find_spec(top)  # of a module without dots: nothing is run
+        except (ImportError, ValueError):
+            spec = None
+    held = spec is not None and spec.origin is not None and not _is_forbidden(Path(spec.origin))
+    origin = f"found at {spec.origin}" if spec is not None and held else "not on Python's path"
+    return (
+        f"{where}: the study {_untrusted[module]} names the module {module} ({origin}), which "
+        "would run as a program, and this study was not made by you on this machine. It can be "
+        "read without. If you trust it and the module, add --trust (from Python: trust=True)."
+    )
+
+
+@contextlib.contextmanager
+def _safe_path() -> Iterator[None]:
+    """Within, imports do not look into studies that were opened, whatever Python's path says."""
+    before = sys.path[:]
+    sys.path[:] = import_path()
     try:
-        found = importlib.import_module(module)
+        yield
+    finally:
+        sys.path[:] = before
+
+
+def _imported(where: str, module: str) -> ModuleType:
+    """A module; its packages first, each looked at before it is run."""
+    names = module.split(".")
+    try:
+        for end in range(1, len(names) + 1):
+            part = ".".join(names[:end])
+            if part not in sys.modules:
+                _check_place(where, part)
+            found = importlib.import_module(part)
     except ModuleNotFoundError as error:
         if error.name != module and not module.startswith(f"{error.name}."):
             raise ConfigError(f"{where}: {module} cannot be imported ({error}).") from error
         raise ConfigError(
             f"{where}: no module is called {module!r}. It is looked for beside the study file that "
-            "is run, and on Python's path: set PYTHONPATH to its folder, or install it."
+            "is run, and on Python's path, but never in the folder of a study: set PYTHONPATH to "
+            "its folder, or install it."
         ) from None
+    except ConfigError:
+        raise
     except (Exception, SystemExit) as error:  # a script, not a module, may end the program
         told = f"{type(error).__name__}: {error}"
         raise ConfigError(f"{where}: {module} cannot be imported ({told}).") from error
-    return attribute_of(where, found, attribute)
+    return found
+
+
+def _check_place(where: str, module: str) -> None:
+    """Refuse a module inside a study that was opened: a path above it leads there as well."""
+    spec = importlib.util.find_spec(module)
+    origins = [] if spec is None else [spec.origin, *(spec.submodule_search_locations or ())]
+    for origin in origins:
+        if origin is not None and _is_forbidden(Path(origin)):
+            raise ConfigError(
+                f"{where}: {module} lies in the folder of a study ({origin}), from which nothing "
+                "is run; keep modules elsewhere."
+            )
 
 
 def plugin_digest(name: str) -> str:
     """The SHA-256 of the file that a plug-in stands in; of a built-in module, its name's.
 
     Raises:
-        ConfigError: as `load_plugin`.
+        UntrustedError, ConfigError: as `load_plugin`.
 
     """
     load_plugin("plug-in", name)

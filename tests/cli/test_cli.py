@@ -157,7 +157,7 @@ def test_a_bad_study_is_told_in_one_line(call, tiny_file, tmp_path, change, code
         (("run", "STUDY", "--workers", "0"), 2, "workers: expected 1 to 1024, got 0"),
         (("run", "STUDY", "--engine", "rey"), 2, "--engine: none is called 'rey'"),
         (("train", "STUDY", "--device", "cuda:7"), 2, "device: 'cuda:7' cannot be used here"),
-        (("run", "FILE", "--max-runs", "3"), 2, "more than 3 runs"),
+        (("run", "FILE", "--max-runs", "3"), 2, "grid: 4 runs, more than 3"),
         (("train", "STUDY", "--device", "meta"), 2, "device: 'meta' cannot be used here"),
         (("show", "STUDY", "zzz"), 2, "has no run 'zzz'"),
     ],

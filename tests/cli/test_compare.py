@@ -142,7 +142,7 @@ def test_a_network_that_is_made_already_is_taken_and_not_shared(files, capsys):
         ((*GIVEN, "--layers", "4"), 2, "no layer '4'"),
         ((*GIVEN, "--measure", "ckaa"), 2, "Did you mean 'cka'"),
         ((*GIVEN, "--reduce", "spatal"), 2, "Did you mean 'spatial'"),
-        (("study", "--layers", "4"), 2, "--layers: it is of two networks; add --model"),
+        (("study", "--layers", "4"), 2, "--layers: it is of two networks, with --model"),
     ],
 )
 def test_a_bad_command_is_told_in_one_line(files, capsys, arguments, code, text):

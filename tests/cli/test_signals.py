@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -81,11 +82,14 @@ def test_a_signal_outside_of_tasks_is_told_in_a_line(number, tiny_study, monkeyp
 
     monkeypatch.setattr("stratigraph.pipeline.stages.write_report", hit)
     before = signal.getsignal(signal.SIGTERM)
+    # Of what starts the tests (nohup, a shell's &) it may have been inherited ignored.
+    interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(SystemExit) as stopped:
             main(["report", str(tiny_study.path)])
     finally:
         signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, interrupt)
     assert stopped.value.code == 130
     told = capsys.readouterr().err
     assert told == "stratigraph: stopped; the same command goes on from here.\n"
@@ -97,3 +101,30 @@ def test_a_second_train_is_told_who_trains(tiny_study, capsys):
         main(["train", str(tiny_study.path), "--quiet", "--workers", "1"])
     assert stopped.value.code == 5
     assert f"being written by pid {os.getpid()}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_an_inherited_deaf_ear_hears_where_a_terminal_is(terminal):
+    """`nohup stratigraph … &` stays deaf to Ctrl-C; the foreground of a terminal hears it."""
+    program = (
+        "import signal, sys; from stratigraph.cli.main import main\n"
+        "try: main(['--version'])\nexcept SystemExit: pass\n"
+        "print(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
+    )
+    controller, device = pty.openpty()
+
+    def begin() -> None:
+        os.setsid()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if terminal:  # the first that a leader of a session opens becomes the session's
+            os.close(os.open(os.ttyname(device), os.O_RDWR))
+
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": str(SOURCE), "PATH": os.environ["PATH"]},
+        preexec_fn=begin, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,  # noqa: PLW1509
+    )  # fmt: skip
+    out, _ = process.communicate(timeout=120)
+    os.close(controller)
+    os.close(device)
+    assert out.splitlines()[-1] == str(not terminal)

@@ -8,7 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
-from stratigraph.cli.run import EngineName, MaxRuns, Out, Quiet, StudySource, Workers, engine_named
+from stratigraph.cli.run import (
+    EngineName,
+    MaxRuns,
+    Out,
+    Quiet,
+    StudySource,
+    Trust,
+    Workers,
+    opened_with,
+)
 
 __all__ = ["register", "told"]
 
@@ -56,6 +65,7 @@ def told(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def assess(
+    context: typer.Context,
     study: StudySource,
     out: Out = None,
     published: Published = False,
@@ -63,13 +73,14 @@ def assess(
     workers: Workers = None,
     quiet: Quiet = False,
     max_runs: MaxRuns = 1000,
+    trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
     """Judge every claim of a compared study: estimates, intervals, verdicts."""
-    from stratigraph.pipeline import Progress, assess_study, open_study
+    from stratigraph.pipeline import Progress, assess_study
 
-    opened = open_study(study, out, max_runs)
-    rows = assess_study(opened, engine_named(engine, workers), Progress(quiet), published)
+    opened, where = opened_with(context, study, out, max_runs, trust, engine, None, workers)
+    rows = assess_study(opened, where, Progress(quiet), published)
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return

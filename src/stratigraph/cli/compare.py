@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
+from stratigraph.cli.given import refuse_given
 from stratigraph.cli.inspect import finite, place
 from stratigraph.cli.run import (
     Address,
@@ -22,8 +23,9 @@ from stratigraph.cli.run import (
     MaxRuns,
     Out,
     Quiet,
+    Trust,
     Workers,
-    engine_named,
+    opened_with,
 )
 from stratigraph.errors import ConfigError, DataError
 from stratigraph.plugins import attribute_of, parted
@@ -84,6 +86,7 @@ def compare(
     workers: Workers = None,
     quiet: Quiet = False,
     max_runs: MaxRuns = 1000,
+    trust: Trust = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Print how each matrix was computed, and why so.")
     ] = False,
@@ -95,14 +98,9 @@ def compare(
     if model:
         if study is not None:
             raise ConfigError("compare: expected a study or --model, got both; leave one away.")
-        ours = ("out", "engine", "address", "workers", "quiet", "max_runs")
-        for name in ours:
-            source = context.get_parameter_source(name)
-            if source is not None and source.name == "COMMANDLINE":
-                raise ConfigError(
-                    f"--{name.replace('_', '-')}: it is of a study; two networks are compared here "
-                    "in one process, so leave it away."
-                )
+        why = "it is of a study; two networks are compared here in one process"
+        of_studies = ("out", "engine", "address", "workers", "quiet", "max_runs", "trust")
+        refuse_given(context, of_studies, why)
         found = _networks(model, factory or [], inputs, measure, layers, reduce, batch_size, device)
         _print(found, as_json, explain)
         return
@@ -110,13 +108,14 @@ def compare(
         raise ConfigError(
             "compare: expected a study, or --model FILE --factory MODULE:FUNCTION --inputs FILE."
         )
-    for option, value in (("--factory", factory), ("--inputs", inputs), ("--layers", layers)):
-        if value:
-            raise ConfigError(f"{option}: it is of two networks; add --model, or leave it away.")
-    from stratigraph.pipeline import Progress, open_study, run_stage
+    why = "it is of two networks, with --model; a study file says how a study is compared"
+    of_networks = (
+        "factory", "inputs", "measure", "layers", "reduce", "batch_size", "device", "as_json",
+    )  # fmt: skip
+    refuse_given(context, of_networks, why)
+    from stratigraph.pipeline import Progress, run_stage
 
-    opened = open_study(study, out, max_runs)
-    where = engine_named(engine, workers, address, opened.config.resources)
+    opened, where = opened_with(context, study, out, max_runs, trust, engine, address, workers)
     run_stage("compare", opened, where, Progress(quiet))
     if explain:
         for name in opened.measures():

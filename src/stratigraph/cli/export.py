@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
+from stratigraph.cli.given import refuse_given
 from stratigraph.cli.inspect import StudyFolder
 
 __all__ = ["register"]
 
 
 def export(
+    context: typer.Context,
     study: StudyFolder,
     out: Annotated[Path, typer.Option("--out", help="The folder to write into.")],
     form: Annotated[
@@ -29,6 +31,7 @@ def export(
 
     opened = load_study(study)
     if to is not None:
+        refuse_given(context, ("form",), "it is of tables, and a tracker takes none")
         runs = track_study(opened, open_tracker(to, out, opened.config.name))
         typer.echo(f"{out}: {runs} {'run' if runs == 1 else 'runs'} for {to}")
         return

@@ -145,7 +145,7 @@ def show(
     facts = {
         "run": chosen.run_id,
         "label": chosen.config.label(),
-        "folder": str(chosen.path),
+        "folder": str(chosen.path if chosen.export is None else opened.path),
         "state": _state(chosen, remote),
         "snapshots": steps,
         "losses": losses,
@@ -156,7 +156,7 @@ def show(
         typer.echo(json.dumps(facts, indent=1))
         return
     typer.echo(f"{chosen.run_id}  {facts['label']}")
-    typer.echo(f"folder     {chosen.path}")
+    typer.echo(f"folder     {facts['folder']}")
     state = _state(chosen, remote)
     typer.echo(f"state      {state['state']} at step {state['step']} of {chosen.config.steps}")
     if state.get("reason"):

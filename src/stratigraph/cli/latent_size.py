@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stratigraph.cli.given import refuse_given
 from stratigraph.cli.inspect import AsJson, finite, place
-from stratigraph.cli.run import Device, Quiet
+from stratigraph.cli.run import Device, Quiet, Trust
 from stratigraph.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ Source = Annotated[
 
 
 def command(
+    context: typer.Context,
     study: Source = None,
     run: Annotated[
         str, typer.Option("--run", help="Another run's configuration: its id, or first digits.")
@@ -55,15 +57,18 @@ def command(
     most: Annotated[int, typer.Option("--most", help="Latents that are tried, at most.")] = 256,
     device: Device = "cpu",
     quiet: Quiet = False,
+    trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
     """Find how many latents to use, from a few short trainings (FONDUE). Nothing is written."""
     from stratigraph.pipeline.latent_size import LatentSizeSettings, choose_latents
     from stratigraph.pipeline.train import check_device
 
+    if study is None or not study.is_dir():
+        refuse_given(context, ("trust",), "it is of a study's folder")
     settings = LatentSizeSettings(steps, threshold, estimator, images, most)
     check_device(device)
-    opened, config = _configuration(study, run, data)
+    opened, config = _configuration(study, run, data, trust)
     silent = quiet or as_json
     if not silent:
         typer.echo(
@@ -83,7 +88,9 @@ def command(
         )
 
 
-def _configuration(study: Path | None, run: str, data: str) -> tuple[Study | None, RunConfig]:
+def _configuration(
+    study: Path | None, run: str, data: str, trust: bool
+) -> tuple[Study | None, RunConfig]:
     """The configuration that is meant, and the study, where it is a folder."""
     from stratigraph.study import load_config, load_study
     from stratigraph.training import RunConfig
@@ -94,7 +101,7 @@ def _configuration(study: Path | None, run: str, data: str) -> tuple[Study | Non
         if run:
             raise ConfigError("--run: it names a run of a study; with --data there is none.")
         return None, RunConfig(data={"name": data}, objective={"name": "vae"}, steps=1)
-    opened = load_study(study) if study.is_dir() else None
+    opened = load_study(study, trust) if study.is_dir() else None
     configs = (
         load_config(study).runs if opened is None else [r.config for r in opened.runs.values()]
     )

@@ -24,7 +24,7 @@ from stratigraph.cli import (
     serve,
     verify,
 )
-from stratigraph.errors import StratigraphError
+from stratigraph.errors import ConfigError, StratigraphError
 
 __all__ = ["app", "main"]
 
@@ -85,7 +85,11 @@ def main(arguments: list[str] | None = None) -> None:
     debug = "--debug" in given
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminated)
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and _in_foreground():
+            # Inherited, as from nohup; but here is somebody to press Ctrl-C.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        _check_work(given)
         app(args=given, standalone_mode=True)
     except (StratigraphError, inspect.UnusablePlace) as raised:
         if debug:
@@ -100,6 +104,22 @@ def main(arguments: list[str] | None = None) -> None:
         raise
     finally:
         _let_go()
+
+
+def _check_work(given: list[str]) -> None:
+    """Refuse a place for working copies where no study is at a URL."""
+    placed = any(word == "--work" or word.startswith("--work=") for word in given)
+    if placed and not any("://" in word for word in given):
+        raise ConfigError("--work: it is of studies at URLs, and none was given; leave it away.")
+
+
+def _in_foreground() -> bool:
+    """Whether a terminal sends its Ctrl-C to this process."""
+    try:
+        with open("/dev/tty") as terminal:  # noqa: PTH123 - a device, not a file
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    except OSError:
+        return False
 
 
 def _let_go() -> None:

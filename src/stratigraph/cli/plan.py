@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stratigraph.cli.inspect import AsJson
-from stratigraph.cli.run import MaxRuns, StudySource, Workers
+from stratigraph.cli.run import MaxRuns, StudySource, Trust, Workers, refuse_idle
 
 if TYPE_CHECKING:
     from stratigraph.pipeline import StudyPlan
@@ -18,6 +18,7 @@ __all__ = ["register"]
 
 
 def plan(
+    context: typer.Context,
     study: StudySource,
     workers: Workers = None,
     on: Annotated[
@@ -25,14 +26,21 @@ def plan(
         typer.Option("--on", help="Also say the time on so many workers; may be given again."),
     ] = None,
     as_json: AsJson = False,
-    max_runs: MaxRuns = 100_000,
+    max_runs: MaxRuns = 10_000,
+    trust: Trust = False,
 ) -> None:
     """Say what a study will cost: counts, disk, memory and time, from a short calibration."""
     from stratigraph.engine import LocalEngine
     from stratigraph.pipeline import plan_study
+    from stratigraph.plugins import require_plugins
     from stratigraph.study import load_config, load_study
 
-    config = load_study(study).config if study.is_dir() else load_config(study, max_runs)
+    refuse_idle(context, study)
+    if study.is_dir():
+        config = load_study(study, trust).config
+        require_plugins(config.plugins())
+    else:
+        config = load_config(study, max_runs)
     found = plan_study(config, LocalEngine(workers))
     counts = [found.workers, *(on or [])]
     if as_json:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stratigraph.cli.given import refuse_given
 from stratigraph.cli.inspect import AsJson, place, place_out
 from stratigraph.errors import ConfigError, suggest
 
 if TYPE_CHECKING:
     from stratigraph.engine import Engine
     from stratigraph.study import ResourcesConfig as Resources
-    from stratigraph.study import Study
+    from stratigraph.study import Study, StudyConfig
 
 __all__ = [
     "Device",
@@ -23,8 +24,11 @@ __all__ = [
     "Out",
     "Quiet",
     "StudySource",
+    "Trust",
     "Workers",
     "engine_named",
+    "opened_with",
+    "refuse_idle",
     "register",
 ]
 
@@ -56,6 +60,10 @@ Workers = Annotated[
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps, …")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors and the headline.")]
 MaxRuns = Annotated[int, typer.Option("--max-runs", help="Refuse a larger grid.")]
+Trust = Annotated[
+    bool,
+    typer.Option("--trust", help="Run the modules that a study's folder names, whoever made it."),
+]
 AllowDrift = Annotated[
     bool,
     typer.Option(
@@ -81,6 +89,43 @@ def engine_named(
     if address is not None:
         raise ConfigError("--address: only a cluster has one; add --engine ray.")
     return LocalEngine(workers)
+
+
+def opened_with(
+    context: typer.Context,
+    study: Path,
+    out: Path | None,
+    max_runs: int,
+    trust: bool,
+    engine: str = "local",
+    address: str | None = None,
+    workers: int | None = None,
+    device: str = "cpu",
+) -> tuple[Study, Engine]:
+    """A study and an engine; what cannot work is told before a folder is begun."""
+    from stratigraph.pipeline import open_study
+    from stratigraph.pipeline.train import check_device
+
+    made: list[Engine] = []
+    refuse_idle(context, study)
+
+    def check(config: StudyConfig) -> None:
+        if config.recorded:
+            why = "nothing of a study that was recorded is trained"
+            refuse_given(context, ("device", "allow_drift"), why)
+        check_device(device)
+        made.append(engine_named(engine, workers, address, config.resources))
+
+    return open_study(study, out, max_runs, trust=trust, check=check), made[0]
+
+
+def refuse_idle(context: typer.Context, study: Path) -> None:
+    """Refuse the options that are of the other kind of study: of a file, or of a folder."""
+    if study.is_dir():
+        refuse_given(context, ("max_runs",), "it is of a study file; a folder's grid is what it is")
+    else:
+        why = "it is of a study's folder; a file that you give may run what it names"
+        refuse_given(context, ("trust",), why)
 
 
 def _named(study: Study) -> str:
@@ -136,6 +181,7 @@ def _headline(study: Study, report: Path) -> None:
 
 
 def run(
+    context: typer.Context,
     study: StudySource,
     out: Out = None,
     engine: EngineName = "local",
@@ -145,19 +191,23 @@ def run(
     quiet: Quiet = False,
     max_runs: MaxRuns = 1000,
     allow_drift: AllowDrift = False,
+    trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a whole study, from training to its report. The same command again goes on."""
-    from stratigraph.pipeline import Progress, open_study, run_study
+    from stratigraph.pipeline import Progress, run_study
     from stratigraph.report import report_path
 
-    opened = open_study(study, out, max_runs)
+    opened, where = opened_with(
+        context, study, out, max_runs, trust, engine, address, workers, device
+    )
     done = run_study(
         opened.path,
-        engine=engine_named(engine, workers, address, opened.config.resources),
+        engine=where,
         progress=Progress(quiet),
         device=device,
         allow_drift=allow_drift,
+        trust=True,  # it was opened
     )
     if as_json:
         _summary(done, _code(done), report_path(done))
@@ -168,6 +218,7 @@ def run(
 
 
 def train(
+    context: typer.Context,
     study: StudySource,
     out: Out = None,
     engine: EngineName = "local",
@@ -177,13 +228,15 @@ def train(
     quiet: Quiet = False,
     max_runs: MaxRuns = 1000,
     allow_drift: AllowDrift = False,
+    trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
     """Train every run of a study that is not done."""
-    from stratigraph.pipeline import Progress, open_study, run_stage
+    from stratigraph.pipeline import Progress, run_stage
 
-    opened = open_study(study, out, max_runs)
-    where = engine_named(engine, workers, address, opened.config.resources)
+    opened, where = opened_with(
+        context, study, out, max_runs, trust, engine, address, workers, device
+    )
     run_stage("train", opened, where, Progress(quiet), device, allow_drift)
     if as_json:
         _summary(opened, _code(opened))
@@ -192,6 +245,7 @@ def train(
 
 
 def extract(
+    context: typer.Context,
     study: StudySource,
     out: Out = None,
     engine: EngineName = "local",
@@ -199,16 +253,17 @@ def extract(
     workers: Workers = None,
     quiet: Quiet = False,
     max_runs: MaxRuns = 1000,
+    trust: Trust = False,
 ) -> None:
     """Read every layer of every snapshot on the probes."""
-    from stratigraph.pipeline import Progress, open_study, run_stage
+    from stratigraph.pipeline import Progress, run_stage
 
-    opened = open_study(study, out, max_runs)
-    where = engine_named(engine, workers, address, opened.config.resources)
+    opened, where = opened_with(context, study, out, max_runs, trust, engine, address, workers)
     run_stage("extract", opened, where, Progress(quiet))
 
 
 def report(
+    context: typer.Context,
     study: StudySource,
     out: Out = None,
     quiet: Quiet = False,
@@ -217,12 +272,14 @@ def report(
         Path | None,
         typer.Option("--to", help="Write them into this folder, and nothing into the study's."),
     ] = None,
+    trust: Trust = False,
 ) -> None:
     """Write the figures and the report."""
     from stratigraph.pipeline import Progress, open_study, run_stage
     from stratigraph.report import report_path, write_report
 
-    opened = open_study(study, out, max_runs)
+    refuse_idle(context, study)
+    opened = open_study(study, out, max_runs, trust=trust)
     if to is None:
         run_stage("report", opened, None, Progress(quiet))
         _headline(opened, report_path(opened))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from stratigraph.cli.inspect import StudyFolder
+from stratigraph.cli.run import Trust
 
 __all__ = ["register"]
 
@@ -30,6 +31,7 @@ def serve(
         list[str] | None,
         typer.Option("--allow-host", help="Another name the page is reached by; may be repeated."),
     ] = None,
+    trust: Trust = False,
 ) -> None:
     """Show a study in the browser, finished or still in training. Ctrl-C ends it."""
     from stratigraph.web import serve
@@ -38,7 +40,15 @@ def serve(
         typer.echo(f"{address}  (Ctrl-C ends)")
 
     with contextlib.suppress(KeyboardInterrupt):  # how it is meant to end
-        serve(study, host=host, port=port, token=token, names=allow_host or (), ready=told)
+        serve(
+            study,
+            host=host,
+            port=port,
+            token=token,
+            names=allow_host or (),
+            trust=trust,
+            ready=told,
+        )
 
 
 def register(app: typer.Typer) -> None:

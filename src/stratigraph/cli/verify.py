@@ -8,14 +8,16 @@ from typing import Annotated
 
 import typer
 
+from stratigraph.cli.given import refuse_given
 from stratigraph.cli.inspect import AsJson
-from stratigraph.cli.run import Device, EngineName, Quiet, Workers, engine_named
+from stratigraph.cli.run import Device, EngineName, Quiet, Trust, Workers, engine_named
 from stratigraph.errors import IntegrityError
 
 __all__ = ["register"]
 
 
 def verify(
+    context: typer.Context,
     study: Annotated[str, typer.Argument(help="The folder or URL of a study.", metavar="STUDY")],
     repair: Annotated[
         bool, typer.Option("--repair", help="Remove what is damaged, and make it anew.")
@@ -25,19 +27,26 @@ def verify(
     workers: Workers = None,
     device: Device = "cpu",
     quiet: Quiet = False,
+    trust: Trust = False,
 ) -> None:
     """Check every file of a study against the hash that was written with it."""
     from stratigraph.pipeline import Progress, repair_study, verify_study
     from stratigraph.snapshots.objects import is_url
 
+    ours = ("engine", "workers", "device", "quiet", "trust")
+    if not repair:
+        refuse_given(context, ours, "it is of --repair")
     if is_url(study):
+        refuse_given(context, ours, "at a URL nothing is made anew, only put back")
         _verify_url(study, repair, as_json)
         return
     folder = Path(study)
     found = verify_study(folder)
     left = found.damages
     if repair and left:
-        left = repair_study(folder, found, engine_named(engine, workers), Progress(quiet), device)
+        left = repair_study(
+            folder, found, engine_named(engine, workers), Progress(quiet), device, trust
+        )
     if as_json:
         facts = {
             "files": found.files,
@@ -48,6 +57,7 @@ def verify(
             ],
             "strange": [str(path) for path in found.strange],
             "unread": found.unread,
+            "unchecked": found.unchecked,
         }
         typer.echo(json.dumps(facts, indent=1))
     else:
@@ -58,10 +68,11 @@ def verify(
             typer.echo(f"not ours  {path}")
         if found.unread:
             typer.echo(f"its runs are not known, nor what of them is missing: {found.unread}")
-        what = (
-            f"{found.files:,} files, {found.bytes / 1e6:,.1f} MB, "
-            f"{found.ended} of {found.runs} runs at their end"
-        )
+        what = f"{found.files:,} files, {found.bytes / 1e6:,.1f} MB"
+        if found.unchecked:
+            typer.echo(f"{what}: not checked, since {found.unchecked}")
+            return
+        what += f", {found.ended} of {found.runs} runs at their end"
         typer.echo(f"{what}: " + (f"{len(left)} damaged" if left else "all as they were written"))
     if left:
         raise typer.Exit(IntegrityError.exit_code)

@@ -19,7 +19,7 @@ from threading import Lock, Thread
 from typing import Any
 
 from stratigraph.engine.stop import SIGNALS, ask_to_stop
-from stratigraph.plugins import loaded_files
+from stratigraph.plugins import import_path, loaded_files
 
 __all__ = ["STOP", "Pool", "Pools", "signals_blocked"]
 
@@ -68,7 +68,7 @@ class Pools:
         # A worker that does another kind of task than its first has not leaked what that takes.
         env = {**dict.fromkeys(threads, "1"), "LOKY_MAX_MEMORY_LEAK_SIZE": "1e15"}
         executor = ProcessPoolExecutor(
-            self.workers, env=env, initializer=_start_worker, initargs=(os.getpid(),)
+            self.workers, env=env, initializer=_start_worker, initargs=(os.getpid(), import_path())
         )
         return Pool(executor, _surroundings())
 
@@ -89,10 +89,11 @@ class Pools:
 
 def _surroundings() -> tuple[Any, ...]:
     """Whose they are, where relative paths lead, and what is imported."""
-    return os.getpid(), Path.cwd(), dict(os.environ), tuple(sys.path), loaded_files()
+    return os.getpid(), Path.cwd(), dict(os.environ), tuple(import_path()), loaded_files()
 
 
-def _start_worker(parent: int) -> None:
+def _start_worker(parent: int, path: list[str]) -> None:
+    sys.path[:] = path  # without the folders of studies that were opened
     # Ctrl-C goes to the whole process group, and so may SIGTERM: the parent alone decides what they
     # mean, and says so by a signal of its own. All were blocked until here.
     for number in SIGNALS:

@@ -15,9 +15,7 @@ import contextlib
 import itertools
 import logging
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
-from pathlib import Path
 from typing import Any
 
 from stratigraph.engine.local import TICK_SECONDS
@@ -26,6 +24,7 @@ from stratigraph.engine.ray_worker import Board, Line, run_one
 from stratigraph.engine.stop import listening, stopping
 from stratigraph.engine.words import Hear
 from stratigraph.errors import ConfigError
+from stratigraph.plugins import import_path
 
 __all__ = ["RayEngine"]
 
@@ -208,7 +207,7 @@ def _connected(address: str | None, workers: int | None) -> Any:
     before = os.environ.get("PYTHONPATH")
     if address is None:
         # The workers of this machine find what this process finds, the user's own modules included.
-        os.environ["PYTHONPATH"] = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+        os.environ["PYTHONPATH"] = os.pathsep.join(import_path())
     try:
         ray.init(**where, namespace="stratigraph", log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:

@@ -23,7 +23,7 @@ from typing import Any
 
 from torch import nn
 
-from stratigraph.errors import ConfigError, StratigraphError, suggest
+from stratigraph.errors import ConfigError, StratigraphError, UntrustedError, suggest
 from stratigraph.plugins import is_plugin, load_plugin
 
 __all__ = ["Architecture", "Part", "parse_architecture"]
@@ -137,7 +137,7 @@ def parse_architecture(
         part = _part("architecture", value, wholes)
         return Architecture(part, part, whole=True)
     if is_plugin(name):
-        if getattr(load_plugin("architecture", name), "whole_architecture", False):
+        if _is_whole(name):
             part = _part("architecture", value, wholes)
             return Architecture(part, part, whole=True)
         raise ConfigError(
@@ -154,13 +154,37 @@ def parse_architecture(
     )
 
 
+def _is_whole(name: str) -> bool:
+    """Whether a user's own is a whole network; one that is named only stands where a whole one can.
+
+    Raises:
+        ConfigError: it cannot be imported.
+
+    """
+    try:
+        return bool(getattr(load_plugin("architecture", name), "whole_architecture", False))
+    except UntrustedError:
+        return True
+
+
+def _refusing(error: UntrustedError) -> Maker:
+    def make(*_: Any, **__: Any) -> nn.Module:
+        raise error
+
+    return make
+
+
 def _part(where: str, value: Any, known: Mapping[str, Maker]) -> Part:
     options = dict(value) if isinstance(value, Mapping) else {"name": value}
     name = options.pop("name", None)
     if not isinstance(name, str):
         raise ConfigError(f"{where}: expected a name, or a mapping with a `name`, got {value!r}.")
     if is_plugin(name):
-        make = load_plugin(where, name)
+        try:
+            make = load_plugin(where, name)
+        except UntrustedError as error:
+            # Named only: its options stand as they were kept, and what makes it tells why not.
+            return Part(name, _refusing(error), tuple(sorted(options.items())))
         if not callable(make):
             raise ConfigError(f"{where}: {name} is a {type(make).__name__}; expected a function.")
     elif name in known:

@@ -20,11 +20,11 @@ What else it may have, each by itself:
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, cast, runtime_checkable
 
 from torch import Tensor
 
-from stratigraph.errors import ConfigError, StratigraphError, suggest
+from stratigraph.errors import ConfigError, StratigraphError, UntrustedError, suggest
 from stratigraph.models import Posterior, VAEOutput
 from stratigraph.objectives.annealed_vae import AnnealedVAE
 from stratigraph.objectives.beta_tc_vae import BetaTCVAE
@@ -38,6 +38,7 @@ from stratigraph.objectives.parameters import check_parameters
 from stratigraph.objectives.passes import Parts, Pass, Terms
 from stratigraph.objectives.sigma_vae import SigmaVAE
 from stratigraph.objectives.terms import RECONSTRUCTIONS, kl_divergence
+from stratigraph.objectives.unread import UnreadObjective
 from stratigraph.objectives.vae import PlainVAE
 from stratigraph.objectives.vq_vae import VQVAE
 from stratigraph.plugins import is_plugin, load_plugin
@@ -123,14 +124,17 @@ SUPERVISED: dict[str, type] = {"classification": Classification}
 
 
 def build_objective(name: str, **parameters: Any) -> Objective:
-    """The objective called ``name``.
+    """The objective called ``name``; of a study that is not trusted, what can be told of it.
 
     Raises:
         ConfigError: an unknown name or parameter, a missing one, or a value that is not what the
             objective declares (by default a finite number ≥ 0).
 
     """
-    kind = _kind(name)
+    try:
+        kind = _kind(name)
+    except UntrustedError:
+        return cast(Objective, UnreadObjective(tuple(parameters.items())))
     check_parameters(name, kind, parameters)
     try:
         objective: Objective = kind(**parameters)

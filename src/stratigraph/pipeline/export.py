@@ -10,8 +10,11 @@
     latents.parquet, layers.parquet  what was observed of every run, step, latent and layer
     scores.parquet            disentanglement scores of every run's latents
     metrics.parquet           every run's losses
+    export.json               the runs, what is said of each matrix, and every file's SHA-256
 
 The tables are Parquet, or CSV; a matrix can also be one netCDF file, as `Study.similarity` has it.
+`stratigraph.load_study` opens the folder for reading. Files are copied that the study's own layout
+names, and no link is followed: what a link points at is not of the study.
 """
 
 from __future__ import annotations
@@ -26,10 +29,21 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from stratigraph.errors import InputError, StorageError, suggest
+from stratigraph import __version__
+from stratigraph.errors import InputError, StorageError, UnsafeFileError, suggest
 from stratigraph.report import report_path
-from stratigraph.snapshots import parquet, read_json, record_exists, verified, write_file
+from stratigraph.snapshots import (
+    MANIFEST,
+    parquet,
+    read_json,
+    read_text,
+    record_exists,
+    verified,
+    write_file,
+    write_json,
+)
 from stratigraph.study import STUDY_FILE, Study, findings_path, observed_path, similarity_path
+from stratigraph.study.exported import EXPORT, find_export
 
 __all__ = ["FORMATS", "export_study"]
 
@@ -53,42 +67,75 @@ def export_study(study: Study, out: Path, form: str = "parquet") -> int:
     """
     if form not in FORMATS:
         raise InputError(f"--format: {form!r} is not known.{suggest(form, FORMATS)}")
+    if study.export is not None:
+        raise InputError(f"{study.path}: is an export already; copy the folder.")
     if out.exists() and not out.is_dir():
         raise StorageError(f"{out}: expected a folder, or nothing; choose another --out.")
     if not any(own.measures() for own in _ways(study)):
         study.labels(study.config.measures[0].name)  # raises, and says what to do
+    if (out / STUDY_FILE).is_file() and find_export(out) is None:
+        raise StorageError(f"{out}: holds a study; choose another --out.")
+    copied = _own_files(study)
+    (out / EXPORT).unlink(missing_ok=True)  # what it lists is about to change
+    files: dict[str, str] = {}
+    matrices: dict[str, Any] = {}
     tables = "csv" if form == "csv" else "parquet"
     for own in _ways(study):
         measures, way = own.measures(), own.way.folder
         if measures:
             labels = own.labels(measures[0]).rename_axis("row").reset_index()
-            _table(out / f"labels{way}.{tables}", labels)
+            files |= _table(out, f"labels{way}.{tables}", labels)
         for measure in measures:
-            place = similarity_path(out, measure, way)  # the name may have dots of its own
+            place = similarity_path(Path(), measure, way)
+            matrices[f"{measure}{way}"] = dict(own.similarity(measure).attrs)
             if form == "netcdf":
-                _matrix(place.with_name(f"{place.name}.nc"), own.similarity(measure))
+                files |= _matrix(out, f"{place}.nc", own.similarity(measure))
             else:
-                _table(place.with_name(f"{place.name}.{tables}"), pairs_of(own, measure))
+                files |= _table(out, f"{place}.{tables}", pairs_of(own, measure))
     for name, table in _observed(study):
-        _table(out / f"{name}.{tables}", table)
-    kept = [study.path / STUDY_FILE]
+        files |= _table(out, f"{name}.{tables}", table)
+    for path in copied:
+        files |= _file(out, path.relative_to(study.path).as_posix(), path.read_bytes())
+    about = {
+        "stratigraph": __version__,
+        "runs": {run_id: run.config.to_dict() for run_id, run in study.runs.items()},
+        "matrices": matrices,
+        "files": files,
+    }
+    write_json(out / EXPORT, about)
+    return sum((out / place).stat().st_size for place in (*files, EXPORT))
+
+
+def _own_files(study: Study) -> list[Path]:
+    """The files that are copied as they are: whole, of the study's layout, and no links.
+
+    Raises:
+        UnsafeFileError: one of them, or a folder on the way to it, is a link.
+        IntegrityError: one is damaged.
+
+    """
+    read_text(study.path / STUDY_FILE)
+    found = [study.path / STUDY_FILE]
     if findings_path(study.path).is_file():
         read_json(findings_path(study.path))  # raises if it is damaged
-        kept.append(findings_path(study.path))
+        found.append(findings_path(study.path))
     for folder, pattern in (
-        (report_path(study).parent, "*.html"),
+        (report_path(study).parent, report_path(study).name),
         (study.path / "figures", "*.pdf"),
     ):
         if record_exists(folder):
             verified(folder)
-            kept += sorted(folder.glob(pattern))
-    for path in kept:
-        _copy(path, out / path.relative_to(study.path))
-    return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
-
-
-def _copy(source: Path, place: Path) -> None:
-    write_file(place, source.read_bytes())
+            listed = read_json(folder / MANIFEST)["files"]
+            found += [path for path in sorted(folder.glob(pattern)) if path.name in listed]
+    for path in found:
+        way = (path, *path.relative_to(study.path).parents)
+        for place in (study.path / step for step in way):
+            if place != study.path and place.is_symlink():
+                raise UnsafeFileError(
+                    f"{place}: a link, which a study does not hold; nothing was exported. Remove "
+                    "it, or put the file itself there."
+                )
+    return found
 
 
 def _ways(study: Study) -> list[Study]:
@@ -142,27 +189,31 @@ def _observed(study: Study) -> Iterator[tuple[str, pd.DataFrame]]:
         yield "scores", scores
 
 
-def _table(path: Path, table: pd.DataFrame) -> None:
-    if path.suffix == ".csv":
-        write_file(path, table.to_csv(index=False).encode())
-    else:
-        write_file(path, parquet(table, "zstd"))
+def _file(out: Path, place: str, content: bytes) -> dict[str, str]:
+    """Write a file; return its place and its hash."""
+    return {place: write_file(out / place, content)}
 
 
-def _matrix(path: Path, matrix: xr.DataArray) -> None:
+def _table(out: Path, place: str, table: pd.DataFrame) -> dict[str, str]:
+    csv = place.endswith(".csv")
+    return _file(out, place, table.to_csv(index=False).encode() if csv else parquet(table, "zstd"))
+
+
+def _matrix(out: Path, place: str, matrix: xr.DataArray) -> dict[str, str]:
     """A matrix as netCDF 4; its text coordinates as objects, which is what the format can hold."""
     text = {
         name: (own.dims, own.to_numpy().astype(object))
         for name, own in matrix.coords.items()
         if not np.issubdtype(own.dtype, np.number)
     }
-    kept = matrix.astype(np.float32).assign_coords(text).rename(path.stem)
+    name = Path(place).stem
+    kept = matrix.astype(np.float32).assign_coords(text).rename(name)
     kept.attrs = {key: _plain(value) for key, value in matrix.attrs.items()}
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / path.name
-        packed: dict[Hashable, dict[str, Any]] = {path.stem: {"zlib": True, "complevel": 4}}
+        file = Path(folder) / "matrix.nc"
+        packed: dict[Hashable, dict[str, Any]] = {name: {"zlib": True, "complevel": 4}}
         kept.to_netcdf(file, engine="h5netcdf", encoding=packed)
-        write_file(path, file.read_bytes())
+        return _file(out, place, file.read_bytes())
 
 
 def _plain(value: object) -> str | float | int:

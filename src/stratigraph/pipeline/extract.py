@@ -19,7 +19,7 @@ import torch
 from stratigraph.activations import read_network
 from stratigraph.engine import Engine
 from stratigraph.errors import ConfigError, StratigraphError
-from stratigraph.identity import digest, plain
+from stratigraph.identity import digest
 from stratigraph.models import VAE
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.recorded import check_recorded
@@ -37,11 +37,10 @@ from stratigraph.study import (
     ProbesConfig,
     Run,
     Study,
+    keep_probes,
     probe_images,
-    probe_indices,
     probe_noise,
     probes_digest,
-    probes_path,
     representations_path,
 )
 from stratigraph.training import RecordedConfig, RunConfig
@@ -133,16 +132,6 @@ def reading_digest(study: Study, run: Run) -> dict[str, Any]:
     }
 
 
-def _keep_probes(study: Study, run: Run) -> None:
-    """Write down which images the probes are, once for each set of data."""
-    probes = study.config.probes
-    path = probes_path(study.path, probes_digest(run.config, probes))
-    if not record_exists(path):
-        indices = probe_indices(run.config, probes)
-        about = {"data": run.config.data, "probes": plain(probes)}
-        write_record(path, lambda files: files.array("indices.npy", indices), about)
-
-
 def current_facts(path: Path, about: Mapping[str, Any]) -> dict[str, Any] | None:
     """What the record at ``path`` says of itself, if it was made with these settings.
 
@@ -203,11 +192,10 @@ def extract_study(study: Study, engine: Engine, progress: Progress) -> int:
         check_recorded(study)
         return 0
     tasks = []
-    remove_leftovers(study.path / "probes")
     for run in study.runs.values():
         about = reading_digest(study, run)
         remove_leftovers(run.path / f"representations{study.way.folder}")
-        _keep_probes(study, run)
+        keep_probes(study.path, run.config, study.config.probes)
         for step in study.steps(run):
             record = representations_path(run.path, step, study.way.folder)
             if current_facts(record, about) is None:

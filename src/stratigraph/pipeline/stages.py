@@ -25,13 +25,16 @@ from stratigraph.pipeline.drift import CONFIG
 from stratigraph.pipeline.extract import extract_study
 from stratigraph.pipeline.observe import observe_study
 from stratigraph.pipeline.progress import Progress
-from stratigraph.pipeline.train import train_study
+from stratigraph.pipeline.train import check_reading, train_study
+from stratigraph.plugins import naming_only, require_plugins
 from stratigraph.report import write_report
 from stratigraph.snapshots import read_json, read_text, remove_leftovers, write_text
 from stratigraph.study import STUDY_FILE, Study, StudyConfig, load_config, load_study
 from stratigraph.study.errands import spread
+from stratigraph.study.exported import find_export
 from stratigraph.study.remote import check_processes, keep_study_file, local_copy, written
 from stratigraph.training import any_config
+from stratigraph.trust import note_trust
 
 __all__ = ["STAGES", "open_study", "run_stage", "run_study"]
 
@@ -39,17 +42,32 @@ DEFAULT_PARENT = "results"
 MANY = 2  # workers, at least, of an engine that is not of this process
 
 
-def open_study(source: str | Path, out: str | Path | None = None, most_runs: int = 1000) -> Study:
-    """The study in a folder; or a study file's, whose folder is made when it is new.
+def open_study(
+    source: str | Path,
+    out: str | Path | None = None,
+    most_runs: int = 1000,
+    *,
+    trust: bool = False,
+    check: Callable[[StudyConfig], None] | None = None,
+) -> Study:
+    """The study in a folder, to go on with; or a study file's, whose folder is made when it is new.
+
+    A file that is given is the user's own, and its study is known as that from then on
+    (`stratigraph.trust`). What it asks for is tried before its folder is begun: its data, networks,
+    probes and layers.
 
     Args:
         source: a study's folder or URL, or a study file.
         out: the folder or URL of a study file's study; by default ``results/<file's name>``.
         most_runs: a larger grid is refused.
+        trust: run the modules that a folder's study names, whoever made it.
+        check: raises where the study cannot be run here; nothing was written then.
 
     Raises:
-        ConfigError: the file is not a study, or the folder holds another one.
-        DataError: there is no such file or folder.
+        UntrustedError: the folder's study names modules, and is not known to be the user's own.
+        ConfigError: the file is not a study, it cannot be run, or the folder holds another one or
+            an export.
+        DataError: there is no such file or folder, or the study's data are not there.
         StorageError: the folder's path is a file.
 
     """
@@ -57,11 +75,19 @@ def open_study(source: str | Path, out: str | Path | None = None, most_runs: int
     if path.is_dir():
         if out is not None and local_copy(out).resolve() != path.resolve():
             raise ConfigError(f"--out: {path} is a study's folder itself; leave --out away.")
-        return load_study(path)
+        _check_begun(path)
+        study = load_study(path, trust)
+        require_plugins(study.config.plugins())
+        if check is not None:
+            check(study.config)
+        return study
     if not path.exists():
         raise DataError(f"{path}: no such study file or folder.")
     config = load_config(path, most_runs)
+    if check is not None:
+        check(config)
     folder = Path(DEFAULT_PARENT, path.stem) if out is None else local_copy(out)
+    _check_begun(folder)
     if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
         raise StorageError(f"{folder}: expected a folder, or nothing; choose another --out.")
     held, text = folder / STUDY_FILE, None
@@ -70,8 +96,21 @@ def open_study(source: str | Path, out: str | Path | None = None, most_runs: int
             text = read_text(held)
     _check_runs(folder, config, path)
     if text is None or text.rstrip() != config.text.rstrip():
+        check_reading(config, config.runs)
         keep_study_file(folder, lambda: write_text(held, config.text))
-    return load_study(folder)
+    if config.plugins():
+        note_trust(config.text, path.parent)
+    return load_study(folder, trust=True)
+
+
+def _check_begun(folder: Path) -> None:
+    """Refuse to go on with an export: what it lacks would be trained anew."""
+    if find_export(folder) is not None:
+        raise ConfigError(
+            f"{folder}: is an export of a study, without its weights: it opens for reading "
+            "(`list`, `show`, `verify`, load_study). To run the study anew, run the export's "
+            "study.yaml with another --out."
+        )
 
 
 def _check_runs(folder: Path, config: StudyConfig, path: Path) -> None:
@@ -90,7 +129,8 @@ def _check_runs(folder: Path, config: StudyConfig, path: Path) -> None:
 
 def _label(run: Path) -> str:
     try:
-        return any_config(read_json(run / CONFIG)["config"]).label()
+        with naming_only(run):
+            return any_config(read_json(run / CONFIG)["config"]).label()
     except StratigraphError:
         return run.name
 
@@ -140,7 +180,13 @@ def run_stage(
     device: str = "cpu",
     allow_drift: bool = False,
 ) -> None:
-    """One stage of a study: ``train``, ``extract``, ``compare``, ``assess`` or ``report``."""
+    """One stage of a study: ``train``, ``extract``, ``compare``, ``assess`` or ``report``.
+
+    Raises:
+        UntrustedError: the study names modules, and is not known to be the user's own.
+
+    """
+    require_plugins(study.config.plugins())
     engine, progress = engine or LocalEngine(), progress or Progress(quiet=True)
     check_processes(study.path, engine.workers if engine.name == "local" else MANY)
     with progress.showing():
@@ -162,6 +208,7 @@ def run_study(
     device: str = "cpu",
     allow_drift: bool = False,
     most_runs: int = 1000,
+    trust: bool = False,
 ) -> Study:
     """Run all stages of a study, and return it.
 
@@ -173,14 +220,16 @@ def run_study(
         device: ``cpu``, ``cuda``, ``mps``, …
         allow_drift: go on with runs that were begun under other versions, data or device.
         most_runs: a larger grid is refused.
+        trust: run the modules that a folder's study names, whoever made it.
 
     Raises:
+        UntrustedError: the folder's study names modules, and is not known to be the user's own.
         ConfigError: the study cannot be run as written.
         DataError: its data are missing or damaged.
         KeyboardInterrupt: by Ctrl-C; all that was done is saved, and the same call goes on.
 
     """
-    study = open_study(source, out, most_runs)
+    study = open_study(source, out, most_runs, trust=trust)
     engine = engine or LocalEngine()
     for stage in STAGES:
         run_stage(stage, study, engine, progress, device, allow_drift)

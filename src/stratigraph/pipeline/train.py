@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,16 @@ from stratigraph.snapshots import (
 )
 from stratigraph.snapshots.mirror import link, origin
 from stratigraph.snapshots.objects import is_url
-from stratigraph.study import Run, Study, metrics_path, probe_indices, probes_digest, read_state
+from stratigraph.study import (
+    Run,
+    Study,
+    StudyConfig,
+    keep_probes,
+    metrics_path,
+    probe_indices,
+    probes_digest,
+    read_state,
+)
 from stratigraph.study.remote import (
     fetch_study,
     kept,
@@ -265,7 +274,9 @@ def train_study(
     """
     check_device(device)
     prepare_data([run.config for run in study.runs.values()], progress)
-    check_reading(study)
+    check_reading(study.config, [run.config for run in study.runs.values()])
+    for run in study.runs.values():  # the page shows them, and draws with them, from now on
+        keep_probes(study.path, run.config, study.config.probes)
     waiting = [run for run in study.runs.values() if not _is_closed(run)]
     if not allow_drift:
         for run in waiting:
@@ -323,19 +334,19 @@ def prepare_data(configs: Sequence[RunConfig], progress: Progress) -> None:
             config.dataset().prepare()
 
 
-def check_reading(study: Study) -> None:
-    """Raise now, not after hours of training, if the study's probes or layers cannot be read.
+def check_reading(study: StudyConfig, runs: Iterable[RunConfig]) -> None:
+    """Raise now, not after hours of training, if the study's networks or probes cannot be had.
 
     Raises:
-        ConfigError: a set of data has too few images for the probes, or a network has no such
+        DataError: there are no such data.
+        ConfigError: images that a network cannot take, too few of them for the probes, or no such
             layer.
 
     """
     checked = set()
-    for run in study.runs.values():
-        config = run.config
+    for config in runs:
         key = (
-            probes_digest(config, study.config.probes),
+            probes_digest(config, study.probes),
             config.architecture_name,
             config.supervised,
             config.gaussian,
@@ -344,9 +355,9 @@ def check_reading(study: Study) -> None:
             continue
         checked.add(key)
         try:
-            probe_indices(config, study.config.probes)
-            model = build_network(config, config.dataset())
-            layers_to_read(model, study.config.activations.layers)
+            dataset = config.dataset()
+            probe_indices(config, study.probes)
+            layers_to_read(build_network(config, dataset), study.activations.layers)
         except InputError as error:
             raise ConfigError(f"{config.label()}: {error}") from None
 

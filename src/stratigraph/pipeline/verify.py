@@ -21,6 +21,7 @@ from stratigraph.pipeline.drift import CONFIG, check_repairable
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.stages import STAGES, run_stage
 from stratigraph.pipeline.train import train_study
+from stratigraph.plugins import require_plugins
 from stratigraph.snapshots import (
     LOCK,
     MANIFEST,
@@ -42,6 +43,7 @@ from stratigraph.study import (
     metrics_path,
     representations_path,
 )
+from stratigraph.study.exported import EXPORT, Export, find_export
 from stratigraph.training import RecordedConfig
 
 __all__ = ["Damage", "Verified", "repair_study", "verify_study"]
@@ -86,7 +88,8 @@ class Damage:
 class Verified:
     """What a study was found to hold; ``strange`` is what is in its folder and not of it.
 
-    ``unread`` is why its runs are not known, so that nothing was looked for that they should hold.
+    ``unread`` is why its runs are not known, so that nothing was looked for that they should hold;
+    ``unchecked`` is why there was nothing to compare its files with.
     """
 
     files: int
@@ -96,6 +99,7 @@ class Verified:
     damages: list[Damage]
     strange: list[Path]
     unread: str = ""
+    unchecked: str = ""
 
 
 def verify_study(folder: Path) -> Verified:
@@ -110,6 +114,9 @@ def verify_study(folder: Path) -> Verified:
     """
     if not (folder / STUDY_FILE).is_file():
         load_study(folder)  # says what is missing
+    export = find_export(folder)
+    if export is not None:
+        return _verify_export(export)
     files, size = 0, 0
     damages, strange = [], []
     for path in _items(folder, set()):
@@ -143,6 +150,26 @@ def verify_study(folder: Path) -> Verified:
     if study.config.recorded:
         damages = [_once(folder, damage) for damage in damages]
     return Verified(files, size, len(over), len(study.runs), damages, strange)
+
+
+def _verify_export(export: Export) -> Verified:
+    """Every file that an export lists against its hash; older exports list none."""
+    damages = []
+    listed = export.about.get("files", {})
+    for name in listed:
+        try:
+            export.read(name)
+        except DataError as error:
+            damages.append(Damage(export.folder / name, str(error), ""))
+    there = [path for path in sorted(export.folder.rglob("*")) if path.is_file()]
+    size = sum(path.stat().st_size for path in there)
+    if not export.about:
+        older = "it is an export of an older version, which kept no hashes to compare with"
+        return Verified(len(there), size, 0, 0, [], [], unchecked=older)
+    places = {export.folder / name for name in (*listed, EXPORT)}
+    strange = [path for path in there if path not in places]
+    count = len(export.configs)
+    return Verified(len(there), size, count, count, damages, strange)
 
 
 def _stage(place: str) -> str | None:
@@ -210,7 +237,12 @@ def _due(run: Run) -> Iterator[Path]:
 
 
 def repair_study(
-    folder: Path, found: Verified, engine: Engine, progress: Progress, device: str = "cpu"
+    folder: Path,
+    found: Verified,
+    engine: Engine,
+    progress: Progress,
+    device: str = "cpu",
+    trust: bool = False,
 ) -> list[Damage]:
     """Remove what is damaged, make it anew, and verify again; return what is damaged still.
 
@@ -223,8 +255,10 @@ def repair_study(
         engine: where stages run.
         progress: says what is going on.
         device: that runs are trained on; theirs, or nothing is removed.
+        trust: run the modules that the study names, whoever made it.
 
     Raises:
+        UntrustedError: the study names modules, and is not known to be the user's own.
         BusyError: another process writes into the study.
         ConfigError: a run would not come out as it was, under the conditions that are now; nothing
             has been removed.
@@ -236,8 +270,11 @@ def repair_study(
             raise IntegrityError(
                 f"{damage.reason} Nothing else says what the study is: put it back with "
                 f"`stratigraph run FILE --out {folder}`, FILE being your own copy."
+                if find_export(folder) is None
+                else f"{damage.reason} Nothing here can make it anew."
             )
-    study = load_study(folder)
+    study = load_study(folder, trust)
+    require_plugins(study.config.plugins())
     for damage in found.damages:
         if study.config.recorded and ONCE.search(damage.path.relative_to(folder).as_posix()):
             raise IntegrityError(damage.reason)

@@ -7,6 +7,7 @@ from stratigraph.snapshots.checkpoint import (
     save_checkpoint,
 )
 from stratigraph.snapshots.files import (
+    is_sealed,
     read_json,
     read_text,
     sealed_json,
@@ -42,6 +43,7 @@ __all__ = [
     "MANIFEST",
     "Files",
     "checkpoint_step",
+    "is_sealed",
     "load_checkpoint",
     "load_snapshot",
     "load_weights",

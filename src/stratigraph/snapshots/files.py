@@ -23,6 +23,7 @@ from stratigraph.errors import ConfigError, DataError, IntegrityError, StorageEr
 __all__ = [
     "FORMAT",
     "check_format",
+    "is_sealed",
     "read_json",
     "read_text",
     "sealed_json",
@@ -162,6 +163,11 @@ def sealed_text(text: str) -> bytes:
 def write_text(path: Path, text: str) -> None:
     """Write a text with its seal, whole or not at all."""
     write_file(path, sealed_text(text))
+
+
+def is_sealed(text: str) -> bool:
+    """Whether a text ends in a seal, right or wrong."""
+    return _SEAL.search(text) is not None
 
 
 def read_text(path: Path) -> str:

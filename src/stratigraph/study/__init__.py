@@ -26,10 +26,12 @@ from stratigraph.study.layout import (
     similarity_path,
 )
 from stratigraph.study.probes import (
+    keep_probes,
     probe_images,
     probe_indices,
     probe_noise,
     probes_digest,
+    read_probes,
 )
 from stratigraph.study.run import Run, read_state, warning_of
 from stratigraph.study.selection import (
@@ -77,6 +79,7 @@ __all__ = [
     "findings_path",
     "gather",
     "jackknife_path",
+    "keep_probes",
     "load_config",
     "load_study",
     "metrics_path",
@@ -87,6 +90,7 @@ __all__ = [
     "probe_noise",
     "probes_digest",
     "probes_path",
+    "read_probes",
     "read_state",
     "representations_path",
     "run_path",

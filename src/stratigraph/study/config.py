@@ -29,18 +29,19 @@ Every value is checked when the file is read, before anything runs.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from stratigraph.activations import DECODER_INPUTS
-from stratigraph.errors import ConfigError, InputError
-from stratigraph.plugins import beside
+from stratigraph.errors import ConfigError, InputError, UntrustedError
+from stratigraph.plugins import beside, forbid_folder, is_plugin, trusting
 from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.certified import check_tolerance
 from stratigraph.similarity.measure import Measure
-from stratigraph.study.grid import TRAINING, axis, grid_runs, mapping, one_of
+from stratigraph.study.grid import TRAINING, axis, grid_runs, grid_size, mapping, one_of
 from stratigraph.study.selection import SELECTIONS
 from stratigraph.study.ways import CORRECTED, WAYS, Way
 from stratigraph.study.yaml_file import read_yaml
@@ -60,6 +61,7 @@ PROBE_SOURCES = ("validation", "training", "paper")
 DECONFOUNDED = "deconfounded_cka"  # takes the input of the probes from the study
 NAME = re.compile(r"[\w<>()+=.,'\" -]{1,100}", re.UNICODE)
 MOST_RUNS = 1000
+MOST_HELD = 10_000  # runs of any study: that of a folder is opened without asking anybody
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,11 @@ class MeasureConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
             raise ConfigError(f"measures: expected a measure's name, got {self.name!r}.")
-        if not study_measure(self.name).rotation:
+        try:
+            measure = study_measure(self.name)
+        except UntrustedError:
+            return  # of a module that is named only, nothing can be checked
+        if not measure.rotation:
             raise ConfigError(
                 f"measures: {self.name} depends on the units themselves, and a study keeps "
                 "representations up to a rotation of them; use stratigraph.similarity_matrix on "
@@ -127,7 +133,7 @@ class MeasureConfig:
         for pair in self.pairs:
             one_of(f"measures: {self.name}: pairs", pair, SELECTIONS)
         if self.tolerance is not None:
-            known = self.name if self.name == DECONFOUNDED else find_measure(self.name).name
+            known = self.name if self.name == DECONFOUNDED else measure.name
             try:
                 check_tolerance(known, self.tolerance)
             except InputError as error:
@@ -192,9 +198,15 @@ class StudyConfig:
             ("grid: the run", [run.run_id for run in self.runs]),
             ("measures:", [measure.name for measure in self.measures]),
         ):
-            twice = next((name for name in names if names.count(name) > 1), None)
-            if twice is not None:
+            twice, count = Counter(names).most_common(1)[0] if names else ("", 0)
+            if count > 1:
                 raise ConfigError(f"{what} {twice} stands in the study twice; remove one.")
+
+    def plugins(self) -> list[str]:
+        """What of it is a user's own, as ``module:name`` (`stratigraph.plugins`)."""
+        runs = [name for run in self.runs for name in run.plugins()]
+        measures = [one.name for one in self.measures if is_plugin(one.name)]
+        return list(dict.fromkeys([*runs, *measures]))
 
     def read(self, way: Way) -> StudyConfig:
         """The configuration of the same study, read a way."""
@@ -243,16 +255,16 @@ def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> Stud
             raise ConfigError(f"study: {key} is missing.")
     training = mapping("training", table["training"], TRAINING)
     grids = table["grid"] if isinstance(table["grid"], list) else [table["grid"]]
+    size = sum(map(grid_size, grids))
+    if size > min(most_runs, MOST_HELD):
+        told = f"{size:,}" if size < 10**15 else "over 10^15"
+        more = ", or allow it with --max-runs" if size <= MOST_HELD else ""
+        allowed = min(most_runs, MOST_HELD)
+        raise ConfigError(f"grid: {told} runs, more than {allowed:,}; make it smaller{more}.")
     runs: list[RunConfig] = []
     for number, grid in enumerate(grids):
         where = "grid" if len(grids) == 1 else f"grid {number + 1}"
-        for run in grid_runs(where, grid, training, table.get("snapshots", {})):
-            runs.append(run)
-            if len(runs) > most_runs:
-                raise ConfigError(
-                    f"grid: more than {most_runs} runs; make it smaller, or allow it with "
-                    "--max-runs."
-                )
+        runs += grid_runs(where, grid, training, table.get("snapshots", {}))
     probes = mapping("probes", table.get("probes", {}), ("count", "seed", "from"))
     if "from" in probes:
         probes["source"] = probes.pop("from")
@@ -314,14 +326,18 @@ def _measures(value: Any) -> Iterator[MeasureConfig]:
 
 
 def load_config(path: str | Path, most_runs: int = MOST_RUNS) -> StudyConfig:
-    """Read a study file.
+    """Read a study file that the user gives: the modules that it names are imported.
 
     Raises:
         DataError: the file cannot be read.
         ConfigError: it is not a study; the message names the key, the value and what is allowed.
 
     """
-    if not (Path(path).parent / "runs").is_dir():  # nothing in a begun study's folder is run
-        beside(Path(path))
+    folder = Path(path).parent
+    if (folder / "runs").is_dir():
+        forbid_folder(folder)  # a study that was begun: nothing in it is run
+    else:
+        beside(folder)
     text, value = read_yaml(Path(path))
-    return parse_config(value, text, most_runs)
+    with trusting():
+        return parse_config(value, text, most_runs)

@@ -8,15 +8,17 @@ architectures are grids of their own: ``{beta_vae: {beta: [1, 4]}}`` is two obje
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 from stratigraph.errors import ConfigError, suggest
 from stratigraph.objectives import OBJECTIVES, SUPERVISED
 from stratigraph.plugins import is_plugin
 from stratigraph.training import RunConfig, SnapshotSchedule, whole_number
+from stratigraph.training.schedule import MOST_SNAPSHOTS
 
-__all__ = ["TRAINING", "axis", "grid_runs", "mapping", "one_of"]
+__all__ = ["TRAINING", "axis", "grid_runs", "grid_size", "mapping", "one_of"]
 
 AXES = ("data", "architecture", "objective", "latents", "seed", "freezing")
 TRAINING = (
@@ -29,6 +31,7 @@ SCHEDULES: dict[str, Callable[..., SnapshotSchedule]] = {
     "explicit": SnapshotSchedule.explicit,
     "paper": SnapshotSchedule.paper,
 }
+MOST_OF = {"count": MOST_SNAPSHOTS, "first": 10**9}
 SCHEDULE_KEYS = {
     "log": ("count", "first", "start"),
     "even": ("count", "start"),
@@ -58,10 +61,55 @@ def axis(where: str, value: Any) -> list[Any]:
     values = value if isinstance(value, list) else [value]
     if not values:
         raise ConfigError(f"{where}: the list is empty; give it at least one value.")
-    for index, item in enumerate(values):
-        if item in values[:index]:
+    seen = set()
+    for item in values:
+        key = _hashable(item)
+        if key in seen:
             raise ConfigError(f"{where}: {item!r} stands in the list twice.")
+        seen.add(key)
     return values
+
+
+def _hashable(value: Any) -> Hashable:
+    """What is equal where plain values are: looking for a twin takes no second loop."""
+    if isinstance(value, Mapping):
+        return frozenset((key, _hashable(item)) for key, item in value.items())
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value
+
+
+def _choices(value: Any) -> int:
+    return len(value) if isinstance(value, list) else 1
+
+
+def grid_size(value: Any) -> int:
+    """How many runs a grid means, counted and not built: a few lines can mean more than memory has.
+
+    Of what is no grid it is some number; `grid_runs` says what is wrong with it.
+    """
+    if not isinstance(value, Mapping):
+        return 0
+    counts = {"objective": _count_objectives, "architecture": _count_architectures}
+    return math.prod(counts.get(key, _choices)(item) for key, item in value.items())
+
+
+def _count_objectives(value: Any) -> int:
+    if not isinstance(value, Mapping):
+        return _choices(value)
+    return sum(
+        math.prod(map(_choices, parameters.values())) if isinstance(parameters, Mapping) else 1
+        for parameters in value.values()
+    )
+
+
+def _count_architectures(value: Any) -> int:
+    count = 0
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, Mapping):
+            within = _choices if "name" in item else _count_architectures
+            count += math.prod(map(within, item.values()))
+        else:
+            count += 1
+    return count
 
 
 def _objectives(where: str, value: Any) -> list[dict[str, Any]]:
@@ -108,7 +156,7 @@ def _schedule(value: Any, steps: int) -> SnapshotSchedule:
     mapping(f"snapshots: {kind}", table, SCHEDULE_KEYS[kind])
     for key in ("count", "first"):
         if key in table:
-            whole_number(f"snapshots: {key}", table[key], 1, 10**6)
+            whole_number(f"snapshots: {key}", table[key], 1, MOST_OF[key])
     if not isinstance(table.get("start", True), bool):
         raise ConfigError(f"snapshots: start: expected true or false, got {table['start']!r}.")
     if kind == "explicit" and not isinstance(table.get("steps"), list):

@@ -2,20 +2,116 @@
 
 They depend on the data, the split and the study's settings, never on a run; so the representations
 of any two runs on the same data can be compared row by row.
+
+Which they are is kept in the study, with the first of the images and what a network has to know of
+the data: so that the page shows them and draws with a network without opening the data set, whose
+place an opened study must not choose.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+from pathlib import Path
+
 import numpy as np
 import torch
 
-from stratigraph.data import draw_paper_probes, draw_probes
-from stratigraph.identity import digest
+from stratigraph.data import draw_paper_probes, draw_probes, to_unit
+from stratigraph.errors import InputError, IntegrityError
+from stratigraph.identity import digest, plain
+from stratigraph.snapshots import (
+    Files,
+    locked,
+    record_exists,
+    remove_leftovers,
+    verified,
+    write_record,
+)
 from stratigraph.study.config import ActivationsConfig, ProbesConfig
+from stratigraph.study.layout import probes_path
 from stratigraph.study.run import Run
 from stratigraph.training import RecordedConfig, RunConfig, derived_seed, split_of
 
-__all__ = ["probe_images", "probe_indices", "probe_noise", "probes_digest"]
+__all__ = [
+    "KeptProbes",
+    "keep_probes",
+    "probe_images",
+    "probe_indices",
+    "probe_noise",
+    "probes_digest",
+    "read_probes",
+]
+
+SHOWN = 24  # images kept for the page
+
+
+@dataclass(frozen=True)
+class KeptProbes:
+    """What a study keeps of its probes.
+
+    ``images`` are the first of them as networks take them: float32 (b, c, h, w) in [0, 1].
+    """
+
+    image_shape: tuple[int, int, int]
+    factor_names: tuple[str, ...]
+    factor_sizes: tuple[int, ...]
+    images: torch.Tensor = field(repr=False)
+
+
+def keep_probes(study: Path, config: RunConfig, probes: ProbesConfig) -> None:
+    """Write down which images the probes are, and the first of them, once for each set of data.
+
+    Raises:
+        StorageError: the disk would not take it.
+
+    """
+    path = probes_path(study, probes_digest(config, probes))
+    with locked(study, "probes", wait=True):
+        remove_leftovers(path.parent)
+        if record_exists(path) and (path / "images.npy").is_file():
+            return
+        dataset, indices = config.dataset(), probe_indices(config, probes)
+        about = {
+            "data": config.data,
+            "probes": plain(probes),
+            "image_shape": list(dataset.image_shape),
+            "factor_names": list(dataset.factor_names),
+            "factor_sizes": list(dataset.factor_sizes),
+            "max_value": dataset.max_value,
+        }
+
+        def fill(files: Files) -> None:
+            files.array("indices.npy", indices)
+            files.array("images.npy", dataset.images(indices[:SHOWN]))
+
+        write_record(path, fill, about)
+
+
+def read_probes(study: Path, config: RunConfig, probes: ProbesConfig) -> KeptProbes:
+    """What a study keeps of the probes of some data.
+
+    Raises:
+        InputError: nothing yet, or an older version kept it, without the images.
+        IntegrityError: it is damaged.
+
+    """
+    path = probes_path(study, probes_digest(config, probes))
+    if not record_exists(path) or not (path / "images.npy").is_file():
+        raise InputError(
+            f"{study}: its probes on {config.data['name']} were not kept in it yet, with their "
+            "images; `stratigraph extract` keeps them."
+        )
+    about = verified(path)
+    images = np.load(path / "images.npy", allow_pickle=False)
+    shape = tuple(about["image_shape"])
+    if images.ndim != 4 or images.shape[1:] != shape or images.dtype != np.uint8:
+        raise IntegrityError(f"{path / 'images.npy'}: expected bytes (b, {shape}).")
+    return KeptProbes(
+        shape,
+        tuple(about["factor_names"]),
+        tuple(about["factor_sizes"]),
+        to_unit(images, about["max_value"]),
+    )
 
 
 def probe_indices(config: RunConfig, probes: ProbesConfig) -> np.ndarray:

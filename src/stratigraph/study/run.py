@@ -14,8 +14,9 @@ from stratigraph.data import Dataset
 from stratigraph.errors import DataError, InputError, IntegrityError
 from stratigraph.models import Network
 from stratigraph.snapshots import load_snapshot, read_json, record_exists, snapshot_steps, verified
+from stratigraph.study.exported import Export
 from stratigraph.study.layout import METRICS, metrics_path
-from stratigraph.training import RecordedConfig, RunConfig, build_network
+from stratigraph.training import DataFacts, RecordedConfig, RunConfig, build_network
 
 __all__ = ["SILENT", "Run", "interrupted", "read_state", "warning_of"]
 
@@ -39,10 +40,14 @@ def read_state(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Run:
-    """A training of one configuration with one seed, in a folder. Nothing here writes."""
+    """A training of one configuration with one seed, in a folder. Nothing here writes.
+
+    Of an ``export`` there is no folder, and what is known of the run is what was exported.
+    """
 
     path: Path
     config: RunConfig
+    export: Export | None = None
 
     @property
     def run_id(self) -> str:
@@ -52,16 +57,20 @@ class Run:
     @property
     def state(self) -> dict[str, Any]:
         """Where it stands: ``state`` (waiting, running, done, diverged, failed) and ``step``."""
+        if self.export is not None:
+            return {"state": "exported", "step": max(self.steps, default=0)}
         return read_state(self.path)
 
     @property
     def steps(self) -> list[int]:
         """The steps of its snapshots, in order."""
-        return snapshot_steps(self.path)
+        return snapshot_steps(self.path) if self.export is None else self.export.steps(self.run_id)
 
     @property
     def metrics(self) -> pd.DataFrame:
         """Losses over training: step, split, loss, reconstruction, regulariser, kl, … (nats)."""
+        if self.export is not None:
+            return self.export.metrics(self.run_id)
         path = metrics_path(self.path)
         if not record_exists(path):
             raise DataError(f"run {self.run_id} has no metrics yet; train it first.")
@@ -72,18 +81,27 @@ class Run:
         """The data set that it was trained on."""
         return self.config.dataset()
 
-    def model(self, step: int | None = None) -> Network:
+    def model(self, step: int | None = None, data: DataFacts | None = None) -> Network:
         """The network at a snapshot's step, the last by default.
+
+        Args:
+            step: of `steps`.
+            data: what is known of the data, where the data set itself is not to be opened.
 
         Raises:
             InputError: there is no snapshot at that step.
+            UntrustedError: it needs a module of a study that is not trusted.
             IntegrityError: its file is damaged.
 
         """
+        if self.export is not None:
+            raise InputError(
+                f"run {self.run_id} was exported without its weights; open the study itself."
+            )
         steps = self.steps
         if step is None and not steps:
             raise InputError(f"run {self.run_id} has no snapshot yet; train it first.")
-        model = build_network(self.config, self.dataset())
+        model = build_network(self.config, self.dataset() if data is None else data)
         self.load(model, steps[-1] if step is None else step)
         return model
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from stratigraph.errors import DataError, InputError, suggest
+from stratigraph.errors import DataError, InputError, UntrustedError, suggest
+from stratigraph.plugins import beside, forbid_folder, naming_only, trusting
 from stratigraph.snapshots import (
     MANIFEST,
     read_json,
@@ -21,7 +22,8 @@ from stratigraph.snapshots import (
     snapshot_steps,
     verified,
 )
-from stratigraph.study.config import StudyConfig, parse_config, study_measure
+from stratigraph.study.config import MOST_HELD, StudyConfig, parse_config, study_measure
+from stratigraph.study.exported import Export, find_export
 from stratigraph.study.layout import (
     CONFIG,
     STUDY_FILE,
@@ -33,20 +35,33 @@ from stratigraph.study.layout import (
 from stratigraph.study.remote import local_copy
 from stratigraph.study.run import Run
 from stratigraph.study.ways import CORRECTED, Way, find_way
-from stratigraph.study.yaml_file import parse_yaml
+from stratigraph.study.yaml_file import check_size, parse_yaml
 from stratigraph.training import RunConfig, any_config
+from stratigraph.trust import trusted_folder
 
 __all__ = ["Study", "load_study"]
 
 
 @dataclass(frozen=True)
 class Study:
-    """A folder that holds a study. Nothing here writes."""
+    """A folder that holds a study. Nothing here writes.
+
+    Args:
+        path: the folder.
+        config: the study file, as this way reads it.
+        runs: by their ids.
+        way: how the study is read.
+        file: the study file as it stands, where that is not ``config``.
+        export: what the folder holds, where that is an export (`stratigraph.study.exported`).
+
+    """
 
     path: Path
     config: StudyConfig
     runs: Mapping[str, Run] = field(repr=False)
     way: Way = CORRECTED
+    file: StudyConfig | None = field(default=None, repr=False, compare=False)
+    export: Export | None = field(default=None, repr=False, compare=False)
 
     def read(self, way: str | Way) -> Study:
         """The same study, read another way (`stratigraph.study.ways`).
@@ -56,8 +71,8 @@ class Study:
 
         """
         chosen = find_way(way) if isinstance(way, str) else way
-        own = _held_config(self.path)
-        return replace(self, config=own.read(chosen), way=chosen)
+        own = self.file or self.config
+        return replace(self, config=own.read(chosen), way=chosen, file=own)
 
     def steps(self, run: Run) -> list[int]:
         """The steps of a run's snapshots that are compared."""
@@ -84,11 +99,12 @@ class Study:
 
     def measures(self) -> list[str]:
         """The measures whose similarity matrices are there."""
-        return [
-            measure.name
-            for measure in self.config.measures
-            if record_exists(similarity_path(self.path, measure.name, self.way.folder))
-        ]
+        return [measure.name for measure in self.config.measures if self._has(measure.name)]
+
+    def _has(self, measure: str) -> bool:
+        if self.export is not None:
+            return self.export.has(measure, self.way.folder)
+        return record_exists(similarity_path(self.path, measure, self.way.folder))
 
     def complete(self) -> list[str]:
         """The runs that have reached their last step: only these have a final state."""
@@ -96,7 +112,7 @@ class Study:
 
     def scores(self) -> list[str]:
         """Those of `measures` that are 1 for identical representations, so no distances."""
-        return [name for name in self.measures() if study_measure(name).itself == 1]
+        return [name for name in self.measures() if _is_score(name)]
 
     def disentanglement(self) -> pd.DataFrame:
         """The disentanglement scores of the runs' latents: one row a run, step and score.
@@ -110,7 +126,10 @@ class Study:
 
         """
         tables = []
-        for run_id, run in self.runs.items():
+        if self.export is not None:
+            exported = self.export.table("scores")
+            tables = [] if exported is None else [exported]
+        for run_id, run in () if self.export is not None else self.runs.items():
             folder = scores_path(run.path)
             if record_exists(folder):
                 verified(folder)
@@ -124,6 +143,9 @@ class Study:
 
     def labels(self, measure: str) -> pd.DataFrame:
         """One row a representation, in the order of the matrix: run, step, layer and more."""
+        if self.export is not None:
+            self._check_measure(measure)
+            return self.export.labels(self.way.folder)
         return self._opened(measure)[1].copy()
 
     def similarity(self, measure: str) -> xr.DataArray:
@@ -140,16 +162,22 @@ class Study:
             IntegrityError: it is damaged.
 
         """
+        if self.export is not None:
+            return self._exported(self.export, measure)
         values, labels, about = self._opened(measure)
-        coordinates: dict[str, Any] = {
-            f"{name}_{axis}": (axis, labels[name].to_numpy())
-            for axis in ("x", "y")
-            for name in labels.columns
-        }
+        coordinates = _coordinates(labels)
         if about.get("tolerance") is not None:
             folder = self._matrix_folder(measure)
             for end in ("lower", "upper"):
                 coordinates[end] = (("x", "y"), _mapped(folder / f"{end}.npy"))
+        return xr.DataArray(values, dims=("x", "y"), coords=coordinates, name=measure, attrs=about)
+
+    def _exported(self, export: Export, measure: str) -> xr.DataArray:
+        self._check_measure(measure)
+        labels = export.labels(self.way.folder)
+        values, ends = export.matrix(measure, self.way.folder)
+        coordinates = _coordinates(labels) | {n: (("x", "y"), own) for n, own in ends.items()}
+        about = export.about.get("matrices", {}).get(f"{measure}{self.way.folder}", {})
         return xr.DataArray(values, dims=("x", "y"), coords=coordinates, name=measure, attrs=about)
 
     def source(self) -> str:
@@ -163,6 +191,8 @@ class Study:
         path = findings_path(self.path)
         if not path.is_file() or self.way.cka not in self.measures():
             return False
+        if self.export is not None:
+            return True  # they were exported together
         return bool(read_json(path).get("representations", {}).get(self.way.name) == self.source())
 
     @property
@@ -179,7 +209,8 @@ class Study:
                 f"study {self.config.name} has no findings yet; run `stratigraph assess "
                 f"{self.path}`."
             )
-        found: list[dict[str, Any]] = read_json(path)["findings"]
+        held = read_json(path) if self.export is None else self.export.json(path.name)
+        found: list[dict[str, Any]] = held["findings"]
         return found
 
     def _opened(self, measure: str) -> tuple[np.ndarray, pd.DataFrame, dict[str, Any]]:
@@ -189,13 +220,31 @@ class Study:
         return _open_matrix(folder, tuple((one.st_mtime_ns, one.st_size) for one in files))
 
     def _matrix_folder(self, measure: str) -> Path:
-        folder = similarity_path(self.path, measure, self.way.folder)
-        if not record_exists(folder):
+        self._check_measure(measure)
+        return similarity_path(self.path, measure, self.way.folder)
+
+    def _check_measure(self, measure: str) -> None:
+        if not self._has(measure):
             raise InputError(
                 f"study {self.config.name} has no similarity matrix {measure!r}; it has "
                 f"{', '.join(self.measures()) or 'none yet: run `stratigraph compare`'}."
             )
-        return folder
+
+
+def _is_score(measure: str) -> bool:
+    """Whether identical representations score 1; nobody knows of a module that is named only."""
+    try:
+        return study_measure(measure).itself == 1
+    except UntrustedError:
+        return False
+
+
+def _coordinates(labels: pd.DataFrame) -> dict[str, Any]:
+    return {
+        f"{name}_{axis}": (axis, labels[name].to_numpy())
+        for axis in ("x", "y")
+        for name in labels.columns
+    }
 
 
 @lru_cache(maxsize=8)
@@ -212,14 +261,16 @@ def _mapped(path: Path) -> np.ndarray:
     return values
 
 
-def _held_config(folder: Path) -> StudyConfig:
-    path = folder / STUDY_FILE
-    text = read_text(path)
-    return parse_config(parse_yaml(text, str(path)), text, most_runs=10**9)
-
-
-def load_study(path: str | Path) -> Study:
+def load_study(path: str | Path, trust: bool = False) -> Study:
     """The study in a folder, or at a URL, whose working copy is brought up to date first.
+
+    A study that names modules imports them where you made it on this machine, or trust it;
+    otherwise it opens for reading without (`stratigraph.plugins`), and its runs are those that
+    stand in its folder. An export opens for reading alone.
+
+    Args:
+        path: the folder or URL.
+        trust: import and run the modules that the study names, whoever made it.
 
     Raises:
         DataError: the folder holds no study.
@@ -228,21 +279,41 @@ def load_study(path: str | Path) -> Study:
 
     """
     folder = local_copy(path, new=False)
-    if not (folder / STUDY_FILE).is_file():
+    forbid_folder(folder)
+    held = folder / STUDY_FILE
+    if not held.is_file():
         raise DataError(
             f"{path}: no study stands here ({STUDY_FILE} is missing); make one with "
             "`stratigraph run FILE --out DIR`."
         )
-    config = _held_config(folder)
-    if config.recorded:
-        config = replace(config, runs=tuple(_recorded_runs(folder)))
-    runs = {run.run_id: Run(run_path(folder, run.run_id), run) for run in config.runs}
-    return Study(folder, config, runs)
+    check_size(held)
+    export = find_export(folder)
+    text = read_text(held) if export is None else export.text()
+    made_here = trusted_folder(text)
+    if made_here is not None:
+        beside(made_here)
+    trusted = trust or made_here is not None
+    with trusting() if trusted else naming_only(folder):
+        config = parse_config(parse_yaml(text, str(held)), text, most_runs=MOST_HELD)
+    named = config.plugins()
+    if config.recorded or (named and not trusted):
+        # Which options of a module are its defaults, and so a run's id, is for the module to say.
+        with naming_only(folder):
+            runs = _kept_runs(folder) if export is None else _exported_runs(export)
+        config = replace(config, runs=tuple(runs))
+    found = {run.run_id: Run(run_path(folder, run.run_id), run, export) for run in config.runs}
+    return Study(folder, config, found, export=export)
 
 
-def _recorded_runs(folder: Path) -> Iterator[RunConfig]:
+def _kept_runs(folder: Path) -> list[RunConfig]:
     """The runs that stand in a folder, each as far as it got, in the order in which they began."""
     found = [path for path in (folder / "runs").glob("*") if (path / CONFIG).is_file()]
     about = [(read_json(path / CONFIG), path) for path in found]
-    for facts, path in sorted(about, key=lambda one: (one[0].get("began", 0.0), one[1].name)):
-        yield any_config(facts["config"], tuple(snapshot_steps(path)))
+    about.sort(key=lambda one: (one[0].get("began", 0.0), one[1].name))
+    return [any_config(facts["config"], tuple(snapshot_steps(path))) for facts, path in about]
+
+
+def _exported_runs(export: Export) -> list[RunConfig]:
+    return [
+        any_config(values, tuple(export.steps(run_id))) for run_id, values in export.configs.items()
+    ]

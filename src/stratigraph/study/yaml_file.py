@@ -3,7 +3,7 @@
 Beyond PyYAML's safe loader: a key twice in a mapping is an error (PyYAML keeps the last); ``1e-3``
 is a number (YAML 1.1 reads it as text); ``no`` and ``yes`` are words rather than booleans, ``010``
 and ``1:30`` words rather than 8 and 90, dates words; and aliases are refused, since a few lines of
-them can stand for billions of values.
+them can stand for billions of values. Nor is a file larger than a study file can be.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ import yaml
 
 from stratigraph.errors import ConfigError, DataError
 
-__all__ = ["parse_yaml", "read_yaml"]
+__all__ = ["MOST_BYTES", "check_size", "parse_yaml", "read_yaml"]
+
+MOST_BYTES = (
+    64 * 1024
+)  # a second of the parser's, at the worst; a study file of thirty lines has two
 
 
 class _Loader(yaml.SafeLoader):
@@ -99,18 +103,35 @@ def parse_yaml(text: str, where: str) -> Any:
         raise ConfigError(f"{where}: not readable as YAML ({error}).") from None
 
 
+def check_size(path: Path) -> None:
+    """Refuse, unread, a file that is larger than a study file can be.
+
+    Raises:
+        ConfigError: it is.
+        OSError: it cannot be looked at.
+
+    """
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise ConfigError(
+            f"{path}: {size:,} bytes; a study file has at most {MOST_BYTES:,}. Is it one?"
+        )
+
+
 def read_yaml(path: Path) -> tuple[str, Any]:
     """The text of a YAML file, and its plain values.
 
     Raises:
         DataError: it is missing or a folder.
-        ConfigError: see `parse_yaml`; also bytes that are not UTF-8.
+        ConfigError: see `parse_yaml`; also bytes that are not UTF-8, or too many of them.
 
     """
     try:
-        text = path.read_bytes().decode("utf-8")
+        check_size(path)
+        content = path.read_bytes()
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        line = content[: error.start].count(b"\n") + 1
         raise ConfigError(f"{path}, line {line}: not UTF-8; save the file as UTF-8.") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from None

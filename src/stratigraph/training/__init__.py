@@ -3,6 +3,7 @@
 from stratigraph.training.config import RunConfig, whole_number
 from stratigraph.training.freezing import Freezer, Freezing, trainable_layers
 from stratigraph.training.loop import (
+    DataFacts,
     DivergedError,
     TrainingState,
     build_network,
@@ -18,6 +19,7 @@ from stratigraph.training.schedule import SnapshotSchedule
 from stratigraph.training.seeds import derived_seed, step_noise
 
 __all__ = [
+    "DataFacts",
     "DivergedError",
     "Freezer",
     "Freezing",

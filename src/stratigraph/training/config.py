@@ -186,7 +186,10 @@ class RunConfig:
     def strength(self) -> float | None:
         """The value of the objective's strength, such as β; None where it has none."""
         name = self.strength_name
-        return None if name is None else getattr(build_objective(**self.objective), name)
+        if name is None:
+            return None
+        # A module that was not imported has no defaults; what the study gives stands there.
+        return getattr(build_objective(**self.objective), name, self.objective.get(name))
 
     @property
     def parts(self) -> Architecture:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -47,11 +48,13 @@ from stratigraph.objectives import (
     evaluate,
     parts_of,
 )
+from stratigraph.plugins import require_plugins
 from stratigraph.training.config import RunConfig
 from stratigraph.training.freezing import Freezer
 from stratigraph.training.seeds import derived_seed, epoch_order, step_noise, stream
 
 __all__ = [
+    "DataFacts",
     "DivergedError",
     "TrainingState",
     "build_network",
@@ -92,14 +95,35 @@ class TrainingState:
     terms: Terms | None = None
 
 
-def build_network(config: RunConfig, dataset: Dataset) -> Network:
+class DataFacts(Protocol):
+    """What a network depends on of the data: a `Dataset` has it, and a study keeps it."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(c, h, w)."""
+        ...
+
+    @property
+    def factor_names(self) -> tuple[str, ...]:
+        """The factors, in their order."""
+        ...
+
+    @property
+    def factor_sizes(self) -> tuple[int, ...]:
+        """How many values each has."""
+        ...
+
+
+def build_network(config: RunConfig, dataset: DataFacts) -> Network:
     """The untrained network of a run: a VAE, a quantising one, or a classifier of the factors.
 
     Raises:
+        UntrustedError: it needs a module of a study that is not trusted.
         ConfigError: the images or the objective do not fit the architecture, or a classifier finds
             no factor.
 
     """
+    require_plugins(config.plugins())
     seed, scheme = derived_seed(config.seed, "weights"), config.initialisation
     shape = dataset.image_shape
     model: Network

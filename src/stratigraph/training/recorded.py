@@ -73,6 +73,10 @@ class RecordedConfig(RunConfig):
         """The class of the network."""
         return str(self.architecture)
 
+    def plugins(self) -> list[str]:
+        """None: its network is its caller's, and is not made here."""
+        return []
+
     @property
     def supervised(self) -> bool:
         """Whether it has no posterior, as a classifier has none."""

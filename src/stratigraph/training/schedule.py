@@ -14,7 +14,9 @@ import numpy as np
 
 from stratigraph.errors import ConfigError
 
-__all__ = ["PAPER_FRACTIONS", "SnapshotSchedule"]
+__all__ = ["MOST_SNAPSHOTS", "PAPER_FRACTIONS", "SnapshotSchedule"]
+
+MOST_SNAPSHOTS = 10_000  # of one run: each is weights on the disk
 
 # The five snapshots of the published study, at about these steps of 300,000.
 PAPER_FRACTIONS = tuple(step / 300_000 for step in (6_000, 72_000, 138_000, 204_000, 269_000))
@@ -34,6 +36,11 @@ class SnapshotSchedule:
     def __post_init__(self) -> None:
         if not self.steps:
             raise ConfigError("snapshots: at least one step is needed, got none.")
+        if len(self.steps) > MOST_SNAPSHOTS:
+            raise ConfigError(
+                f"snapshots: at most {MOST_SNAPSHOTS} steps can be kept of a run, got "
+                f"{len(self.steps)}."
+            )
         for step in self.steps:
             if isinstance(step, bool) or not isinstance(step, int) or step < 0:
                 raise ConfigError(f"snapshots: a step is a whole number ≥ 0, got {step!r}.")
@@ -68,6 +75,7 @@ class SnapshotSchedule:
 
         """
         wanted = count - 1 if start else count
+        _check_count(count)
         if first < 1 or first > last or wanted < 2:
             raise ConfigError(
                 f"snapshots: log spacing needs 1 ≤ first ≤ last and 2 steps beside step 0, "
@@ -78,6 +86,7 @@ class SnapshotSchedule:
     @classmethod
     def evenly_spaced(cls, count: int, last: int, *, start: bool = True) -> SnapshotSchedule:
         """``count`` steps at equal distances up to ``last``; from 0 if ``start``."""
+        _check_count(count)
         if count < 2:
             raise ConfigError(f"snapshots: even spacing needs a count of 2 or more, got {count}.")
         spaced = np.linspace(0, last, count) if start else np.linspace(0, last, count + 1)[1:]
@@ -92,3 +101,11 @@ class SnapshotSchedule:
     def _rounded(cls, spaced: np.ndarray, start: bool) -> SnapshotSchedule:
         whole = {round(float(step)) for step in spaced} - {0}
         return cls(tuple(sorted(whole | {0} if start else whole)))
+
+
+def _check_count(count: int) -> None:
+    """Refuse before anything of that length is made."""
+    if count > MOST_SNAPSHOTS + 1:
+        raise ConfigError(
+            f"snapshots: at most {MOST_SNAPSHOTS} steps can be kept of a run, got count {count}."
+        )

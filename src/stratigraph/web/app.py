@@ -74,19 +74,22 @@ class _Answers:
                 self.size -= len(self.kept.popitem(last=False)[1][1])
 
 
-def make_app(study: Path, token: str | None = None, names: Iterable[str] = ()) -> ASGIApp:
+def make_app(
+    study: Path, token: str | None = None, names: Iterable[str] = (), trust: bool = False
+) -> ASGIApp:
     """The page of a study, guarded (`stratigraph.web.guard`).
 
     Args:
         study: the study's folder.
         token: what every request must bring, or None.
         names: hosts that are served beside this machine's own.
+        trust: run the modules that the study names, whoever made it.
 
     Raises:
         DataError: the folder holds no study.
 
     """
-    watched, answers = Watched(study), _Answers()
+    watched, answers = Watched(study, trust), _Answers()
     limits = {name: CapacityLimiter(THREADS) for name in ("quick", "other")}
     # The hashes of the matrices are checked before anybody asks: a gigabyte takes a second.
     threading.Thread(target=_warm, args=(watched,), daemon=True).start()

@@ -109,6 +109,7 @@ def serve(
     port: int = 8000,
     token: str | None = None,
     names: Iterable[str] = (),
+    trust: bool = False,
     ready: Callable[[str], None] = print,
 ) -> None:
     """Serve the page of a study until it is interrupted.
@@ -119,6 +120,8 @@ def serve(
         port: 0 is any that is free.
         token: what every visitor must bring, at least 16 characters.
         names: other names that the page may be reached by, as behind a proxy.
+        trust: run the modules that the study names, whoever made it: the page needs them to draw
+            with a network of one's own.
         ready: told the page's address when it can be opened.
 
     Raises:
@@ -138,7 +141,7 @@ def serve(
             f"--token: expected at least {SHORTEST_TOKEN} printable characters without spaces; "
             "`python -c 'import secrets; print(secrets.token_urlsafe())'` makes one."
         )
-    app = make_app(Path(study), token, {*names, *([] if _is_wildcard(host) else [host])})
+    app = make_app(Path(study), token, {*names, *([] if _is_wildcard(host) else [host])}, trust)
     listening = bind(host, port)
     torch.set_num_threads(1)
     config = uvicorn.Config(

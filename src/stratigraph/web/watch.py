@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from stratigraph.errors import DataError
+from stratigraph.errors import DataError, InputError
 from stratigraph.snapshots import MANIFEST
 from stratigraph.study import STUDY_FILE, WAYS, Run, Study, findings_path, load_study, metrics_path
 from stratigraph.study.layout import observed_path, similarity_path
@@ -42,19 +42,31 @@ class Stamps:
         return self.states + self.logged + self.results
 
 
+def _loaded(path: Path, trust: bool) -> Study:
+    study = load_study(path, trust)
+    if study.export is not None:
+        raise InputError(
+            f"{path}: is an export, without what the page shows; its report is "
+            f"{path / 'report' / 'index.html'}, and load_study reads its matrices and findings."
+        )
+    return study
+
+
 class Watched:
     """A study's folder, its results kept in memory while they are current.
 
     Args:
         path: the study's folder.
+        trust: run the modules that the study names, whoever made it.
 
     Raises:
         DataError: it holds no study.
+        InputError: it holds an export.
 
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, trust: bool = False) -> None:
+        self.path, self.trust = path, trust
         # Held for moments, and never while anything is read or made: see `kept`.
         self._lock = threading.Lock()
         self._kept: OrderedDict[Hashable, tuple[str, Any]] = OrderedDict()
@@ -79,7 +91,7 @@ class Watched:
             runs = sorted((self.path / "runs").glob("*/snapshots"))
             found = found, _digest(_facts(path) for path in runs)
         if held is None or held[0] != found:
-            held = self._study = found, load_study(self.path), {}
+            held = self._study = found, _loaded(self.path, self.trust), {}
         _, study, ways = held
         if way not in study.config.ways and way != "corrected":
             raise DataError(

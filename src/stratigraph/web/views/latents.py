@@ -19,15 +19,15 @@ from stratigraph.latents import REGIMES
 from stratigraph.models import VAE
 from stratigraph.report.figure_data import SPAN, to_image
 from stratigraph.snapshots import record_exists, verified
-from stratigraph.study import Run, observed_path, probe_images
-from stratigraph.training import RecordedConfig
+from stratigraph.study import Run, observed_path, read_probes
+from stratigraph.study.probes import KeptProbes
+from stratigraph.training import DataFacts, RecordedConfig
 from stratigraph.web.query import Answer, Query, defined
 from stratigraph.web.watch import Watched
 
 __all__ = ["decoded", "latents", "posterior", "probes", "traversal"]
 
 NETWORKS = 4  # kept in memory
-SHOWN = 24  # probes offered to choose from
 ACROSS = 9  # steps of a traversal
 REACH = 60.0  # nothing is decoded further from the origin
 
@@ -39,11 +39,11 @@ class _Networks:
         self.lock = threading.Lock()
         self.kept: OrderedDict[tuple[str, int], VAE] = OrderedDict()
 
-    def at(self, run: Run, step: int) -> VAE:
+    def at(self, run: Run, step: int, data: DataFacts) -> VAE:
         with self.lock:
             key = str(run.path), step
             if key not in self.kept:
-                model = run.model(step).eval()
+                model = run.model(step, data).eval()
                 assert isinstance(model, VAE)
                 self.kept[key] = model
                 while len(self.kept) > NETWORKS:
@@ -126,19 +126,20 @@ def _asked(watched: Watched, query: Query) -> tuple[Run, int]:
     return run, step
 
 
-def _probes(watched: Watched, run: Run) -> torch.Tensor:
+def _kept(watched: Watched, run: Run) -> KeptProbes:
+    """What the study itself keeps of its probes: the data set is not opened, wherever it is."""
     study = watched.study("corrected")
 
-    def first() -> torch.Tensor:
-        return probe_images(run.config, study.config.probes)[:SHOWN].clone()
+    def read() -> KeptProbes:
+        return read_probes(study.path, run.config, study.config.probes)
 
-    return watched.kept(("probes", str(run.config.data)), first, of="always")
+    return watched.kept(("probes", str(run.config.data)), read, of="always")
 
 
 def probes(watched: Watched, query: Query) -> Answer:
     """The probes that reconstructions and traversals may start from, in one row."""
     run = query.run(watched.study("corrected"), "run")
-    return _png(_probes(watched, run).permute(0, 2, 3, 1).numpy()[None])
+    return _png(_kept(watched, run).images.permute(0, 2, 3, 1).numpy()[None])
 
 
 def posterior(watched: Watched, query: Query) -> Answer:
@@ -146,7 +147,7 @@ def posterior(watched: Watched, query: Query) -> Answer:
     run, step = _asked(watched, query)
     mean, log_var = _encoded(watched, run, step, query)
     kl = 0.5 * (mean.square() + log_var.exp() - log_var - 1)
-    count = len(_probes(watched, run))
+    count = len(_kept(watched, run).images)
     return Answer(
         {
             "step": step,
@@ -159,10 +160,10 @@ def posterior(watched: Watched, query: Query) -> Answer:
 
 
 def _encoded(watched: Watched, run: Run, step: int, query: Query) -> tuple[torch.Tensor, ...]:
-    images = _probes(watched, run)
-    probe = query.whole("probe", 0, most=len(images) - 1)
+    kept = _kept(watched, run)
+    probe = query.whole("probe", 0, most=len(kept.images) - 1)
     with torch.inference_mode():
-        mean, log_var = _networks.at(run, step).encode(images[probe : probe + 1])
+        mean, log_var = _networks.at(run, step, kept).encode(kept.images[probe : probe + 1])
     return mean[0], log_var[0]
 
 
@@ -173,7 +174,7 @@ def decoded(watched: Watched, query: Query) -> Answer:
         z = torch.tensor(query.numbers("z", run.config.latents, REACH))
     else:
         z = _encoded(watched, run, step, query)[0]
-    return _png(_decode(run, step, z[None])[None])
+    return _png(_decode(watched, run, step, z[None])[None])
 
 
 def traversal(watched: Watched, query: Query) -> Answer:
@@ -184,13 +185,14 @@ def traversal(watched: Watched, query: Query) -> Answer:
     points = centre.repeat(len(centre), ACROSS, 1)
     for latent in range(len(centre)):
         points[latent, :, latent] = values
-    images = _decode(run, step, points.flatten(0, 1))
+    images = _decode(watched, run, step, points.flatten(0, 1))
     return _png(images.reshape(len(centre), ACROSS, *images.shape[1:]))
 
 
-def _decode(run: Run, step: int, z: torch.Tensor) -> np.ndarray:
+def _decode(watched: Watched, run: Run, step: int, z: torch.Tensor) -> np.ndarray:
+    network = _networks.at(run, step, _kept(watched, run))
     with torch.inference_mode():
-        return to_image(_networks.at(run, step).decode(z), run.config.reconstruction)
+        return to_image(network.decode(z), run.config.reconstruction)
 
 
 def _png(images: np.ndarray) -> Answer:
