@@ -26,6 +26,9 @@ def neighbour():
     from beside_made_here import WIDTH
     return nn.Sequential(nn.Linear(6, WIDTH), nn.ReLU(), nn.Linear(WIDTH, 3))
 
+def needs(seed):
+    return make()
+
 def fails():
     return {}["width"]
 
@@ -113,6 +116,11 @@ def test_a_network_that_is_made_already_is_taken_and_not_shared(files, capsys):
         ((*BOTH, "--factory", "nowhere:make", "--inputs", "x.npy"), 2, "nowhere cannot be"),
         ((*BOTH, "--factory", "made_here:mak", "--inputs", "x.npy"), 2, "Did you mean 'make'?"),
         ((*BOTH, "--factory", "made_here:wrong", "--inputs", "x.npy"), 2, "made a int"),
+        (
+            (*BOTH, "--factory", "made_here:needs", "--inputs", "x.npy"),
+            2,
+            "made_here:needs is called without arguments (missing a required argument: 'seed')",
+        ),
         (
             (*BOTH, "--factory", "made_here:fails", "--inputs", "x.npy"),
             2,

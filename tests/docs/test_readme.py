@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -31,13 +29,6 @@ def blocks(language: str) -> list[tuple[str, str]]:
                 line = text[: match.start()].count("\n") + 1
                 found.append(pytest.param(match[3], id=f"{page.name}:{line}"))
     return found
-
-
-@pytest.mark.parametrize("text", blocks("python"))
-def test_python_block_runs(text, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    exec(compile(text, "block", "exec"), {"__name__": "block"})
-    assert "print(" not in text or capsys.readouterr().out
 
 
 @pytest.mark.parametrize("text", blocks("yaml"))
@@ -78,19 +69,3 @@ def test_studies_are_valid_and_say_their_size():
     assert sizes["quick"] == 8
     assert sizes["fashion"] == 8
     assert sizes["architectures"] == 84
-
-
-def test_ones_own_parts_run(tmp_path):
-    """The page's module and study, as they stand there, side by side in a folder."""
-    text = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-    module, study = [match[3] for match in BLOCK.finditer(text) if match[2]]
-    (tmp_path / "my_parts.py").write_text(module)
-    (tmp_path / "mine.yaml").write_text(study)
-    assert len([line for line in module.splitlines() if line.strip()]) <= 32
-    done = subprocess.run(
-        [sys.executable, "-m", "stratigraph", "run", "mine.yaml", "--out", "mine", "--quiet"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "mine" / "report" / "index.html").is_file()
-    assert (tmp_path / "mine" / "similarity" / "my_parts.SIZES" / "values.npy").is_file()
