@@ -49,7 +49,7 @@ def test_every_stage_leaves_its_files(tiny_study):
         }
         assert not (run.path / "checkpoint").exists()
     assert (folder / "report" / "index.html").is_file()
-    assert {path.suffix for path in (folder / "figures").iterdir()} == {".png", ".pdf", ".json"}
+    assert {path.suffix for path in (folder / "figures").iterdir()} == {".webp", ".json"}
     assert not list(folder.rglob(".new-*"))
 
 

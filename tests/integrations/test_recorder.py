@@ -146,7 +146,7 @@ def test_every_command_reads_it(folder, capsys, tmp_path):
     html = (folder / "report" / "index.html").read_text()
     assert "tiny vae" in html
     assert ">warning: step 16: dead layer: two (and 1 before)<" in html
-    assert (folder / "figures" / "losses.pdf").is_file()
+    assert (folder / "figures" / "losses.webp").is_file()
     assert "Recorded while the networks were trained elsewhere" in html
 
 

@@ -150,7 +150,7 @@ def test_no_payload_runs_in_the_report(hostile, browser, tmp_path):
     for index, payload in enumerate(PAYLOADS):
         put(payload)
         study = load_study(path)
-        html = render(study, [], study.findings)
+        html = render(study, [], study.findings, {})
         file = tmp_path / f"{index}.html"
         file.write_text(html)
         page.goto(file.as_uri())

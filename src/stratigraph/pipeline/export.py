@@ -2,7 +2,7 @@
 
 ::
 
-    study.yaml, findings.json, report/index.html, figures/*.pdf
+    study.yaml, findings.json, report/index.html, figures/*
     labels.parquet            one row a representation, ``row`` as the pairs name it
     similarity/<measure>.parquet    row_x, row_y, value (float32): every defined pair, once; with
                                     a tolerance, the ends lower and upper of its interval
@@ -28,7 +28,7 @@ import xarray as xr
 
 from stratigraph.errors import InputError, StorageError, suggest
 from stratigraph.report import report_path
-from stratigraph.snapshots import parquet, read_json, record_exists, verified, write_file
+from stratigraph.snapshots import MANIFEST, parquet, read_json, record_exists, verified, write_file
 from stratigraph.study import STUDY_FILE, Study, findings_path, observed_path, similarity_path
 
 __all__ = ["FORMATS", "export_study"]
@@ -75,13 +75,10 @@ def export_study(study: Study, out: Path, form: str = "parquet") -> int:
     if findings_path(study.path).is_file():
         read_json(findings_path(study.path))  # raises if it is damaged
         kept.append(findings_path(study.path))
-    for folder, pattern in (
-        (report_path(study).parent, "*.html"),
-        (study.path / "figures", "*.pdf"),
-    ):
+    for folder in (report_path(study).parent, study.path / "figures"):
         if record_exists(folder):
             verified(folder)
-            kept += sorted(folder.glob(pattern))
+            kept += sorted(path for path in folder.iterdir() if path.name != MANIFEST)
     for path in kept:
         _copy(path, out / path.relative_to(study.path))
     return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
