@@ -88,7 +88,8 @@ def test_ones_own_parts_run(tmp_path):
     (tmp_path / "mine.yaml").write_text(study)
     assert len([line for line in module.splitlines() if line.strip()]) <= 32
     done = subprocess.run(
-        [sys.executable, "-m", "stratigraph", "run", "mine.yaml", "--out", "mine", "--quiet"],
+        [sys.executable, "-m", "stratigraph", "run", "mine.yaml", "--out", "mine", "--quiet",
+         "--workers", "1"],
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -186,7 +186,7 @@ def test_a_study_may_grow(tiny_study, tiny_file, tmp_path):
     assert len(study.labels("debiased_cka")) == 6 * 4 * 15
 
 
-def test_a_run_that_diverges_is_named_and_the_others_go_on(tiny_file, tmp_path):
+def test_a_run_that_diverges_is_named_and_the_others_go_on(tiny_file, tmp_path, without_ink):
     worse = "beta: 1}\n    dip_vae_i: {lambda_od: 3e37}"
     text = tiny_file.read_text().replace("beta: [1, 4]}", worse)
     bad = tmp_path / "bad.yaml"

@@ -113,7 +113,7 @@ def test_what_is_kept(folder):
         run.model(25)
 
 
-def test_every_command_reads_it(folder, capsys, tmp_path):
+def test_every_command_reads_it(folder, capsys, tmp_path, without_ink):
     run = next(iter(load_study(folder).runs.values()))
     state = {key: value for key, value in run.state.items() if key != "seal"}
     signs = ["step 10: dead layer: one", "step 16: dead layer: two"]

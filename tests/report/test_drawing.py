@@ -16,6 +16,7 @@ from stratigraph.errors import InputError
 from stratigraph.report import drawing, write_report
 from stratigraph.report.drawing import FORMATS, Sketch, check_formats, draw, draw_all
 from stratigraph.report.figures.style import new_figure, step_axis
+from stratigraph.report.sections import Section
 from stratigraph.snapshots import read_json
 
 BEGINS = {"webp": b"RIFF", "png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
@@ -119,19 +120,8 @@ def suffixes(folder):
 
 def test_formats_that_were_asked_for_are_drawn_again(tiny_study, tmp_path, monkeypatch):
     """And no longer, once others are asked for."""
-    few = sketches(2)
-
-    def sections(study, evidence, findings):
-        section = drawn_section()
-        section.figures.extend(few)
-        return [section]
-
-    def drawn_section():
-        from stratigraph.report.sections import Section
-
-        return Section("few", "Few", "Two lines.")
-
-    monkeypatch.setattr("stratigraph.report.write.sections", sections)
+    few = Section("few", "Few", "Two lines.", sketches(2))
+    monkeypatch.setattr("stratigraph.report.write.sections", lambda *_: [few])
     page = write_report(tiny_study, tmp_path, formats=["pdf", "svg"])
     assert suffixes(tmp_path) == {".webp", ".pdf", ".svg", ".json"}
     assert "File: figures/line-1.webp, .pdf, .svg<" in page.read_text()

@@ -128,7 +128,7 @@ def test_any_number_of_processes_draws_the_same_bytes(tiny_study, tmp_path):
 
 
 @pytest.mark.parametrize("payload", ["<img src=x onerror=alert(1)>", "</title><script>x</script>"])
-def test_what_a_study_says_is_escaped(tiny_study, tmp_path, payload):
+def test_what_a_study_says_is_escaped(tiny_study, tmp_path, without_ink, payload):
     import shutil
 
     folder = tmp_path / "copy"
