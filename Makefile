@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 WORKERS ?= auto
 
-.PHONY: demo test browser test-load test-crash test-damage test-ray lint setup format clean
+.PHONY: demo test test-all test-rest browser test-load test-crash test-damage test-ray lint setup format clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -27,6 +27,13 @@ demo: $(READY)
 
 test: $(READY) browser
 	$(BIN)/python -m pytest -n $(WORKERS)
+
+# What it leaves to them: soaks, two hundred locks, samples of kills, S3 and Ray where a folder and
+# processes of this machine have been asked the same.
+test-rest: $(READY) browser
+	$(BIN)/python -m pytest -n $(WORKERS) -m full
+
+test-all: test test-rest
 
 # The page is tested in a real browser, Debian's; without one its tests are skipped, and say so.
 browser:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import shutil
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -53,14 +56,57 @@ def tiny_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """What the first worker who needs it makes in a folder, and all others find there."""
+    root = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # of all workers
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (root / name).exists():
+            fresh = root / f"{name}.new-{os.getpid()}"
+            make(fresh)
+            fresh.rename(root / name)
+    return root / name
+
+
 @pytest.fixture(scope="session")
 def tiny_study(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory):
-    """That study, run by one worker. Tests read it and leave it as it is."""
+    """That study, run by one worker, and a copy for each. Tests read it and leave it as it is."""
     from stratigraph.engine import LocalEngine
     from stratigraph.pipeline import run_study
+    from stratigraph.study import load_study
 
+    made = made_once(
+        tmp_path_factory, "tiny", lambda out: run_study(tiny_file, out, engine=LocalEngine(1))
+    )
     out = tmp_path_factory.mktemp("out") / "tiny"
-    return run_study(tiny_file, out, engine=LocalEngine(1))
+    shutil.copytree(made, out)
+    return load_study(out)
+
+
+@pytest.fixture(scope="session")
+def blank_figures():
+    """Within it reports have all of their words and numbers, and nothing is drawn."""
+    from stratigraph.report.drawing import Picture
+
+    def blank(sketches, formats, workers):
+        return {one.name: Picture(dict.fromkeys(formats, b""), 1, 1) for one in sketches}
+
+    @contextmanager
+    def within() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("stratigraph.report.write.draw_all", blank)
+            yield
+
+    return within
+
+
+@pytest.fixture
+def without_ink(blank_figures) -> Iterator[None]:
+    """In this test no figure is drawn; in `tests/report` all are."""
+    with blank_figures():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +120,7 @@ def s3_server():
     server.stop()
 
 
-@pytest.fixture(params=["file", "memory", "s3"])
+@pytest.fixture(params=["file", "memory", pytest.param("s3", marks=pytest.mark.full)])
 def store_url(request, tmp_path, monkeypatch) -> str:
     """A URL of each kind of store in turn, where nothing is yet; working copies are apart."""
     monkeypatch.setenv("STRATIGRAPH_WORK", str(tmp_path / "work"))

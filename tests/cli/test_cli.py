@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,19 +29,25 @@ def call(capsys):
     return run
 
 
-def test_run_prints_the_headline_and_where_the_report_is(call, tiny_study):
-    code, out, _ = call("run", tiny_study.path, "--quiet", "--workers", "1")
+@pytest.fixture
+def copied(tiny_study, tmp_path):
+    """A copy of the study, to be written into."""
+    return shutil.copytree(tiny_study.path, tmp_path / "copied")
+
+
+def test_run_prints_the_headline_and_where_the_report_is(call, copied, without_ink):
+    code, out, _ = call("run", copied, "--quiet", "--workers", "1")
     assert code == 0
     assert "reaches 0.9 of its final similarity" in out
     assert "encoder" in out
     assert "decoder" in out
-    assert out.splitlines()[-1] == f"report: {tiny_study.path / 'report' / 'index.html'}"
+    assert out.splitlines()[-1] == f"report: {copied / 'report' / 'index.html'}"
 
 
 @pytest.mark.parametrize("stage", ["train", "extract", "compare", "report"])
-def test_each_stage_is_a_command(call, tiny_study, stage):
+def test_each_stage_is_a_command(call, copied, without_ink, stage):
     workers = () if stage == "report" else ("--workers", "1")
-    code, _, err = call(stage, tiny_study.path, "--quiet", *workers)
+    code, _, err = call(stage, copied, "--quiet", *workers)
     assert code == 0, err
 
 
@@ -60,7 +67,6 @@ def test_list_and_show(call, tiny_study):
 
 def test_a_run_of_which_nothing_is_heard_is_called_interrupted(call, tiny_study, tmp_path):
     import os
-    import shutil
 
     from stratigraph.snapshots import sealed_json
 

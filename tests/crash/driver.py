@@ -135,14 +135,11 @@ def prepare(folder: Path, until: str) -> Prepared:
     stage(until, folder / "warm")  # what is imported and cached here is there in every fork
     if until == "report":  # draw once: forks write what was drawn
         explored = report_module.explore(open_study(before))
-        drawn: dict[str, bytes] = {}
-        made = list(report_module.sections(open_study(before), None, [], drawn))
-
-        def sections(study: Any, evidence: Any, findings: Any, into: dict[str, bytes]) -> list:
-            into.update(drawn)
-            return made
-
-        report_module.sections, report_module.explore = sections, lambda study: explored
+        made = list(report_module.sections(open_study(before), None, []))
+        drawn = report_module.draw_all([sketch for one in made for sketch in one.figures])
+        report_module.sections = lambda study, evidence, findings: made
+        report_module.draw_all = lambda sketches, formats, workers: drawn
+        report_module.explore = lambda study: explored
         report_module.gather = lambda study: None
     shutil.copytree(before, whole)
     outcome, log = forked(lambda: recorded(until, whole))

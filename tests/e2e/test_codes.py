@@ -38,8 +38,9 @@ def file(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def study(file):
-    return run_study(file, file.parent / "out", engine=LocalEngine(1))
+def study(file, blank_figures):
+    with blank_figures():
+        return run_study(file, file.parent / "out", engine=LocalEngine(1))
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,7 @@ def test_the_page_says_why_its_latents_are_not_shown(study, run):
             view(watched, query)
 
 
-def test_a_plan_tells_codes_apart(file):
+def test_a_plan_tells_codes_apart(file, without_ink):
     config = load_config(file)
     plan = plan_study(config, LocalEngine(1))
     assert (plan.runs, plan.snapshots) == (4, 12)

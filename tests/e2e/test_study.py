@@ -49,7 +49,7 @@ def test_every_stage_leaves_its_files(tiny_study):
         }
         assert not (run.path / "checkpoint").exists()
     assert (folder / "report" / "index.html").is_file()
-    assert {path.suffix for path in (folder / "figures").iterdir()} == {".png", ".pdf", ".json"}
+    assert {path.suffix for path in (folder / "figures").iterdir()} == {".webp", ".json"}
     assert not list(folder.rglob(".new-*"))
 
 
@@ -186,7 +186,7 @@ def test_a_study_may_grow(tiny_study, tiny_file, tmp_path):
     assert len(study.labels("debiased_cka")) == 6 * 4 * 15
 
 
-def test_a_run_that_diverges_is_named_and_the_others_go_on(tiny_file, tmp_path):
+def test_a_run_that_diverges_is_named_and_the_others_go_on(tiny_file, tmp_path, without_ink):
     worse = "beta: 1}\n    dip_vae_i: {lambda_od: 3e37}"
     text = tiny_file.read_text().replace("beta: [1, 4]}", worse)
     bad = tmp_path / "bad.yaml"

@@ -20,7 +20,7 @@ def ray_engine():
     ray.shutdown()
 
 
-@pytest.fixture(params=["local 1", "local 2", "ray"])
+@pytest.fixture(params=["local 1", "local 2", pytest.param("ray", marks=pytest.mark.full)])
 def engine(request):
     """Every engine in turn."""
     if request.param == "ray":

@@ -49,6 +49,7 @@ def results(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.full
 def test_a_small_study_is_the_local_one_s(tiny_study, tiny_file, tmp_path, ray_engine):
     study = open_study(tiny_file, tmp_path / "out")
     for stage in STAGES:
@@ -62,6 +63,7 @@ def test_a_small_study_is_the_local_one_s(tiny_study, tiny_file, tmp_path, ray_e
     assert [run.state["state"] for run in study.runs.values()] == ["done"] * 4
 
 
+@pytest.mark.full
 def test_a_map_goes_on_when_what_tasks_speak_to_dies(ray_engine, tmp_path):
     names = [tmp_path / f"heard-{number}" for number in range(4)]
     killed = []
@@ -77,6 +79,7 @@ def test_a_map_goes_on_when_what_tasks_speak_to_dies(ray_engine, tmp_path):
     assert killed
 
 
+@pytest.mark.full
 def test_a_study_at_a_url(tiny_study, tiny_file, tmp_path, monkeypatch, ray_engine):
     """Workers fetch and publish the runs; another machine then holds what a folder would."""
     url = f"file://{tmp_path}/store"

@@ -113,7 +113,7 @@ def test_what_is_kept(folder):
         run.model(25)
 
 
-def test_every_command_reads_it(folder, capsys, tmp_path):
+def test_every_command_reads_it(folder, capsys, tmp_path, without_ink):
     run = next(iter(load_study(folder).runs.values()))
     state = {key: value for key, value in run.state.items() if key != "seal"}
     signs = ["step 10: dead layer: one", "step 16: dead layer: two"]
@@ -146,7 +146,7 @@ def test_every_command_reads_it(folder, capsys, tmp_path):
     html = (folder / "report" / "index.html").read_text()
     assert "tiny vae" in html
     assert ">warning: step 16: dead layer: two (and 1 before)<" in html
-    assert (folder / "figures" / "losses.pdf").is_file()
+    assert (folder / "figures" / "losses.webp").is_file()
     assert "Recorded while the networks were trained elsewhere" in html
 
 

@@ -154,6 +154,8 @@ def test_an_export_holds_every_pair_and_no_weights(tiny_study, tmp_path):
     assert labels["row"].tolist() == list(range(len(matrix)))
     assert json.loads((out / "findings.json").read_text())["findings"] == tiny_study.findings
     assert (out / "report" / "index.html").is_file()
+    figures = {path.name for path in (tiny_study.path / "figures").iterdir()} - {"manifest.json"}
+    assert {path.name for path in (out / "figures").iterdir()} == figures
     assert set(pd.read_parquet(out / "metrics.parquet")["run"]) == set(tiny_study.runs)
 
 

@@ -160,8 +160,8 @@ def test_the_report_shows_them_with_source_and_settings(tiny_study):
     assert 'id="disentanglement"' in page
     assert "estimated from 24 probes" in page
     assert "FactorVAE: Kim &amp; Mnih 2018 (votes 10000, tested 5000, batch 64" in page
-    assert (tiny_study.path / "figures" / "disentanglement.pdf").is_file()
-    assert (tiny_study.path / "figures" / "disentanglement-over-training.png").is_file()
+    assert (tiny_study.path / "figures" / "disentanglement.webp").is_file()
+    assert (tiny_study.path / "figures" / "disentanglement-over-training.webp").is_file()
 
 
 def test_they_are_exported_and_shown(tiny_study, tmp_path):

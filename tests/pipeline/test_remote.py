@@ -179,8 +179,8 @@ def test_another_machine_goes_on_where_one_was_stopped(
 @pytest.mark.parametrize(
     ("number", "when", "same_machine"),
     [
-        (5, "before", True),
-        (4, "after", False),
+        pytest.param(5, "before", True, marks=pytest.mark.full),
+        pytest.param(4, "after", False, marks=pytest.mark.full),
         *(
             pytest.param(number, when, same, marks=pytest.mark.crash)
             for number in range(1, 9)
@@ -297,7 +297,7 @@ def test_a_url_is_the_same_in_capitals_and_with_a_last_slash(
                                "(study.yaml is missing).\n")  # fmt: skip
 
 
-def test_a_whole_study_by_python_and_as_json(study_file, elsewhere, tmp_path, capsys):
+def test_a_whole_study_by_python_and_as_json(study_file, elsewhere, tmp_path, capsys, without_ink):
     elsewhere()
     url = f"file://{tmp_path}/store"
     done = run_study(study_file, url, engine=LocalEngine(1))

@@ -88,7 +88,7 @@ MORE = [
     ("architecture", "objective"),
     [
         ("convolutional", None),
-        ("convolutional", FACTOR),
+        pytest.param("convolutional", FACTOR, marks=pytest.mark.full),
         *(pytest.param(*one, marks=pytest.mark.crash) for one in MORE),
     ],
 )

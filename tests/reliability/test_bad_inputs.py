@@ -187,7 +187,7 @@ def test_54_names_that_are_paths(capsys, tmp_path, tiny_file, name):
     assert not (tmp_path / "out").exists()
 
 
-def test_55_a_name_that_is_markup(tiny_study, tmp_path):
+def test_55_a_name_that_is_markup(tiny_study, tmp_path, without_ink):
     """It works, and stands in the report as text."""
     import shutil
 
@@ -260,7 +260,7 @@ def test_75_a_reader_that_stops(tiny_study):
 
 
 @pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="needs another user's rights")
-def test_a_study_that_may_only_be_read(tiny_study, tmp_path):
+def test_a_study_that_may_only_be_read(tiny_study, tmp_path, without_ink):
     """Training says so before its first step; what only reads works, the report elsewhere too."""
     import shutil
 

@@ -120,8 +120,15 @@ def test_the_same_study_draws_the_same_bytes(tiny_study):
     assert report_path(tiny_study).read_bytes() == html
 
 
+def test_any_number_of_processes_draws_the_same_bytes(tiny_study, tmp_path):
+    page = write_report(tiny_study, tmp_path, workers=3)
+    assert page.read_bytes() == report_path(tiny_study).read_bytes()
+    for path in (tiny_study.path / "figures").iterdir():
+        assert (tmp_path / "figures" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
 @pytest.mark.parametrize("payload", ["<img src=x onerror=alert(1)>", "</title><script>x</script>"])
-def test_what_a_study_says_is_escaped(tiny_study, tmp_path, payload):
+def test_what_a_study_says_is_escaped(tiny_study, tmp_path, without_ink, payload):
     import shutil
 
     folder = tmp_path / "copy"

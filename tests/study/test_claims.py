@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from stratigraph.study.settling import areas, part_areas
 ORDER = ("encoder_first", "encoder_first_progress", "encoder_first_everywhere")
 
 
+@cache  # several tests ask the same plan
 def verdicts(plan: Plan, seed: int) -> dict[str, str]:
     return {f.question.key: f.verdict for f in judge(ask(planted(plan, seed)), "corrected")}
 

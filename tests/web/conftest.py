@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import struct
 import subprocess
@@ -17,6 +18,8 @@ from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
+
+FAILED = pytest.StashKey[bool]()
 
 
 @dataclass(frozen=True)
@@ -122,9 +125,21 @@ def open_page(browser, request):
 
     yield opened
     shots = request.config.rootpath / "results" / "screenshots"
-    shots.mkdir(parents=True, exist_ok=True)
+    # A picture of a long page takes longer than most tests: of what failed, or of all if asked for.
+    shown = wrong or request.node.stash.get(FAILED, False) or "SCREENSHOTS" in os.environ
     for index, page in enumerate(page for page in pages if not page.is_closed()):
-        name = request.node.name.translate(str.maketrans("/[]<>:", "------"))[:80]
-        page.screenshot(path=shots / f"{name}-{index}.png", full_page=True)
+        if shown:
+            shots.mkdir(parents=True, exist_ok=True)
+            name = request.node.name.translate(str.maketrans("/[]<>:", "------"))[:80]
+            page.screenshot(path=shots / f"{name}-{index}.png", full_page=True)
         page.close()
     assert wrong == []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """Leave word for the fixtures of a test of how it went."""
+    report = yield
+    if report.when == "call":
+        item.stash[FAILED] = report.failed
+    return report

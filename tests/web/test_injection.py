@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import shutil
@@ -66,13 +67,30 @@ FIELDS = (
 )  # fmt: skip
 
 
-def named(payload):
-    """What of a payload a study may be called."""
-    return "x" + re.sub(r"[^\w<>()+=.,'\" -]", "", payload).strip()
+RUNS, LETTERS = 4, 100  # that the study has, and that its name may have
+
+
+def named(payloads):
+    """What of some payloads a study may be called."""
+    names = (re.sub(r"[^\w<>()+=.,'\" -]", "", payload).strip() for payload in payloads)
+    return "x" + " ".join(names)
 
 
 def _shown(text):
     return " ".join(text.split())
+
+
+def _sets():
+    """The payloads in sets that stand in one page: a run for each, and a name that holds all."""
+    sets = []
+    for payload in sorted(PAYLOADS, key=len, reverse=True):
+        for some in sets:
+            if len(some) < RUNS and len(named([*some, payload])) <= LETTERS:
+                some.append(payload)
+                break
+        else:
+            sets.append([payload])
+    return sets
 
 
 @pytest.fixture(scope="module")
@@ -85,52 +103,58 @@ def hostile(tiny_study, tmp_path_factory):
     findings = {
         key: value for key, value in read_json(path / "findings.json").items() if key != "seal"
     }
-    run = next(iter((path / "runs").iterdir()))
-    state = {key: value for key, value in read_json(run / "state.json").items() if key != "seal"}
+    runs = sorted((path / "runs").iterdir())
+    assert len(runs) == RUNS
+    states = [read_json(run / "state.json") for run in runs]
     matrix = path / "similarity" / "debiased_cka"
     labels = pd.read_parquet(matrix / "labels.parquet")
     values = (matrix / "values.npy").read_bytes()
     about = read_json(matrix / "manifest.json")["about"]
 
-    def put(payload):
-        name, quoted = json.dumps(named(payload)), json.dumps(payload)
+    def put(payloads):
+        """Each of them in each field; the last in those of runs and rows that are left over."""
+        name, quoted = json.dumps(named(payloads)), json.dumps(" ".join(payloads))
         write_text(path / "study.yaml", f"name: {name}\ndescription: {quoted}\n{body}")
-        write_json(
-            run / "state.json", {**state, "state": payload, "reason": payload, "signs": [payload]}
-        )
+        of = [*payloads, *payloads[-1:] * (RUNS - len(payloads))]
+        for run, state, payload in zip(runs, states, of, strict=True):
+            told = {"state": payload, "reason": payload, "signs": [payload]}
+            write_json(run / "state.json", {**state, **told})
         rows = [
             {**row, "statement": payload, "contrast": payload, "why": payload}
-            for row in findings["findings"]
+            for row, payload in zip(findings["findings"], itertools.cycle(payloads))
         ]
         write_json(path / "findings.json", {**findings, "findings": rows})
+        reasons = [payloads[row % len(payloads)] for row in range(len(labels))]
 
         def fill(files):
             files.add("values.npy", values)
-            files.add("labels.parquet", parquet(labels.assign(reason=payload)))
+            files.add("labels.parquet", parquet(labels.assign(reason=reasons)))
 
         write_record(matrix, fill, about)
 
-    put(PAYLOADS[0])
+    put(PAYLOADS[:1])
     return path, put
 
 
 def test_no_payload_runs_in_the_page(hostile, open_page):
     path, put = hostile
     assert len(PAYLOADS) * len(FIELDS) == 360
+    assert sorted(payload for some in _sets() for payload in some) == sorted(PAYLOADS)
     process, page_of = start(path)
     page = open_page(page_of.address)
     try:
-        for payload in PAYLOADS:
+        for payloads in _sets():
             before = page_of.ask("states")
-            put(payload)
+            put(payloads)
             while page_of.ask("states")["results"] == before["results"]:
                 pass  # a look at the files is believed for half a second
             page.goto(page_of.address)
             page.wait_for_selector("#findings .verdict")
-            # It stands there as text, to the letter, in each of the fields that this view shows.
-            shown = page.locator("main").inner_text()
-            assert _shown(shown).count(_shown(payload)) >= 7, payload
-            assert page.locator("h1").inner_text() == _shown(named(payload))
+            # Each stands there as text, to the letter, in all of the fields that this view shows.
+            shown = _shown(page.locator("main").inner_text())
+            for payload in payloads:
+                assert shown.count(_shown(payload)) >= 7, payload
+            assert page.locator("h1").inner_text() == _shown(named(payloads))
             assert page.locator("main script, main iframe, main object, main img").count() == 0
         run = next(iter(load_study(path).runs))
         page.goto(f"{page_of.address}heat?y_step=last&pair={run},12,z_mean,{run},12,z_mean")
@@ -147,15 +171,18 @@ def test_no_payload_runs_in_the_report(hostile, browser, tmp_path):
     page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda r: r.url.startswith("file:") or said.append(r.url))
-    for index, payload in enumerate(PAYLOADS):
-        put(payload)
+    for index, payloads in enumerate(_sets()):
+        put(payloads)
         study = load_study(path)
-        html = render(study, [], study.findings)
+        html = render(study, [], study.findings, {})
         file = tmp_path / f"{index}.html"
         file.write_text(html)
         page.goto(file.as_uri())
         rows = tables.finding_rows(study.findings)
         assert page.locator("#findings .verdict").count() == len(rows)
-        assert page.locator("h1").inner_text() == _shown(named(payload))
+        assert page.locator("h1").inner_text() == _shown(named(payloads))
+        shown = _shown(page.locator("main").inner_text())
+        for payload in payloads:
+            assert shown.count(_shown(payload)) >= 3, payload
     page.close()
     assert said == []

@@ -272,19 +272,28 @@ def report(
         Path | None,
         typer.Option("--to", help="Write them into this folder, and nothing into the study's."),
     ] = None,
+    formats: Annotated[
+        str | None,
+        typer.Option(
+            "--formats",
+            help="Draw figures in these too: pdf, svg, png, with commas between. They are drawn "
+            "again with each report, until others are named; webp is what the report shows.",
+        ),
+    ] = None,
     trust: Trust = False,
 ) -> None:
     """Write the figures and the report."""
     from stratigraph.pipeline import Progress, open_study, run_stage
     from stratigraph.report import report_path, write_report
 
+    asked = None if formats is None else formats.split(",")
     refuse_idle(context, study)
     opened = open_study(study, out, max_runs, trust=trust)
     if to is None:
-        run_stage("report", opened, None, Progress(quiet))
+        run_stage("report", opened, None, Progress(quiet), formats=asked)
         _headline(opened, report_path(opened))
     else:
-        _headline(opened, write_report(opened, to))
+        _headline(opened, write_report(opened, to, formats=asked))
 
 
 def register(app: typer.Typer) -> None:

@@ -16,8 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
+import scipy
 
 from stratigraph.data.archives import guarded, tar_files
 from stratigraph.data.cache import cache_dir as cache_folder
@@ -87,8 +86,8 @@ def _views(path: Path, name: str, data: bytes, size: int) -> np.ndarray:
     """All views of one car: (elevation, azimuth, c, h, w)."""
     with guarded(path, f"archive: {name} cannot be parsed"):
         try:
-            mesh = loadmat(io.BytesIO(data), variable_names=["im"]).get("im")
-        except MatReadError as error:  # of no kind that other parsers raise
+            mesh = scipy.io.loadmat(io.BytesIO(data), variable_names=["im"]).get("im")
+        except scipy.io.matlab.MatReadError as error:  # of no kind that other parsers raise
             raise ValueError(str(error)) from error
     if mesh is None or mesh.shape != MESH_SHAPE or mesh.dtype != np.uint8:
         found = "nothing" if mesh is None else f"{mesh.dtype} {mesh.shape}"

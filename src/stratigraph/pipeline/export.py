@@ -2,7 +2,7 @@
 
 ::
 
-    study.yaml, findings.json, report/index.html, figures/*.pdf
+    study.yaml, findings.json, report/index.html, figures/*
     labels.parquet            one row a representation, ``row`` as the pairs name it
     similarity/<measure>.parquet    row_x, row_y, value (float32): every defined pair, once; with
                                     a tolerance, the ends lower and upper of its interval
@@ -121,7 +121,7 @@ def _own_files(study: Study) -> list[Path]:
         found.append(findings_path(study.path))
     for folder, pattern in (
         (report_path(study).parent, report_path(study).name),
-        (study.path / "figures", "*.pdf"),
+        (study.path / "figures", "*"),
     ):
         if record_exists(folder):
             verified(folder)

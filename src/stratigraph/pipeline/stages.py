@@ -7,7 +7,7 @@ call again goes on where the last one stopped.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from stratigraph.engine import Engine, LocalEngine
@@ -155,11 +155,15 @@ def _assess(study: Study, engine: Engine, progress: Progress) -> None:
     assess_study(study, engine, progress)
 
 
-def _report(study: Study, engine: Engine, progress: Progress) -> None:
+def _report(
+    study: Study, engine: Engine, progress: Progress, formats: Iterable[str] | None = None
+) -> None:
+    # It is drawn here, wherever tasks run: on as many cores as they may take of this machine.
+    workers = engine.workers if engine.name == "local" else None
     with written(study.path, "report"):
         for name in ("figures", "report"):
             remove_leftovers(study.path, of=name)
-        path = write_report(study)
+        path = write_report(study, formats=formats, workers=workers)
     progress.say(f"report: {path}")
 
 
@@ -167,9 +171,8 @@ _WORK: dict[str, Callable[[Study, Engine, Progress], None]] = {
     "extract": _extract,
     "compare": _compare,
     "assess": _assess,
-    "report": _report,
 }
-STAGES = ("train", *_WORK)
+STAGES = ("train", *_WORK, "report")
 
 
 def run_stage(
@@ -179,8 +182,11 @@ def run_stage(
     progress: Progress | None = None,
     device: str = "cpu",
     allow_drift: bool = False,
+    formats: Iterable[str] | None = None,
 ) -> None:
     """One stage of a study: ``train``, ``extract``, ``compare``, ``assess`` or ``report``.
+
+    ``formats`` are the report's: as `stratigraph.report.write_report` takes them.
 
     Raises:
         UntrustedError: the study names modules, and is not known to be the user's own.
@@ -195,6 +201,8 @@ def run_stage(
         elif stage == "train":
             with written(study.path, "train"):
                 train_study(study, engine, progress, device, allow_drift=allow_drift)
+        elif stage == "report":
+            _report(study, engine, progress, formats)
         else:
             _WORK[stage](study, engine, progress)
 

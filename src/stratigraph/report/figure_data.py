@@ -160,7 +160,8 @@ def heat_map(
     """The mean layer × layer map between two steps; None where no pair of runs was compared."""
     matrix = study.similarity(measure).values
     labels = study.labels(measure)
-    places = {key: group.index.to_numpy() for key, group in labels.groupby(["run", "step"])}
+    two = labels[labels["step"].isin([row_step, column_step])]
+    places = {key: group.index.to_numpy() for key, group in two.groupby(["run", "step"])}
     maps = []
     rows = columns = None
     for a in runs:

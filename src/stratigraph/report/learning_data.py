@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from stratigraph.report.figure_data import Configuration, HeatMap, configurations
 from stratigraph.study import LEAST_ROOM, Evidence, Run, Study, part_of
@@ -46,7 +46,7 @@ def over_seeds(table: pd.DataFrame, keys: Sequence[str], value: str) -> pd.DataF
     grouped = per_seed.groupby(list(keys), sort=False)[value]
     found = grouped.agg(["mean", "std", "size"]).reset_index()
     with np.errstate(invalid="ignore"):
-        quantile = stats.t.ppf(0.975, np.maximum(found["size"] - 1, 1))
+        quantile = special.stdtrit(np.maximum(found["size"] - 1, 1), 0.975)  # Student's t
         reach = np.where(
             found["size"] > 1, quantile * found["std"] / np.sqrt(found["size"]), np.nan
         )
@@ -85,11 +85,13 @@ def _named(study: Study, table: pd.DataFrame) -> pd.DataFrame:
         return table
     of_run = _configuration_of(study)
     table = table[table["run"].isin(of_run)]
-    runs = [of_run[run] for run in table["run"]]
+    labels = {run: c.label for run, c in of_run.items()}
+    groups = {run: _group(c) for run, c in of_run.items()}
+    seeds = {run: study.runs[run].config.seed for run in of_run}
     return table.assign(
-        configuration=[c.label for c in runs],
-        group=[_group(c) for c in runs],
-        seed=[study.runs[run].config.seed for run in table["run"]],
+        configuration=[labels[run] for run in table["run"]],
+        group=[groups[run] for run in table["run"]],
+        seed=[seeds[run] for run in table["run"]],
     )
 
 

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from matplotlib.figure import Figure
-from PIL import Image
 
 from stratigraph.latents.scores import SCORES
 from stratigraph.report import figure_data as numbers
 from stratigraph.report import figures as ink
 from stratigraph.report import learning_data as learning
+from stratigraph.report.drawing import Sketch
 from stratigraph.report.headline import THRESHOLD
 from stratigraph.study import LEAST_ROOM, Evidence, Study, probe_images, similarity_to_final
 from stratigraph.study.claims.shared_features import sharing
 
-__all__ = ["Drawn", "Section", "sections"]
+__all__ = ["Section", "sections"]
 
 SHOWN_IMAGES = 10
 TRAVERSAL_PROBES = 200
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A figure in the report."""
-
-    name: str
-    webp: str
-    width: int
-    height: int
-    caption: str
 
 
 @dataclass
@@ -43,7 +31,11 @@ class Section:
     id: str
     title: str
     text: str
-    figures: list[Drawn] = field(default_factory=list)
+    figures: list[Sketch] = field(default_factory=list)
+
+    def add(self, name: str, draw: Callable[[], Figure], caption: str) -> None:
+        """One more figure, to be drawn later; ``name`` is its file's."""
+        self.figures.append(Sketch(name, draw, caption))
 
 
 @dataclass(frozen=True)
@@ -53,34 +45,11 @@ class Material:
     study: Study
     evidence: Evidence | None
     findings: list[dict]
-    drawn: dict[str, bytes]
-
-    def keep(self, section: Section, name: str, figure: Figure, caption: str) -> None:
-        """Draw a figure as PNG and PDF, and add its PNG to a section."""
-        # No date in either file: the same study draws the same bytes.
-        for kind, dateless in (("png", "Software"), ("pdf", "CreationDate")):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, metadata={dateless: None})
-            figure.set_layout_engine("none")  # places are found: they are not looked for twice
-            self.drawn[f"{name}.{kind}"] = buffer.getvalue()
-        width, height = (round(float(side) * 96) for side in figure.get_size_inches())
-        encoded = base64.b64encode(_light(self.drawn[f"{name}.png"])).decode()
-        section.figures.append(Drawn(name, encoded, width, height, caption))
 
 
-def _light(png: bytes) -> bytes:
-    """A figure as lossless WebP: the same pixels in less than half of the bytes."""
-    buffer = io.BytesIO()
-    with Image.open(io.BytesIO(png)) as picture:
-        picture.convert("RGB").save(buffer, "webp", lossless=True, quality=80, method=4)
-    return buffer.getvalue()
-
-
-def sections(
-    study: Study, evidence: Evidence | None, findings: list[dict], drawn: dict[str, bytes]
-) -> Iterator[Section]:
-    """Every section that has something to show; each figure's files go into ``drawn``."""
-    material = Material(study, evidence, findings, drawn)
+def sections(study: Study, evidence: Evidence | None, findings: list[dict]) -> Iterator[Section]:
+    """Every section that has something to show: numbers, and what will draw them."""
+    material = Material(study, evidence, findings)
     kinds: list[Callable[[Material], Section]] = [
         _findings, _convergence, _settled, _layer_pairs, _heat_maps, _between, _map, _latents,
         _disentanglement, _dimensions, _measures, _losses, _images,
@@ -100,10 +69,9 @@ def _findings(of: Material) -> Section:
     )
     own = [row for row in of.findings if row["way"] == "corrected"]
     if any(row["estimates"] for row in own):
-        of.keep(
-            section,
+        section.add(
             "findings",
-            ink.draw_findings(own),
+            partial(ink.draw_findings, own),
             "Estimates and 95 % intervals: jackknife over seeds and, for CKA, over probes too. "
             "Cut off beyond ±1.",
         )
@@ -121,10 +89,9 @@ def _convergence(of: Material) -> Section:
         "How near each layer is to its own final state, within its run, as training goes on. The "
         "first point is the untrained network.",
     )
-    of.keep(
-        section,
+    section.add(
         "parts",
-        ink.draw_parts(raw, "Mean over layers of each part, all runs", THRESHOLD),
+        partial(ink.draw_parts, raw, "Mean over layers of each part, all runs", THRESHOLD),
         "Mean similarity to the final state over the layers of encoder, latents and decoder; "
         "bands are the extremes over runs. Right: the same as progress above the untrained "
         f"network, over layers with room to move (1 − s₀ ≥ {LEAST_ROOM}), cut off below −1: "
@@ -140,10 +107,11 @@ def _convergence(of: Material) -> Section:
         ]
         several = len({c.architecture for c in configurations}) > 1
         suffix = f", {architecture.replace('_', ' ')}" if several else ""
-        of.keep(
-            section,
+        section.add(
             f"convergence-{numbers.slug(f'{objective}-{data}{suffix}')}",
-            ink.draw_convergence(tables, labels, f"{objective} on {data}{suffix}", THRESHOLD),
+            partial(
+                ink.draw_convergence, tables, labels, f"{objective} on {data}{suffix}", THRESHOLD
+            ),
             "Each layer's similarity to its final state (mean over seeds, band: extremes). "
             "Solid blue: encoder, dash-dotted green: mean and log-variance, dotted pink: the "
             "sample (under shared noise, so alike from the start where a latent has "
@@ -166,10 +134,9 @@ def _settled(of: Material) -> Section:
     for measure in of.evidence.side_by_side:
         table = learning.settled(of.study, of.evidence, measure)
         if len(table):
-            of.keep(
-                section,
+            section.add(
                 f"settled-{measure}",
-                ink.draw_settled(table, measure),
+                partial(ink.draw_settled, table, measure),
                 "Mean and 95 % interval over runs. Blue: encoder, green: mean and log-variance, "
                 "pink: sample, orange: decoder.",
             )
@@ -188,20 +155,22 @@ def _layer_pairs(of: Material) -> Section:
     tables = {m: learning.layer_pairs(of.study, of.evidence, m) for m in of.evidence.side_by_side}
     tables = {measure: table for measure, table in tables.items() if len(table)}
     for group in dict.fromkeys(g for table in tables.values() for g in table["group"]):
-        of.keep(
-            section,
+        section.add(
             f"pairs-{numbers.slug(group)}",
-            ink.draw_layer_pairs(tables, group),
+            partial(ink.draw_layer_pairs, tables, group),
             f"{group}: similarity of two layers of one run at one step; mean and 95 % interval "
             "over seeds.",
         )
     table = learning.to_input(of.study, of.evidence.cka)
     if len(table):
-        of.keep(
-            section,
+        section.add(
             "to-input",
-            ink.draw_layer_lines(
-                table, ink.measure_name(of.evidence.cka), "Similarity to the input", (-0.05, 1.03)
+            partial(
+                ink.draw_layer_lines,
+                table,
+                ink.measure_name(of.evidence.cka),
+                "Similarity to the input",
+                (-0.05, 1.03),
             ),
             "Each layer's similarity to the input over training; mean and 95 % interval over runs.",
         )
@@ -231,10 +200,9 @@ def _heat_maps(of: Material) -> Section:
         ]  # fmt: skip
         rows = [row for row in rows if row]
         if rows:
-            of.keep(
-                section,
+            section.add(
                 f"heat-{c.slug}",
-                ink.draw_heat_maps(rows, measure, c.label),
+                partial(ink.draw_heat_maps, rows, measure, c.label),
                 f"{c.label}: layers at steps {', '.join(f'{s:,}' for s in steps)} against the "
                 "final state. Above: each run with itself; below: runs of different seeds.",
             )
@@ -254,10 +222,9 @@ def _between(of: Material) -> Section:
     for kind in ("strengths", "objectives", "architectures", "classifier"):
         chosen = [one for one in maps if one.title.startswith(kind)]
         if chosen:
-            of.keep(
-                section,
+            section.add(
                 f"between-{kind}",
-                ink.draw_between(chosen[:6], measure),
+                partial(ink.draw_between, chosen[:6], measure),
                 f"Means over {chosen[0].heat.pairs} pairs of runs and more.",
             )
     return section
@@ -272,10 +239,9 @@ def _map(of: Material) -> Section:
     )
     measure = of.study.scores()[0]
     for found in learning.map_of_models(of.study, measure):
-        of.keep(
-            section,
+        section.add(
             f"map-{numbers.slug(found.title)}",
-            ink.draw_model_map(found, measure),
+            partial(ink.draw_model_map, found, measure),
             "Points grow with training; a line is a run.",
         )
     return section
@@ -293,10 +259,9 @@ def _latents(of: Material) -> Section:
     table = learning.regimes(of.study, of.evidence)
     if len(table):
         latents = max(run.config.latents for run in of.study.runs.values())
-        of.keep(
-            section,
+        section.add(
             "regimes",
-            ink.draw_regimes(table, latents),
+            partial(ink.draw_regimes, table, latents),
             "Numbers of latents over training; the first point is the untrained network.",
         )
     return section
@@ -319,19 +284,17 @@ def _disentanglement(of: Material) -> Section:
     sources = "; ".join(
         f"{score.title}: {score.source} ({_told(score.settings())})" for score in SCORES.values()
     )
-    of.keep(
-        section,
+    section.add(
         "disentanglement",
-        ink.draw_scores(last, titles),
+        partial(ink.draw_scores, last, titles),
         f"At the last step, estimated from {probes} probes: mean and 95 % interval over seeds. "
         f"Grey: undefined. Sources and settings: {sources}.",
     )
     if table["step"].nunique() > 1:
         quick = [name for name, score in SCORES.items() if score.quick]
-        of.keep(
-            section,
+        section.add(
             "disentanglement-over-training",
-            ink.draw_scores_over_training(table[table["score"].isin(quick)], titles),
+            partial(ink.draw_scores_over_training, table[table["score"].isin(quick)], titles),
             f"The scores that are taken of every snapshot, from {probes} probes; mean and 95 % "
             "interval over seeds, cut off outside of 0 and 1. The first point is the untrained "
             "network.",
@@ -361,10 +324,9 @@ def _dimensions(of: Material) -> Section:
         ):
             own = table[(table["estimator"] == estimator) & table["mean"].notna()]
             if len(own):
-                of.keep(
-                    section,
+                section.add(
                     f"dimension-{numbers.slug(estimator)}",
-                    ink.draw_layer_lines(own, "intrinsic dimension", f"By {name}"),
+                    partial(ink.draw_layer_lines, own, "intrinsic dimension", f"By {name}"),
                     "Mean and 95 % interval over runs. The probes' own dimension is the input's.",
                 )
     return section
@@ -377,10 +339,9 @@ def _measures(of: Material) -> Section:
         "Gaussian matrices of 50 features that share some: with few probes both biased measures "
         "find similarity where there is none. So read the debiased score, or the smaller of two.",
     )
-    of.keep(
-        section,
+    section.add(
         "measures",
-        ink.draw_measures(sharing()),
+        partial(ink.draw_measures, sharing()),
         "Mean and extremes over draws. Dotted: the share of features that is shared.",
     )
     return section
@@ -397,19 +358,17 @@ def _losses(of: Material) -> Section:
         section.text = "The loss over training, for every run, in the units that it was logged in."
         table = table[np.isfinite(table["loss"])]
         if len(table):
-            of.keep(
-                section,
+            section.add(
                 "losses",
-                ink.draw_losses(table, ("loss",), "loss"),
+                partial(ink.draw_losses, table, ("loss",), "loss"),
                 "Lines: training batches; dots: what was logged as validation.",
             )
         return section
     table = table[np.isfinite(table["reconstruction"])]
     if len(table):
-        of.keep(
-            section,
+        section.add(
             "losses",
-            ink.draw_losses(table),
+            partial(ink.draw_losses, table),
             "Blue: reconstruction; orange: KL. Lines: training batches; dots: held-out images. The "
             "vertical axis is linear below 1 and logarithmic above.",
         )
@@ -431,28 +390,31 @@ def _images(of: Material) -> Section:
     probes = {c.label: probe_images(c.first.config, study.config.probes) for c in configurations}
     for data in dict.fromkeys(c.data for c in configurations):
         shown = {label: images[:SHOWN_IMAGES] for label, images in probes.items()}
-        of.keep(
-            section,
+        section.add(
             f"reconstructions-{numbers.slug(data)}",
-            ink.draw_images(numbers.reconstructions(study, data, shown), "decoded from the mean"),
+            partial(
+                ink.draw_images,
+                numbers.reconstructions(study, data, shown),
+                "decoded from the mean",
+            ),
             f"First row: {SHOWN_IMAGES} of the probes. Below: decoded from their means.",
         )
         if not any(c.data == data and c.first.config.gaussian for c in configurations):
             continue  # codes are learned without a prior to draw from
-        of.keep(
-            section,
+        section.add(
             f"samples-{numbers.slug(data)}",
-            ink.draw_images(numbers.samples(study, data, SHOWN_IMAGES), "the same draws of z"),
+            partial(
+                ink.draw_images, numbers.samples(study, data, SHOWN_IMAGES), "the same draws of z"
+            ),
             "Decoded from the prior.",
         )
     for c in (one for one in configurations if one.first.config.gaussian):
         images = probes[c.label]
         grid = numbers.traversal(c.first, images[:1], images[:TRAVERSAL_PROBES])
         note = f"latent from −{numbers.SPAN} to {numbers.SPAN}"
-        of.keep(
-            section,
+        section.add(
             f"traversal-{c.slug}",
-            ink.draw_images(grid, note),
+            partial(ink.draw_images, grid, note),
             f"{c.label}: each latent moved from −{numbers.SPAN} to {numbers.SPAN} around one "
             "probe's mean, the others held; ordered by their mean KL.",
         )

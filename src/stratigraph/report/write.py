@@ -1,20 +1,25 @@
-"""The report: every figure as PNG and PDF, and one HTML file that holds them and their numbers."""
+"""The report: every figure, and one HTML file that holds them and their numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from stratigraph.errors import InputError
+from stratigraph.engine import one_thread
+from stratigraph.errors import InputError, IntegrityError
 from stratigraph.report import figure_data as numbers
 from stratigraph.report import tables
+from stratigraph.report.drawing import SHOWN, Picture, check_formats, draw_all
 from stratigraph.report.headline import THRESHOLD
 from stratigraph.report.interactive import explore
 from stratigraph.report.sections import Section, sections
-from stratigraph.snapshots import Files, write_record
+from stratigraph.snapshots import MANIFEST, Files, read_json, record_exists, write_record
 from stratigraph.study import LEAST_ROOM, Study, gather
 
 __all__ = ["render", "report_path", "write_report"]
@@ -25,19 +30,30 @@ def report_path(study: Study) -> Path:
     return study.path / "report" / "index.html"
 
 
-def write_report(study: Study, to: Path | None = None) -> Path:
+def write_report(
+    study: Study,
+    to: Path | None = None,
+    *,
+    formats: Iterable[str] | None = None,
+    workers: int | None = None,
+) -> Path:
     """Draw every figure of a study and write its report; return the report's path.
 
     Args:
         study: a compared study.
         to: the folder that ``figures`` and ``report`` are written into; by default the study's own.
             The study is not written to where another is given.
+        formats: of `drawing.FORMATS`, in which figures are drawn beside the report's own; by
+            default those in which they were drawn before.
+        workers: processes that draw; by default one for each core. The bytes are the same.
 
     Raises:
-        InputError: the study has no matrix of a similarity yet.
+        InputError: the study has no matrix of a similarity yet, or there is no such format.
         StorageError: the disk would not take it.
 
     """
+    place = study.path if to is None else to
+    drawn_in = check_formats(_formats_of(place / "figures") if formats is None else formats)
     if not study.scores():
         raise InputError(
             f"study {study.config.name} has no similarity matrix to report on; run `stratigraph "
@@ -49,26 +65,47 @@ def write_report(study: Study, to: Path | None = None) -> Path:
             f"final state to report on; `stratigraph list {study.path}` says why."
         )
     judged = study.way.cka in study.measures()
-    # Figures of a study that was compared by other measures alone need no evidence of its claims.
-    evidence = gather(study) if judged else None
     # Findings of other matrices than these would be told beside the wrong figures.
     findings = study.findings if study.findings_are_current() else []
-    drawn: dict[str, bytes] = {}
-    found = list(sections(study, evidence, findings, drawn))
-    html = render(study, found, findings)
+    with one_thread():
+        # Figures of a study that was compared by other measures alone need no evidence of claims.
+        evidence = gather(study) if judged else None
+        found = list(sections(study, evidence, findings))
+        sketches = [sketch for section in found for sketch in section.figures]
+        pictures = draw_all(sketches, drawn_in, workers or _cores())
+        html = render(study, found, findings, pictures)
 
     def figures(files: Files) -> None:
-        for name, content in sorted(drawn.items()):
-            files.add(name, content)
+        for name, picture in sorted(pictures.items()):
+            for form, content in picture.files.items():
+                files.add(f"{name}.{form}", content)
 
-    place = study.path if to is None else to
     path = place / report_path(study).relative_to(study.path)
-    write_record(place / "figures", figures)
+    write_record(place / "figures", figures, {"formats": list(drawn_in)})
     write_record(path.parent, lambda files: files.add(path.name, html.encode()))
     return path
 
 
-def render(study: Study, found: Sequence[Section], findings: list[dict[str, Any]]) -> str:
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _formats_of(folder: Path) -> list[str]:
+    """The formats that figures were asked for in, when they were drawn before."""
+    if record_exists(folder):
+        with suppress(IntegrityError):  # damaged: they are drawn anew
+            return list(read_json(folder / MANIFEST)["about"].get("formats", []))
+    return []
+
+
+def render(
+    study: Study,
+    found: Sequence[Section],
+    findings: list[dict[str, Any]],
+    pictures: Mapping[str, Picture],
+) -> str:
     """The report as one HTML file, with its figures and its script in it."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("stratigraph.report"),
@@ -76,10 +113,13 @@ def render(study: Study, found: Sequence[Section], findings: list[dict[str, Any]
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
+    environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
     return environment.get_template("report.html").render(
         study=study.config,
         counts=tables.counts(study),
         sections=list(found),
+        pictures=pictures,
+        shown=SHOWN,
         explore=explore(study),
         findings=tables.finding_rows(findings),
         ways=tables.changed(findings),

@@ -16,9 +16,8 @@ program of pq variables, for up to some hundred units.
 from __future__ import annotations
 
 import numpy as np
+import scipy
 import torch
-from scipy import sparse
-from scipy.optimize import linear_sum_assignment, linprog
 from torch import Tensor
 
 from stratigraph.similarity.centring import centre
@@ -49,7 +48,7 @@ def _prepare_each(x: Tensor) -> Prepared:
 
 def _assigned(x: Prepared, y: Prepared) -> float:
     gains = (x.parts[0].T @ y.parts[0]).cpu().numpy()
-    rows, columns = linear_sum_assignment(gains, maximize=True)
+    rows, columns = scipy.optimize.linear_sum_assignment(gains, maximize=True)
     return float(np.clip(gains[rows, columns].sum(), -1.0, 1.0))
 
 
@@ -58,13 +57,16 @@ def _transported(x: Prepared, y: Prepared) -> float:
     p, q = gains.shape
     if p == q:
         # The vertices of the doubly stochastic matrices are permutations (Birkhoff).
-        rows, columns = linear_sum_assignment(gains, maximize=True)
+        rows, columns = scipy.optimize.linear_sum_assignment(gains, maximize=True)
         return float(np.clip(gains[rows, columns].mean(), -1.0, 1.0))
-    sums = sparse.vstack(
-        [sparse.kron(sparse.eye(p), np.ones((1, q))), sparse.kron(np.ones((1, p)), sparse.eye(q))]
+    sums = scipy.sparse.vstack(
+        [
+            scipy.sparse.kron(scipy.sparse.eye(p), np.ones((1, q))),
+            scipy.sparse.kron(np.ones((1, p)), scipy.sparse.eye(q)),
+        ]
     )
     weights = np.concatenate([np.full(p, 1 / p), np.full(q, 1 / q)])
-    found = linprog(-gains.ravel(), A_eq=sums.tocsr(), b_eq=weights, method="highs")
+    found = scipy.optimize.linprog(-gains.ravel(), A_eq=sums.tocsr(), b_eq=weights, method="highs")
     return float(np.clip(-found.fun, -1.0, 1.0))
 
 

@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from functools import partial
 
+import scipy
 import torch
-from scipy.stats import rankdata
 from torch import Tensor
 
 from stratigraph.similarity.centring import centre
@@ -49,7 +49,7 @@ def _embed(x: Tensor, how: str) -> Prepared:
     if how == "spearman":
         # Distances that differ by rounding are one rank: the last digits are not data.
         step = 1e-12 * float(vector.max())
-        ranks = rankdata((vector / step).round().cpu().numpy())
+        ranks = scipy.stats.rankdata((vector / step).round().cpu().numpy())
         vector = torch.from_numpy(ranks).to(vector.device)
         size = float(torch.linalg.vector_norm(vector))
     if how != "cosine":

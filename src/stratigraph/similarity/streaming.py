@@ -28,8 +28,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 import torch
-from scipy import stats
 from torch import Tensor
 
 from stratigraph.errors import InputError
@@ -207,7 +207,7 @@ class _Sums:
                 [_cosines([whole[i] - stacked[i][g] for i in range(3)]) for g in range(count)]
             )
             spread = np.sqrt((count - 1) / count * np.square(left_out - left_out.mean(0)).sum(0))
-            reach = spread * stats.t.ppf((1 + confidence) / 2, count - 1)
+            reach = spread * scipy.stats.t.ppf((1 + confidence) / 2, count - 1)
             low, high = values - reach, values + reach
         reasons = {
             name: "constant in every batch, or equidistant: its debiased HSIC with itself is 0"

@@ -34,8 +34,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 import torch
-from scipy import stats
 from torch import Tensor
 
 from stratigraph.errors import InputError
@@ -84,7 +84,7 @@ def cka_interval(x: Any, y: Any, confidence: float = 0.95) -> Interval:
     scores = xy_less / (xx_less * yy_less).sqrt()
     n = len(scores)
     error = math.sqrt((n - 1) / n * float((scores - scores.mean()).square().sum()))
-    reach = error * float(stats.t.ppf((1 + confidence) / 2, n - 1))
+    reach = error * float(scipy.stats.t.ppf((1 + confidence) / 2, n - 1))
     return Interval(value, error, value - reach, value + reach)
 
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import numpy as np
-from scipy import stats
+import scipy
 
 __all__ = ["Estimate", "Sample", "estimate", "from_replicates"]
 
@@ -125,9 +125,9 @@ def from_replicates(
         if total > (ROUNDING * max(1.0, abs(value))) ** 2:
             freedom = max(1.0, total**2 / sum(v**2 / (m - 1) for v, m in parts))
             error = math.sqrt(total)
-            reach = error * float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
+            reach = error * float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
             lower, upper = value - reach, value + reach
-            p = float(2 * stats.t.sf(abs(value - null) / error, freedom))
+            p = float(2 * scipy.stats.t.sf(abs(value - null) / error, freedom))
     return Estimate(
         value, lower, upper, p, null, math.sqrt(of_seeds), math.sqrt(of_probes), freedom, seeds,
         runs,

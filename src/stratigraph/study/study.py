@@ -164,13 +164,13 @@ class Study:
         """
         if self.export is not None:
             return self._exported(self.export, measure)
-        values, labels, about = self._opened(measure)
-        coordinates = _coordinates(labels)
-        if about.get("tolerance") is not None:
+        matrix = self._opened(measure)[0].copy(deep=False)
+        matrix.name = measure
+        if matrix.attrs.get("tolerance") is not None:
             folder = self._matrix_folder(measure)
-            for end in ("lower", "upper"):
-                coordinates[end] = (("x", "y"), _mapped(folder / f"{end}.npy"))
-        return xr.DataArray(values, dims=("x", "y"), coords=coordinates, name=measure, attrs=about)
+            ends = {end: _mapped(folder / f"{end}.npy") for end in ("lower", "upper")}
+            matrix = matrix.assign_coords({end: (("x", "y"), own) for end, own in ends.items()})
+        return matrix
 
     def _exported(self, export: Export, measure: str) -> xr.DataArray:
         self._check_measure(measure)
@@ -213,7 +213,7 @@ class Study:
         found: list[dict[str, Any]] = held["findings"]
         return found
 
-    def _opened(self, measure: str) -> tuple[np.ndarray, pd.DataFrame, dict[str, Any]]:
+    def _opened(self, measure: str) -> tuple[xr.DataArray, pd.DataFrame]:
         folder = self._matrix_folder(measure)
         # Not by the manifest alone: a file changed where it lies must be found out again.
         files = (path.stat() for path in sorted(folder.iterdir()))
@@ -250,10 +250,19 @@ def _coordinates(labels: pd.DataFrame) -> dict[str, Any]:
 @lru_cache(maxsize=8)
 def _open_matrix(
     folder: Path, stamp: tuple[tuple[int, int], ...]
-) -> tuple[np.ndarray, pd.DataFrame, dict[str, Any]]:
-    """Values, labels and facts, their hashes checked once for each time they were written."""
+) -> tuple[xr.DataArray, pd.DataFrame]:
+    """A matrix and its labels, their hashes checked once for each time they were written.
+
+    Its coordinates are made here too, which takes far longer than to look a few scores up in it;
+    they are shared by all who ask, so nobody may write into them.
+    """
     about = verified(folder)
-    return _mapped(folder / "values.npy"), pd.read_parquet(folder / "labels.parquet"), about
+    labels = pd.read_parquet(folder / "labels.parquet")
+    values = _mapped(folder / "values.npy")
+    matrix = xr.DataArray(values, dims=("x", "y"), coords=_coordinates(labels), attrs=about)
+    for one in matrix.coords.values():
+        one.variable.values.setflags(write=False)
+    return matrix, labels
 
 
 def _mapped(path: Path) -> np.ndarray:

@@ -103,17 +103,11 @@ def steps_to_reach(
         is undefined) and ``untrained``.
 
     """
-    rows = []
-    for (run, layer), curve in trajectories.groupby(["run", "layer"], sort=False):
-        curve = curve.sort_values("step")
-        above = curve[curve[column] >= threshold]
-        rows.append(
-            {
-                "run": run,
-                "layer": layer,
-                "part": curve["part"].iloc[0],
-                "reached": float(above["step"].iloc[0]) if len(above) else np.nan,
-                "untrained": curve["untrained"].iloc[0],
-            }
-        )
-    return pd.DataFrame(rows)
+    keys = ["run", "layer"]
+    ordered = trajectories.sort_values("step", kind="stable")
+    first = ordered.drop_duplicates(keys).set_index(keys)
+    above = ordered[ordered[column] >= threshold].drop_duplicates(keys).set_index(keys)
+    # In the order of the table, whatever that of its steps.
+    found = first.loc[pd.MultiIndex.from_frame(trajectories[keys].drop_duplicates())]
+    reached = above["step"].reindex(found.index).astype(float)
+    return found.assign(reached=reached).reset_index()[[*keys, "part", "reached", "untrained"]]

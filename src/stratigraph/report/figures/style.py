@@ -54,8 +54,6 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "figure.dpi": 110,
-    "savefig.dpi": 150,
-    "pdf.fonttype": 42,
 }
 
 

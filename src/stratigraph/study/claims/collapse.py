@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy
 
 from stratigraph.study.claims.parts import of_vaes
 from stratigraph.study.estimate import Estimate, estimate
@@ -85,8 +85,8 @@ def _rank(values: np.ndarray, passive: np.ndarray) -> np.ndarray:
     known = np.isfinite(values).all(axis=1) & np.isfinite(passive)
     if known.sum() < FEW or len(np.unique(passive[known])) < 2:
         return np.full(values.shape[1], np.nan)
-    ranks = stats.rankdata(values[known], axis=0)
-    counts = stats.rankdata(passive[known])
+    ranks = scipy.stats.rankdata(values[known], axis=0)
+    counts = scipy.stats.rankdata(passive[known])
     ranks, counts = ranks - ranks.mean(axis=0), counts - counts.mean()
     with np.errstate(invalid="ignore", divide="ignore"):
         return -(ranks * counts[:, None]).sum(axis=0) / np.sqrt(

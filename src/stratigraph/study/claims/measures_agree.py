@@ -8,7 +8,7 @@ beyond chance. Whether the verdicts agree is said by the findings themselves.
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from stratigraph.study.claims.parts import of_vaes
 from stratigraph.study.estimate import estimate
@@ -39,7 +39,7 @@ def _statistic(pairs: Pairs) -> np.ndarray:
     if len(pairs) < LEAST_PAIRS:
         return np.array([np.nan])
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.array([stats.spearmanr(pairs.values[:, 0], pairs.values[:, 1]).statistic])
+        return np.array([scipy.stats.spearmanr(pairs.values[:, 0], pairs.values[:, 1]).statistic])
 
 
 def measures_agree(evidence: Evidence) -> list[Question]:

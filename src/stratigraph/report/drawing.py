@@ -1,0 +1,183 @@
+"""Drawing: each figure once, on all cores.
+
+A figure is laid out once and drawn once, on the raster that the report shows; from the same layout
+it is written in the other formats that somebody asked for. Lossless WebP is both the smallest and
+the quickest of rasters, so the report embeds the very bytes of ``figures/<name>.webp``.
+
+Sketches are drawn by this process and by forks of it, which take the next number from one pipe. A
+fork has the numbers and the imported libraries at once, where a new process would import them for
+longer than it draws; it draws from numbers in memory, on one thread, and opens nothing of a study.
+What a fork did not hand back, this process draws: so a lost fork loses nothing, and an error is
+raised where it can be seen. Bytes do not depend on who drew them.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import pickle
+import signal
+import struct
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from stratigraph.errors import InputError, suggest
+
+__all__ = ["FORMATS", "SHOWN", "Picture", "Sketch", "check_formats", "draw", "draw_all"]
+
+SHOWN = "webp"  # what the report embeds
+# No date in any of them: the same study draws the same bytes.
+DATELESS = {"png": "Software", "pdf": "CreationDate", "svg": "Date"}
+FORMATS = (SHOWN, *DATELESS)
+# Letters that an editor can edit. Names within an SVG are hashes with a salt, which is else random.
+WRITTEN: dict[Any, Any] = {"savefig.dpi": 150, "pdf.fonttype": 42, "svg.hashsalt": "stratigraph"}
+PIXELS = 96  # of a page, to an inch
+NUMBER = struct.Struct("=I")
+MOST_IN_PIPE = 16_000  # numbers: the 64 KiB of a pipe hold them before anybody reads
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A figure that is not drawn yet: what will draw it, with its numbers."""
+
+    name: str
+    draw: Callable[[], Figure]
+    caption: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as it was drawn: the bytes of each format, and its size on the page."""
+
+    files: dict[str, bytes]
+    width: int
+    height: int
+
+
+def check_formats(names: Iterable[str]) -> tuple[str, ...]:
+    """The formats of these names, the report's own among them.
+
+    Raises:
+        InputError: there is no such format.
+
+    """
+    asked = {name.strip().lower() for name in names} - {""}
+    for name in sorted(asked.difference(FORMATS)):
+        raise InputError(
+            f"--formats: {name!r} is not one of {', '.join(FORMATS)}.{suggest(name, FORMATS)}"
+        )
+    return tuple(name for name in FORMATS if name == SHOWN or name in asked)
+
+
+def draw(sketch: Sketch, formats: Sequence[str] = (SHOWN,)) -> Picture:
+    """Lay a figure out, and draw it in some formats."""
+    figure = sketch.draw()
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    figure.set_layout_engine("none")  # places are found: they are not looked for twice
+    buffer = io.BytesIO()
+    raster = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")  # type: ignore[no-untyped-call]
+    raster.save(buffer, SHOWN, lossless=True, quality=80, method=0)
+    files = {SHOWN: buffer.getvalue()}
+    for name in formats:
+        if name != SHOWN:
+            buffer = io.BytesIO()
+            with mpl.rc_context(WRITTEN):
+                figure.savefig(buffer, format=name, metadata={DATELESS[name]: None})
+            files[name] = buffer.getvalue()
+    width, height = (round(float(side) * PIXELS) for side in figure.get_size_inches())
+    return Picture(files, width, height)
+
+
+def draw_all(
+    sketches: Sequence[Sketch], formats: Sequence[str] = (SHOWN,), workers: int = 1
+) -> dict[str, Picture]:
+    """Draw figures with so many processes: name → picture, in the order of the sketches."""
+    found: dict[int, Picture] = {}
+    workers = min(workers, len(sketches)) if hasattr(os, "fork") else 1
+    with _frozen(), _numbers(min(len(sketches), MOST_IN_PIPE)) as queue:
+        forks: list[tuple[int, BinaryIO]] = []
+        try:
+            with suppress(OSError):  # no more processes, or no room for what they draw: fewer draw
+                for _ in range(workers - 1):
+                    forks.append(_fork(sketches, formats, queue))
+            for index in _taken(queue):
+                found[index] = draw(sketches[index], formats)
+            for process, results in forks:
+                os.waitpid(process, 0)
+                found.update(_handed_back(results))
+        finally:
+            for process, results in forks:
+                results.close()
+                with suppress(ProcessLookupError, ChildProcessError):  # it ended as it should
+                    os.kill(process, signal.SIGKILL)
+                    os.waitpid(process, 0)
+    for index, sketch in enumerate(sketches):
+        if index not in found:
+            found[index] = draw(sketch, formats)
+    return {sketch.name: found[index] for index, sketch in enumerate(sketches)}
+
+
+@contextmanager
+def _frozen() -> Iterator[None]:
+    """Within, what was there before is not searched for garbage, of which figures leave much."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+@contextmanager
+def _numbers(count: int) -> Iterator[int]:
+    """A pipe that holds the numbers below ``count``: each reader takes the next."""
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, b"".join(NUMBER.pack(index) for index in range(count)))
+        os.close(writing)
+        yield reading
+    finally:
+        os.close(reading)
+
+
+def _taken(queue: int) -> Iterator[int]:
+    while number := os.read(queue, NUMBER.size):
+        yield NUMBER.unpack(number)[0]
+
+
+def _fork(sketches: Sequence[Sketch], formats: Sequence[str], queue: int) -> tuple[int, BinaryIO]:
+    """A process that draws what it takes; and the file of what it drew, which has no name."""
+    parent, results = os.getpid(), tempfile.TemporaryFile()  # noqa: SIM115
+    with warnings.catch_warnings():
+        # Python warns of locks that other threads hold now and nobody lets go of in the fork: it
+        # takes none but those of matplotlib and Pillow, which draw in this thread alone.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        process = os.fork()
+    if process:
+        return process, results
+    try:
+        for index in _taken(queue):
+            if os.getppid() != parent:  # nobody waits any more, and locks are held by forks too
+                break
+            pickle.dump((index, draw(sketches[index], formats)), results)
+        results.flush()
+    finally:
+        os._exit(0)  # nothing of the parent's is put away, told or flushed here
+
+
+def _handed_back(results: BinaryIO) -> Iterator[tuple[int, Picture]]:
+    results.seek(0)
+    with suppress(EOFError, pickle.UnpicklingError):
+        while True:
+            yield pickle.load(results)  # noqa: S301 - of a file without a name, by our own fork

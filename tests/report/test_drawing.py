@@ -1,0 +1,139 @@
+"""Figures are drawn once, by any number of processes, in the formats that were asked for."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+from functools import partial
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stratigraph.cli.main import main
+from stratigraph.errors import InputError
+from stratigraph.report import drawing, write_report
+from stratigraph.report.drawing import FORMATS, Sketch, check_formats, draw, draw_all
+from stratigraph.report.figures.style import new_figure, step_axis
+from stratigraph.report.sections import Section
+from stratigraph.snapshots import read_json
+
+BEGINS = {"webp": b"RIFF", "png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
+
+
+def line(height):
+    figure = new_figure(3, 2)
+    axis = figure.subplots()
+    axis.plot([0, 10, 100], [0, height, 1])
+    axis.set_title(f"to {height}")
+    step_axis(axis, [0, 10, 100])
+    return figure
+
+
+def sketches(count):
+    return [Sketch(f"line-{i}", partial(line, i / count), f"Line {i}.") for i in range(count)]
+
+
+def test_every_format_is_of_the_one_figure():
+    picture = draw(sketches(1)[0], FORMATS)
+    assert list(picture.files) == list(FORMATS)
+    for name, content in picture.files.items():
+        assert content.startswith(BEGINS[name])
+    assert draw(sketches(1)[0], FORMATS) == picture
+    assert (picture.width, picture.height) == (288, 192)  # 96 pixels an inch
+
+
+def test_the_raster_is_what_matplotlib_draws():
+    """Nothing is lost on the way: to the pixel what `savefig` gives."""
+    picture = draw(sketches(1)[0])
+    buffer = io.BytesIO()
+    line(0.0).savefig(buffer, format="png", dpi="figure")
+    ours, theirs = Image.open(io.BytesIO(picture.files["webp"])), Image.open(buffer)
+    np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs.convert("RGB")))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5, 40])
+def test_pictures_come_in_the_order_of_the_sketches(workers):
+    wanted = {sketch.name: draw(sketch) for sketch in sketches(7)}
+    found = draw_all(sketches(7), workers=workers)
+    assert list(found) == list(wanted)
+    assert found == wanted
+    assert draw_all([], workers=workers) == {}
+
+
+def test_more_figures_than_a_pipe_holds_are_drawn(monkeypatch):
+    monkeypatch.setattr(drawing, "MOST_IN_PIPE", 3)
+    assert list(draw_all(sketches(5), workers=2)) == [f"line-{i}" for i in range(5)]
+
+
+def killed_in_a_fork(parent, height):
+    if os.getpid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return line(height)
+
+
+def test_what_a_lost_process_took_is_drawn_all_the_same():
+    own = [
+        Sketch(sketch.name, partial(killed_in_a_fork, os.getpid(), i / 7), sketch.caption)
+        for i, sketch in enumerate(sketches(7))
+    ]
+    assert draw_all(own, workers=4) == draw_all(sketches(7))
+
+
+def test_without_room_for_what_forks_draw_this_process_draws_all(monkeypatch):
+    def full():
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(drawing.tempfile, "TemporaryFile", full)
+    assert draw_all(sketches(3), workers=3) == draw_all(sketches(3))
+
+
+def fail():
+    raise ValueError("no such number")
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_error_is_raised_here_and_no_process_is_left(workers, monkeypatch):
+    forks, fork = [], drawing._fork
+    monkeypatch.setattr(drawing, "_fork", lambda *given: forks.append(fork(*given)) or forks[-1])
+    with pytest.raises(ValueError, match="no such number"):
+        draw_all([*sketches(2), Sketch("bad", fail, ""), *sketches(2)], workers=workers)
+    assert len(forks) == workers - 1
+    for process, _ in forks:
+        with pytest.raises(ChildProcessError):
+            os.waitpid(process, os.WNOHANG)
+
+
+def test_formats_are_checked_and_the_shown_one_is_always_there():
+    assert check_formats([]) == ("webp",)
+    assert check_formats([" SVG", "pdf", "pdf", ""]) == ("webp", "pdf", "svg")
+    with pytest.raises(
+        InputError, match=r"--formats: 'pfd' is not one of webp, png, pdf, svg\. Did"
+    ):
+        check_formats(["pfd"])
+
+
+def suffixes(folder):
+    return {path.suffix for path in (folder / "figures").iterdir()}
+
+
+def test_formats_that_were_asked_for_are_drawn_again(tiny_study, tmp_path, monkeypatch):
+    """And no longer, once others are asked for."""
+    few = Section("few", "Few", "Two lines.", sketches(2))
+    monkeypatch.setattr("stratigraph.report.write.sections", lambda *_: [few])
+    page = write_report(tiny_study, tmp_path, formats=["pdf", "svg"])
+    assert suffixes(tmp_path) == {".webp", ".pdf", ".svg", ".json"}
+    assert "File: figures/line-1.webp, .pdf, .svg<" in page.read_text()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "figures").iterdir()}
+    write_report(tiny_study, tmp_path)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "figures").iterdir()} == before
+    assert read_json(tmp_path / "figures" / "manifest.json")["about"] == {
+        "formats": ["webp", "pdf", "svg"]
+    }
+    with pytest.raises(SystemExit):
+        main(["report", str(tiny_study.path), "--to", str(tmp_path), "--formats", "png"])
+    assert suffixes(tmp_path) == {".webp", ".png", ".json"}
+    write_report(tiny_study, tmp_path, formats=[])
+    assert suffixes(tmp_path) == {".webp", ".json"}
+    assert "File: figures/line-1.webp<" in page.read_text()
