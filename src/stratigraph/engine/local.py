@@ -43,7 +43,6 @@ class LocalEngine:
     """
 
     name = "local"
-    apart = False
 
     def __init__(self, workers: int | None = None) -> None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -71,10 +70,6 @@ class LocalEngine:
             outcomes = _in_processes(function, tasks, self._pools, tick or (lambda: None), heard)
         with listening():
             yield from outcomes
-
-    def everywhere(self, function: Callable[[Any], Any], task: Any) -> None:
-        """See `Engine.everywhere`."""
-        function(task)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from stratigraph.errors import (
     StorageError,
     StratigraphError,
 )
+from stratigraph.home import Home, find_folder, find_home
 from stratigraph.pipeline.assess import assess_study
 from stratigraph.pipeline.compare import compare_study
 from stratigraph.pipeline.disentangle import score_latents
@@ -29,14 +30,11 @@ from stratigraph.pipeline.train import train_study
 from stratigraph.report import write_report
 from stratigraph.snapshots import read_json, read_text, remove_leftovers, write_text
 from stratigraph.study import STUDY_FILE, Study, StudyConfig, load_config, load_study
-from stratigraph.study.errands import spread
-from stratigraph.study.remote import check_processes, keep_study_file, local_copy, written
 from stratigraph.training import any_config
 
 __all__ = ["STAGES", "open_study", "run_stage", "run_study"]
 
 DEFAULT_PARENT = "results"
-MANY = 2  # workers, at least, of an engine that is not of this process
 
 
 def open_study(source: str | Path, out: str | Path | None = None, most_runs: int = 1000) -> Study:
@@ -53,15 +51,15 @@ def open_study(source: str | Path, out: str | Path | None = None, most_runs: int
         StorageError: the folder's path is a file.
 
     """
-    path = local_copy(source, new=False)
+    path = find_folder(source, new=False)
     if path.is_dir():
-        if out is not None and local_copy(out).resolve() != path.resolve():
+        if out is not None and find_folder(out).resolve() != path.resolve():
             raise ConfigError(f"--out: {path} is a study's folder itself; leave --out away.")
         return load_study(path)
     if not path.exists():
         raise DataError(f"{path}: no such study file or folder.")
     config = load_config(path, most_runs)
-    folder = Path(DEFAULT_PARENT, path.stem) if out is None else local_copy(out)
+    folder = Path(DEFAULT_PARENT, path.stem) if out is None else find_folder(out)
     if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
         raise StorageError(f"{folder}: expected a folder, or nothing; choose another --out.")
     held, text = folder / STUDY_FILE, None
@@ -70,7 +68,7 @@ def open_study(source: str | Path, out: str | Path | None = None, most_runs: int
             text = read_text(held)
     _check_runs(folder, config, path)
     if text is None or text.rstrip() != config.text.rstrip():
-        keep_study_file(folder, lambda: write_text(held, config.text))
+        find_home(folder).keep_study_file(lambda: write_text(held, config.text))
     return load_study(folder)
 
 
@@ -95,35 +93,34 @@ def _label(run: Path) -> str:
         return run.name
 
 
-def _extract(study: Study, engine: Engine, progress: Progress) -> None:
-    with written(study.path) as publisher:
-        engine = spread(engine, publisher)
+def _extract(study: Study, home: Home, engine: Engine, progress: Progress) -> None:
+    with home.writing():
         extract_study(study, engine, progress)
         observe_study(study, engine, progress)
         score_latents(study, engine, progress)
 
 
-def _compare(study: Study, engine: Engine, progress: Progress) -> None:
-    with written(study.path) as publisher:
-        compare_study(study, spread(engine, publisher), progress, publisher=publisher)
+def _compare(study: Study, home: Home, engine: Engine, progress: Progress) -> None:
+    with home.writing():
+        compare_study(study, engine, progress)
 
 
-def _assess(study: Study, engine: Engine, progress: Progress) -> None:
+def _assess(study: Study, home: Home, engine: Engine, progress: Progress) -> None:
     if study.way.cka not in study.measures():
         progress.say(f"findings: none, since {study.way.cka} is not among the measures")
         return
     assess_study(study, engine, progress)
 
 
-def _report(study: Study, engine: Engine, progress: Progress) -> None:
-    with written(study.path, "report"):
+def _report(study: Study, home: Home, engine: Engine, progress: Progress) -> None:
+    with home.writing("report"):
         for name in ("figures", "report"):
             remove_leftovers(study.path, of=name)
         path = write_report(study)
     progress.say(f"report: {path}")
 
 
-_WORK: dict[str, Callable[[Study, Engine, Progress], None]] = {
+_WORK: dict[str, Callable[[Study, Home, Engine, Progress], None]] = {
     "extract": _extract,
     "compare": _compare,
     "assess": _assess,
@@ -140,17 +137,22 @@ def run_stage(
     device: str = "cpu",
     allow_drift: bool = False,
 ) -> None:
-    """One stage of a study: ``train``, ``extract``, ``compare``, ``assess`` or ``report``."""
+    """One stage of a study: ``train``, ``extract``, ``compare``, ``assess`` or ``report``.
+
+    Of a study at a URL other machines train, and this one does the rest from its working copy.
+    """
     engine, progress = engine or LocalEngine(), progress or Progress(quiet=True)
-    check_processes(study.path, engine.workers if engine.name == "local" else MANY)
+    home = find_home(study.path)
+    if home.apart and stage != "train" and engine.name != "local":
+        engine = LocalEngine()
     with progress.showing():
         if stage == "train" and study.config.recorded:
             progress.say("training: recorded elsewhere; there is nothing to train")
         elif stage == "train":
-            with written(study.path, "train"):
+            with home.writing("train"):
                 train_study(study, engine, progress, device, allow_drift=allow_drift)
         else:
-            _WORK[stage](study, engine, progress)
+            _WORK[stage](study, home, engine, progress)
 
 
 def run_study(

@@ -33,7 +33,6 @@ from stratigraph.snapshots import (
     unlisted,
     verified,
 )
-from stratigraph.snapshots.mirror import REMOTE
 from stratigraph.study import (
     STUDY_FILE,
     Run,
@@ -42,6 +41,7 @@ from stratigraph.study import (
     metrics_path,
     representations_path,
 )
+from stratigraph.study.origin import REMOTE
 from stratigraph.training import RecordedConfig
 
 __all__ = ["Damage", "Verified", "repair_study", "verify_study"]

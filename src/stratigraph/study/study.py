@@ -30,7 +30,6 @@ from stratigraph.study.layout import (
     scores_path,
     similarity_path,
 )
-from stratigraph.study.remote import local_copy
 from stratigraph.study.run import Run
 from stratigraph.study.ways import CORRECTED, Way, find_way
 from stratigraph.study.yaml_file import parse_yaml
@@ -219,7 +218,7 @@ def _held_config(folder: Path) -> StudyConfig:
 
 
 def load_study(path: str | Path) -> Study:
-    """The study in a folder, or at a URL, whose working copy is brought up to date first.
+    """The study in a folder.
 
     Raises:
         DataError: the folder holds no study.
@@ -227,7 +226,7 @@ def load_study(path: str | Path) -> Study:
         IntegrityError: its study file is damaged, or was changed where it lies.
 
     """
-    folder = local_copy(path, new=False)
+    folder = Path(path)
     if not (folder / STUDY_FILE).is_file():
         raise DataError(
             f"{path}: no study stands here ({STUDY_FILE} is missing); make one with "
