@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CORES", "Timed", "timed"]
+__all__ = ["CORES", "Timed", "own_seconds", "timed"]
 
 CORES = len(os.sched_getaffinity(0))
 LOOK_SECONDS = 1.0

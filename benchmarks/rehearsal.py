@@ -38,7 +38,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cores import Timed, timed
+from cores import own_seconds, timed
 from stratigraph.engine import LocalEngine, one_thread
 from stratigraph.pipeline.compare import compare_study, representation_table, write_matrix
 from stratigraph.pipeline.extract import reading_digest
@@ -188,7 +188,7 @@ class Watch:
     def _sample(self) -> None:
         while True:
             found = np.zeros(2)
-            for process in (os.getpid(), *children(os.getpid())):
+            for process, _ in own_seconds():
                 found += memory(process)
             self.peak = [max(a, b) for a, b in zip(self.peak, found, strict=True)]
             time.sleep(0.5)
@@ -198,7 +198,6 @@ class Watch:
         """Measure what is done within; the caller may add to what is said of it."""
         self.peak = [0.0, 0.0]
         row: dict[str, Any] = {"stage": name}
-        took = Timed()
         try:
             with timed() as took:
                 yield row
@@ -210,18 +209,6 @@ class Watch:
             row["disk GB"] = round(disk(self.folder) / 1e9, 2)
             self.rows.append(row)
             print(json.dumps(row), flush=True)
-
-
-def children(parent: int) -> list[int]:
-    """The processes that a process started, and theirs."""
-    found: list[int] = []
-    for task in Path(f"/proc/{parent}/task").glob("*/children"):
-        try:
-            own = [int(word) for word in task.read_text().split()]
-        except OSError:
-            continue
-        found += own + [deeper for child in own for deeper in children(child)]
-    return found
 
 
 def memory(process: int) -> np.ndarray:

@@ -112,7 +112,7 @@ def without_ink(blank_figures) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def s3_server():
     """The address of an S3 server on this machine, as long as the tests last."""
-    pytest.importorskip("s3fs")
+    pytest.importorskip("obstore")
     server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server.start()
@@ -120,21 +120,19 @@ def s3_server():
     server.stop()
 
 
-@pytest.fixture(params=["file", "memory", pytest.param("s3", marks=pytest.mark.full)])
+@pytest.fixture(params=["file", pytest.param("s3", marks=pytest.mark.full)])
 def store_url(request, tmp_path, monkeypatch) -> str:
     """A URL of each kind of store in turn, where nothing is yet; working copies are apart."""
     monkeypatch.setenv("STRATIGRAPH_WORK", str(tmp_path / "work"))
     if request.param == "file":
         return f"file://{tmp_path}/store"
-    if request.param == "memory":
-        return f"memory://{tmp_path.name}-{uuid.uuid4().hex}/store"
     return request.getfixturevalue("s3_url")
 
 
 @pytest.fixture
 def s3_url(s3_server, tmp_path, monkeypatch) -> str:
     """A new bucket."""
-    import s3fs
+    import boto3
 
     monkeypatch.setenv("STRATIGRAPH_WORK", str(tmp_path / "work"))
     for name, value in {
@@ -145,9 +143,8 @@ def s3_url(s3_server, tmp_path, monkeypatch) -> str:
         "NO_PROXY": "127.0.0.1",
     }.items():
         monkeypatch.setenv(name, value)
-    s3fs.S3FileSystem.clear_instance_cache()
     bucket = f"bucket-{uuid.uuid4().hex}"
-    s3fs.S3FileSystem().mkdir(bucket)
+    boto3.client("s3").create_bucket(Bucket=bucket)
     return f"s3://{bucket}/studies/one"
 
 

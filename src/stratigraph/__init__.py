@@ -17,7 +17,7 @@ _HOME = {
     "debiased_cka": "stratigraph.similarity.cka",
     "linear_cka": "stratigraph.similarity.cka",
     "load_dataset": "stratigraph.data",
-    "load_study": "stratigraph.study",
+    "load_study": "stratigraph.home",
     "procrustes_similarity": "stratigraph.similarity.procrustes",
     "record": "stratigraph.integrations.begin",
     "run_study": "stratigraph.pipeline",
@@ -44,6 +44,7 @@ __all__ = [
 if TYPE_CHECKING:
     from stratigraph.activations.capture import capture
     from stratigraph.data import load_dataset
+    from stratigraph.home import load_study
     from stratigraph.integrations.begin import record
     from stratigraph.pipeline import run_study
     from stratigraph.pipeline.train import train
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from stratigraph.similarity.matrix import similarity_matrix
     from stratigraph.similarity.networks import compare
     from stratigraph.similarity.procrustes import procrustes_similarity
-    from stratigraph.study import load_study
     from stratigraph.training import RunConfig
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "TEMPORARY",
     "Bytes",
     "Output",
+    "create_new",
     "exchange",
     "fresh_beside",
     "make_folder",
@@ -150,6 +151,27 @@ def replacing(path: Path) -> Iterator[Output]:
     except BaseException:
         fresh.unlink(missing_ok=True)
         raise
+    sync(path.parent)
+
+
+def create_new(path: Path, data: Bytes) -> None:
+    """A flushed file under a name that nothing has: the link is one step, and fails if one has.
+
+    Raises:
+        FileExistsError: the name is taken.
+
+    """
+    fresh = fresh_beside(path)
+    try:
+        output = Output(fresh)
+        try:
+            output.write(data)
+            output.sync()
+        finally:
+            output.close()
+        os.link(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
     sync(path.parent)
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from stratigraph.cli.main import main
+from stratigraph.home import find_home
 from stratigraph.snapshots import checkpoint_step
 from stratigraph.study import Study, load_study
-from stratigraph.study.remote import written
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -97,7 +97,7 @@ def test_a_signal_outside_of_tasks_is_told_in_a_line(number, tiny_study, monkeyp
 
 def test_a_second_train_is_told_who_trains(tiny_study, capsys):
     # As a first one holds it.
-    with written(tiny_study.path, "train"), pytest.raises(SystemExit) as stopped:
+    with find_home(tiny_study.path).writing("train"), pytest.raises(SystemExit) as stopped:
         main(["train", str(tiny_study.path), "--quiet", "--workers", "1"])
     assert stopped.value.code == 5
     assert f"being written by pid {os.getpid()}" in capsys.readouterr().err

@@ -40,7 +40,7 @@ class Operations:
         """Wrap the functions; there is no way back."""
         real = {
             name: getattr(os, name)
-            for name in ("open", "write", "fsync", "close", "rename", "replace", "mkdir",
+            for name in ("open", "write", "fsync", "close", "rename", "replace", "link", "mkdir",
                          "unlink", "remove", "rmdir")
         }  # fmt: skip
 
@@ -96,7 +96,7 @@ class Operations:
             return exchange(first, second)
 
         os.open, os.write, os.fsync, os.close = opened, write, fsync, close
-        os.rename, os.replace = two("rename"), two("replace")
+        os.rename, os.replace, os.link = two("rename"), two("replace"), two("link")
         os.mkdir, os.rmdir = one("mkdir", "mkdir"), one("rmdir", "rmdir")
         os.unlink, os.remove = one("unlink", "unlink"), one("remove", "unlink")
         from stratigraph.snapshots import store

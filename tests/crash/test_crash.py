@@ -18,6 +18,17 @@ DRIVER = Path(__file__).parent / "driver.py"
 STAGES = ("train", "extract", "compare", "assess", "report")
 
 
+def drive_url(folder: Path, mode: str, every: int) -> dict:
+    """What came of stopping every so many operations at a study's URL."""
+    command = [sys.executable, DRIVER.with_name("url_driver.py"), folder]
+    command += ["--mode", mode, "--every", str(every)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    print(f"\nat a URL, {mode}: {found | {'wrong': len(found['wrong'])}}")
+    return found
+
+
 def drive(folder: Path, stage: str, every: dict[str, int], mutation: str = "") -> list[dict]:
     """What the driver counted in each mode, of which it tries every so many."""
     command = [sys.executable, DRIVER, stage, folder]
@@ -43,6 +54,20 @@ def test_some_operations(tmp_path, stage, every):
     for found in drive(tmp_path, stage, every):
         assert found["wrong"] == []
         assert found["operations"] > 40
+
+
+def test_some_operations_at_a_url(tmp_path):
+    found = drive_url(tmp_path, "kill", 97)
+    assert found["wrong"] == []
+    assert found["killed"] >= 3
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize(("mode", "every"), [("kill", 3), ("full", 11), ("broken", 11)])
+def test_operations_at_a_url(tmp_path, mode, every):
+    found = drive_url(tmp_path, mode, every)
+    assert found["wrong"] == []
+    assert found["killed" if mode == "kill" else "storage"] > 20
 
 
 @pytest.mark.crash

@@ -86,8 +86,3 @@ def folder(_):
 
 def variable(name):
     return os.environ.get(name)
-
-
-def append_a_line(path):
-    with path.open("a") as stream:
-        stream.write("told\n")

@@ -78,12 +78,6 @@ def test_what_tasks_say_is_heard_while_they_run(engine, tmp_path):
     assert set(heard) == set(values.items())
 
 
-def test_everywhere_is_here_too_and_once(engine, tmp_path):
-    assert engine.apart is False
-    engine.everywhere(tasks.append_a_line, tmp_path / "told")
-    assert (tmp_path / "told").read_text() == "told\n"
-
-
 def test_nobody_need_listen(engine):
     assert sorted(o.value for o in engine.map(tasks.say, range(3))) == [0, 1, 2]
 

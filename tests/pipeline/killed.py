@@ -1,4 +1,4 @@
-"""Trains a study at a URL, and is killed at its Nth commit: before it, or just after it.
+"""Trains a study at a URL, and is killed at its Nth inventory of a run: before it, or just after.
 
 python killed.py STUDY_FILE URL N before|after
 """
@@ -9,24 +9,25 @@ import sys
 
 from stratigraph.engine import LocalEngine
 from stratigraph.pipeline import open_study, run_stage
-from stratigraph.snapshots.ledger import Ledger
+from stratigraph.remote import publication
 
 file, url, number, when = sys.argv[1:]
 sys.modules["stratigraph.pipeline.train"].CHECKPOINT_SECONDS = -1.0  # at every step
 study = open_study(file, url)
-real, commits = Ledger.create, []
+real, count = publication.create_next, 0
 
 
-def create(ledger: Ledger, head: object) -> None:
-    if ledger.folder.startswith("runs/"):
-        commits.append(head)
-    last = len(commits) == int(number)
+def create(store: object, ledger: str, *rest: object) -> object:
+    global count  # noqa: PLW0603
+    count += ledger.startswith("runs/")
+    last = count == int(number)
     if last and when == "before":
         os.kill(os.getpid(), signal.SIGKILL)
-    real(ledger, head)
+    made = real(store, ledger, *rest)
     if last:
         os.kill(os.getpid(), signal.SIGKILL)
+    return made
 
 
-Ledger.create = create
+publication.create_next = create
 run_stage("train", study, LocalEngine(1))

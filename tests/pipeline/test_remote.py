@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,14 +14,15 @@ import pytest
 
 from stratigraph.cli.main import main
 from stratigraph.engine import LocalEngine
-from stratigraph.errors import BusyError, ConfigError, DataError
+from stratigraph.errors import BusyError, DataError
+from stratigraph.home import find_home, load_study
 from stratigraph.pipeline import open_study, run_stage, run_study
 from stratigraph.pipeline.train import TrainTask, run_task
+from stratigraph.remote.home import work_place
+from stratigraph.remote.inventory import create_next, read_newest
+from stratigraph.remote.store import open_store
 from stratigraph.report import report_path
-from stratigraph.snapshots.ledger import Ledger
-from stratigraph.snapshots.objects import Objects
-from stratigraph.study import load_study
-from stratigraph.study.remote import fetch_study, run_written, work_place
+from stratigraph.snapshots import write_json
 
 SOURCE = Path(__file__).parents[2] / "src"
 STUDY = """
@@ -118,13 +120,13 @@ def test_damage_is_told_and_repaired(study_file, store_url, whole, elsewhere, ca
     if store_url.startswith("s3"):
         pytest.skip("the same code on the other stores")
     run_stage("train", open_study(study_file, store_url), LocalEngine(1))
-    objects = Objects(store_url)
-    run = objects.names("runs")[0]
+    store = open_store(store_url)
+    run = store.names("runs")[0]
 
     def damage(step: int) -> None:
         folder = f"runs/{run}/snapshots/{step:09d}"
-        (version,) = objects.names(folder)
-        objects.put_all({f"{folder}/{version}/weights.safetensors": b"no weights"})
+        (version,) = store.names(folder)
+        store.put(f"{folder}/{version}/weights.safetensors", b"no weights")
 
     damage(2)
     code, told = call(capsys, "verify", store_url)
@@ -207,14 +209,46 @@ def test_killed_at_a_commit(study_file, tmp_path, whole, elsewhere, number, when
     assert results(load_study(url).path) == whole
 
 
-def test_a_second_driver_is_told_who_trains(study_file, store_url, elsewhere):
+def test_a_second_driver_of_this_machine_is_told_who_trains(study_file, store_url, elsewhere):
+    elsewhere()
     study = open_study(study_file, store_url)
     (run,) = study.runs.values()
-    with run_written(run.path):
-        elsewhere()
-        with pytest.raises(BusyError, match=rf"being written by pid {os.getpid()} on "):
-            run_stage("train", open_study(study_file, store_url), LocalEngine(1))
+    with (
+        find_home(study.path).writing_run(run.path),
+        pytest.raises(BusyError, match=rf"being written by pid {os.getpid()} on "),
+    ):
+        run_stage("train", open_study(study_file, store_url), LocalEngine(1))
     run_stage("train", open_study(study_file, store_url), LocalEngine(1))
+
+
+def test_a_driver_that_was_overtaken_by_another_machine_goes_on_from_there(
+    study_file, tmp_path, whole, elsewhere, monkeypatch
+):
+    """Both train the run; the slower is told at its next publication, and no step is lost."""
+    url = f"file://{tmp_path}/store"
+    module = sys.modules["stratigraph.pipeline.train"]
+    elsewhere()
+    slower = open_study(study_file, url)
+    (run,) = slower.runs.values()
+    real, overtaken = module.save_snapshot, []
+
+    def save(directory, step, *rest):
+        real(directory, step, *rest)
+        if step == 2 and not overtaken:
+            overtaken.append(step)
+            elsewhere()
+            run_stage("train", open_study(study_file, url), LocalEngine(1))
+
+    monkeypatch.setattr(module, "save_snapshot", save)
+    with pytest.raises(BusyError, match=r"went on with by pid \d+ on .*, which got as far as"):
+        run_stage("train", slower, LocalEngine(1))
+    assert overtaken == [2]
+    elsewhere()
+    assert next(iter(load_study(url).runs.values())).steps == [0, 2, 6]
+    for stage in STAGES:
+        run_stage(stage, slower, LocalEngine(1))
+    assert results(slower.path) == whole
+    assert run.steps == [0, 2, 6]
 
 
 def test_what_was_finished_and_not_published_is_published(study_file, tmp_path, whole, elsewhere):
@@ -224,14 +258,12 @@ def test_what_was_finished_and_not_published_is_published(study_file, tmp_path, 
     run_stage("train", study, LocalEngine(1))
     # As if the process had been killed between the last record and its publication.
     (run,) = study.runs.values()
-    ledger = Ledger(Objects(url), f"runs/{run.run_id}/ledger")
-    lease = ledger.acquire()
-    lease.commit({p: v for p, v in lease.head.entries.items() if not p.endswith("000006")})
-    lease.release()
+    store, ledger = open_store(url), f"runs/{run.run_id}/ledger"
+    newest = read_newest(store, ledger)
+    entries = {p: v for p, v in newest.entries.items() if not p.endswith("000006")}
+    create_next(store, ledger, newest, entries)
     base = study.path / ".remote" / f"runs-{run.run_id}-ledger.json"
-    from stratigraph.snapshots import write_json
-
-    write_json(base, {"entries": dict(ledger.head().entries)})
+    write_json(base, {"entries": entries})
     run_stage("train", open_study(url), LocalEngine(1))
     elsewhere()
     assert next(iter(load_study(url).runs.values())).steps == [0, 2, 6]
@@ -249,7 +281,7 @@ def test_a_node_that_never_saw_the_study(study_file, store_url, whole, elsewhere
     assert run_task(task)["state"] == "done"
     assert task.progress() == 6
     assert not run.steps
-    fetch_study(study.path)
+    find_home(study.path).fetch()
     assert run.steps == [0, 2, 6]
     for stage in STAGES:
         run_stage(stage, study, LocalEngine(1))
@@ -258,21 +290,18 @@ def test_a_node_that_never_saw_the_study(study_file, store_url, whole, elsewhere
 
 def test_what_cannot_be(study_file, elsewhere, tmp_path, capsys):
     elsewhere()
-    with pytest.raises(DataError, match=r"memory://nothing: no study stands here"):
-        load_study("memory://nothing")
-    study = open_study(study_file, f"memory://{tmp_path.name}")
-    with pytest.raises(ConfigError, match="this store is of one process alone, and 2 workers"):
-        run_stage("train", study, LocalEngine(2))
+    with pytest.raises(DataError, match=r"file://.*/nothing: no study stands here"):
+        load_study(f"file://{tmp_path}/nothing")
     code, told = call(capsys, "list", "nowhere://x")
     assert code == 2
     assert told.startswith("stratigraph: nowhere://x: this store cannot be used here")
-    before = sorted(Path(os.environ["STRATIGRAPH_WORK"]).iterdir())
+    work = Path(os.environ["STRATIGRAPH_WORK"])
     for command in ("list", "report"):
         code, told = call(capsys, command, f"FILE://{tmp_path}/nowhere")
         assert (code, told) == (3, f"stratigraph: file://{tmp_path}/nowhere: no study stands here "
                                    "(study.yaml is missing).\n")  # fmt: skip
-    assert sorted(Path(os.environ["STRATIGRAPH_WORK"]).iterdir()) == before
-    code, told = call(capsys, "verify", "memory://nothing")
+    assert not work.exists()
+    code, told = call(capsys, "verify", f"file://{tmp_path}/nothing")
     assert code == 3
 
 
@@ -312,3 +341,69 @@ def test_a_whole_study_by_python_and_as_json(study_file, elsewhere, tmp_path, ca
     folder = Path(facts["folder"])
     assert folder.parent == tmp_path / "third"
     assert report_path(load_study(folder)).read_bytes() == report_path(done).read_bytes()
+
+
+def test_on_other_machines_a_study_at_a_url_is_trained_and_here_it_is_read(
+    study_file, tmp_path, whole, elsewhere, monkeypatch
+):
+    class OtherMachines(LocalEngine):
+        name = "ray"
+
+        def map(self, function, tasks, **more):
+            assert function is run_task
+            return super().map(function, tasks, **more)
+
+    monkeypatch.setattr("stratigraph.pipeline.stages.LocalEngine", lambda: LocalEngine(1))
+    elsewhere()
+    study = open_study(study_file, f"file://{tmp_path}/store")
+    for stage in STAGES:
+        run_stage(stage, study, OtherMachines(1))
+    assert results(study.path) == whole
+
+
+def test_a_study_that_runs_is_listed_as_what_it_last_published(
+    study_file, tmp_path, elsewhere, monkeypatch, capsys
+):
+    url = f"file://{tmp_path}/store"
+    module = sys.modules["stratigraph.pipeline.train"]
+    real, told = module.save_snapshot, []
+
+    def save(directory, step, *rest):
+        real(directory, step, *rest)
+        if step == 2:
+            elsewhere()
+            told.append(call(capsys, "list", url)[1])
+            with monkeypatch.context() as later:
+                later.setattr("stratigraph.remote.home.time.time", lambda: 1e12)
+                told.append(call(capsys, "list", url)[1])
+
+    monkeypatch.setattr(module, "save_snapshot", save)
+    elsewhere()
+    run_stage("train", open_study(study_file, url), LocalEngine(1))
+    assert re.search(rf"running +0/6 +1 .*\(pid {os.getpid()} on ", told[0])
+    assert re.search(r"interrupted +0/6 +1 .*\(the next `stratigraph run` goes on\)", told[1])
+
+
+LOCAL = """
+import sys
+from stratigraph.cli.main import main
+for arguments in (["train", sys.argv[1], "--out"], ["extract"], ["compare"], ["list"], ["verify"]):
+    try:
+        more = [] if arguments == ["list"] else ["--workers", "1", "--quiet"]
+        main([*arguments, sys.argv[2], *more])
+    except SystemExit as stopped:
+        assert not stopped.code
+print(sorted(name for name in sys.modules if name.startswith(("stratigraph.remote", "obstore"))))
+"""
+
+
+def test_a_study_in_a_folder_loads_nothing_of_stores(study_file, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", LOCAL, study_file, tmp_path / "out"],
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert not (tmp_path / "out" / ".remote").exists()

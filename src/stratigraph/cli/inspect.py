@@ -13,8 +13,8 @@ import typer
 from stratigraph.errors import StratigraphError
 
 if TYPE_CHECKING:
+    from stratigraph.remote import Published
     from stratigraph.study import Run, Study
-    from stratigraph.study.remote import Kept
 
 __all__ = [
     "LightFolder",
@@ -50,10 +50,10 @@ def _light(text: str) -> Path:
 def _place(text: str, *, light: bool, new: bool) -> Path:
     if "://" not in text:
         return Path(text)
-    from stratigraph.study.remote import local_copy
+    from stratigraph.remote import bring_working_copy
 
     try:
-        return local_copy(text, light=light, new=new)
+        return bring_working_copy(text, light=light, new=new)
     except StratigraphError as error:
         # Typer takes a ValueError, which some of ours are, for a bad value, and words it anew.
         raise UnusablePlace(error) from error
@@ -82,31 +82,33 @@ def _columns(rows: list[list[str]]) -> None:
 HIDDEN = ("step", "regulariser")
 
 
-def _state(run: Run, remote: Kept | None) -> dict[str, Any]:
+def _state(run: Run, remote: Published | None) -> dict[str, Any]:
     """A run's state; ``interrupted`` where it says that it runs and nothing was heard of it."""
     from stratigraph.study.run import SILENT, interrupted
 
     state = run.state
-    if remote is not None and remote.writer is not None:
-        return {**state, "state": "running", "reason": remote.writer}
+    if state["state"] != "running":
+        return state
+    if remote is not None:  # a run publishes once a minute, and the upload takes its time
+        live = remote.age < 3 * SILENT
+        return {**state, "reason": remote.by} if live else interrupted(run, state)
     file = run.path / "state.json"
     silent = file.is_file() and time.time() - file.stat().st_mtime > SILENT
-    if state["state"] == "running" and (silent or remote is not None):
-        return interrupted(run, state)
-    return state
+    return interrupted(run, state) if silent else state
 
 
 def list_runs(study: LightFolder, as_json: AsJson = False) -> None:
     """List the runs of a study: state, step, snapshots, configuration."""
+    from stratigraph.home import find_home
     from stratigraph.study import load_study, warning_of
-    from stratigraph.study.remote import all_kept
 
     runs = load_study(study).runs.values()
+    published = find_home(study).read_published([run.path for run in runs])
     facts = [
         {"run": r.run_id, "steps": r.config.steps,
-         "snapshots": len(r.steps if kept is None else kept.snapshots), **_state(r, kept),
+         "snapshots": len(r.steps if there is None else there.snapshots), **_state(r, there),
          "label": r.config.label()}
-        for r, kept in zip(runs, all_kept([run.path for run in runs]), strict=True)
+        for r, there in zip(runs, published, strict=True)
     ]  # fmt: skip
     if as_json:
         typer.echo(json.dumps(facts, indent=1))
@@ -127,12 +129,12 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one run: its configuration, state, snapshots and last losses."""
+    from stratigraph.home import find_home
     from stratigraph.study import load_study
-    from stratigraph.study.remote import kept
 
     opened = load_study(study)
     chosen = opened.run(run)
-    remote = kept(chosen.path)
+    (remote,) = find_home(study).read_published([chosen.path])
     steps = chosen.steps if remote is None else list(remote.snapshots)
     metrics = chosen.metrics.groupby("split").last() if steps else None
     losses: dict[str, Any] = {}

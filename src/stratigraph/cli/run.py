@@ -130,9 +130,9 @@ def refuse_idle(context: typer.Context, study: Path) -> None:
 
 def _named(study: Study) -> str:
     """How a person names the study: by its URL, if it has one."""
-    from stratigraph.snapshots.mirror import origin
+    from stratigraph.study.origin import find_origin
 
-    return origin(study.path) or str(study.path)
+    return find_origin(study.path) or str(study.path)
 
 
 def _summary(study: Study, code: int, report: Path | None = None) -> None:

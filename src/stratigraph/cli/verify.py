@@ -31,7 +31,7 @@ def verify(
 ) -> None:
     """Check every file of a study against the hash that was written with it."""
     from stratigraph.pipeline import Progress, repair_study, verify_study
-    from stratigraph.snapshots.objects import is_url
+    from stratigraph.study.origin import is_url
 
     ours = ("engine", "workers", "device", "quiet", "trust")
     if not repair:
@@ -80,7 +80,7 @@ def verify(
 
 def _verify_url(url: str, repair: bool, as_json: bool) -> None:
     """Every object that counts at a URL against its hash."""
-    from stratigraph.study.remote import verify_url
+    from stratigraph.remote import verify_url
 
     found = verify_url(url, repair=repair)
     left = found.damaged.keys() - found.back

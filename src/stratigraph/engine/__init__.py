@@ -1,7 +1,7 @@
 """Where tasks run: one interface, several engines. `stratigraph.engine.ray` is imported by name."""
 
 from stratigraph.engine.local import LocalEngine, one_thread
-from stratigraph.engine.protocol import Engine, Failure, Outcome, Portable, progress_of
+from stratigraph.engine.protocol import Engine, Failure, Outcome, progress_of
 from stratigraph.engine.stop import ask_to_stop, listening, stopping, withdraw
 from stratigraph.engine.words import Hear, tell
 
@@ -11,7 +11,6 @@ __all__ = [
     "Hear",
     "LocalEngine",
     "Outcome",
-    "Portable",
     "ask_to_stop",
     "listening",
     "one_thread",

@@ -43,7 +43,6 @@ class LocalEngine:
     """
 
     name = "local"
-    apart = False
 
     def __init__(self, workers: int | None = None) -> None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -72,10 +71,6 @@ class LocalEngine:
         with listening():
             yield from outcomes
 
-    def everywhere(self, function: Callable[[Any], Any], task: Any) -> None:
-        """See `Engine.everywhere`."""
-        function(task)
-
 
 @contextmanager
 def one_thread() -> Iterator[None]:
@@ -98,10 +93,7 @@ def _in_process(
     tick: Callable[[], None] | None,
     heard: Hear | None,
 ) -> Iterator[Outcome]:
-    over = Event()
-    ticker = Thread(target=_tick_until, args=(over, tick or (lambda: None)), daemon=True)
-    ticker.start()
-    try:
+    with _ticking(tick):
         for index, task in enumerate(tasks):
             if stopping():
                 return
@@ -111,14 +103,27 @@ def _in_process(
                 yield Outcome(index, value=value)
             except Exception as error:
                 yield Outcome(index, failure=raised(error))
+
+
+@contextmanager
+def _ticking(tick: Callable[[], None] | None) -> Iterator[None]:
+    """Within, a thread ticks; after it, nothing is drawn."""
+    if tick is None:
+        yield
+        return
+    over = Event()
+
+    def until_over() -> None:
+        while not over.wait(TICK_SECONDS):
+            tick()
+
+    thread = Thread(target=until_over, daemon=True)
+    thread.start()
+    try:
+        yield
     finally:
         over.set()
-        ticker.join()  # nothing is drawn after the map
-
-
-def _tick_until(over: Event, tick: Callable[[], None]) -> None:
-    while not over.wait(TICK_SECONDS):
-        tick()
+        thread.join()
 
 
 def _in_processes(
@@ -164,7 +169,7 @@ def _in_processes(
                 else:
                     pending[sent] = (index, task)
             if not (pending or broken):
-                whole = True  # what was asked to stop would stop the next map's tasks too
+                whole = True  # and not told to stop: such workers would stop the next map's tasks
                 return
             done, _ = wait(pending, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)
             if mailbox and heard:

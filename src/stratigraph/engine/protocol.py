@@ -12,7 +12,6 @@ import pickle
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from stratigraph.engine.words import Hear
@@ -22,7 +21,6 @@ __all__ = [
     "Engine",
     "Failure",
     "Outcome",
-    "Portable",
     "progress_of",
     "raised",
     "title_of",
@@ -50,25 +48,6 @@ def title_of(function: Callable[[Any], Any], task: Any, index: int, total: int |
         return str(label)
     words = getattr(task, "kind", None) or function.__name__.removesuffix("_task").strip("_")
     return f"{words} {index + 1}" + ("" if total is None else f" of {total}")
-
-
-@runtime_checkable
-class Portable(Protocol):
-    """A task that a machine can do which sees no file of this one but what the task reads."""
-
-    @property
-    def reads(self) -> tuple[Path, ...]:
-        """The folders of the records that it reads."""
-        ...
-
-    @property
-    def writes(self) -> Path | None:
-        """The folder of the record that it leaves; None if all that comes of it is its value."""
-        ...
-
-    def away(self) -> Portable | None:
-        """The task as it is sent to such a machine; None where this one has all but done it."""
-        ...
 
 
 class Deaths:
@@ -113,7 +92,6 @@ class Engine(Protocol):
 
     name: str
     workers: int
-    apart: bool  # whether tasks see no file of this machine but what they say that they read
 
     def map(
         self,
@@ -131,13 +109,6 @@ class Engine(Protocol):
             tick: called a few times a second while waiting, to draw progress.
             heard: called with (a task's number, facts) for what tasks in progress `tell`.
 
-        """
-        ...
-
-    def everywhere(self, function: Callable[[Any], Any], task: Any) -> None:
-        """Do one task on each machine that there is now, this one last: to tidy up.
-
-        What fails elsewhere, or takes long, is not told.
         """
         ...
 

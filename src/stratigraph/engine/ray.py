@@ -1,10 +1,10 @@
 """The engine of a cluster: tasks on Ray, each on one thread of whatever it was given.
 
 What moves is a task (paths and settings, a few kilobytes) and its outcome; arrays lie in the
-study's folder, which every node must see, or at its URL (`stratigraph.study.errands`). A worker
-that is killed or a node that is lost costs what its tasks did since their last checkpoint: they are
-sent again, and the lock of a run keeps a worker that only seemed dead from being joined by another.
-A task that raises is not sent again.
+study's folder, which every node must see; of a study at a URL each node that trains has a working
+copy of its own. A worker that is killed or a node that is lost costs what its tasks did since their
+last checkpoint: they are sent again, and the lock of a run keeps a worker that only seemed dead
+from being joined by another. A task that raises is not sent again.
 
 Nothing but this file, and `stratigraph.engine.ray_worker`, knows Ray.
 """
@@ -29,9 +29,8 @@ from stratigraph.plugins import import_path
 __all__ = ["RayEngine"]
 
 ATTEMPTS = 5  # deaths in a row, without progress in between, after which a task is given up
-TIDY_SECONDS = 60.0  # that a machine may take to tidy up before it is left alone
 GONE_SECONDS = 10.0  # that the tasks of a map that was given up have to be gone
-BUSY_SECONDS = 90.0  # that a task sent again waits for the lock, or lease, of its last worker
+BUSY_SECONDS = 90.0  # that a task sent again waits for the lock of its last worker
 
 
 class RayEngine:
@@ -51,7 +50,6 @@ class RayEngine:
     """
 
     name = "ray"
-    apart = False  # `stratigraph.study.errands` is for machines that share no disk
 
     def __init__(
         self,
@@ -88,22 +86,6 @@ class RayEngine:
         """See `Engine.map`."""
         with listening():
             yield from self._outcomes(function, tasks, tick or (lambda: None), heard)
-
-    def everywhere(self, function: Callable[[Any], Any], task: Any) -> None:
-        """See `Engine.everywhere`."""
-        ray = self._ray
-        here = ray.get_runtime_context().get_node_id()
-        there = {node["NodeID"] for node in ray.nodes() if node["Alive"]} - {here}
-        title = title_of(function, task, 0, None)
-        sent = []
-        for node in sorted(there):
-            place = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(node, soft=False)
-            options = {"num_cpus": 0, "max_retries": 0, "scheduling_strategy": place}
-            sent.append(ray.remote(function).options(name=title, **options).remote(task))
-        late = ray.wait(sent, num_returns=len(sent), timeout=TIDY_SECONDS)[1] if sent else []
-        for reference in late:
-            ray.cancel(reference, force=True)
-        function(task)
 
     def _outcomes(
         self,

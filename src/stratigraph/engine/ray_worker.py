@@ -62,11 +62,14 @@ class Line:
     index: int  # of the task in it
     wordy: bool  # whether somebody listens
 
-    def asked(self) -> str | None:
-        """What it is asked to do."""
+    def asked(self) -> Literal["stop", "over"] | None:
+        """What it is asked to do; "over" where the board, and so the driver, is gone."""
         import ray
 
-        return ray.get(self.board.look.remote(self.number))
+        try:
+            return ray.get(self.board.look.remote(self.number))
+        except ray.exceptions.RayError:
+            return "over"
 
     def say(self, facts: dict[str, Any]) -> None:
         """Say something, and do not wait for it to be heard."""
@@ -81,22 +84,14 @@ def run_one(
     A task whose last worker is said to be dead waits so many seconds for that one's lock: it may be
     dying still.
     """
-    import ray
-
-    def asked() -> str | None:
-        try:
-            return line.asked()
-        except ray.exceptions.RayError:
-            return "over"  # the driver is gone
-
     withdraw()  # this worker may have been asked in another map
-    if asked():
+    if line.asked():
         return "stopped", None
     over, turn = threading.Event(), threading.Lock()
 
     def watch() -> None:
         while not over.wait(LOOK_SECONDS):
-            what = asked()
+            what = line.asked()
             with turn:
                 if over.is_set():
                     return  # and another task may have begun here

@@ -15,7 +15,7 @@ from stratigraph.integrations.probes import Posterior, ProbeReader
 from stratigraph.integrations.recorder import Recorder
 from stratigraph.integrations.schedule import Schedule, as_schedule
 from stratigraph.integrations.study_file import open_recorded
-from stratigraph.snapshots.objects import is_url
+from stratigraph.study.origin import is_url
 from stratigraph.training import RecordedConfig
 
 __all__ = ["record"]

@@ -9,6 +9,7 @@ from typing import Any
 from stratigraph import __version__
 from stratigraph.engine import Engine, one_thread
 from stratigraph.errors import DataError
+from stratigraph.home import find_home
 from stratigraph.pipeline.compare import compare_study
 from stratigraph.pipeline.disentangle import score_latents
 from stratigraph.pipeline.extract import extract_study
@@ -18,9 +19,7 @@ from stratigraph.pipeline.recorded import check_recorded
 from stratigraph.snapshots import remove_leftovers, write_json
 from stratigraph.study import CORRECTED, PUBLISHED, Study, findings_path, gather
 from stratigraph.study.claims import ask
-from stratigraph.study.errands import spread
 from stratigraph.study.finding import Finding, judge, within_tolerances
-from stratigraph.study.remote import written
 
 __all__ = ["assess_study", "findings_of"]
 
@@ -70,8 +69,7 @@ def assess_study(
         )
     if study.way.cka not in study.measures():
         check_recorded(study)  # or it would be told to compare what cannot be compared
-    with written(study.path) as publisher:
-        engine = spread(engine, publisher)
+    with find_home(study.path).writing():
         remove_leftovers(study.path, of=findings_path(study.path).name)
         score_latents(study.read(CORRECTED), engine, progress)
         found = findings_of(study)
@@ -82,7 +80,7 @@ def assess_study(
             progress.say("the published way: training images, fresh noise, biased CKA, late start")
             extract_study(other, engine, progress)
             observe_study(other, engine, progress)
-            compare_study(other, engine, progress, publisher=publisher)
+            compare_study(other, engine, progress)
             found += findings_of(other)
             sources[other.way.name] = other.source()
         rows = [_plain(finding) for finding in found]

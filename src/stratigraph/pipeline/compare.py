@@ -32,7 +32,7 @@ from stratigraph.pipeline.extract import current_facts, reading_digest
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.recorded import check_recorded
 from stratigraph.plugins import is_plugin, plugin_digest
-from stratigraph.similarity.blocks import WHOLE, Wanted
+from stratigraph.similarity.blocks import Wanted
 from stratigraph.similarity.comparison import Comparison, Part
 from stratigraph.similarity.jackknife import (
     GROUPS,
@@ -46,7 +46,6 @@ from stratigraph.similarity.kernel_cka import deconfounded_measure
 from stratigraph.similarity.matrix import compare_stored
 from stratigraph.similarity.reduction import read_coordinates
 from stratigraph.snapshots import MANIFEST, Files, remove_leftovers, remove_record, write_record
-from stratigraph.snapshots.publishing import Publisher
 from stratigraph.study import (
     DECONFOUNDED,
     MeasureConfig,
@@ -146,7 +145,6 @@ class _Job:
     engine: Engine
     progress: Progress
     disk: int | None = None
-    publisher: Publisher | None = None
 
     @cached_property
     def wanted(self) -> Selection:
@@ -182,7 +180,6 @@ def compare_study(
     progress: Progress,
     *,
     disk: int | None = None,
-    publisher: Publisher | None = None,
 ) -> list[str]:
     """Compute each similarity matrix that is missing or out of date; return their measures.
 
@@ -191,7 +188,6 @@ def compare_study(
         engine: where blocks of pairs run.
         progress: told how many are done.
         disk: bytes that prepared vectors may take while a matrix is made; None is what is free.
-        publisher: of a study at a URL, where another machine finds the blocks that are done.
 
     """
     folder = study.way.folder
@@ -201,7 +197,7 @@ def compare_study(
         progress.say(f"representations were read under {len(readers)} conditions: {readers}")
     made = []
     for measure in study.config.measures:
-        job = _Job(measure, labels, files, engine, progress, disk, publisher)
+        job = _Job(measure, labels, files, engine, progress, disk)
         path = similarity_path(study.path, measure.name, folder)
         about = {
             "representations": source,
@@ -216,12 +212,7 @@ def compare_study(
             said = about if exact else {**about, "tolerance": measure.tolerance}
             _compare(job, path, said, readers)
             made.append(measure.name)
-        if measure.name in made or _scratch_of(path).is_dir():
-            engine.everywhere(remove_record, _scratch_of(path))
-        if publisher is not None:
-            if measure.name in made:
-                publisher()  # the matrix comes before its blocks go
-            publisher.let_go(_scratch_of(path))
+        remove_record(_scratch_of(path))
         if measure.name in JACKKNIFED:
             path = jackknife_path(study.path, measure.name, folder)
             about = {**about, "jackknife": 2, "groups": GROUPS}
@@ -268,8 +259,6 @@ def _compare(job: _Job, path: Path, about: dict[str, Any], readers: list[str]) -
     for probes, own in job.sets():
         rows = in_blocks_order(own)
         confounder = job.input_row(own)
-        if job.publisher is not None:
-            job.publisher.keep(scratch / probes, WHOLE)
         result = compare_stored(
             [job.files[row] for row in rows],
             name

@@ -28,7 +28,6 @@ from stratigraph.snapshots import (
     Files,
     record_exists,
     remove_leftovers,
-    snapshot_path,
     verified,
     write_record,
 )
@@ -64,20 +63,6 @@ class ExtractTask:
     def label(self) -> str:
         """What it is called in a cluster's dashboard."""
         return f"extract {self.run.name[:4]} step {self.step}"
-
-    @property
-    def reads(self) -> tuple[Path, ...]:
-        """The snapshot."""
-        return (snapshot_path(self.run, self.step),)
-
-    @property
-    def writes(self) -> Path:
-        """The representations."""
-        return self.record
-
-    def away(self) -> ExtractTask:
-        """The same task: a snapshot is read alike everywhere."""
-        return self
 
 
 def extract_task(task: ExtractTask) -> None:

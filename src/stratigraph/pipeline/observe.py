@@ -37,8 +37,6 @@ from stratigraph.snapshots import (
     read_json,
     record_exists,
     remove_leftovers,
-    snapshot_path,
-    snapshot_steps,
     write_record,
 )
 from stratigraph.study import (
@@ -73,23 +71,6 @@ class ObserveTask:
     def label(self) -> str:
         """What it is called in a cluster's dashboard."""
         return f"observe {self.run.name[:4]}"
-
-    @property
-    def reads(self) -> tuple[Path, ...]:
-        """The representations and, for how far the weights have moved, the snapshots."""
-        records = [representations_path(self.run, step, self.way) for step in self.steps]
-        if not self.way:
-            records += [snapshot_path(self.run, step) for step in snapshot_steps(self.run)]
-        return tuple(records)
-
-    @property
-    def writes(self) -> Path:
-        """What was observed."""
-        return observed_path(self.run, self.way)
-
-    def away(self) -> ObserveTask:
-        """The same task."""
-        return self
 
 
 def observe_task(task: ObserveTask) -> None:

@@ -18,6 +18,7 @@ from stratigraph.errors import (
     StorageError,
     StratigraphError,
 )
+from stratigraph.home import Home, find_folder, find_home
 from stratigraph.pipeline.assess import assess_study
 from stratigraph.pipeline.compare import compare_study
 from stratigraph.pipeline.disentangle import score_latents
@@ -30,16 +31,13 @@ from stratigraph.plugins import naming_only, require_plugins
 from stratigraph.report import write_report
 from stratigraph.snapshots import read_json, read_text, remove_leftovers, write_text
 from stratigraph.study import STUDY_FILE, Study, StudyConfig, load_config, load_study
-from stratigraph.study.errands import spread
 from stratigraph.study.exported import find_export
-from stratigraph.study.remote import check_processes, keep_study_file, local_copy, written
 from stratigraph.training import any_config
 from stratigraph.trust import note_trust
 
 __all__ = ["STAGES", "open_study", "run_stage", "run_study"]
 
 DEFAULT_PARENT = "results"
-MANY = 2  # workers, at least, of an engine that is not of this process
 
 
 def open_study(
@@ -71,9 +69,9 @@ def open_study(
         StorageError: the folder's path is a file.
 
     """
-    path = local_copy(source, new=False)
+    path = find_folder(source, new=False)
     if path.is_dir():
-        if out is not None and local_copy(out).resolve() != path.resolve():
+        if out is not None and find_folder(out).resolve() != path.resolve():
             raise ConfigError(f"--out: {path} is a study's folder itself; leave --out away.")
         _check_begun(path)
         study = load_study(path, trust)
@@ -86,7 +84,7 @@ def open_study(
     config = load_config(path, most_runs)
     if check is not None:
         check(config)
-    folder = Path(DEFAULT_PARENT, path.stem) if out is None else local_copy(out)
+    folder = Path(DEFAULT_PARENT, path.stem) if out is None else find_folder(out)
     _check_begun(folder)
     if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
         raise StorageError(f"{folder}: expected a folder, or nothing; choose another --out.")
@@ -97,7 +95,7 @@ def open_study(
     _check_runs(folder, config, path)
     if text is None or text.rstrip() != config.text.rstrip():
         check_reading(config, config.runs)
-        keep_study_file(folder, lambda: write_text(held, config.text))
+        find_home(folder).keep_study_file(lambda: write_text(held, config.text))
     if config.plugins():
         note_trust(config.text, path.parent)
     return load_study(folder, trust=True)
@@ -135,20 +133,19 @@ def _label(run: Path) -> str:
         return run.name
 
 
-def _extract(study: Study, engine: Engine, progress: Progress) -> None:
-    with written(study.path) as publisher:
-        engine = spread(engine, publisher)
+def _extract(study: Study, home: Home, engine: Engine, progress: Progress) -> None:
+    with home.writing():
         extract_study(study, engine, progress)
         observe_study(study, engine, progress)
         score_latents(study, engine, progress)
 
 
-def _compare(study: Study, engine: Engine, progress: Progress) -> None:
-    with written(study.path) as publisher:
-        compare_study(study, spread(engine, publisher), progress, publisher=publisher)
+def _compare(study: Study, home: Home, engine: Engine, progress: Progress) -> None:
+    with home.writing():
+        compare_study(study, engine, progress)
 
 
-def _assess(study: Study, engine: Engine, progress: Progress) -> None:
+def _assess(study: Study, home: Home, engine: Engine, progress: Progress) -> None:
     if study.way.cka not in study.measures():
         progress.say(f"findings: none, since {study.way.cka} is not among the measures")
         return
@@ -156,18 +153,22 @@ def _assess(study: Study, engine: Engine, progress: Progress) -> None:
 
 
 def _report(
-    study: Study, engine: Engine, progress: Progress, formats: Iterable[str] | None = None
+    study: Study,
+    home: Home,
+    engine: Engine,
+    progress: Progress,
+    formats: Iterable[str] | None = None,
 ) -> None:
     # It is drawn here, wherever tasks run: on as many cores as they may take of this machine.
     workers = engine.workers if engine.name == "local" else None
-    with written(study.path, "report"):
+    with home.writing("report"):
         for name in ("figures", "report"):
             remove_leftovers(study.path, of=name)
         path = write_report(study, formats=formats, workers=workers)
     progress.say(f"report: {path}")
 
 
-_WORK: dict[str, Callable[[Study, Engine, Progress], None]] = {
+_WORK: dict[str, Callable[[Study, Home, Engine, Progress], None]] = {
     "extract": _extract,
     "compare": _compare,
     "assess": _assess,
@@ -186,6 +187,7 @@ def run_stage(
 ) -> None:
     """One stage of a study: ``train``, ``extract``, ``compare``, ``assess`` or ``report``.
 
+    Of a study at a URL other machines train, and this one does the rest from its working copy.
     ``formats`` are the report's: as `stratigraph.report.write_report` takes them.
 
     Raises:
@@ -194,17 +196,19 @@ def run_stage(
     """
     require_plugins(study.config.plugins())
     engine, progress = engine or LocalEngine(), progress or Progress(quiet=True)
-    check_processes(study.path, engine.workers if engine.name == "local" else MANY)
+    home = find_home(study.path)
+    if home.apart and stage != "train" and engine.name != "local":
+        engine = LocalEngine()
     with progress.showing():
         if stage == "train" and study.config.recorded:
             progress.say("training: recorded elsewhere; there is nothing to train")
         elif stage == "train":
-            with written(study.path, "train"):
+            with home.writing("train"):
                 train_study(study, engine, progress, device, allow_drift=allow_drift)
         elif stage == "report":
-            _report(study, engine, progress, formats)
+            _report(study, home, engine, progress, formats)
         else:
-            _WORK[stage](study, engine, progress)
+            _WORK[stage](study, home, engine, progress)
 
 
 def run_study(

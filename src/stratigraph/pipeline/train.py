@@ -26,6 +26,7 @@ from stratigraph.errors import (
     StorageError,
     StratigraphError,
 )
+from stratigraph.home import find_home
 from stratigraph.pipeline.drift import CONFIG, check_conditions, keep_conditions, last_kept
 from stratigraph.pipeline.freezing import freezer_of
 from stratigraph.pipeline.metrics import MetricsLog
@@ -42,8 +43,6 @@ from stratigraph.snapshots import (
     save_snapshot,
     snapshot_steps,
 )
-from stratigraph.snapshots.mirror import link, origin
-from stratigraph.snapshots.objects import is_url
 from stratigraph.study import (
     Run,
     Study,
@@ -54,13 +53,7 @@ from stratigraph.study import (
     probes_digest,
     read_state,
 )
-from stratigraph.study.remote import (
-    fetch_study,
-    kept,
-    run_is_published,
-    run_written,
-    study_of,
-)
+from stratigraph.study.origin import find_origin, is_url, keep_origin, study_of
 from stratigraph.training import (
     DivergedError,
     RunConfig,
@@ -131,7 +124,8 @@ def train_run(
 
     """
     where = check_device(device)
-    with run_written(directory) as publish, one_thread():
+    home = find_home(study_of(directory))
+    with home.writing_run(directory) as publish, one_thread():
         over = is_over(directory, config)
         remove_leftovers(directory, directory / "snapshots", directory / "checkpoint")
         report = StateFile(directory, config.steps)
@@ -240,7 +234,7 @@ class TrainTask:
         """The last step of which anything is kept, or published: it may be on another disk."""
         if self.remote is not None:
             with contextlib.suppress(StratigraphError):  # a store that does not answer now
-                found = kept(self.directory)
+                (found,) = find_home(study_of(self.directory)).read_published([self.directory])
                 return None if found is None else found.last
         return last_kept(self.directory)
 
@@ -248,7 +242,7 @@ class TrainTask:
 def run_task(task: TrainTask) -> dict[str, Any]:
     """Train the run of a task in this process."""
     if task.remote is not None:  # perhaps on a machine that never saw the study
-        link(study_of(task.directory), task.remote)
+        keep_origin(study_of(task.directory), task.remote)
     return train_run(
         task.directory, RunConfig.from_dict(task.config), task.device, allow_drift=task.allow_drift
     )
@@ -283,7 +277,7 @@ def train_study(
             with contextlib.suppress(IntegrityError):  # then that run fails, and says so
                 check_conditions(run.path, run.config, device)
     wider: list[StratigraphError] = []  # what ails the machine or the study, not one run
-    remote = origin(study.path)
+    remote = find_origin(study.path)
     tasks = [
         TrainTask(run.path.absolute(), run.config.to_dict(), device, allow_drift, remote)
         for run in waiting
@@ -308,7 +302,7 @@ def train_study(
             watch.ended(run, state or run.state, failure.message if failure else "")
     if wider:
         raise wider[0]
-    fetch_study(study.path)
+    find_home(study.path).fetch()
     return [run.state for run in study.runs.values()]
 
 
@@ -320,7 +314,7 @@ def _is_closed(run: Run) -> bool:
         and (run.path / CONFIG).is_file()
         and not (run.path / "checkpoint").exists()
         and not any(run.path.glob(f"{TEMPORARY}*"))
-        and run_is_published(run.path)
+        and find_home(study_of(run.path)).is_published(run.path)
     )
 
 

@@ -34,7 +34,6 @@ from stratigraph.snapshots import (
     unlisted,
     verified,
 )
-from stratigraph.snapshots.mirror import REMOTE
 from stratigraph.study import (
     STUDY_FILE,
     Run,
@@ -44,6 +43,7 @@ from stratigraph.study import (
     representations_path,
 )
 from stratigraph.study.exported import EXPORT, Export, find_export
+from stratigraph.study.origin import REMOTE
 from stratigraph.training import RecordedConfig
 
 __all__ = ["Damage", "Verified", "repair_study", "verify_study"]

@@ -23,7 +23,6 @@ from stratigraph.similarity.reduction import read_coordinates
 from stratigraph.snapshots import write_file
 
 __all__ = [
-    "WHOLE",
     "Block",
     "Notes",
     "Run",
@@ -37,12 +36,9 @@ __all__ = [
     "loaded",
     "prepared",
     "put",
-    "put_by",
     "read_scores",
     "reread",
 ]
-
-WHOLE = ("pairs-*.npz", "product-*.npz", "bracket-*.npz")  # in a scratch: the blocks that are done
 
 Source: TypeAlias = Tensor | Path
 Run: TypeAlias = Callable[..., Iterator[tuple[int, Any]]]
@@ -152,23 +148,6 @@ def put(path: Path, arrays: dict[str, np.ndarray]) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     write_file(path, buffer.getbuffer())
-
-
-def put_by(
-    path: Path | None, scores: np.ndarray | None, beside: dict[str, np.ndarray] | None = None
-) -> np.ndarray | None:
-    """Scores as they came; those of a machine that does not see their file are put there.
-
-    Args:
-        path: their file, if they are to have one.
-        scores: None where they are in it.
-        beside: what else it holds.
-
-    """
-    if scores is None or path is None:
-        return scores
-    put(path, {"scores": scores, **(beside or {})})
-    return None
 
 
 def reread(path: Path) -> dict[str, np.ndarray]:

@@ -17,8 +17,8 @@ HSIC 1; it is near 1 for all but nearly equidistant probes): the width then hold
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
@@ -37,14 +37,13 @@ from stratigraph.similarity.blocks import (
     joined,
     kept,
     prepared,
-    put_by,
     read_scores,
+    reread,
 )
 from stratigraph.similarity.cka import EQUIDISTANT
 from stratigraph.similarity.comparison import Comparison
 from stratigraph.similarity.leading import ITSELF, LAYERS, columns, rank, tails
 from stratigraph.similarity.measure import Measure, Prepared
-from stratigraph.similarity.travel import OfPairs, OfRepresentations, made_here
 
 __all__ = ["by_directions"]
 
@@ -55,38 +54,28 @@ USUAL = 1.5  # ‖K‖_F that is provided for at first
 
 
 @dataclass(frozen=True)
-class _KeepTask(OfRepresentations):
+class _KeepTask:
     kind: ClassVar[str] = "compare: directions of block"  # numbered, in a cluster's dashboard
     sources: tuple[Source, ...]
     measure: Measure
     level: float
     path: Path | None
 
-    def stored(self) -> Iterable[Source]:
-        """Those of its block."""
-        return self.sources
 
-    def away(self) -> _KeepTask | None:
-        """The same: directions stay on the machine that finds them; norms and notes come back."""
-        done = self.path is not None and self.path.is_file()
-        return None if done else replace(self, travels=True)
-
-
-Directions: TypeAlias = Mapping[str, np.ndarray] | _KeepTask  # in memory; or what makes the file
+Directions: TypeAlias = Mapping[str, np.ndarray] | Path  # in memory, or in a file
 
 
 @dataclass(frozen=True)
-class _ProductTask(OfPairs):
+class _ProductTask:
+    """A block of pairs; ``path`` is where its scores are kept, and None returns them."""
+
+    kind: ClassVar[str] = "compare block"  # numbered, in a cluster's dashboard
     left: tuple[Directions, ...]
     right: tuple[Directions, ...]
     wanted: np.ndarray
     same: bool
     measure: Measure
-
-    def stored(self) -> Iterable[Source]:
-        """Of both sides."""
-        found = (d for d in (*self.left, *self.right) if isinstance(d, _KeepTask))
-        return (source for task in found for source in task.sources)
+    path: Path | None
 
 
 def by_directions(
@@ -127,12 +116,12 @@ def by_directions(
                 wanted(block.rows, block.columns),
                 len(sides) == 1 and block.rows == block.columns,
                 measure,
-                path=path,
+                path,
             )
 
     done: list[np.ndarray | None] = [None] * len(found)
     for index, scores in run(_multiply, tasks(), len(found)):
-        done[index] = put_by(paths[index], scores)
+        done[index] = scores
 
     def load(number: int) -> np.ndarray:
         return read_scores(paths[number], done[number])
@@ -169,7 +158,7 @@ def _directions(
         if found <= largest:
             return [
                 (
-                    [task if task.path else parts[i] for i, task in enumerate(tasks)],
+                    [task.path or parts[i] for i, task in enumerate(tasks)],
                     joined([Notes.of(parts[i]) for i in range(len(tasks))]),
                 )
                 for tasks, parts in made
@@ -179,10 +168,9 @@ def _directions(
 
 def _keep(task: _KeepTask) -> dict[str, np.ndarray]:
     """The directions of a chunk; where they are kept in a file, all but the directions."""
-    make = partial(_found, task)
+    found = kept(task.path, partial(_found, task))
     if task.path is None:
-        return make()
-    found = made_here(task.path, make) if task.travels else kept(task.path, make)
+        return found
     return {name: value for name, value in found.items() if name not in ("rows", "diagonals")}
 
 
@@ -271,11 +259,8 @@ def _brackets(task: _ProductTask) -> np.ndarray:
 
 
 def _opened(part: Directions) -> Mapping[str, np.ndarray]:
-    """A chunk's directions: in memory, in their file, or found now, where none has yet."""
-    if not isinstance(part, _KeepTask):
-        return part
-    make = partial(_found, part)
-    return make() if part.path is None else made_here(part.path, make)
+    """A chunk's directions, in memory or in their file."""
+    return reread(part) if isinstance(part, Path) else part
 
 
 def _product(

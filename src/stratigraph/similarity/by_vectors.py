@@ -13,12 +13,11 @@ some 2K/3M times, which costs little beside the products; no bit depends on it.
 from __future__ import annotations
 
 import math
-import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -33,22 +32,14 @@ from stratigraph.similarity.blocks import (
     blocks,
     kept,
     loaded,
-    put_by,
     read_scores,
 )
 from stratigraph.similarity.comparison import Comparison
-from stratigraph.similarity.embedding import (
-    Chunk,
-    Embedded,
-    Embeddings,
-    EmbedTask,
-    vectors_of,
-)
+from stratigraph.similarity.embedding import Chunk, Embeddings
 from stratigraph.similarity.gram import gram, packed_length
 from stratigraph.similarity.measure import Measure
 from stratigraph.similarity.memory import physical_memory
 from stratigraph.similarity.reduction import read_coordinates
-from stratigraph.similarity.travel import OfPairs
 
 __all__ = ["by_vectors"]
 
@@ -60,24 +51,19 @@ LONG = 2**34  # multiply-adds of all pairs beyond which they are made in float32
 
 
 @dataclass(frozen=True)
-class _ProductTask(OfPairs):
+class _ProductTask:
+    """A block of pairs; ``path`` is where its scores are kept, and None returns them."""
+
+    kind: ClassVar[str] = "compare block"  # numbered, in a cluster's dashboard
     left: tuple[Chunk, ...]
     right: tuple[Chunk, ...]
-    makers: Mapping[Path, EmbedTask]  # of those in files
     norms: tuple[np.ndarray, np.ndarray]
     wanted: np.ndarray
     bounds: tuple[float | None, float | None]
     same: bool
     device: str
     dtype: torch.dtype
-
-    def stored(self) -> Iterable[Source]:
-        """Of both sides."""
-        return (source for maker in self.makers.values() for source in maker.sources)
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A measure can hold a matrix. It goes along only to where vectors may have to be made.
-        return self.__dict__ if self.travels else {**self.__dict__, "makers": {}}
+    path: Path | None
 
 
 def by_vectors(
@@ -99,8 +85,7 @@ def by_vectors(
         run: maps a function over tasks, giving (index, value) as they end.
         folder: where the vectors are kept; None keeps them in memory.
         keep: keep the products there too, for a call that comes after an interruption.
-        disk: bytes that the vectors may take there; None is what is free, less the matrix, and
-            infinity does not ask: they lie elsewhere.
+        disk: bytes that the vectors may take there; None is what is free, less the matrix.
 
     Raises:
         StorageError: the folder's disk has no room for the vectors of two blocks.
@@ -133,7 +118,6 @@ def by_vectors(
                 yield _ProductTask(
                     left,
                     right,
-                    vectors.makers((*left, *right)),
                     (of_left, of_right),
                     wanted(block.rows, block.columns),
                     measure.bounds,
@@ -144,7 +128,7 @@ def by_vectors(
                 )
 
         for index, product in run(_multiply, tasks(), len(todo)):
-            done[todo[index]] = put_by(paths[todo[index]], product)
+            done[todo[index]] = product
 
     def load(number: int) -> np.ndarray:
         return read_scores(paths[number], done[number])
@@ -194,7 +178,7 @@ def _room(
     folder: Path | None, sides: list[list[Source]], size: int, disk: float | None
 ) -> int | None:
     """How many vectors the disk holds at a time; None where it holds them all."""
-    if folder is None or disk == math.inf:
+    if folder is None:
         return None
     each, count = 4 * packed_length(_probes(sides[0])), sum(map(len, sides))
     there = sum(file.stat().st_size for file in folder.glob("vectors-*.npy"))
@@ -217,44 +201,22 @@ def _multiply(task: _ProductTask) -> np.ndarray | None:
 
 
 def _cosines(task: _ProductTask) -> np.ndarray:
-    here = _made_here(task)
-    left, of_left = _opened(task.left, task.norms[0], here)
-    right, of_right = (left, of_left) if task.same else _opened(task.right, task.norms[1], here)
+    left = [_opened(part) for part in task.left]
+    right = left if task.same else [_opened(part) for part in task.right]
     product = _product(task, left, right)
-    product /= of_left[:, None] * of_right[None, :]
+    product /= task.norms[0][:, None] * task.norms[1][None, :]
     return np.where(task.wanted, np.clip(product, *task.bounds), math.nan)[None]
 
 
-def _made_here(task: _ProductTask) -> dict[Path, Embedded]:
-    """Of a task that was sent here: its vectors, each made by the first process that needs it."""
-    makers = list(task.makers.values()) if task.travels else []
-    start = os.getpid() % max(len(makers), 1)  # the processes of a machine begin at different ones
-    turns = makers[start:] + makers[:start]
-    return {maker.path: vectors_of(maker) for maker in turns if maker.path is not None}
-
-
-def _opened(
-    vectors: Sequence[Chunk], norms: np.ndarray, here: Mapping[Path, Embedded]
-) -> tuple[list[np.ndarray], np.ndarray]:
-    """The vectors of one side, in chunks, and their norms: of those that were made here, theirs."""
-    chunks, own = [], []
-    for part in vectors:
-        if isinstance(part, np.ndarray):
-            chunks.append(part)
-            continue
-        made = here.get(part)
-        chunks.append(_mapped(part) if made is None or made.vectors is None else made.vectors)
-        if made is not None:
-            own.append(made.norms)
-    return chunks, np.concatenate(own) if own else norms
-
-
-def _mapped(path: Path) -> np.ndarray:
+def _opened(vectors: Chunk) -> np.ndarray:
+    """A chunk's vectors, from memory or from their file."""
+    if isinstance(vectors, np.ndarray):
+        return vectors
     try:
-        return np.load(path, mmap_mode="r")
+        return np.load(vectors, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
         raise StorageError(
-            f"{path}: gone or damaged since it was written ({error}); compare again."
+            f"{vectors}: gone or damaged since it was written ({error}); compare again."
         ) from None
 
 

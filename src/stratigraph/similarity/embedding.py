@@ -1,15 +1,13 @@
 """The vectors of representations, for measures that are a cosine of them.
 
-They are made a chunk at a time, in memory or in a file of the scratch folder; and once more on
-each other machine that multiplies them (`stratigraph.similarity.travel`), where its disk has room.
-A file's norms, notes and hash lie beside it, and say that it is whole.
+They are made a chunk at a time, in memory or in a file of the scratch folder. A file's norms, notes
+and hash lie beside it, and say that it is whole.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, TypeAlias
 
@@ -17,20 +15,19 @@ import numpy as np
 import torch
 
 from stratigraph.durable import sha256
-from stratigraph.errors import InputError, StorageError
+from stratigraph.errors import InputError
 from stratigraph.similarity.blocks import Block, Notes, Run, Source, joined, loaded, prepared, put
 from stratigraph.similarity.gram import norm64
 from stratigraph.similarity.measure import Measure
-from stratigraph.similarity.travel import OfRepresentations, in_turn, is_short
 from stratigraph.snapshots import npy, write_file
 
-__all__ = ["Chunk", "EmbedTask", "Embedded", "Embeddings", "vectors_of"]
+__all__ = ["Chunk", "Embeddings"]
 
 Chunk: TypeAlias = np.ndarray | Path  # some vectors; or the file that they are in
 
 
 @dataclass(frozen=True)
-class EmbedTask(OfRepresentations):
+class _EmbedTask:
     """To make some vectors, in a file or in memory."""
 
     kind: ClassVar[str] = "compare: vectors of block"  # numbered, in a cluster's dashboard
@@ -38,19 +35,9 @@ class EmbedTask(OfRepresentations):
     measure: Measure
     path: Path | None
 
-    def stored(self) -> Iterable[Source]:
-        """Those of its block."""
-        return self.sources
-
-    def away(self) -> EmbedTask | None:
-        """The same: vectors stay on the machine that makes them, and norms and notes come back."""
-        files = () if self.path is None else (self.path, self.path.with_suffix(".npz"))
-        done = bool(files) and all(file.is_file() for file in files)
-        return None if done else replace(self, travels=True)
-
 
 @dataclass(frozen=True)
-class Embedded:
+class _Embedded:
     """What is known of some vectors; and they themselves, unless they are in the task's file."""
 
     vectors: np.ndarray | None
@@ -72,7 +59,6 @@ class Embeddings:
         self.sides, self.measure, self.folder = sides, measure, folder
         self.chunk, self.run = chunk, run
         self.at_hand: dict[tuple[int, int], Chunk] = {}
-        self.made_by: dict[Path, EmbedTask] = {}
         self.known: dict[tuple[int, int], tuple[np.ndarray, Notes]] = {}
 
     def _chunks(self, cut: slice) -> range:
@@ -98,10 +84,10 @@ class Embeddings:
         if missing:
             self._embed(missing)
 
-    def _task(self, key: tuple[int, int], path: Path | None) -> EmbedTask:
+    def _task(self, key: tuple[int, int], path: Path | None) -> _EmbedTask:
         side, number = key
         cut = slice(number * self.chunk, (number + 1) * self.chunk)
-        return EmbedTask(tuple(self.sides[side][cut]), self.measure, path)
+        return _EmbedTask(tuple(self.sides[side][cut]), self.measure, path)
 
     def _embed(self, missing: list[tuple[int, int]]) -> None:
         tasks = [self._task(key, self._path(key)) for key in missing]
@@ -109,14 +95,9 @@ class Embeddings:
             key, path = missing[index], tasks[index].path
             if path is not None:
                 self.at_hand[key] = path
-                self.made_by[path] = replace(tasks[index], travels=True)
             elif made.vectors is not None:
                 self.at_hand[key] = made.vectors
             self.known[key] = made.norms, made.notes
-
-    def makers(self, some: Iterable[Chunk]) -> dict[Path, EmbedTask]:
-        """What makes those that are in files, elsewhere."""
-        return {path: self.made_by[path] for path in some if isinstance(path, Path)}
 
     def of(self, side: int, cut: slice) -> tuple[tuple[Chunk, ...], np.ndarray]:
         """The vectors and the norms of a side's representations."""
@@ -134,7 +115,7 @@ class Embeddings:
         ]
         noted = {key: self._noted(key) for keys in every for key in keys}
         if missing := [key for key, notes in noted.items() if notes is None]:
-            # No pair of theirs was wanted, or their vectors are elsewhere: the notes are enough.
+            # No pair of theirs was wanted: the notes are enough.
             tasks = [self._task(key, None) for key in missing]
             noted |= {missing[index]: made for index, made in self.run(_note, tasks, len(tasks))}
         return [joined([notes for key in keys if (notes := noted[key])]) for keys in every]
@@ -147,61 +128,31 @@ class Embeddings:
         return None if beside is None else Notes.of(beside)
 
 
-def _embed(task: EmbedTask) -> Embedded:
-    """Norms and notes of vectors; and the vectors, of a task that has no file."""
-    made = vectors_of(task)
-    return made if task.path is None else replace(made, vectors=None)
+def _embed(task: _EmbedTask) -> _Embedded:
+    """Vectors as rows of float32, zero where a representation has none, and their norms.
+
+    They are in the task's file; or with what is returned, if it has none.
+    """
+    path = task.path
+    if path is None:
+        return _made(task)
+    beside = loaded(path.with_suffix(".npz"))
+    if beside is not None and path.is_file() and sha256(path) == str(beside["sha256"]):
+        return _Embedded(None, beside["norms"], Notes.of(beside))
+    made = _made(task)
+    # The small file comes last: while it is missing, the large one counts for nothing.
+    digest = write_file(path, *npy(np.asarray(made.vectors)))
+    facts = {"norms": made.norms, "sha256": np.array(digest), **made.notes.arrays()}
+    put(path.with_suffix(".npz"), facts)
+    return _Embedded(None, made.norms, made.notes)
 
 
-def _note(task: EmbedTask) -> Notes:
+def _note(task: _EmbedTask) -> Notes:
     """The notes alone."""
     return _made(task).notes
 
 
-def vectors_of(task: EmbedTask) -> Embedded:
-    """Vectors as rows of float32, zero where a representation has none, and their norms.
-
-    They are in the task's file; or with what is returned, if it has none, or the disk of another
-    machine, to which it was sent, is short.
-    """
-    path = task.path
-    if path is None or (task.travels and not path.is_file() and is_short(path.parent)):
-        return _made(task)
-    with in_turn(path):
-        beside = loaded(path.with_suffix(".npz"))
-        if beside is not None and _stands(path, str(beside["sha256"])):
-            return Embedded(None, beside["norms"], Notes.of(beside))
-        made = _made(task)
-        try:
-            # The small file comes last: while it is missing, the large one counts for nothing.
-            digest = write_file(path, *npy(np.asarray(made.vectors)))
-            facts = {"norms": made.norms, "sha256": np.array(digest), **made.notes.arrays()}
-            put(path.with_suffix(".npz"), facts)
-        except StorageError:
-            if not task.travels:
-                raise
-            return made
-        _stand[path] = path.stat().st_mtime_ns
-        return replace(made, vectors=None)
-
-
-_stand: dict[Path, int] = {}  # when files were written that this process found whole, or wrote
-
-
-def _stands(path: Path, digest: str) -> bool:
-    """Whether a file has this hash; it is read once in each process."""
-    try:
-        written = path.stat().st_mtime_ns
-        if _stand.get(path) != written:
-            if sha256(path) != digest:
-                return False
-            _stand[path] = written
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def _made(task: EmbedTask) -> Embedded:
+def _made(task: _EmbedTask) -> _Embedded:
     embed = task.measure.embed
     if embed is None:
         raise InputError(f"measure: {task.measure.name} cannot be embedded as vectors.")
@@ -217,4 +168,4 @@ def _made(task: EmbedTask) -> Embedded:
             if not rows.shape[1]:
                 rows = np.zeros((len(rows), len(vector)), np.float32)
             rows[index] = vector.numpy()
-    return Embedded(rows, np.array(norms), Notes(tuple(reasons), tuple(doubts)))
+    return _Embedded(rows, np.array(norms), Notes(tuple(reasons), tuple(doubts)))

@@ -22,8 +22,8 @@ Sources: Song et al. 2012, eq. 5; Efron & Stein 1981; Shao & Wu 1989 (delete-d);
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -32,7 +32,6 @@ import numpy as np
 from stratigraph.engine import Engine, LocalEngine, one_thread
 from stratigraph.errors import InputError
 from stratigraph.similarity.reduction import read_coordinates
-from stratigraph.similarity.travel import OfRepresentations
 from stratigraph.similarity.uncertainty import hsic_from_sums
 
 __all__ = [
@@ -162,21 +161,13 @@ def groups_of(n: int) -> int:
 
 
 @dataclass(frozen=True)
-class _Task(OfRepresentations):
+class _Task:
     kind: ClassVar[str] = "compare: leave probes out of block"  # numbered, in a cluster's dashboard
     files: dict[int, Path]
     pairs: np.ndarray
     measure: str
     groups: int
     confounder: int | None
-
-    def stored(self) -> Iterable[Path]:
-        """The files of its rows."""
-        return self.files.values()
-
-    def away(self) -> _Task:
-        """The same."""
-        return replace(self, travels=True)
 
 
 def _run(task: _Task) -> np.ndarray:

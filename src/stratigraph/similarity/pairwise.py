@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -37,7 +37,6 @@ from stratigraph.similarity.blocks import (
     folded,
     kept,
     prepared,
-    put_by,
     read_scores,
 )
 from stratigraph.similarity.by_directions import by_directions
@@ -45,7 +44,6 @@ from stratigraph.similarity.by_vectors import by_vectors
 from stratigraph.similarity.comparison import Comparison
 from stratigraph.similarity.leading import LAYERS, bracket, principal
 from stratigraph.similarity.measure import Measure, Prepared, between
-from stratigraph.similarity.travel import OfPairs
 from stratigraph.snapshots import storage
 
 __all__ = ["PAIR_BLOCK", "Progress", "Source", "all_pairs"]
@@ -99,8 +97,6 @@ def all_pairs(
             make_folder(scratch)
     if not vectors:
         return _by_pairs(sides, measure, mask, run, scratch, tolerance)
-    if engine is not None and engine.apart:
-        disk = math.inf  # vectors lie on the disks of other machines
     if scratch is not None:
         return _by_products(sides, measure, mask, run, scratch, tolerance, keep=True, disk=disk)
     if not spill and (engine is None or engine.workers == 1):
@@ -167,17 +163,17 @@ def _each(
 
 
 @dataclass(frozen=True)
-class _CompareTask(OfPairs):
+class _CompareTask:
+    """A block of pairs; ``path`` is where its scores are kept, and None returns them."""
+
+    kind: ClassVar[str] = "compare block"  # numbered, in a cluster's dashboard
     left: tuple[Source, ...]
     right: tuple[Source, ...]
     same: bool
     wanted: np.ndarray
     measure: Measure
     tolerance: float | None
-
-    def stored(self) -> Iterable[Source]:
-        """Of both sides."""
-        return (*self.left, *self.right)
+    path: Path | None
 
 
 def _by_pairs(
@@ -201,14 +197,13 @@ def _by_pairs(
                 mask(block.rows, block.columns),
                 measure,
                 tolerance,
-                path=path,
+                path,
             )
 
     done: list[np.ndarray | None] = [None] * len(cut_up)
     found: list[list[list[str | None]]] = [[[None] * len(s), [None] * len(s)] for s in sides]
     for index, (scores, left, right) in run(_compare, tasks(), len(cut_up)):
-        block, beside = cut_up[index], _beside(left, right)
-        done[index] = put_by(paths[index], scores, beside)
+        block, done[index] = cut_up[index], scores
         for side, cut, notes in ((found[0], block.rows, left), (found[-1], block.columns, right)):
             side[0][cut] = [a or b for a, b in zip(side[0][cut], notes.reasons, strict=True)]
             side[1][cut] = [a or b for a, b in zip(side[1][cut], notes.doubts, strict=True)]
@@ -231,11 +226,7 @@ def _compare(task: _CompareTask) -> tuple[np.ndarray | None, Notes, Notes]:
 def _arrays(task: _CompareTask) -> dict[str, np.ndarray]:
     """A block as its file has it."""
     scores, left, right = _scored(task)
-    return {"scores": scores, **_beside(left, right)}
-
-
-def _beside(left: Notes, right: Notes) -> dict[str, np.ndarray]:
-    return {**left.arrays("left_"), **right.arrays("right_")}
+    return {"scores": scores, **left.arrays("left_"), **right.arrays("right_")}
 
 
 def _scored(task: _CompareTask) -> tuple[np.ndarray, Notes, Notes]:

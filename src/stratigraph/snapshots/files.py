@@ -91,16 +91,16 @@ def write_file(path: Path, *parts: Bytes) -> str:
     return output.sha256
 
 
-def check_format(found: int, path: Path) -> None:
+def check_format(found: int, path: Path | str, known: int = FORMAT) -> None:
     """Refuse what a newer version wrote.
 
     Raises:
         ConfigError: it did.
 
     """
-    if found > FORMAT:
+    if found > known:
         raise ConfigError(
-            f"{path}: written in format {found}, this version reads up to {FORMAT}; upgrade "
+            f"{path}: written in format {found}, this version reads up to {known}; upgrade "
             "stratigraph."
         )
 

@@ -32,7 +32,6 @@ from stratigraph.study.layout import (
     scores_path,
     similarity_path,
 )
-from stratigraph.study.remote import local_copy
 from stratigraph.study.run import Run
 from stratigraph.study.ways import CORRECTED, Way, find_way
 from stratigraph.study.yaml_file import check_size, parse_yaml
@@ -271,7 +270,7 @@ def _mapped(path: Path) -> np.ndarray:
 
 
 def load_study(path: str | Path, trust: bool = False) -> Study:
-    """The study in a folder, or at a URL, whose working copy is brought up to date first.
+    """The study in a folder.
 
     A study that names modules imports them where you made it on this machine, or trust it;
     otherwise it opens for reading without (`stratigraph.plugins`), and its runs are those that
@@ -287,7 +286,7 @@ def load_study(path: str | Path, trust: bool = False) -> Study:
         IntegrityError: its study file is damaged, or was changed where it lies.
 
     """
-    folder = local_copy(path, new=False)
+    folder = Path(path)
     forbid_folder(folder)
     held = folder / STUDY_FILE
     if not held.is_file():
