@@ -59,7 +59,12 @@ probes: {count: 8}
 activations: {layers: [input, encoder.conv1, z_mean, z_sample, decoder.dense1]}
 measures: [debiased_cka]
 """
-VOLATILE = ("state.json", "config.json", ".lock")  # by time and place, not by what was learned
+VOLATILE = (
+    "state.json",
+    "config.json",
+    "current.json",
+    ".lock",
+)  # by time and place, not by what was learned
 
 
 def results(folder: Path) -> dict[str, str]:

@@ -24,7 +24,8 @@ def _hashes(folder: Path, *parts: str) -> dict[str, str]:
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for part in parts
         for path in sorted(folder.glob(part))
-        if path.is_file() and path.name not in ("state.json", "config.json", ".lock")
+        if path.is_file()
+        and path.name not in ("state.json", "config.json", "current.json", ".lock")
     }
 
 

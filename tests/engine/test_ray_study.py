@@ -45,7 +45,8 @@ def results(folder: Path) -> dict[str, bytes]:
         str(path.relative_to(folder)): path.read_bytes()
         for place in ("runs", "similarity", "probes")
         for path in sorted((folder / place).rglob("*"))
-        if path.is_file() and path.name not in ("state.json", "config.json", ".lock")
+        if path.is_file()
+        and path.name not in ("state.json", "config.json", "current.json", ".lock")
     }
 
 

@@ -77,10 +77,11 @@ def assess(
     as_json: AsJson = False,
 ) -> None:
     """Judge every claim of a compared study: estimates, intervals, verdicts."""
-    from stratigraph.pipeline import Progress, assess_study
+    from stratigraph.pipeline import Progress, run_stage
 
     opened, where = opened_with(context, study, out, max_runs, trust, engine, None, workers)
-    rows = assess_study(opened, where, Progress(quiet), published)
+    run_stage("assess", opened, where, Progress(quiet), published=published)
+    rows = opened.findings
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return

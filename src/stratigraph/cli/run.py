@@ -103,20 +103,29 @@ def opened_with(
     device: str = "cpu",
 ) -> tuple[Study, Engine]:
     """A study and an engine; what cannot work is told before a folder is begun."""
+    from stratigraph.engine import LocalEngine
     from stratigraph.pipeline import open_study
+    from stratigraph.pipeline.stages import is_finished
     from stratigraph.pipeline.train import check_device
 
     made: list[Engine] = []
     refuse_idle(context, study)
+    lazily = study.is_dir() and engine == "ray"  # of a study that is done nothing is started
 
     def check(config: StudyConfig) -> None:
         if config.recorded:
             why = "nothing of a study that was recorded is trained"
             refuse_given(context, ("device", "allow_drift"), why)
         check_device(device)
-        made.append(engine_named(engine, workers, address, config.resources))
+        if not lazily:
+            made.append(engine_named(engine, workers, address, config.resources))
 
-    return open_study(study, out, max_runs, trust=trust, check=check), made[0]
+    opened = open_study(study, out, max_runs, trust=trust, check=check)
+    if lazily and context.command.name == "run" and is_finished(opened):
+        made.append(LocalEngine(1))
+    return opened, made[0] if made else engine_named(
+        engine, workers, address, opened.config.resources
+    )
 
 
 def refuse_idle(context: typer.Context, study: Path) -> None:
@@ -171,9 +180,10 @@ def _told_states(study: Study) -> int:
 
 
 def _headline(study: Study, report: Path) -> None:
+    from stratigraph.pipeline.current import noted_headline
     from stratigraph.report import headline
 
-    for line in headline(study):
+    for line in noted_headline(study) or headline(study):
         typer.echo(line)
     typer.echo(f"report: {report}")
     if _named(study) != str(study.path):

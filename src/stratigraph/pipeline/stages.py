@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from stratigraph.engine import Engine, LocalEngine
 from stratigraph.errors import (
@@ -21,6 +22,7 @@ from stratigraph.errors import (
 from stratigraph.home import Home, find_folder, find_home
 from stratigraph.pipeline.assess import assess_study
 from stratigraph.pipeline.compare import compare_study
+from stratigraph.pipeline.current import find_files, is_current, is_trained, note_current
 from stratigraph.pipeline.disentangle import score_latents
 from stratigraph.pipeline.drift import CONFIG
 from stratigraph.pipeline.extract import extract_study
@@ -28,14 +30,14 @@ from stratigraph.pipeline.observe import observe_study
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.train import check_reading, train_study
 from stratigraph.plugins import naming_only, require_plugins
-from stratigraph.report import write_report
+from stratigraph.report import check_formats, drawn_formats, headline, write_report
 from stratigraph.snapshots import read_json, read_text, remove_leftovers, write_text
-from stratigraph.study import STUDY_FILE, Study, StudyConfig, load_config, load_study
+from stratigraph.study import PUBLISHED, STUDY_FILE, Study, StudyConfig, load_config, load_study
 from stratigraph.study.exported import find_export
 from stratigraph.training import any_config
 from stratigraph.trust import note_trust
 
-__all__ = ["STAGES", "open_study", "run_stage", "run_study"]
+__all__ = ["STAGES", "is_finished", "open_study", "run_stage", "run_study"]
 
 DEFAULT_PARENT = "results"
 
@@ -145,19 +147,12 @@ def _compare(study: Study, home: Home, engine: Engine, progress: Progress) -> No
         compare_study(study, engine, progress)
 
 
-def _assess(study: Study, home: Home, engine: Engine, progress: Progress) -> None:
-    if study.way.cka not in study.measures():
-        progress.say(f"findings: none, since {study.way.cka} is not among the measures")
-        return
-    assess_study(study, engine, progress)
-
-
 def _report(
     study: Study,
     home: Home,
     engine: Engine,
     progress: Progress,
-    formats: Iterable[str] | None = None,
+    formats: Iterable[str] | None,
 ) -> None:
     # It is drawn here, wherever tasks run: on as many cores as they may take of this machine.
     workers = engine.workers if engine.name == "local" else None
@@ -171,9 +166,8 @@ def _report(
 _WORK: dict[str, Callable[[Study, Home, Engine, Progress], None]] = {
     "extract": _extract,
     "compare": _compare,
-    "assess": _assess,
 }
-STAGES = ("train", *_WORK, "report")
+STAGES = ("train", *_WORK, "assess", "report")
 
 
 def run_stage(
@@ -184,11 +178,22 @@ def run_stage(
     device: str = "cpu",
     allow_drift: bool = False,
     formats: Iterable[str] | None = None,
+    published: bool = False,
 ) -> None:
     """One stage of a study: ``train``, ``extract``, ``compare``, ``assess`` or ``report``.
 
     Of a study at a URL other machines train, and this one does the rest from its working copy.
-    ``formats`` are the report's: as `stratigraph.report.write_report` takes them.
+    A stage that is current (`stratigraph.pipeline.current`) is left as it is.
+
+    Args:
+        stage: its name.
+        study: a study's folder, opened.
+        engine: where tasks run; by default one process for each core.
+        progress: by default silent.
+        device: that is trained on.
+        allow_drift: go on with runs that were begun under other versions, data or device.
+        formats: the report's, as `stratigraph.report.write_report` takes them.
+        published: whether ``assess`` judges the published way too.
 
     Raises:
         UntrustedError: the study names modules, and is not known to be the user's own.
@@ -196,19 +201,44 @@ def run_stage(
     """
     require_plugins(study.config.plugins())
     engine, progress = engine or LocalEngine(), progress or Progress(quiet=True)
+    asked: dict[str, Any] = {"published": True} if published else {}
+    if formats is not None:
+        formats = check_formats(formats)
+        asked["formats"] = list(formats)
+    if is_current(study, [stage], find_files(study.path), asked):
+        progress.say(f"{stage}: nothing was left to do")
+        return
     home = find_home(study.path)
     if home.apart and stage != "train" and engine.name != "local":
         engine = LocalEngine()
+    done: dict[str, Any] = {}
+    more: dict[str, Any] = {}
     with progress.showing():
         if stage == "train" and study.config.recorded:
             progress.say("training: recorded elsewhere; there is nothing to train")
         elif stage == "train":
             with home.writing("train"):
                 train_study(study, engine, progress, device, allow_drift=allow_drift)
+        elif stage == "assess":
+            rows = assess_study(study, engine, progress, published)
+            done["published"] = any(row["way"] == PUBLISHED.name for row in rows)
         elif stage == "report":
             _report(study, home, engine, progress, formats)
+            done["formats"], more["headline"] = drawn_formats(study), headline(study)
         else:
             _WORK[stage](study, home, engine, progress)
+    if stage != "train" or is_trained(study):
+        note_current(study, stage, done, **more)
+
+
+def _stages(study: Study) -> list[str]:
+    judged = study.way.cka in [measure.name for measure in study.config.measures]
+    return [stage for stage in STAGES if stage != "assess" or judged]
+
+
+def is_finished(study: Study) -> bool:
+    """Whether every stage of a study is current: nothing would be read, run or written."""
+    return is_current(study, _stages(study), find_files(study.path))
 
 
 def run_study(
@@ -242,7 +272,13 @@ def run_study(
 
     """
     study = open_study(source, out, most_runs, trust=trust)
-    engine = engine or LocalEngine()
-    for stage in STAGES:
+    engine, progress = engine or LocalEngine(), progress or Progress(quiet=True)
+    if is_finished(study):
+        progress.say("nothing was left to do")
+        return study
+    stages = _stages(study)
+    for stage in stages:
         run_stage(stage, study, engine, progress, device, allow_drift)
+    if "assess" not in stages:
+        progress.say(f"findings: none, since {study.way.cka} is not among the measures")
     return study

@@ -43,29 +43,12 @@ from stratigraph.study import (
     representations_path,
 )
 from stratigraph.study.exported import EXPORT, Export, find_export
+from stratigraph.study.layout import CURRENT, STATE, find_place
 from stratigraph.study.origin import REMOTE
 from stratigraph.training import RecordedConfig
 
 __all__ = ["Damage", "Verified", "repair_study", "verify_study"]
 
-STATE = "state.json"
-# What a study holds, by its place in the folder, and the stage that makes it anew. The published
-# way is read by `assess`. The study file has no stage: only its user has it.
-PLACES = [
-    (re.compile(pattern), stage)
-    for pattern, stage in (
-        (r"study\.yaml", ""),
-        (r"runs/[^/]+/(config\.json|metrics)", "train"),
-        (r"runs/[^/]+/(snapshots|checkpoint)/[0-9]+", "train"),
-        (r"runs/[^/]+/(representations/[0-9]+|observed/(tables|scores))", "extract"),
-        (r"runs/[^/]+/(representations|observed)-[a-z]+/[^/]+", "assess"),
-        (r"probes/[^/]+", "extract"),
-        (r"(similarity|jackknife)/[^/]+", "compare"),
-        (r"(similarity|jackknife)-[a-z]+/[^/]+", "assess"),
-        (r"findings\.json", "assess"),
-        (r"figures|report", "report"),
-    )
-]
 # Of a recorded study, what only the training itself could have written.
 ONCE = re.compile(r"runs/[^/]+/(config\.json|metrics|snapshots|representations)")
 # How the store ends what it says of damage, which is not so of what was recorded.
@@ -120,9 +103,9 @@ def verify_study(folder: Path) -> Verified:
     files, size = 0, 0
     damages, strange = [], []
     for path in _items(folder, set()):
-        stage = _stage(path.relative_to(folder).as_posix())
-        if stage is None:
-            if path.name != STATE:
+        place = find_place(path.relative_to(folder).as_posix())
+        if place is None:
+            if path.name not in (STATE, CURRENT):  # neither is trusted for anything that is kept
                 strange.append(path)
             continue
         try:
@@ -134,14 +117,14 @@ def verify_study(folder: Path) -> Verified:
                 strange += [path / name for name in unlisted(path)]
         except (DataError, ConfigError, OSError) as error:
             if path.exists():  # else a writer has removed or replaced it since it was listed
-                damages.append(Damage(path, str(error), stage))
+                damages.append(Damage(path, str(error), place.stage))
     try:
         study = load_study(folder)
     except (IntegrityError, ConfigError) as error:
         return Verified(files, size, 0, 0, damages, strange, str(error))
     over = _over(study)
     damages += [
-        Damage(path, f"{path}: missing", _stage(path.relative_to(folder).as_posix()) or "train")
+        Damage(path, f"{path}: missing", "extract" if "representations" in path.parts else "train")
         for run in over.values()
         for path in _due(run)
         if not (record_exists(path) or path.is_file())
@@ -170,14 +153,6 @@ def _verify_export(export: Export) -> Verified:
     strange = [path for path in there if path not in places]
     count = len(export.configs)
     return Verified(len(there), size, count, count, damages, strange)
-
-
-def _stage(place: str) -> str | None:
-    """The stage that writes what is at a place; None if nothing of ours does."""
-    for pattern, stage in PLACES:
-        if pattern.fullmatch(place):
-            return stage
-    return None
 
 
 def _check(path: Path) -> None:

@@ -22,7 +22,7 @@ from stratigraph.report.sections import Section, sections
 from stratigraph.snapshots import MANIFEST, Files, read_json, record_exists, write_record
 from stratigraph.study import LEAST_ROOM, Study, gather
 
-__all__ = ["render", "report_path", "write_report"]
+__all__ = ["drawn_formats", "render", "report_path", "write_report"]
 
 
 def report_path(study: Study) -> Path:
@@ -84,6 +84,11 @@ def write_report(
     write_record(place / "figures", figures, {"formats": list(drawn_in)})
     write_record(path.parent, lambda files: files.add(path.name, html.encode()))
     return path
+
+
+def drawn_formats(study: Study) -> list[str]:
+    """The formats in which a study's figures are."""
+    return _formats_of(study.path / "figures")
 
 
 def _cores() -> int:

@@ -3,7 +3,8 @@
 ::
 
     study.yaml                              the study file, copied
-    probes/<digest>/                        which images the probes are
+    current.json                            what each stage was made of: what is current stays
+    probes/<digest>/                        which images the probes are, and the first of them
     runs/<run_id>/config.json               the run's configuration
                   state.json                running, done, diverged or failed; step; reason
                   metrics/                  losses over training
@@ -21,12 +22,19 @@ A folder whose name ends in ``-published`` is of the study read the published wa
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = [
     "CONFIG",
+    "CURRENT",
     "METRICS",
+    "PLACES",
+    "STATE",
     "STUDY_FILE",
+    "Place",
+    "find_place",
     "findings_path",
     "jackknife_path",
     "metrics_path",
@@ -40,7 +48,47 @@ __all__ = [
 
 STUDY_FILE = "study.yaml"
 CONFIG = "config.json"
+STATE = "state.json"
 METRICS = "metrics.parquet"
+CURRENT = "current.json"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a study holds things of one kind.
+
+    Args:
+        pattern: of paths within the study: of a record's folder, or of a file.
+        stage: what makes it, and makes it anew. The published way is read by ``assess``. The study
+            file has no stage: only its user has it.
+        passing: whether it may be removed once it was compared, and read again if need be.
+
+    """
+
+    pattern: re.Pattern[str]
+    stage: str
+    passing: bool = False
+
+
+PLACES = (
+    Place(re.compile(r"study\.yaml"), ""),
+    Place(re.compile(r"runs/[^/]+/(config\.json|metrics)"), "train"),
+    Place(re.compile(r"runs/[^/]+/(snapshots|checkpoint)/[0-9]+"), "train"),
+    Place(re.compile(r"runs/[^/]+/representations/[0-9]+"), "extract", passing=True),
+    Place(re.compile(r"runs/[^/]+/observed/(tables|scores)"), "extract"),
+    Place(re.compile(r"runs/[^/]+/representations-[a-z]+/[^/]+"), "assess", passing=True),
+    Place(re.compile(r"runs/[^/]+/observed-[a-z]+/[^/]+"), "assess"),
+    Place(re.compile(r"probes/[^/]+"), "extract"),
+    Place(re.compile(r"(similarity|jackknife)/[^/]+"), "compare"),
+    Place(re.compile(r"(similarity|jackknife)-[a-z]+/[^/]+"), "assess"),
+    Place(re.compile(r"findings\.json"), "assess"),
+    Place(re.compile(r"figures|report"), "report"),
+)
+
+
+def find_place(path: str) -> Place | None:
+    """The place that a path within a study is; None if it is none of ours."""
+    return next((place for place in PLACES if place.pattern.fullmatch(path)), None)
 
 
 def run_path(study: Path, run_id: str) -> Path:
