@@ -67,8 +67,10 @@ def open_study(source: str | Path, out: str | Path | None = None, most_runs: int
         with contextlib.suppress(IntegrityError):  # then the given file takes its place
             text = read_text(held)
     _check_runs(folder, config, path)
-    if text is None or text.rstrip() != config.text.rstrip():
-        find_home(folder).keep_study_file(lambda: write_text(held, config.text))
+    home = find_home(folder)
+    kept = text is not None and text.rstrip() == config.text.rstrip()
+    if not (kept and home.is_published(held)):  # a process may have been killed between the two
+        home.keep_study_file(lambda: write_text(held, config.text))
     return load_study(folder)
 
 
