@@ -64,8 +64,8 @@ class LocalHome:
         with locked(run):
             yield lambda: None
 
-    def is_published(self, run: Path) -> bool:
-        """Whether all that the folder holds of a run is at home."""
+    def is_published(self, path: Path) -> bool:
+        """Whether the study's file, or all that the folder holds of a run, is at home."""
         return True
 
     def read_published(self, runs: Sequence[Path]) -> list[None]:

@@ -210,6 +210,24 @@ def test_killed_at_a_commit(study_file, tmp_path, whole, elsewhere, number, when
     assert results(load_study(url).path) == whole
 
 
+def test_killed_before_the_study_s_file_was_published(study_file, tmp_path, elsewhere, monkeypatch):
+    url = f"file://{tmp_path}/store"
+    elsewhere()
+
+    def die(*rest):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("stratigraph.remote.publication.create_next", die)
+        with pytest.raises(KeyboardInterrupt):
+            open_study(study_file, url)
+    with pytest.raises(DataError, match="no study stands here"):
+        load_study(url)
+    open_study(study_file, url)
+    elsewhere()
+    assert len(load_study(url).runs) == 1
+
+
 def test_a_second_driver_of_this_machine_is_told_who_trains(study_file, store_url, elsewhere):
     elsewhere()
     study = open_study(study_file, store_url)

@@ -12,7 +12,7 @@ import pytest
 from stratigraph.engine import LocalEngine, stopping
 from stratigraph.errors import BusyError, DataError, IntegrityError, StorageError
 from stratigraph.remote.inventory import read_newest, read_object
-from stratigraph.remote.publication import publishing
+from stratigraph.remote.publication import publishing, sweep
 from stratigraph.remote.store import Store, open_store
 from stratigraph.remote.versions import check_version
 from stratigraph.remote.working_copy import Part, fetch, is_published
@@ -285,6 +285,33 @@ def test_two_writers_of_the_same_bits_share_what_they_put(one, other):
     assert find_newest() == 1
     fetch(store, one.parent / "reader", PART)
     assert holds(one.parent / "reader") == holds(one) == holds(other)
+
+
+def test_sweeping_leaves_what_another_is_putting(one, other):
+    store = store_of(one)
+
+    class Swept:
+        url, names, walk, pieces = store.url, store.names, store.walk, store.pieces
+        put, remove = store.put, store.remove
+
+        def create(self, name, content):
+            sweep(store, PART)  # another's, between the versions and the inventory
+            store.create(name, content)
+
+    with publishing(Swept(), one, PART) as publish:
+        record(one / "snapshots" / "000", b"0")
+        publish()
+        record(one / "snapshots" / "001", b"1")
+        record(one / "metrics", b"1")
+    bring(other)
+    assert holds(other) == holds(one)
+    orphans = {"metrics/00000003-dead/file0", "metrics/00000002-dead/file0"}
+    for name in orphans:
+        store.put(name, b"of killed processes")
+    assert sweep(store, PART) == 1
+    assert orphans & set(store.walk("metrics")) == {"metrics/00000003-dead/file0"}
+    bring(other)
+    assert holds(other) == holds(one)
 
 
 def test_a_slow_reader_begins_again(one):

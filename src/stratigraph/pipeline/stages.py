@@ -95,9 +95,12 @@ def open_study(
         with contextlib.suppress(IntegrityError):  # then the given file takes its place
             text = read_text(held)
     _check_runs(folder, config, path)
-    if text is None or text.rstrip() != config.text.rstrip():
+    home = find_home(folder)
+    kept = text is not None and text.rstrip() == config.text.rstrip()
+    if not kept:
         check_reading(config, config.runs)
-        find_home(folder).keep_study_file(lambda: write_text(held, config.text))
+    if not (kept and home.is_published(held)):  # a process may have been killed between the two
+        home.keep_study_file(lambda: write_text(held, config.text))
     if config.plugins():
         note_trust(config.text, path.parent)
     return load_study(folder, trust=True)

@@ -26,7 +26,7 @@ from stratigraph.errors import (
     StorageError,
     StratigraphError,
 )
-from stratigraph.home import find_home
+from stratigraph.home import Home, find_home
 from stratigraph.pipeline.drift import CONFIG, check_conditions, keep_conditions, last_kept
 from stratigraph.pipeline.freezing import freezer_of
 from stratigraph.pipeline.metrics import MetricsLog
@@ -271,7 +271,8 @@ def train_study(
     check_reading(study.config, [run.config for run in study.runs.values()])
     for run in study.runs.values():  # the page shows them, and draws with them, from now on
         keep_probes(study.path, run.config, study.config.probes)
-    waiting = [run for run in study.runs.values() if not _is_closed(run)]
+    home = find_home(study.path)
+    waiting = [run for run in study.runs.values() if not _is_closed(run, home)]
     if not allow_drift:
         for run in waiting:
             with contextlib.suppress(IntegrityError):  # then that run fails, and says so
@@ -302,11 +303,11 @@ def train_study(
             watch.ended(run, state or run.state, failure.message if failure else "")
     if wider:
         raise wider[0]
-    find_home(study.path).fetch()
+    home.fetch()
     return [run.state for run in study.runs.values()]
 
 
-def _is_closed(run: Run) -> bool:
+def _is_closed(run: Run, home: Home) -> bool:
     """Whether a run is over, says so, and left nothing of its training behind."""
     return (
         run.state["state"] in ("done", "diverged")
@@ -314,7 +315,7 @@ def _is_closed(run: Run) -> bool:
         and (run.path / CONFIG).is_file()
         and not (run.path / "checkpoint").exists()
         and not any(run.path.glob(f"{TEMPORARY}*"))
-        and find_home(study_of(run.path)).is_published(run.path)
+        and home.is_published(run.path)
     )
 
 

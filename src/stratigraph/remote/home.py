@@ -169,9 +169,10 @@ class RemoteHome:
         ):
             yield publish
 
-    def is_published(self, run: Path) -> bool:
-        """Whether nothing of a run is left to publish."""
-        return is_published(self.folder, _part_of_run(run.name))
+    def is_published(self, path: Path) -> bool:
+        """Whether nothing of the study's file, or of a run, is left to publish."""
+        part = FILE if path.name == STUDY_FILE else _part_of_run(path.name)
+        return is_published(self.folder, part)
 
     def read_published(self, runs: Sequence[Path]) -> list[Published]:
         """What the URL says of each run now; their weights need not have been fetched."""

@@ -10,6 +10,7 @@ shows what was put before it. S3, Google's and Azure's stores promise all three 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,14 +21,17 @@ from stratigraph.errors import ConfigError, StorageError
 from stratigraph.study.origin import spell_url
 
 if TYPE_CHECKING:
-    from obstore.store import ObjectStore
+    from obstore.store import ClientConfig, ObjectStore
 
 __all__ = ["NoSuchObject", "Store", "open_store"]
 
 PIECE = 1 << 22  # bytes of an object that are in memory at a time
 FOLDERS = ("file", "local")
 CLOUDS = ("s3", "s3a", "gs", "az", "abfs", "abfss")  # the last four were not tried here
+ATTEMPTS = 8
 AMAZON = ".amazonaws.com"
+# Of a whole object on its way, which may be of gigabytes; and of a connection that went silent.
+PATIENCE: ClientConfig = {"timeout": "1h", "read_timeout": "1m"}
 
 
 class NoSuchObject(Exception):
@@ -105,9 +109,9 @@ class _Folder:
         return sorted(name for name in found if not name.startswith("."))
 
     def walk(self, folder: str) -> list[str]:
-        with _storing("listing", self.url, folder):
-            found = [path for path in (self._root / folder).rglob("*") if path.is_file()]
-        return [path.relative_to(self._root).as_posix() for path in found]
+        found = os.walk(self._root / folder)  # passes over what goes while it walks
+        paths = [Path(place, name) for place, _, names in found for name in names]
+        return [path.relative_to(self._root).as_posix() for path in paths]
 
     def pieces(self, name: str) -> Iterator[bytes]:
         with _storing("reading", self.url, name), (self._root / name).open("rb") as source:
@@ -124,17 +128,20 @@ class _Folder:
 
     def _write(self, name: str, write: Callable[[Path], None]) -> None:
         path = self._root / name
-        for last in (False, False, False, True):
+        for more in reversed(range(ATTEMPTS)):
             try:
-                make_folder(path.parent)
-            except FileExistsError as error:
-                raise NotADirectoryError(f"{error.filename}: a file is in the way") from None
-            try:
+                self._make_folder(path.parent)
                 return write(path)
-            except FileNotFoundError:  # another process removed the folder, empty still
-                if last:
+            except FileNotFoundError:  # another process removed a folder, empty still
+                if not more:
                     raise
         return None
+
+    def _make_folder(self, folder: Path) -> None:
+        try:
+            make_folder(folder)
+        except FileExistsError as error:  # which says something else of an object
+            raise NotADirectoryError(f"{error.filename}: a file is in the way") from None
 
     def remove(self, names: Iterable[str]) -> None:
         for name in names:
@@ -199,7 +206,7 @@ def _open_cloud(url: str, scheme: str) -> ObjectStore:
     from obstore.store import from_url
 
     if not scheme.startswith("s3"):
-        return from_url(url)
+        return from_url(url, client_options=PATIENCE)
     import boto3
     from obstore.auth.boto3 import Boto3CredentialProvider
 
@@ -207,9 +214,9 @@ def _open_cloud(url: str, scheme: str) -> ObjectStore:
     session = boto3.Session()
     region = session.region_name or "us-east-1"
     endpoint = session.client("s3", region_name=region).meta.endpoint_url
-    options: dict[str, Any] = {"region": region}
+    options: dict[str, Any] = {"region": region, "client_options": PATIENCE}
     if AMAZON not in endpoint:
-        options |= {"endpoint": endpoint, "client_options": {"allow_http": True}}
+        options |= {"endpoint": endpoint, "client_options": {**PATIENCE, "allow_http": True}}
     if session.get_credentials() is not None:
         options["credential_provider"] = Boto3CredentialProvider(session)
     return from_url(url, **options)
