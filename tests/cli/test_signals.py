@@ -76,7 +76,7 @@ def test_sigterm_to_one_worker_alone_stops_nothing(tmp_path, tiny_file):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_outside_of_tasks_is_told_in_a_line(number, tiny_study, monkeypatch, capsys):
-    def hit(*_: object) -> None:
+    def hit(*_: object, **__: object) -> None:
         os.kill(os.getpid(), number)
         time.sleep(5)
 

@@ -46,7 +46,7 @@ def drive(folder: Path, stage: str, every: dict[str, int], mutation: str = "") -
 @pytest.mark.parametrize(
     ("stage", "every"),
     [
-        ("train", {"kill": 31, "full": 41, "power": 10**9}),
+        pytest.param("train", {"kill": 31, "full": 41, "power": 10**9}, marks=pytest.mark.full),
         ("compare", {"kill": 17, "power": 10**9}),
     ],
 )

@@ -21,6 +21,7 @@ def _loaded(root, clients, seconds):
     return found
 
 
+@pytest.mark.full
 def test_nothing_fails_under_a_short_load(pytestconfig):
     _loaded(pytestconfig.rootpath, 8, 3)
 

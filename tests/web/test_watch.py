@@ -25,7 +25,8 @@ def study(tiny_study, tmp_path):
     return path
 
 
-def test_many_who_ask_while_the_study_changes_all_get_answers(study, monkeypatch):
+@pytest.mark.parametrize("times", [5, pytest.param(25, marks=pytest.mark.full)])
+def test_many_who_ask_while_the_study_changes_all_get_answers(study, monkeypatch, times):
     monkeypatch.setattr(watch, "FRESH", 0.0)
     watched = Watched(study)
     run = next(iter(watched.study("corrected").runs))
@@ -35,7 +36,7 @@ def test_many_who_ask_while_the_study_changes_all_get_answers(study, monkeypatch
 
     def ask(name, query):
         try:
-            for _ in range(25):
+            for _ in range(times):
                 VIEWS[name](watched, Query(query))
         except Exception as error:
             wrong.append(error)

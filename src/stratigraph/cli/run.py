@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -142,6 +145,16 @@ def _named(study: Study) -> str:
     from stratigraph.study.origin import find_origin
 
     return find_origin(study.path) or str(study.path)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Within, nobody looks for garbage: imports leave none, and it took a fifth of their time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _summary(study: Study, code: int, report: Path | None = None) -> None:
@@ -293,8 +306,9 @@ def report(
     trust: Trust = False,
 ) -> None:
     """Write the figures and the report."""
-    from stratigraph.pipeline import Progress, open_study, run_stage
-    from stratigraph.report import report_path, write_report
+    with _no_collection():
+        from stratigraph.pipeline import Progress, open_study, run_stage
+        from stratigraph.report import report_path, write_report
 
     asked = None if formats is None else formats.split(",")
     refuse_idle(context, study)

@@ -161,7 +161,9 @@ def heat_map(
     matrix = study.similarity(measure).values
     labels = study.labels(measure)
     two = labels[labels["step"].isin([row_step, column_step])]
-    places = {key: group.index.to_numpy() for key, group in two.groupby(["run", "step"])}
+    places: dict[tuple[str, int], list[int]] = {}
+    for row, run, step in zip(two.index, two["run"], two["step"], strict=True):
+        places.setdefault((run, step), []).append(row)
     maps = []
     rows = columns = None
     for a in runs:
@@ -171,7 +173,8 @@ def heat_map(
             i, j = places.get((a.run_id, row_step)), places.get((b.run_id, column_step))
             if i is None or j is None:
                 continue
-            rows, columns = labels["layer"][i].tolist(), labels["layer"][j].tolist()
+            if rows is None:
+                rows, columns = labels["layer"][i].tolist(), labels["layer"][j].tolist()
             maps.append(np.asarray(matrix[np.ix_(i, j)]))
     if not maps or rows is None or columns is None:
         return None

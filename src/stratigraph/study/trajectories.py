@@ -67,12 +67,12 @@ def similarity_to_final(study: Study, measure: str) -> pd.DataFrame:
     labels = every[every["run"].isin(study.complete())]
     rows = labels.index.to_numpy()
     keys = pd.MultiIndex.from_frame(labels[["run", "layer", "step"]])
-    place = pd.Series(rows, index=keys)
     steps = labels.groupby(["run", "layer"])["step"]
 
     def row_at(step: pd.Series) -> np.ndarray:
         """The matrix's row of the same run and layer at another step."""
-        return place.loc[list(zip(labels["run"], labels["layer"], step, strict=True))].to_numpy()
+        wanted = pd.MultiIndex.from_arrays([labels["run"], labels["layer"], step])
+        return rows[keys.get_indexer(wanted)]
 
     first, final = steps.transform("min"), row_at(steps.transform("max"))
     values = np.asarray(matrix.values[rows, final], dtype=float)

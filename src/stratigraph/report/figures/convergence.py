@@ -57,25 +57,19 @@ def draw_convergence(
 
 
 def _lines(axis: Axes, table: pd.DataFrame) -> None:
+    lines = dict(iter(table.sort_values("step", kind="stable").groupby("layer", sort=False)))
     for part, (_, dash) in PARTS.items():
         layers = list(dict.fromkeys(table.loc[table["part"] == part, "layer"]))
         colours = layer_colours(layers, part)
         for layer in layers:
             if part == "input":
                 continue  # the probes never change: its line is 1 by definition
-            line = table[table["layer"] == layer].sort_values("step")
+            steps, mean, low, high = lines[layer][["step", "mean", "low", "high"]].to_numpy(float).T
             axis.plot(
-                line["step"], line["mean"], linestyle=dash, color=colours[layer], linewidth=1.1,
+                steps, mean, linestyle=dash, color=colours[layer], linewidth=1.1,
                 label=short(layer),
             )  # fmt: skip
-            axis.fill_between(
-                line["step"],
-                line["low"],
-                line["high"],
-                color=colours[layer],
-                alpha=0.12,
-                linewidth=0,
-            )
+            axis.fill_between(steps, low, high, color=colours[layer], alpha=0.12, linewidth=0)
 
 
 def draw_parts(tables: dict[str, pd.DataFrame], title: str, threshold: float) -> Figure:

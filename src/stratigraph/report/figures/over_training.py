@@ -31,14 +31,13 @@ COLUMNS = 3
 
 def draw_band(axis: Axes, line: pd.DataFrame, colour: Any, dash: Any, label: str | None) -> None:
     """A line of means over steps, and its interval behind it."""
-    line = line.sort_values("step")
+    values = line[["step", "mean", "low", "high"]].to_numpy(float)
+    steps, mean, low, high = values[values[:, 0].argsort(kind="stable")].T
     axis.plot(
-        line["step"], line["mean"], color=colour, linestyle=dash, label=label, linewidth=1.2,
-        marker=".", markersize=3,
+        steps, mean, color=colour, linestyle=dash, label=label, linewidth=1.2, marker=".",
+        markersize=3,
     )  # fmt: skip
-    axis.fill_between(
-        line["step"], line["low"], line["high"], color=colour, alpha=0.15, linewidth=0
-    )
+    axis.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
 def draw_layer_pairs(tables: dict[str, pd.DataFrame], group: str) -> Figure:
@@ -80,11 +79,12 @@ def draw_layer_lines(
         known: dict[str, Any] = {}
         for axis, group in zip(axes.ravel(), groups, strict=False):
             own = table[table["group"] == group]
+            lines = dict(iter(own.groupby("layer", sort=False)))
             for part, (_, dash) in PARTS.items():
                 layers = list(dict.fromkeys(own.loc[own["part"] == part, "layer"]))
                 colours = layer_colours(layers, part)
                 for layer in layers:
-                    draw_band(axis, own[own["layer"] == layer], colours[layer], dash, short(layer))
+                    draw_band(axis, lines[layer], colours[layer], dash, short(layer))
             handles, names = axis.get_legend_handles_labels()
             for name, handle in zip(names, handles, strict=True):
                 known.setdefault(name, handle)

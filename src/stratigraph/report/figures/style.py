@@ -47,6 +47,7 @@ NAMES = {
 STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 9,
+    "axes.titley": 1.0,  # fixed: to look for a place above the ticks measures each of them again
     "axes.labelsize": 8,
     "xtick.labelsize": 7,
     "ytick.labelsize": 7,
