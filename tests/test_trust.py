@@ -202,3 +202,29 @@ def test_a_file_that_is_given_is_noted_with_where_it_came_from(tmp_path, monkeyp
     open_study(project / "ours.yaml", tmp_path / "out")
     assert trusted_folder(text) == project
     forget("ours_part", project)
+
+
+def test_what_is_recorded_and_given_is_ones_own(tmp_path, monkeypatch):
+    """`sg.record` notes the measures that its caller names; `sg.train` runs what it is given."""
+    import torch
+
+    monkeypatch.setenv("STRATIGRAPH_STATE", str(tmp_path / "state"))
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "mine_part.py").write_text(
+        MODULE.format(trace=str(tmp_path / "trace"))
+        + "from stratigraph.similarity.cka import DEBIASED_CKA as SCORE\n"
+    )
+    monkeypatch.syspath_prepend(str(project))
+    model = torch.nn.Sequential(torch.nn.Linear(3, 2))
+    sg.record(model, torch.randn(9, 3), tmp_path / "out", measures=["mine_part:SCORE"]).close()
+    study = sg.load_study(tmp_path / "out")
+    assert study.config.plugins() == ["mine_part:SCORE"]
+    assert trusted_folder(study.config.text) == project
+
+    monkeypatch.setitem(plugins._untrusted, "mine_part", tmp_path)
+    config = {"data": {"name": "sprites", "size": 32, "cache": False}, "steps": 1, "batch_size": 2}
+    objective = {"name": "mine_part:Squared", "weight": 1}
+    run = sg.train({**config, "objective": objective, "validation_images": 2}, tmp_path / "run")
+    assert run.config.strength == 1
+    forget("mine_part", project)

@@ -30,6 +30,7 @@ from stratigraph.errors import ConfigError, UntrustedError, suggest
 __all__ = [
     "attribute_of",
     "beside",
+    "folder_of",
     "forbid_folder",
     "import_path",
     "is_plugin",
@@ -163,6 +164,15 @@ def load_plugin(where: str, name: str) -> Any:
     _loaded.add(module)
     with _safe_path():
         return attribute_of(where, _imported(where, module), attribute)
+
+
+def folder_of(name: str) -> Path | None:
+    """The folder that a plug-in's module, or the package around it, was imported from."""
+    file = getattr(sys.modules.get(name.partition(":")[0].partition(".")[0]), "__file__", None)
+    if file is None:
+        return None
+    place = Path(file).resolve()
+    return place.parent.parent if place.name == "__init__.py" else place.parent
 
 
 def require_plugins(names: Iterable[str]) -> None:

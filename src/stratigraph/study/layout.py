@@ -43,6 +43,7 @@ __all__ = [
     "representations_path",
     "run_path",
     "scores_path",
+    "shown_path",
     "similarity_path",
 ]
 
@@ -99,6 +100,11 @@ def run_path(study: Path, run_id: str) -> Path:
 def probes_path(study: Path, digest: str) -> Path:
     """The record of which images a set of probes is."""
     return study / "probes" / digest[:12]
+
+
+def shown_path(study: Path, digest: str) -> Path:
+    """The record of the first of a set of probes, as images, and of what networks know of them."""
+    return study / "probes" / f"{digest[:12]}-shown"
 
 
 def metrics_path(run: Path) -> Path:

@@ -20,7 +20,6 @@ from stratigraph.data import draw_paper_probes, draw_probes, to_unit
 from stratigraph.errors import InputError, IntegrityError
 from stratigraph.identity import digest, plain
 from stratigraph.snapshots import (
-    Files,
     locked,
     record_exists,
     remove_leftovers,
@@ -28,7 +27,7 @@ from stratigraph.snapshots import (
     write_record,
 )
 from stratigraph.study.config import ActivationsConfig, ProbesConfig
-from stratigraph.study.layout import probes_path
+from stratigraph.study.layout import probes_path, shown_path
 from stratigraph.study.run import Run
 from stratigraph.training import RecordedConfig, RunConfig, derived_seed, split_of
 
@@ -65,26 +64,24 @@ def keep_probes(study: Path, config: RunConfig, probes: ProbesConfig) -> None:
         StorageError: the disk would not take it.
 
     """
-    path = probes_path(study, probes_digest(config, probes))
+    name = probes_digest(config, probes)
+    path, shown = probes_path(study, name), shown_path(study, name)
     with locked(study, "probes", wait=True):
         remove_leftovers(path.parent)
-        if record_exists(path) and (path / "images.npy").is_file():
+        if record_exists(path) and record_exists(shown):
             return
         dataset, indices = config.dataset(), probe_indices(config, probes)
-        about = {
-            "data": config.data,
-            "probes": plain(probes),
+        about = {"data": config.data, "probes": plain(probes)}
+        if not record_exists(path):
+            write_record(path, lambda files: files.array("indices.npy", indices), about)
+        known = {
             "image_shape": list(dataset.image_shape),
             "factor_names": list(dataset.factor_names),
             "factor_sizes": list(dataset.factor_sizes),
             "max_value": dataset.max_value,
         }
-
-        def fill(files: Files) -> None:
-            files.array("indices.npy", indices)
-            files.array("images.npy", dataset.images(indices[:SHOWN]))
-
-        write_record(path, fill, about)
+        images = dataset.images(indices[:SHOWN])
+        write_record(shown, lambda files: files.array("images.npy", images), about | known)
 
 
 def read_probes(study: Path, config: RunConfig, probes: ProbesConfig) -> KeptProbes:
@@ -95,8 +92,8 @@ def read_probes(study: Path, config: RunConfig, probes: ProbesConfig) -> KeptPro
         IntegrityError: it is damaged.
 
     """
-    path = probes_path(study, probes_digest(config, probes))
-    if not record_exists(path) or not (path / "images.npy").is_file():
+    path = shown_path(study, probes_digest(config, probes))
+    if not record_exists(path):
         raise InputError(
             f"{study}: its probes on {config.data['name']} were not kept in it yet, with their "
             "images; `stratigraph extract` keeps them."
