@@ -86,17 +86,18 @@ def main() -> None:
     whole = train(file, f"file://{folder}/whole")
     wrong: list[str] = []
     outcomes: dict[str, int] = {}
-    number = 0
-    while outcomes.get("done", 0) < 3:  # threads upload, so that the last numbers differ
+    number = beyond = 0
+    while beyond < 3:  # threads upload, so that the last numbers differ
         shutil.rmtree(place, ignore_errors=True)
         promised.unlink(missing_ok=True)
         (place / "store").mkdir(parents=True)
 
-        def attempt(number: int = number) -> None:
+        def attempt(number: int = number) -> bool:
             go_to(place / "one")
             point = {"kill_at" if arguments.mode == "kill" else "refuse_at": number}
-            Operations(place / "store", **point, **FAULTS[arguments.mode]).install()
+            operations = Operations(place / "store", **point, **FAULTS[arguments.mode]).install()
             train(file, url, promised)
+            return len(operations.log) <= number
 
         def look() -> str:
             go_to(place / "reader")
@@ -107,6 +108,7 @@ def main() -> None:
             return train(file, url)
 
         outcome, told = forked(attempt)
+        beyond += outcome == "done" and told
         key = outcome if outcome != "raised" else told[0]
         outcomes[key] = outcomes.get(key, 0) + 1
         if outcome == "raised" and told[0] != "storage":
