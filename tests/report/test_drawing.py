@@ -16,7 +16,7 @@ from stratigraph.errors import InputError
 from stratigraph.report import drawing, write_report
 from stratigraph.report.drawing import FORMATS, Sketch, check_formats, draw, draw_all
 from stratigraph.report.figures.style import new_figure, step_axis
-from stratigraph.report.sections import Section
+from stratigraph.report.section import Section
 from stratigraph.snapshots import read_json
 
 BEGINS = {"webp": b"RIFF", "png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}

@@ -18,7 +18,8 @@ from stratigraph.report import tables
 from stratigraph.report.drawing import SHOWN, Picture, check_formats, draw_all
 from stratigraph.report.headline import THRESHOLD
 from stratigraph.report.interactive import explore
-from stratigraph.report.sections import Section, sections
+from stratigraph.report.section import Section
+from stratigraph.report.sections import sections
 from stratigraph.snapshots import MANIFEST, Files, read_json, record_exists, write_record
 from stratigraph.study import LEAST_ROOM, Study, gather
 
