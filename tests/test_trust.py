@@ -67,7 +67,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory):
 
 def forget(module: str, folder: Path) -> None:
     sys.modules.pop(module, None)
-    plugins._untrusted.pop(module, None)
     sys.path[:] = [entry for entry in sys.path if entry != str(folder)]
 
 
@@ -222,9 +221,70 @@ def test_what_is_recorded_and_given_is_ones_own(tmp_path, monkeypatch):
     assert study.config.plugins() == ["mine_part:SCORE"]
     assert trusted_folder(study.config.text) == project
 
-    monkeypatch.setitem(plugins._untrusted, "mine_part", tmp_path)
     config = {"data": {"name": "sprites", "size": 32, "cache": False}, "steps": 1, "batch_size": 2}
     objective = {"name": "mine_part:Squared", "weight": 1}
     run = sg.train({**config, "objective": objective, "validation_images": 2}, tmp_path / "run")
     assert run.config.strength == 1
     forget("mine_part", project)
+
+
+@pytest.mark.parametrize("own_first", [True, False])
+def test_trust_is_of_a_study_and_not_of_a_name(own_first, strangers, trained, tmp_path):
+    """One's own study that names the same module is trusted, in whatever order both are opened."""
+    project = tmp_path / "mine"
+    project.mkdir()
+    (project / "theirs_part.py").write_text(MODULE.format(trace=str(tmp_path / "mine-was-run")))
+    (project / "theirs.yaml").write_text(STUDY.format(name="theirs").replace("[2, 3]", "[2, 4]"))
+    if not own_first:
+        theirs = sg.load_study(strangers)
+    open_study(project / "theirs.yaml", tmp_path / "own")
+    if own_first:
+        theirs = sg.load_study(strangers)
+    own = sg.load_study(tmp_path / "own")
+    own.require_plugins()
+    for run in own.runs.values():
+        run.config.require_plugins()
+    for run in theirs.runs.values():
+        with pytest.raises(UntrustedError):
+            run.model()
+    forget("theirs_part", project)
+
+
+@pytest.mark.parametrize("start", [["-m", "stratigraph"], ["-P", "-m", "stratigraph"]])
+@pytest.mark.parametrize("planted", ["loky", "typer", "torch"])
+def test_no_library_is_taken_from_the_current_folder(start, planted, trained, tmp_path):
+    """Neither here nor in a worker: a study's file may be called like one of them."""
+    folder = tmp_path / "out"
+    shutil.copytree(trained / "out", folder)
+    (folder / f"{planted}.py").write_text(f"open({str(tmp_path / 'was-run')!r}, 'w')\n")
+    environment = {
+        **os.environ, "PYTHONPATH": f":{SOURCE}:", "STRATIGRAPH_STATE": str(trained / "state")
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, *start, "extract", ".", "--workers", "2", "--quiet"],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "was-run").exists()
+
+
+def test_a_file_within_a_study_brings_no_module(tmp_path):
+    """An export's or a study's own file, and any below: what lies there is not looked into."""
+    for place in ("export", "fresh", "begun", "begun/sub"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "lying_part.py").write_text("raise RuntimeError('it was run')")
+    text = STUDY.format(name="lying")
+    (tmp_path / "export" / "labels.parquet").touch()
+    (tmp_path / "export" / "study.yaml").write_text(text)
+    write_text(tmp_path / "fresh" / "study.yaml", text)
+    write_text(tmp_path / "begun" / "study.yaml", text)
+    (tmp_path / "begun" / "runs").mkdir()
+    (tmp_path / "begun" / "sub" / "other.yaml").write_text(text)
+    for file in (
+        "export/study.yaml",
+        "fresh/study.yaml",
+        "begun/study.yaml",
+        "begun/sub/other.yaml",
+    ):
+        with pytest.raises(ConfigError, match="no module is called 'lying_part'"):
+            load_config(tmp_path / file)

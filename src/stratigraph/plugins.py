@@ -35,18 +35,16 @@ __all__ = [
     "import_path",
     "is_plugin",
     "load_plugin",
+    "named_by",
     "naming_only",
     "parted",
     "plugin_digest",
     "require_plugins",
-    "trusting",
 ]
 
 _loaded: set[str] = set()  # modules that were named
 _forbidden: set[Path] = set()  # folders of studies that were opened
-_untrusted: dict[str, Path] = {}  # modules that such a study names, and which one does
-_TRUSTING = Path()
-_reading: ContextVar[Path | None] = ContextVar("reading", default=None)  # a study, or _TRUSTING
+_reading: ContextVar[Path | None] = ContextVar("reading", default=None)
 
 
 def is_plugin(name: object) -> bool:
@@ -77,8 +75,14 @@ def _is_forbidden(place: Path) -> bool:
 
 
 @contextlib.contextmanager
-def naming_only(study: Path) -> Iterator[None]:
-    """Within, a module that is named is not imported, now or later: the study is not trusted."""
+def naming_only(study: Path | None) -> Iterator[None]:
+    """Within, modules are named and not imported, by a study that is not trusted; None is as ever.
+
+    What is made within and names modules remembers it (`named_by`), and asks for them within again.
+    """
+    if study is None:
+        yield
+        return
     before = _reading.set(study)
     try:
         yield
@@ -86,14 +90,9 @@ def naming_only(study: Path) -> Iterator[None]:
         _reading.reset(before)
 
 
-@contextlib.contextmanager
-def trusting() -> Iterator[None]:
-    """Within, modules are named by the user, or by a study that is trusted."""
-    before = _reading.set(_TRUSTING)
-    try:
-        yield
-    finally:
-        _reading.reset(before)
+def named_by() -> Path | None:
+    """The study that is read just now and is not trusted."""
+    return _reading.get()
 
 
 def loaded_files() -> tuple[tuple[str, int, int], ...]:
@@ -154,13 +153,9 @@ def load_plugin(where: str, name: str) -> Any:
         raise ConfigError(
             f"{where}: {module} is a module of Python's own; give yours another name."
         )
-    study = _reading.get()
-    if study is _TRUSTING:
-        _untrusted.pop(module, None)
-    elif study is not None:
-        _untrusted[module] = study
-    if module in _untrusted:
-        raise UntrustedError(_refusal(where, module))
+    study = named_by()
+    if study is not None:
+        raise UntrustedError(_refusal(where, module, study))
     _loaded.add(module)
     with _safe_path():
         return attribute_of(where, _imported(where, module), attribute)
@@ -186,7 +181,7 @@ def require_plugins(names: Iterable[str]) -> None:
         load_plugin("plug-in", name)
 
 
-def _refusal(where: str, module: str) -> str:
+def _refusal(where: str, module: str, study: Path) -> str:
     top = module.partition(".")[0]
     with _safe_path():
         try:
@@ -196,7 +191,7 @@ def _refusal(where: str, module: str) -> str:
     held = spec is not None and spec.origin is not None and not _is_forbidden(Path(spec.origin))
     origin = f"found at {spec.origin}" if spec is not None and held else "not on Python's path"
     return (
-        f"{where}: the study {_untrusted[module]} names the module {module} ({origin}), which "
+        f"{where}: the study {study} names the module {module} ({origin}), which "
         "would run as a program, and this study was not made by you on this machine. It can be "
         "read without. If you trust it and the module, add --trust (from Python: trust=True)."
     )

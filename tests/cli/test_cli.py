@@ -134,7 +134,7 @@ def test_version_and_module(tiny_study):
         (("- debiased_cka", "- soft_matching"), 2, "depends on the units themselves"),
         (("name: sprites", "name: sprits"), 2, "Did you mean 'sprites'"),
         (("size: 32, cache: false", "size: 33, cache: false"), 2, "size 33"),
-        (("{count: 24}", "!!python/object:os.system {count: 24}"), 2, "could not determine"),
+        (("{count: 24}", "!!python/object:os.system {count: 24}"), 2, "tags (tag:yaml.org"),
         (("{count: 24}", "*probes"), 2, "aliases"),
         (("probes: {count: 24}", "probes: {count: 2}"), 2, "probes: count: expected"),
         (("probes: {count: 24}", "probes: {count: 900000}"), 2, "900000 probes asked"),

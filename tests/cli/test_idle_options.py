@@ -30,6 +30,9 @@ IDLE = [
     ("verify", "STUDY", "--device", "cpu"),
     ("verify", "STUDY", "--quiet"),
     ("verify", "STUDY", "--trust"),
+    ("run", "STUDY", "--trust"),
+    ("report", "STUDY", "--to", "OUT", "--quiet"),
+    ("--work", "file:///x", "list", "STUDY"),
     ("export", "STUDY", "--out", "OUT", "--to", "tensorboard", "--format", "csv"),
     ("--work", "OUT", "list", "STUDY"),
 ]
@@ -64,7 +67,7 @@ def test_what_cannot_work_begins_no_folder(
     text = tiny_file.read_text()
     assert old in text
     (tmp_path / "study.yaml").write_text(text.replace(old, new))
-    for command in ("run", "extract", "report"):
+    for command in ("run", "train"):
         code, said = told(capsys, command, "study.yaml", "--out", "begun")
         assert code in (2, 3)
         assert message in said
@@ -88,3 +91,19 @@ def test_a_machine_that_cannot_begins_no_folder(
     assert code == 2
     assert message in said
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["extract", "compare", "assess", "report"])
+def test_a_later_stage_begins_no_study(command, tiny_file, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    code, said = told(capsys, command, tiny_file, "--out", "begun")
+    assert code == 3
+    assert f"no study was begun there; `stratigraph run {tiny_file} --out begun`" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("formats", ["bogus", ""])
+def test_formats_that_are_none_begin_nothing(formats, tiny_study, capsys):
+    code, said = told(capsys, "report", tiny_study.path, "--formats", formats)
+    assert code == 2
+    assert "--formats: " in said

@@ -14,6 +14,7 @@ import pytest
 
 from stratigraph.cli.main import main
 from stratigraph.home import find_home
+from stratigraph.pipeline import open_study
 from stratigraph.snapshots import checkpoint_step
 from stratigraph.study import Study, load_study
 
@@ -86,7 +87,7 @@ def test_a_signal_outside_of_tasks_is_told_in_a_line(number, tiny_study, monkeyp
     interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(SystemExit) as stopped:
-            main(["report", str(tiny_study.path)])
+            main(["report", str(tiny_study.path), "--formats", "png"])
     finally:
         signal.signal(signal.SIGTERM, before)
         signal.signal(signal.SIGINT, interrupt)
@@ -95,10 +96,11 @@ def test_a_signal_outside_of_tasks_is_told_in_a_line(number, tiny_study, monkeyp
     assert told == "stratigraph: stopped; the same command goes on from here.\n"
 
 
-def test_a_second_train_is_told_who_trains(tiny_study, capsys):
+def test_a_second_train_is_told_who_trains(tiny_file, tmp_path, capsys):
+    study = open_study(tiny_file, tmp_path / "out")
     # As a first one holds it.
-    with find_home(tiny_study.path).writing("train"), pytest.raises(SystemExit) as stopped:
-        main(["train", str(tiny_study.path), "--quiet", "--workers", "1"])
+    with find_home(study.path).writing("train"), pytest.raises(SystemExit) as stopped:
+        main(["train", str(study.path), "--quiet", "--workers", "1"])
     assert stopped.value.code == 5
     assert f"being written by pid {os.getpid()}" in capsys.readouterr().err
 

@@ -140,3 +140,38 @@ def test_a_damaged_note_is_no_note(done, content):
     assert not is_finished(done)
     run_study(done.path, engine=LocalEngine(1))
     assert is_finished(done)
+
+
+def test_what_others_wrote_meanwhile_was_not_read(tiny_study, tmp_path, monkeypatch):
+    """Training may go on beside extraction: its new snapshots are no part of what was extracted."""
+    folder = tmp_path / "study"
+    shutil.copytree(tiny_study.path, folder)
+    (folder / CURRENT).unlink()
+    run = next(iter(load_study(folder).runs.values()))
+    late = run.path / "snapshots" / "000000005"
+    late.rename(tmp_path / "late")
+    shutil.rmtree(representations_path(run.path, 5))
+
+    def extract(study, *rest):
+        (tmp_path / "late").rename(late)  # as another process would, while this one is at work
+        return 0
+
+    monkeypatch.setattr("stratigraph.pipeline.stages.extract_study", extract)
+    run_stage("extract", load_study(folder), LocalEngine(1))
+    monkeypatch.undo()
+    study = load_study(folder)
+    assert not is_current(study, ["extract"], find_files(folder))
+    run_stage("extract", study, LocalEngine(1))
+    assert representations_path(run.path, 5).is_dir()
+
+
+def test_an_explicit_extraction_brings_back_what_may_go(done):
+    run = next(iter(done.runs.values()))
+    shutil.rmtree(representations_path(run.path, 5))
+    run_stage("extract", done, LocalEngine(1))
+    assert representations_path(run.path, 5).is_dir()
+
+
+def test_other_code_is_not_what_it_was_made_by(done, monkeypatch):
+    monkeypatch.setattr("stratigraph.pipeline.current._own_code", lambda: "another")
+    assert not is_finished(done)

@@ -11,12 +11,19 @@ import pytest
 
 import stratigraph as sg
 from stratigraph.cli.main import main
-from stratigraph.errors import ConfigError, InputError, IntegrityError, UnsafeFileError
+from stratigraph.errors import (
+    ConfigError,
+    DataError,
+    InputError,
+    IntegrityError,
+    UnsafeFileError,
+)
 from stratigraph.pipeline import open_study
 from stratigraph.pipeline.export import export_study, pairs_of
 from stratigraph.pipeline.verify import verify_study
+from stratigraph.snapshots import read_json, write_json
 from stratigraph.study import load_study
-from stratigraph.study.exported import EXPORT
+from stratigraph.study.layout import EXPORT
 
 KEPT = Path(__file__).parents[2] / "studies" / "results"
 
@@ -120,6 +127,53 @@ def test_a_link_is_not_followed(place, tiny_study, tmp_path):
     with pytest.raises(UnsafeFileError, match="a link, which a study does not hold"):
         export_study(load_study(study), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("place", ["similarity/debiased_cka", "runs/RUN/metrics", "runs/RUN"])
+def test_no_table_is_read_through_a_link(place, tiny_study, tmp_path):
+    study = tmp_path / "study"
+    shutil.copytree(tiny_study.path, study)
+    place = study / place.replace("RUN", next(iter(tiny_study.runs)))
+    place.rename(tmp_path / "elsewhere")
+    place.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UnsafeFileError, match="a link, which a study does not hold"):
+        export_study(load_study(study), tmp_path / "out")
+
+
+@pytest.mark.parametrize(("first", "second"), [("parquet", "csv"), ("csv", "netcdf")])
+def test_exporting_again_leaves_one_export(first, second, tiny_study, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "notes.txt").write_text("the user's own")
+    for form in (first, second):
+        export_study(tiny_study, tmp_path / "out", form)
+    study = load_study(tmp_path / "out")
+    assert study.labels("debiased_cka").shape == tiny_study.labels("debiased_cka").shape
+    found = verify_study(tmp_path / "out")
+    assert found.damages == []
+    assert found.strange == [tmp_path / "out" / "notes.txt"]
+
+
+def test_an_export_that_was_interrupted_is_not_whole(tiny_study, tmp_path, monkeypatch):
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("stratigraph.pipeline.export.pairs_of", killed)
+    with pytest.raises(KeyboardInterrupt):
+        export_study(tiny_study, tmp_path / "out")
+    with pytest.raises(DataError, match="its export was interrupted; export the study again"):
+        load_study(tmp_path / "out")
+    monkeypatch.undo()
+    export_study(tiny_study, tmp_path / "out")
+    assert load_study(tmp_path / "out").export is not None
+
+
+@pytest.mark.parametrize("name", ["/etc/hostname", "../secret"])
+def test_an_export_names_no_file_outside(name, exported, tmp_path):
+    shutil.copytree(exported, tmp_path / "out")
+    about = read_json(tmp_path / "out" / EXPORT)
+    write_json(tmp_path / "out" / EXPORT, {**about, "files": {**about["files"], name: "0" * 64}})
+    with pytest.raises(UnsafeFileError, match="which is outside of the export"):
+        verify_study(tmp_path / "out")
 
 
 def test_what_nobody_listed_is_not_copied(tiny_study, tmp_path):

@@ -408,7 +408,7 @@ import sys
 from stratigraph.cli.main import main
 for arguments in (["train", sys.argv[1], "--out"], ["extract"], ["compare"], ["list"], ["verify"]):
     try:
-        more = [] if arguments == ["list"] else ["--workers", "1", "--quiet"]
+        more = ["--workers", "1", "--quiet"] if arguments[0] not in ("list", "verify") else []
         main([*arguments, sys.argv[2], *more])
     except SystemExit as stopped:
         assert not stopped.code

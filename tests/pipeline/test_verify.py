@@ -174,3 +174,23 @@ def test_what_goes_while_it_is_looked_at_is_no_damage(copied, monkeypatch):
 
     monkeypatch.setattr(verify, "_check", gone_first)
     assert {d.reason.rpartition(": ")[2] for d in verify_study(copied).damages} == {"missing"}
+
+
+def test_a_damaged_representation_alone_is_read_again(copied, capsys):
+    """It may be removed once it was compared, and yet is made anew when it is to be repaired."""
+    before = hashes(copied)
+    place = next(copied.glob("runs/*/representations/000000005/z_mean.npy"))
+    damage(place)
+    with pytest.raises(SystemExit, match="0"):
+        main(["verify", str(copied), "--repair", "--quiet", "--workers", "1"])
+    assert "repaired" in capsys.readouterr().out
+    assert hashes(copied) == before
+
+
+def test_a_link_is_told_and_not_followed(copied, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "private.txt").touch()
+    (copied / "runs" / "linked").symlink_to(tmp_path / "elsewhere")
+    (copied / "linked").symlink_to(tmp_path / "elsewhere")
+    found = verify_study(copied)
+    assert (found.damages, found.strange) == ([], [copied / "linked"])

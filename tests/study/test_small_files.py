@@ -40,6 +40,7 @@ LARGE = {
     "many seeds": {"seed": str(list(range(9000)))},
     "even snapshots": {"snapshots": "{kind: even, count: 1000000}"},
     "log snapshots": {"snapshots": "{kind: log, count: 1000000, first: 1}"},
+    "snapshots of all": {"seed": str(list(range(999))), "snapshots": "{kind: even, count: 9999}"},
     "a long description": {"description": "x" * 20_000_000},
     "values within values": {"seed": "[" * 20_000},
 }

@@ -228,14 +228,15 @@ def _called(module: str, name: str) -> Any:
     function = attribute_of("--factory", held, name)
     if isinstance(function, nn.Module) or not callable(function):
         return function  # a network can be called too, but with its inputs
-    with contextlib.suppress(ValueError):  # it does not say what it takes
-        try:
-            inspect.signature(function).bind()
-        except TypeError as error:
-            raise ConfigError(
-                f"--factory: {module}:{name} is called without arguments ({error}); give each a "
-                "default, or name a function that calls it."
-            ) from None
+    try:
+        inspect.signature(function).bind()
+    except ValueError:
+        pass  # it does not say what it takes
+    except TypeError as error:
+        raise ConfigError(
+            f"--factory: {module}:{name} is called without arguments ({error}); give each a "
+            "default, or name a function that calls it."
+        ) from None
     try:
         return function()
     except Exception as error:

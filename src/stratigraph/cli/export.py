@@ -9,6 +9,7 @@ import typer
 
 from stratigraph.cli.given import refuse_given
 from stratigraph.cli.inspect import StudyFolder
+from stratigraph.errors import InputError
 
 __all__ = ["register"]
 
@@ -30,6 +31,8 @@ def export(
     from stratigraph.study import load_study
 
     opened = load_study(study)
+    if opened.export is not None:
+        raise InputError(f"{study}: is an export already; copy the folder.")
     if to is not None:
         refuse_given(context, ("form",), "it is of tables, and a tracker takes none")
         runs = track_study(opened, open_tracker(to, out, opened.config.name))

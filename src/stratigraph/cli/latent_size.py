@@ -102,6 +102,10 @@ def _configuration(
             raise ConfigError("--run: it names a run of a study; with --data there is none.")
         return None, RunConfig(data={"name": data}, objective={"name": "vae"}, steps=1)
     opened = load_study(study, trust) if study.is_dir() else None
+    if opened is not None and opened.export is not None:
+        raise ConfigError(f"{study}: is an export; give its study.yaml.")
+    if opened is not None:
+        opened.require_plugins()
     configs = (
         load_config(study).runs if opened is None else [r.config for r in opened.runs.values()]
     )

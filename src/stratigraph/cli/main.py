@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from stratigraph.cli.startup import leave_current_folder
+
+leave_current_folder()
+
 import contextlib
 import os
 import signal
@@ -108,8 +112,9 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _check_work(given: list[str]) -> None:
     """Refuse a place for working copies where no study is at a URL."""
-    placed = any(word == "--work" or word.startswith("--work=") for word in given)
-    if placed and not any("://" in word for word in given):
+    placed = [at for at, word in enumerate(given) if word.partition("=")[0] == "--work"]
+    values = {at + 1 for at in placed if "=" not in given[at]} | set(placed)
+    if placed and not any("://" in word for at, word in enumerate(given) if at not in values):
         raise ConfigError("--work: it is of studies at URLs, and none was given; leave it away.")
 
 

@@ -32,13 +32,16 @@ def plan(
     """Say what a study will cost: counts, disk, memory and time, from a short calibration."""
     from stratigraph.engine import LocalEngine
     from stratigraph.pipeline import plan_study
-    from stratigraph.plugins import require_plugins
     from stratigraph.study import load_config, load_study
+    from stratigraph.training import whole_number
 
     refuse_idle(context, study)
+    for count in on or []:
+        whole_number("--on", count, 1, 10**6)
     if study.is_dir():
-        config = load_study(study, trust).config
-        require_plugins(config.plugins())
+        opened = load_study(study, trust)
+        opened.require_plugins()
+        config = opened.config
     else:
         config = load_config(study, max_runs)
     found = plan_study(config, LocalEngine(workers))

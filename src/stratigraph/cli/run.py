@@ -123,7 +123,10 @@ def opened_with(
         if not lazily:
             made.append(engine_named(engine, workers, address, config.resources))
 
-    opened = open_study(study, out, max_runs, trust=trust, check=check)
+    begin = context.command.name in ("run", "train")
+    opened = open_study(study, out, max_runs, trust=trust, check=check, begin=begin)
+    if trust and not opened.config.plugins():
+        refuse_given(context, ("trust",), "it is of a study that names modules")
     if lazily and context.command.name == "run" and is_finished(opened):
         made.append(LocalEngine(1))
     return opened, made[0] if made else engine_named(
@@ -308,11 +311,13 @@ def report(
     """Write the figures and the report."""
     with _no_collection():
         from stratigraph.pipeline import Progress, open_study, run_stage
-        from stratigraph.report import report_path, write_report
+        from stratigraph.report import check_formats, report_path, write_report
 
-    asked = None if formats is None else formats.split(",")
+    asked = None if formats is None else check_formats(formats.split(",") if formats else ["none"])
     refuse_idle(context, study)
-    opened = open_study(study, out, max_runs, trust=trust)
+    if to is not None:
+        refuse_given(context, ("quiet",), "it is of a report that is written into the study")
+    opened = open_study(study, out, max_runs, trust=trust, begin=False)
     if to is None:
         run_stage("report", opened, None, Progress(quiet), formats=asked)
         _headline(opened, report_path(opened))

@@ -31,6 +31,7 @@ def verify(
 ) -> None:
     """Check every file of a study against the hash that was written with it."""
     from stratigraph.pipeline import Progress, repair_study, verify_study
+    from stratigraph.pipeline.train import check_device
     from stratigraph.study.origin import is_url
 
     ours = ("engine", "workers", "device", "quiet", "trust")
@@ -40,13 +41,14 @@ def verify(
         refuse_given(context, ours, "at a URL nothing is made anew, only put back")
         _verify_url(study, repair, as_json)
         return
+    if repair:
+        check_device(device)
+        where = engine_named(engine, workers)
     folder = Path(study)
     found = verify_study(folder)
     left = found.damages
     if repair and left:
-        left = repair_study(
-            folder, found, engine_named(engine, workers), Progress(quiet), device, trust
-        )
+        left = repair_study(folder, found, where, Progress(quiet), device, trust)
     if as_json:
         facts = {
             "files": found.files,

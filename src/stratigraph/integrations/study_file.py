@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from stratigraph.errors import ConfigError, StorageError
-from stratigraph.plugins import folder_of, trusting
+from stratigraph.plugins import folder_of
 from stratigraph.snapshots import locked, write_text
 from stratigraph.study import STUDY_FILE, load_study
 from stratigraph.study.config import parse_config
@@ -37,8 +37,7 @@ def open_recorded(folder: Path, measures: Sequence[str]) -> Path:
         "measures": list(measures),
     }
     text = yaml.safe_dump(about, sort_keys=False)
-    with trusting():  # the caller's own measures
-        config = parse_config(about, text)  # a misspelt one is told now
+    config = parse_config(about, text)  # a misspelt measure is told now
     for name in config.plugins():
         note_trust(text, folder_of(name) or Path.cwd())
     with locked(folder, "study"):

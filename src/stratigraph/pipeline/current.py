@@ -15,14 +15,16 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from stratigraph import __version__
+import stratigraph
+from stratigraph.durable import sha256
 from stratigraph.errors import IntegrityError, StorageError
 from stratigraph.identity import digest
 from stratigraph.plugins import plugin_digest
-from stratigraph.snapshots import read_json, remove_leftovers, write_json
+from stratigraph.snapshots import locked, read_json, remove_leftovers, write_json
 from stratigraph.study import Study
 from stratigraph.study.layout import CURRENT, find_place
 
@@ -73,9 +75,16 @@ def _facts(entry: os.DirEntry[str]) -> Iterator[tuple[str, int, int]]:
 
 
 def _asked(study: Study) -> dict[str, Any]:
-    """What a stage depends on beside files."""
+    """What a stage depends on beside files: the study file, and the code, ours and the user's."""
     code = {name: plugin_digest(name) for name in study.config.plugins()}
-    return {"study": digest(study.config.text), "code": code, "version": __version__}
+    return {"study": digest(study.config.text), "code": {**code, "stratigraph": _own_code()}}
+
+
+@cache
+def _own_code() -> str:
+    package = Path(stratigraph.__file__).parent
+    files = [path for path in sorted(package.rglob("*")) if path.suffix in (".py", ".html", ".js")]
+    return digest([sha256(path) for path in files])
 
 
 def _noted(study: Path) -> dict[str, Any]:
@@ -86,7 +95,12 @@ def _noted(study: Path) -> dict[str, Any]:
 
 
 def is_current(
-    study: Study, stages: Iterable[str], files: Files, options: Mapping[str, Any] | None = None
+    study: Study,
+    stages: Iterable[str],
+    files: Files,
+    options: Mapping[str, Any] | None = None,
+    *,
+    whole: bool = False,
 ) -> bool:
     """Whether there is nothing to do for stages of a study.
 
@@ -95,6 +109,7 @@ def is_current(
         stages: which.
         files: what `find_files` found just now.
         options: what they are asked for that has to be as it was.
+        whole: whether what may go once it was compared has to be there too.
 
     """
     noted, asked = _noted(study.path), _asked(study)
@@ -107,10 +122,14 @@ def is_current(
         if any(held["options"].get(key) != value for key, value in (options or {}).items()):
             return False
         now = {path: stamp for own in (stage, *NEEDS[stage]) for path, stamp in files[own].items()}
-        if now.items() - held["files"].items():
+        other = now.items() - held["files"].items()
+        # Of the probes that another way of reading keeps there, nobody else reads anything.
+        if any(path in held["files"] or not path.startswith("probes/") for path, _ in other):
             return False  # something is new, or was changed
         gone = [find_place(path) for path in held["files"].keys() - now.keys()]
         if not all(place is not None and place.passing for place in gone):
+            return False
+        if gone and stage in ("extract", "assess") and whole:
             return False
         if gone and stage == "extract" and not is_current(study, ["compare"], files):
             return False  # they are needed again
@@ -123,17 +142,33 @@ def is_trained(study: Study) -> bool:
     return study.config.recorded or {run.state["state"] for run in study.runs.values()} <= ended
 
 
-def note_current(study: Study, stage: str, options: Mapping[str, Any], **more: Any) -> None:
-    """Write down that a stage is done, and what of; ``more`` is kept beside it."""
-    files = find_files(study.path)
-    own = {path: stamp for name in (stage, *NEEDS[stage]) for path, stamp in files[name].items()}
+def note_current(
+    study: Study, stage: str, before: Files, options: Mapping[str, Any], **more: Any
+) -> None:
+    """Write down that a stage is done, and what of.
+
+    Args:
+        study: that it is of.
+        stage: its name.
+        before: what `find_files` found before it began. What others have written since was not
+            read, so it must not be noted as that.
+        options: what it was asked for.
+        more: is kept beside it.
+
+    """
+    own = find_files(study.path)[stage]
+    for name in NEEDS[stage]:
+        own |= before[name]
     held = {"asked": _asked(study), "options": dict(options), "files": own, **more}
-    remove_leftovers(study.path, of=CURRENT)
-    with contextlib.suppress(StorageError):  # a hint that cannot be kept is one that is not there
+    # A hint that cannot be kept is one that is not there.
+    with contextlib.suppress(StorageError), locked(study.path, "current", wait=True):
+        remove_leftovers(study.path, of=CURRENT)
         write_json(study.path / CURRENT, {**_noted(study.path), stage: held})
 
 
 def noted_headline(study: Study) -> list[str] | None:
-    """The lines that were printed when the report was written, if it is noted."""
-    lines = _noted(study.path).get("report", {}).get("headline")
-    return None if lines is None else list(lines)
+    """The lines that were printed when the report was written, if it is current."""
+    if not is_current(study, ["report"], find_files(study.path)):
+        return None
+    lines = _noted(study.path)["report"].get("headline", ())
+    return ["".join(c if c.isprintable() else " " for c in str(line)) for line in lines]

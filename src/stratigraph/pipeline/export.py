@@ -20,6 +20,7 @@ names, and no link is followed: what a link points at is not of the study.
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Hashable, Iterator
 from pathlib import Path
@@ -30,7 +31,13 @@ import pandas as pd
 import xarray as xr
 
 from stratigraph import __version__
-from stratigraph.errors import InputError, StorageError, UnsafeFileError, suggest
+from stratigraph.errors import (
+    InputError,
+    StorageError,
+    StratigraphError,
+    UnsafeFileError,
+    suggest,
+)
 from stratigraph.report import report_path
 from stratigraph.snapshots import (
     MANIFEST,
@@ -38,12 +45,21 @@ from stratigraph.snapshots import (
     read_json,
     read_text,
     record_exists,
+    unlisted,
     verified,
     write_file,
     write_json,
 )
-from stratigraph.study import STUDY_FILE, Study, findings_path, observed_path, similarity_path
-from stratigraph.study.exported import EXPORT, find_export
+from stratigraph.study import (
+    PUBLISHED,
+    STUDY_FILE,
+    Study,
+    findings_path,
+    observed_path,
+    similarity_path,
+)
+from stratigraph.study.exported import find_export
+from stratigraph.study.layout import EXPORT, is_root
 
 __all__ = ["FORMATS", "export_study"]
 
@@ -73,10 +89,13 @@ def export_study(study: Study, out: Path, form: str = "parquet") -> int:
         raise StorageError(f"{out}: expected a folder, or nothing; choose another --out.")
     if not any(own.measures() for own in _ways(study)):
         study.labels(study.config.measures[0].name)  # raises, and says what to do
-    if (out / STUDY_FILE).is_file() and find_export(out) is None:
+    if (out / STUDY_FILE).is_file() and not (out / EXPORT).is_file() and find_export(out) is None:
         raise StorageError(f"{out}: holds a study; choose another --out.")
+    refuse_links(study.path)
     copied = _own_files(study)
-    (out / EXPORT).unlink(missing_ok=True)  # what it lists is about to change
+    for name in _listed(out):
+        (out / name).unlink(missing_ok=True)
+    write_json(out / EXPORT, {"complete": False})  # until all of it is there
     files: dict[str, str] = {}
     matrices: dict[str, Any] = {}
     tables = "csv" if form == "csv" else "parquet"
@@ -97,6 +116,7 @@ def export_study(study: Study, out: Path, form: str = "parquet") -> int:
     for path in copied:
         files |= _file(out, path.relative_to(study.path).as_posix(), path.read_bytes())
     about = {
+        "complete": True,
         "stratigraph": __version__,
         "runs": {run_id: run.config.to_dict() for run_id, run in study.runs.items()},
         "matrices": matrices,
@@ -127,20 +147,52 @@ def _own_files(study: Study) -> list[Path]:
             verified(folder)
             listed = read_json(folder / MANIFEST)["files"]
             found += [path for path in sorted(folder.glob(pattern)) if path.name in listed]
-    for path in found:
-        way = (path, *path.relative_to(study.path).parents)
-        for place in (study.path / step for step in way):
-            if place != study.path and place.is_symlink():
-                raise UnsafeFileError(
-                    f"{place}: a link, which a study does not hold; nothing was exported. Remove "
-                    "it, or put the file itself there."
-                )
     return found
+
+
+def _listed(out: Path) -> list[str]:
+    """The files of the export that a folder holds already: they make way for the new ones."""
+    try:
+        export = find_export(out)
+    except StratigraphError:
+        return []  # damaged, or not whole
+    return [] if export is None else list(export.about.get("files", {}))
+
+
+def refuse_links(study: Path) -> None:
+    """Refuse a study in which something of ours, or a folder on the way to it, is a link.
+
+    Raises:
+        UnsafeFileError: what a link points at is not of the study.
+
+    """
+    folders = [study]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                path = Path(entry.path).relative_to(study)
+                ours = is_root(path.parts[0])
+                if entry.is_symlink() and ours and not _is_stray(study, path):
+                    raise UnsafeFileError(
+                        f"{entry.path}: a link, which a study does not hold; nothing was exported. "
+                        "Remove it, or put the file itself there."
+                    )
+                if ours and entry.is_dir(follow_symlinks=False):
+                    folders.append(Path(entry.path))
+
+
+def _is_stray(study: Path, path: Path) -> bool:
+    """Whether a link lies in a record that does not list it: nothing reads it."""
+    record = study / path.parent
+    return record_exists(record) and path.name in unlisted(record)
 
 
 def _ways(study: Study) -> list[Study]:
     """The study in each way that its file asks for, and in the one it was opened in."""
-    return [study.read(way) for way in dict.fromkeys([*study.config.ways, study.way.name])]
+    names = [*study.config.ways, study.way.name]
+    if study.read(PUBLISHED).measures():  # it was asked for once
+        names.append(PUBLISHED.name)
+    return [study.read(way) for way in dict.fromkeys(names)]
 
 
 def pairs_of(study: Study, measure: str) -> pd.DataFrame:

@@ -154,7 +154,7 @@ def measure_results(task: StandIn) -> Measured:
         began = time.perf_counter()
         assess_study(study, LocalEngine(1), quiet)
         assessed = time.perf_counter()
-        write_report(study)
+        write_report(study, workers=1)
         reported = time.perf_counter()
     labels = study.labels(study.measures()[0])
     written = (study.path / "report", study.path / "figures")

@@ -29,7 +29,7 @@ from stratigraph.pipeline.extract import extract_study
 from stratigraph.pipeline.observe import observe_study
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.train import check_reading, train_study
-from stratigraph.plugins import naming_only, require_plugins
+from stratigraph.plugins import naming_only
 from stratigraph.report import check_formats, drawn_formats, headline, write_report
 from stratigraph.snapshots import read_json, read_text, remove_leftovers, write_text
 from stratigraph.study import PUBLISHED, STUDY_FILE, Study, StudyConfig, load_config, load_study
@@ -49,6 +49,7 @@ def open_study(
     *,
     trust: bool = False,
     check: Callable[[StudyConfig], None] | None = None,
+    begin: bool = True,
 ) -> Study:
     """The study in a folder, to go on with; or a study file's, whose folder is made when it is new.
 
@@ -62,6 +63,7 @@ def open_study(
         most_runs: a larger grid is refused.
         trust: run the modules that a folder's study names, whoever made it.
         check: raises where the study cannot be run here; nothing was written then.
+        begin: whether the folder is made where it is new.
 
     Raises:
         UntrustedError: the folder's study names modules, and is not known to be the user's own.
@@ -77,7 +79,7 @@ def open_study(
             raise ConfigError(f"--out: {path} is a study's folder itself; leave --out away.")
         _check_begun(path)
         study = load_study(path, trust)
-        require_plugins(study.config.plugins())
+        study.require_plugins()
         if check is not None:
             check(study.config)
         return study
@@ -94,6 +96,10 @@ def open_study(
     if held.is_file():
         with contextlib.suppress(IntegrityError):  # then the given file takes its place
             text = read_text(held)
+    if text is None and not begin:
+        raise DataError(
+            f"{folder}: no study was begun there; `stratigraph run {path} --out {folder}` does all."
+        )
     _check_runs(folder, config, path)
     home = find_home(folder)
     kept = text is not None and text.rstrip() == config.text.rstrip()
@@ -182,6 +188,7 @@ def run_stage(
     allow_drift: bool = False,
     formats: Iterable[str] | None = None,
     published: bool = False,
+    anew: bool = False,
 ) -> None:
     """One stage of a study: ``train``, ``extract``, ``compare``, ``assess`` or ``report``.
 
@@ -197,21 +204,22 @@ def run_stage(
         allow_drift: go on with runs that were begun under other versions, data or device.
         formats: the report's, as `stratigraph.report.write_report` takes them.
         published: whether ``assess`` judges the published way too.
+        anew: go through it though it is current.
 
     Raises:
         UntrustedError: the study names modules, and is not known to be the user's own.
 
     """
-    require_plugins(study.config.plugins())
+    study.require_plugins()
     engine, progress = engine or LocalEngine(), progress or Progress(quiet=True)
     asked: dict[str, Any] = {"published": True} if published else {}
     if formats is not None:
         formats = check_formats(formats)
         asked["formats"] = list(formats)
-    if is_current(study, [stage], find_files(study.path), asked):
+    home, before = find_home(study.path), find_files(study.path)
+    if not (anew or home.apart) and is_current(study, [stage], before, asked, whole=True):
         progress.say(f"{stage}: nothing was left to do")
         return
-    home = find_home(study.path)
     if home.apart and stage != "train" and engine.name != "local":
         engine = LocalEngine()
     done: dict[str, Any] = {}
@@ -231,7 +239,7 @@ def run_stage(
         else:
             _WORK[stage](study, home, engine, progress)
     if stage != "train" or is_trained(study):
-        note_current(study, stage, done, **more)
+        note_current(study, stage, before, done, **more)
 
 
 def _stages(study: Study) -> list[str]:
@@ -240,8 +248,12 @@ def _stages(study: Study) -> list[str]:
 
 
 def is_finished(study: Study) -> bool:
-    """Whether every stage of a study is current: nothing would be read, run or written."""
-    return is_current(study, _stages(study), find_files(study.path))
+    """Whether every stage of a study is current: nothing would be read, run or written.
+
+    Of one at a URL nobody knows it without asking there.
+    """
+    apart = find_home(study.path).apart
+    return not apart and is_current(study, _stages(study), find_files(study.path))
 
 
 def run_study(
@@ -281,7 +293,8 @@ def run_study(
         return study
     stages = _stages(study)
     for stage in stages:
-        run_stage(stage, study, engine, progress, device, allow_drift)
+        if find_home(study.path).apart or not is_current(study, [stage], find_files(study.path)):
+            run_stage(stage, study, engine, progress, device, allow_drift)
     if "assess" not in stages:
         progress.say(f"findings: none, since {study.way.cka} is not among the measures")
     return study

@@ -33,7 +33,6 @@ from stratigraph.pipeline.metrics import MetricsLog
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.signs import resumed_signs, tell_signs
 from stratigraph.pipeline.state import StateFile
-from stratigraph.plugins import require_plugins, trusting
 from stratigraph.snapshots import (
     checkpoint_step,
     load_checkpoint,
@@ -382,9 +381,8 @@ def train(
         KeyboardInterrupt: by Ctrl-C; all steps done are saved, and the same call goes on.
 
     """
-    with trusting():  # whoever calls this names what is to be run
-        chosen = config if isinstance(config, RunConfig) else RunConfig.from_dict(config)
-        require_plugins(chosen.plugins())
+    chosen = config if isinstance(config, RunConfig) else RunConfig.from_dict(config)
+    chosen.require_plugins()
     if out is not None and is_url(out):
         raise ConfigError(
             f"out: expected a folder of this machine, got {out}; `stratigraph run FILE --out URL` "

@@ -21,7 +21,6 @@ from stratigraph.pipeline.drift import CONFIG, check_repairable
 from stratigraph.pipeline.progress import Progress
 from stratigraph.pipeline.stages import STAGES, run_stage
 from stratigraph.pipeline.train import train_study
-from stratigraph.plugins import require_plugins
 from stratigraph.snapshots import (
     LOCK,
     MANIFEST,
@@ -42,8 +41,8 @@ from stratigraph.study import (
     metrics_path,
     representations_path,
 )
-from stratigraph.study.exported import EXPORT, Export, find_export
-from stratigraph.study.layout import CURRENT, STATE, find_place
+from stratigraph.study.exported import Export, find_export
+from stratigraph.study.layout import CURRENT, EXPORT, STATE, find_place, is_root
 from stratigraph.study.origin import REMOTE
 from stratigraph.training import RecordedConfig
 
@@ -102,7 +101,7 @@ def verify_study(folder: Path) -> Verified:
         return _verify_export(export)
     files, size = 0, 0
     damages, strange = [], []
-    for path in _items(folder, set()):
+    for path in _items(folder, folder, set()):
         place = find_place(path.relative_to(folder).as_posix())
         if place is None:
             if path.name not in (STATE, CURRENT):  # neither is trusted for anything that is kept
@@ -166,10 +165,11 @@ def _check(path: Path) -> None:
         raise IntegrityError(f"{path}: expected a record's folder, found a file.")
 
 
-def _items(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+def _items(study: Path, folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
     """Every record, and every file outside of records; not what writers have in the making.
 
-    Links to folders are followed, each folder once.
+    A link where we put things is followed, since a user may have them on another disk, and of what
+    it leads to our own things alone are told; any other link is told as what it is.
     """
     here = folder.stat()
     if (here.st_dev, here.st_ino) in seen:
@@ -184,8 +184,15 @@ def _items(folder: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
         path = folder / name
         if name.endswith(LOCK) or name.startswith((TEMPORARY, SCRATCH, REMOTE)):
             continue
+        place = path.relative_to(study)
+        way = (place, *list(place.parents)[:-1])
+        known = find_place(place.as_posix()) or (path.is_dir() and is_root(place.parts[0]))
+        if not known and any((study / part).is_symlink() for part in way):
+            if path.is_symlink():
+                yield path
+            continue
         if path.is_dir() and not (path / MANIFEST).is_file():
-            yield from _items(path, seen)
+            yield from _items(study, path, seen)
         else:
             yield path
 
@@ -249,7 +256,7 @@ def repair_study(
                 else f"{damage.reason} Nothing here can make it anew."
             )
     study = load_study(folder, trust)
-    require_plugins(study.config.plugins())
+    study.require_plugins()
     for damage in found.damages:
         if study.config.recorded and ONCE.search(damage.path.relative_to(folder).as_posix()):
             raise IntegrityError(damage.reason)
@@ -269,7 +276,7 @@ def repair_study(
             train_study(replace(study, runs=again), engine, progress, device)
     for stage in STAGES:
         if stage != "train" and stage in stages:
-            run_stage(stage, study, engine, progress)
+            run_stage(stage, study, engine, progress, anew=True)
     return verify_study(folder).damages
 
 

@@ -19,7 +19,9 @@ import os
 import pickle
 import signal
 import struct
+import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -44,6 +46,8 @@ FORMATS = (SHOWN, *DATELESS)
 WRITTEN: dict[Any, Any] = {"savefig.dpi": 150, "pdf.fonttype": 42, "svg.hashsalt": "stratigraph"}
 PIXELS = 96  # of a page, to an inch
 NUMBER = struct.Struct("=I")
+PATIENCE = 60.0  # seconds that a fork may take for a figure when nothing is left to draw
+LOOK = 0.005
 MOST_IN_PIPE = 16_000  # numbers: the 64 KiB of a pipe hold them before anybody reads
 
 
@@ -105,8 +109,9 @@ def draw_all(
 ) -> dict[str, Picture]:
     """Draw figures with so many processes: name → picture, in the order of the sketches."""
     found: dict[int, Picture] = {}
-    workers = min(workers, len(sketches)) if hasattr(os, "fork") else 1
-    with _frozen(), _numbers(min(len(sketches), MOST_IN_PIPE)) as queue:
+    # A fork of a process whose libraries have threads of their own, as macOS's have, may hang.
+    workers = min(workers, len(sketches)) if sys.platform == "linux" else 1
+    with _plain_style(), _frozen(), _numbers(min(len(sketches), MOST_IN_PIPE)) as queue:
         forks: list[tuple[int, BinaryIO]] = []
         try:
             with suppress(OSError):  # no more processes, or no room for what they draw: fewer draw
@@ -115,8 +120,8 @@ def draw_all(
             for index in _taken(queue):
                 found[index] = draw(sketches[index], formats)
             for process, results in forks:
-                os.waitpid(process, 0)
-                found.update(_handed_back(results))
+                if _has_ended(process, results):
+                    found.update(_handed_back(results))
         finally:
             for process, results in forks:
                 results.close()
@@ -127,6 +132,27 @@ def draw_all(
         if index not in found:
             found[index] = draw(sketch, formats)
     return {sketch.name: found[index] for index, sketch in enumerate(sketches)}
+
+
+@contextmanager
+def _plain_style() -> Iterator[None]:
+    """Within, matplotlib has its own defaults: no ``matplotlibrc`` of the folder rules."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        yield
+
+
+def _has_ended(process: int, results: BinaryIO) -> bool:
+    """Wait for a fork; False for one that is silent for long, as where it waits for a lost lock."""
+    size, since = -1, time.monotonic()
+    while not os.waitpid(process, os.WNOHANG)[0]:
+        now = os.fstat(results.fileno()).st_size
+        if now != size:
+            size, since = now, time.monotonic()
+        elif time.monotonic() - since > PATIENCE:
+            return False
+        time.sleep(LOOK)
+    return True
 
 
 @contextmanager

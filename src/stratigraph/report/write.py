@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -72,6 +74,7 @@ def write_report(
         # Figures of a study that was compared by other measures alone need no evidence of claims.
         evidence = gather(study) if judged else None
         found = list(sections(study, evidence, findings))
+        _number_twins(found)
         sketches = [sketch for section in found for sketch in section.figures]
         pictures = draw_all(sketches, drawn_in, workers or _cores())
         html = render(study, found, findings, pictures)
@@ -85,6 +88,17 @@ def write_report(
     write_record(place / "figures", figures, {"formats": list(drawn_in)})
     write_record(path.parent, lambda files: files.add(path.name, html.encode()))
     return path
+
+
+def _number_twins(found: Sequence[Section]) -> None:
+    """Give figures whose names are alike as files names of their own, or one would be lost."""
+    seen: Counter[str] = Counter()
+    for section in found:
+        for index, sketch in enumerate(section.figures):
+            seen[sketch.name] += 1
+            if seen[sketch.name] > 1:
+                name = f"{sketch.name}-{seen[sketch.name]}"
+                section.figures[index] = dataclasses.replace(sketch, name=name)
 
 
 def drawn_formats(study: Study) -> list[str]:

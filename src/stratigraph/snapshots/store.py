@@ -239,6 +239,8 @@ def _verified(directory: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     check_format(manifest["format"], directory / MANIFEST)
     for name, facts in manifest["files"].items():
         file = directory / name
+        if Path(name).name != name or file.is_symlink():
+            raise IntegrityError(f"{file}: not a file in its record's folder; nothing is read.")
         if not file.is_file():
             raise IntegrityError(f"{file}: missing, though its manifest lists it.")
         found = sha256(file)

@@ -37,11 +37,13 @@ from typing import Any
 
 from stratigraph.activations import DECODER_INPUTS
 from stratigraph.errors import ConfigError, InputError, UntrustedError
-from stratigraph.plugins import beside, forbid_folder, is_plugin, trusting
+from stratigraph.plugins import beside, forbid_folder, is_plugin
 from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.certified import check_tolerance
 from stratigraph.similarity.measure import Measure
+from stratigraph.snapshots import is_sealed
 from stratigraph.study.grid import TRAINING, axis, grid_runs, grid_size, mapping, one_of
+from stratigraph.study.layout import EXPORT, STUDY_FILE
 from stratigraph.study.selection import SELECTIONS
 from stratigraph.study.ways import CORRECTED, WAYS, Way
 from stratigraph.study.yaml_file import read_yaml
@@ -325,6 +327,18 @@ def _measures(value: Any) -> Iterator[MeasureConfig]:
         yield MeasureConfig(table["name"], tuple(pairs), table.get("tolerance"))
 
 
+def _studies_around(file: Path, text: str) -> list[Path]:
+    """The studies that a file lies in: the folder that it is the file of, and those above."""
+    folder = file.absolute().parent
+    found = [folder] if file.name == STUDY_FILE and is_sealed(text) else []
+    for place in (folder, *folder.parents):
+        if (place / STUDY_FILE).is_file() and any(
+            (place / name).exists() for name in ("runs", EXPORT, "labels.parquet", "labels.csv")
+        ):
+            found.append(place)
+    return [*found, *([folder] if (folder / "runs").is_dir() else [])]
+
+
 def load_config(path: str | Path, most_runs: int = MOST_RUNS) -> StudyConfig:
     """Read a study file that the user gives: the modules that it names are imported.
 
@@ -333,11 +347,11 @@ def load_config(path: str | Path, most_runs: int = MOST_RUNS) -> StudyConfig:
         ConfigError: it is not a study; the message names the key, the value and what is allowed.
 
     """
-    folder = Path(path).parent
-    if (folder / "runs").is_dir():
-        forbid_folder(folder)  # a study that was begun: nothing in it is run
-    else:
-        beside(folder)
     text, value = read_yaml(Path(path))
-    with trusting():
-        return parse_config(value, text, most_runs)
+    folder = Path(path).absolute().parent
+    held = _studies_around(Path(path), text)
+    for study in held:
+        forbid_folder(study)  # nothing in a study is run
+    if not held:
+        beside(folder)
+    return parse_config(value, text, most_runs)

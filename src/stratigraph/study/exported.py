@@ -14,22 +14,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import xarray as xr
 
-from stratigraph.errors import DataError, InputError, IntegrityError
+from stratigraph.errors import DataError, InputError, IntegrityError, UnsafeFileError
 from stratigraph.similarity.memory import physical_memory
 from stratigraph.snapshots import is_sealed, read_json, read_text
-from stratigraph.study.layout import STUDY_FILE, similarity_path
+from stratigraph.study.layout import EXPORT, STUDY_FILE, similarity_path
 
 __all__ = ["EXPORT", "TABLES", "Export", "find_export"]
 
-EXPORT = "export.json"
 TABLES = ("parquet", "csv")
+MOST_LABELS = 1_000_000
+MOST_ROWS = 1_000_000_000  # pairs of 45,000 representations
 _WORDS = ("run", "data", "architecture", "objective", "layer", "probes", "reason", "doubt")
 
 
@@ -37,13 +39,28 @@ def find_export(folder: Path) -> Export | None:
     """The export that a folder holds; None where it holds none.
 
     Raises:
+        DataError: it is not whole, since its export was interrupted.
         IntegrityError: what says so is damaged.
 
     """
     if (folder / EXPORT).is_file():
-        return Export(folder, read_json(folder / EXPORT))
+        about = read_json(folder / EXPORT)
+        if about.get("complete") is not True:
+            raise DataError(f"{folder}: its export was interrupted; export the study again.")
+        _check_about(folder / EXPORT, about)
+        return Export(folder, about)
     labels = any((folder / f"labels.{form}").is_file() for form in TABLES)
     return Export(folder, {}) if labels and not (folder / "runs").exists() else None
+
+
+def _check_about(path: Path, about: Mapping[str, Any]) -> None:
+    """Refuse what no export of ours says: it names files of its own folder alone."""
+    kinds = {key: about.get(key) for key in ("runs", "matrices", "files")}
+    if not all(isinstance(kind, dict) for kind in kinds.values()):
+        raise IntegrityError(f"{path}: damaged; it does not say what an export does.")
+    for name in about["files"]:
+        if name.startswith("/") or ".." in PurePosixPath(name).parts:
+            raise UnsafeFileError(f"{path}: names {name!r}, which is outside of the export.")
 
 
 @dataclass(frozen=True)
@@ -73,7 +90,8 @@ class Export:
 
         """
         path = self.folder / name
-        if path.is_symlink() or not path.is_file():
+        way = [self.folder / parent for parent in PurePosixPath(name).parents][:-1]
+        if any(place.is_symlink() for place in (path, *way)) or not path.is_file():
             raise DataError(f"{path}: no such file in this export.")
         content = path.read_bytes()
         expected = self.about.get("files", {}).get(name)
@@ -112,14 +130,19 @@ class Export:
         """A table by its name without ending; None where it was not exported."""
         for form in TABLES:
             place = f"{name}.{form}"
-            if (self.folder / place).is_file():
+            if self._holds(place):
                 return _table(self, place, (self.folder / place).stat().st_mtime_ns)
         return None
 
+    def _holds(self, name: str) -> bool:
+        """Whether a file is of the export: where its files are listed, others are somebody's."""
+        listed = name in self.about["files"] if self.about else True
+        return listed and (self.folder / name).is_file()
+
     def has(self, measure: str, way: str) -> bool:
         """Whether a measure's matrix is there, read one way."""
-        place = similarity_path(self.folder, measure, way)
-        return any(place.with_name(f"{place.name}.{form}").is_file() for form in (*TABLES, "nc"))
+        place = similarity_path(Path(), measure, way)
+        return any(self._holds(f"{place}.{form}") for form in (*TABLES, "nc"))
 
     def labels(self, way: str) -> pd.DataFrame:
         """One row a representation, in the order of the matrices.
@@ -143,14 +166,14 @@ class Export:
 
         """
         place = similarity_path(Path(), measure, way)
-        if (self.folder / f"{place}.nc").is_file():
-            held = xr.load_dataarray(io.BytesIO(self.read(f"{place}.nc")), engine="h5netcdf")
+        k = len(self.labels(way))
+        if self._holds(f"{place}.nc"):
+            held = _netcdf(self, f"{place}.nc", k)
             ends = {n: held.coords[n].values for n in ("lower", "upper") if n in held.coords}
             return held.values, ends
         pairs = self.table(place.as_posix())
         if pairs is None:
             raise InputError(f"{self.folder}: holds no similarity matrix {measure!r}.")
-        k = len(self.labels(way))
         wanted = [name for name in ("value", "lower", "upper") if name in pairs]
         needed = 4 * k * k * len(wanted)
         if needed > (physical_memory() or math.inf):
@@ -159,6 +182,8 @@ class Export:
                 f"matrix; read the pairs in {place}.* instead."
             )
         x, y = pairs["row_x"].to_numpy(), pairs["row_y"].to_numpy()
+        if len(pairs) and not (min(x.min(), y.min()) >= 0 and max(x.max(), y.max()) < k):
+            raise DataError(f"{self.folder / place}: a pair is of none of the {k:,} labels.")
         whole = {}
         for name in wanted:
             values = np.full((k, k), np.nan, dtype=np.float32)
@@ -188,11 +213,28 @@ class Export:
         return own.dropna(axis="columns", how="all").reset_index(drop=True)
 
 
+def _netcdf(export: Export, place: str, k: int) -> xr.DataArray:
+    """A matrix, whose size is looked at before it is read."""
+    try:
+        with xr.open_dataarray(io.BytesIO(export.read(place)), engine="h5netcdf") as held:
+            if held.shape != (k, k):
+                raise DataError(f"{export.folder / place}: {held.shape}; expected ({k}, {k}).")
+            return held.load()
+    except (OSError, ValueError, KeyError) as error:
+        told = str(error).partition("\n")[0]
+        raise DataError(f"{export.folder / place}: not readable ({told}).") from error
+
+
 @lru_cache(maxsize=16)
 def _table(export: Export, place: str, time: int) -> pd.DataFrame:
     content = io.BytesIO(export.read(place))
     try:
         if place.endswith(".parquet"):
+            rows = pq.read_metadata(content).num_rows
+            most = MOST_LABELS if place.startswith("labels") else MOST_ROWS
+            if rows > most:  # a few megabytes can stand for more than memory holds
+                raise DataError(f"{rows:,} rows; at most {most:,} are read")
+            content.seek(0)
             return pd.read_parquet(content)
         words = dict.fromkeys(_WORDS, str)
         found = pd.read_csv(content, dtype=words, keep_default_na=False, na_values=[""])

@@ -31,6 +31,7 @@ SCHEDULES: dict[str, Callable[..., SnapshotSchedule]] = {
     "explicit": SnapshotSchedule.explicit,
     "paper": SnapshotSchedule.paper,
 }
+MOST_KEPT = 1_000_000  # snapshots of all runs of a grid
 MOST_OF = {"count": MOST_SNAPSHOTS, "first": 10**9}
 SCHEDULE_KEYS = {
     "log": ("count", "first", "start"),
@@ -187,6 +188,11 @@ def grid_runs(
         raise ConfigError("training: steps is missing; give the number of updates.")
     steps = whole_number("training: steps", training["steps"], 1, 10**9)
     schedule = _schedule(snapshots, steps)
+    kept = grid_size(value) * len(schedule.steps)
+    if kept > MOST_KEPT:
+        raise ConfigError(
+            f"{where}: {kept:,} snapshots of all runs, more than {MOST_KEPT:,}; keep fewer of each."
+        )
     for values in itertools.product(*axes.values()):
         yield RunConfig(
             snapshots=schedule.steps, **dict(zip(axes, values, strict=True)), **training

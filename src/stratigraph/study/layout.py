@@ -29,6 +29,7 @@ from pathlib import Path
 __all__ = [
     "CONFIG",
     "CURRENT",
+    "EXPORT",
     "METRICS",
     "PLACES",
     "STATE",
@@ -36,6 +37,7 @@ __all__ = [
     "Place",
     "find_place",
     "findings_path",
+    "is_root",
     "jackknife_path",
     "metrics_path",
     "observed_path",
@@ -52,6 +54,7 @@ CONFIG = "config.json"
 STATE = "state.json"
 METRICS = "metrics.parquet"
 CURRENT = "current.json"
+EXPORT = "export.json"  # of an export alone
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,12 @@ PLACES = (
 def find_place(path: str) -> Place | None:
     """The place that a path within a study is; None if it is none of ours."""
     return next((place for place in PLACES if place.pattern.fullmatch(path)), None)
+
+
+def is_root(name: str) -> bool:
+    """Whether a name in a study's folder is one of ours, or of a folder of ours."""
+    roots = {place.pattern.pattern.partition("/")[0] for place in PLACES}
+    return any(re.fullmatch(root, name) for root in roots)
 
 
 def run_path(study: Path, run_id: str) -> Path:

@@ -99,15 +99,22 @@ def read_probes(study: Path, config: RunConfig, probes: ProbesConfig) -> KeptPro
             "images; `stratigraph extract` keeps them."
         )
     about = verified(path)
-    images = np.load(path / "images.npy", allow_pickle=False)
-    shape = tuple(about["image_shape"])
-    if images.ndim != 4 or images.shape[1:] != shape or images.dtype != np.uint8:
-        raise IntegrityError(f"{path / 'images.npy'}: expected bytes (b, {shape}).")
+    try:
+        images = np.load(path / "images.npy", allow_pickle=False)
+        shape, names, sizes = (
+            tuple(about[key]) for key in ("image_shape", "factor_names", "factor_sizes")
+        )
+        most = int(about["max_value"])
+    except (ValueError, TypeError, KeyError, EOFError, OSError) as error:
+        raise IntegrityError(f"{path}: not what a study keeps of its probes ({error}).") from error
+    whole = images.ndim == 4 and len(images) > 0 and images.shape[1:] == shape
+    if not whole or images.dtype != np.uint8 or shape[0] not in (1, 3) or most not in (1, 255):
+        raise IntegrityError(f"{path}: not what a study keeps of its probes.")
     return KeptProbes(
         shape,
-        tuple(about["factor_names"]),
-        tuple(about["factor_sizes"]),
-        to_unit(images, about["max_value"]),
+        names,
+        sizes,
+        to_unit(images, most),
     )
 
 

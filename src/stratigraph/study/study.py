@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from stratigraph.errors import DataError, InputError, UntrustedError, suggest
-from stratigraph.plugins import beside, forbid_folder, naming_only, trusting
+from stratigraph.plugins import beside, forbid_folder, naming_only, require_plugins
 from stratigraph.snapshots import (
     MANIFEST,
     read_json,
@@ -52,6 +53,7 @@ class Study:
         way: how the study is read.
         file: the study file as it stands, where that is not ``config``.
         export: what the folder holds, where that is an export (`stratigraph.study.exported`).
+        trusted: whether the modules that it names may be imported (`stratigraph.plugins`).
 
     """
 
@@ -61,6 +63,22 @@ class Study:
     way: Way = CORRECTED
     file: StudyConfig | None = field(default=None, repr=False, compare=False)
     export: Export | None = field(default=None, repr=False, compare=False)
+    trusted: bool = field(default=True, repr=False, compare=False)
+
+    def reading(self) -> AbstractContextManager[None]:
+        """Within, what the study names is imported if it is trusted, and refused if not."""
+        return naming_only(None if self.trusted else self.path)
+
+    def require_plugins(self) -> None:
+        """Import the modules that it names, before anything begins that would need them.
+
+        Raises:
+            UntrustedError: the study is not trusted.
+            ConfigError: there is no such module, or it cannot be imported.
+
+        """
+        with self.reading():
+            require_plugins(self.config.plugins())
 
     def read(self, way: str | Way) -> Study:
         """The same study, read another way (`stratigraph.study.ways`).
@@ -111,7 +129,8 @@ class Study:
 
     def scores(self) -> list[str]:
         """Those of `measures` that are 1 for identical representations, so no distances."""
-        return [name for name in self.measures() if _is_score(name)]
+        with self.reading():
+            return [name for name in self.measures() if _is_score(name)]
 
     def disentanglement(self) -> pd.DataFrame:
         """The disentanglement scores of the runs' latents: one row a run, step and score.
@@ -181,6 +200,9 @@ class Study:
 
     def source(self) -> str:
         """The digest of the representations that the way's CKA was compared of."""
+        if self.export is not None:
+            about = self.export.about.get("matrices", {}).get(f"{self.way.cka}{self.way.folder}")
+            return str((about or {}).get("representations", ""))
         # The manifest has a seal of its own: the matrix, of gigabytes perhaps, is not read for it.
         manifest = read_json(self._matrix_folder(self.way.cka) / MANIFEST)
         return str(manifest["about"]["representations"])
@@ -277,7 +299,7 @@ def load_study(path: str | Path, trust: bool = False) -> Study:
     stand in its folder. An export opens for reading alone.
 
     Args:
-        path: the folder or URL.
+        path: the folder.
         trust: import and run the modules that the study names, whoever made it.
 
     Raises:
@@ -289,19 +311,19 @@ def load_study(path: str | Path, trust: bool = False) -> Study:
     folder = Path(path)
     forbid_folder(folder)
     held = folder / STUDY_FILE
+    export = find_export(folder)
     if not held.is_file():
         raise DataError(
             f"{path}: no study stands here ({STUDY_FILE} is missing); make one with "
             "`stratigraph run FILE --out DIR`."
         )
     check_size(held)
-    export = find_export(folder)
     text = read_text(held) if export is None else export.text()
     made_here = trusted_folder(text)
     if made_here is not None:
         beside(made_here)
     trusted = trust or made_here is not None
-    with trusting() if trusted else naming_only(folder):
+    with naming_only(None if trusted else folder):
         config = parse_config(parse_yaml(text, str(held)), text, most_runs=MOST_HELD)
     named = config.plugins()
     if config.recorded or (named and not trusted):
@@ -310,7 +332,7 @@ def load_study(path: str | Path, trust: bool = False) -> Study:
             runs = _kept_runs(folder) if export is None else _exported_runs(export)
         config = replace(config, runs=tuple(runs))
     found = {run.run_id: Run(run_path(folder, run.run_id), run, export) for run in config.runs}
-    return Study(folder, config, found, export=export)
+    return Study(folder, config, found, export=export, trusted=trusted)
 
 
 def _kept_runs(folder: Path) -> list[RunConfig]:

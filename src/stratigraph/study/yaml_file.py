@@ -37,6 +37,14 @@ class _Loader(yaml.SafeLoader):
     }
 
     def compose_node(self, parent: Any, index: Any) -> Any:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        if getattr(event, "tag", None) is not None:
+            raise yaml.constructor.ConstructorError(
+                None,
+                None,
+                f"tags ({event.tag}) are not read; write the value alone",
+                event.start_mark,
+            )
         if self.check_event(yaml.AliasEvent):
             raise yaml.constructor.ConstructorError(
                 None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from stratigraph import identity
@@ -18,11 +19,12 @@ from stratigraph.models import INITIALISATIONS, Architecture, architecture_of
 from stratigraph.objectives import (
     RECONSTRUCTIONS,
     SUPERVISED,
+    Objective,
     build_objective,
     check_likelihood,
     codebook_of,
 )
-from stratigraph.plugins import is_plugin
+from stratigraph.plugins import is_plugin, named_by, naming_only, require_plugins
 from stratigraph.training.freezing import Freezing
 from stratigraph.training.schedule import SnapshotSchedule
 
@@ -123,8 +125,17 @@ class RunConfig:
     log_every: int = 50
     freezing: Mapping[str, Any] | bool | None = None
     run_id: str = field(init=False, compare=False)
+    # The study that named its modules, where that is not trusted: they are not imported. No setting
+    # of the run, but `dataclasses.replace` takes it along.
+    named_by: Path | None = field(default=None, compare=False, repr=False, kw_only=True)
 
     def __post_init__(self) -> None:
+        with naming_only(self.named_by):
+            self._check()
+            if self.plugins():
+                object.__setattr__(self, "named_by", named_by())
+
+    def _check(self) -> None:
         set_field = object.__setattr__  # the only way to normalise a frozen dataclass
         set_field(self, "data", _named("data", self.data))
         set_field(self, "objective", _named("objective", self.objective))
@@ -180,7 +191,7 @@ class RunConfig:
     @property
     def strength_name(self) -> str | None:
         """The objective's parameter that studies vary, such as ``beta``; None where it has none."""
-        return build_objective(**self.objective).strength
+        return self._objective().strength
 
     @property
     def strength(self) -> float | None:
@@ -189,12 +200,17 @@ class RunConfig:
         if name is None:
             return None
         # A module that was not imported has no defaults; what the study gives stands there.
-        return getattr(build_objective(**self.objective), name, self.objective.get(name))
+        return getattr(self._objective(), name, self.objective.get(name))
+
+    def _objective(self) -> Objective:
+        with naming_only(self.named_by):
+            return build_objective(**self.objective)
 
     @property
     def parts(self) -> Architecture:
         """The encoder and the decoder."""
-        return architecture_of(self.architecture)
+        with naming_only(self.named_by):
+            return architecture_of(self.architecture)
 
     @property
     def architecture_name(self) -> str:
@@ -206,6 +222,17 @@ class RunConfig:
         objective = self.objective["name"]
         return [*self.parts.plugins(), *([objective] if is_plugin(objective) else [])]
 
+    def require_plugins(self) -> None:
+        """Import what of it is a user's own.
+
+        Raises:
+            UntrustedError: it is of a study that is not trusted.
+            ConfigError: there is no such module, or it cannot be imported.
+
+        """
+        with naming_only(self.named_by):
+            require_plugins(self.plugins())
+
     @property
     def supervised(self) -> bool:
         """Whether a classifier of the data's factors is trained, and not a VAE."""
@@ -214,7 +241,7 @@ class RunConfig:
     @property
     def gaussian(self) -> bool:
         """Whether its latents have a Gaussian posterior: it is no classifier, and has no codes."""
-        return not self.supervised and codebook_of(build_objective(**self.objective)) is None
+        return not self.supervised and codebook_of(self._objective()) is None
 
     def dataset(self) -> Dataset:
         """The images that the run is trained on."""
@@ -243,7 +270,7 @@ class RunConfig:
             f.name: identity.plain(getattr(self, f.name))
             for f in dataclasses.fields(self)
             # Left out where there is none: the runs of before it was there keep their names.
-            if f.init and not (f.name == "freezing" and self.freezing is None)
+            if f.init and f.name not in ("named_by", *([] if self.freezing else ["freezing"]))
         }
 
     @classmethod
@@ -254,7 +281,8 @@ class RunConfig:
             ConfigError: an unknown or missing key, or a value that cannot be used.
 
         """
-        known = {f.name: f for f in dataclasses.fields(cls) if f.init}
+        fields = dataclasses.fields(cls)
+        known = {f.name: f for f in fields if f.init and f.name != "named_by"}
         for key in values:
             if key not in known:
                 raise ConfigError(f"run: no setting is called {key!r}.{suggest(key, known)}")

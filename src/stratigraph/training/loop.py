@@ -48,7 +48,6 @@ from stratigraph.objectives import (
     evaluate,
     parts_of,
 )
-from stratigraph.plugins import require_plugins
 from stratigraph.training.config import RunConfig
 from stratigraph.training.freezing import Freezer
 from stratigraph.training.seeds import derived_seed, epoch_order, step_noise, stream
@@ -123,7 +122,7 @@ def build_network(config: RunConfig, dataset: DataFacts) -> Network:
             no factor.
 
     """
-    require_plugins(config.plugins())
+    config.require_plugins()
     seed, scheme = derived_seed(config.seed, "weights"), config.initialisation
     shape = dataset.image_shape
     model: Network

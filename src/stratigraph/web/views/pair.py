@@ -114,7 +114,8 @@ def _null(study: Study, files: list[Path], measure: str, full: bool) -> dict[str
                 "how": "exact, over all permutations of the probes"}  # fmt: skip
     if measure == DECONFOUNDED or not full:
         return None
-    found = study_measure(measure)
+    with study.reading():
+        found = study_measure(measure)
     rng = np.random.default_rng(0)
     left = found.prepare(x)
     scores = [
