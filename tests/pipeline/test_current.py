@@ -11,10 +11,9 @@ import pytest
 from stratigraph.cli.main import main
 from stratigraph.engine import LocalEngine
 from stratigraph.pipeline import run_stage, run_study
-from stratigraph.pipeline.current import find_files, is_current
-from stratigraph.pipeline.stages import STAGES, is_finished
 from stratigraph.snapshots import verified
 from stratigraph.study import load_study, representations_path, similarity_path
+from stratigraph.study.current import STAGES, find_files, is_current, is_finished
 from stratigraph.study.layout import CURRENT
 
 
@@ -173,5 +172,5 @@ def test_an_explicit_extraction_brings_back_what_may_go(done):
 
 
 def test_other_code_is_not_what_it_was_made_by(done, monkeypatch):
-    monkeypatch.setattr("stratigraph.pipeline.current._own_code", lambda: "another")
+    monkeypatch.setattr("stratigraph.study.current._own_code", lambda: "another")
     assert not is_finished(done)

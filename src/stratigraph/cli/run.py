@@ -106,32 +106,24 @@ def opened_with(
     device: str = "cpu",
 ) -> tuple[Study, Engine]:
     """A study and an engine; what cannot work is told before a folder is begun."""
-    from stratigraph.engine import LocalEngine
     from stratigraph.pipeline import open_study
-    from stratigraph.pipeline.stages import is_finished
     from stratigraph.pipeline.train import check_device
 
     made: list[Engine] = []
     refuse_idle(context, study)
-    lazily = study.is_dir() and engine == "ray"  # of a study that is done nothing is started
 
     def check(config: StudyConfig) -> None:
         if config.recorded:
             why = "nothing of a study that was recorded is trained"
             refuse_given(context, ("device", "allow_drift"), why)
         check_device(device)
-        if not lazily:
-            made.append(engine_named(engine, workers, address, config.resources))
+        made.append(engine_named(engine, workers, address, config.resources))
 
     begin = context.command.name in ("run", "train")
     opened = open_study(study, out, max_runs, trust=trust, check=check, begin=begin)
     if trust and not opened.config.plugins():
         refuse_given(context, ("trust",), "it is of a study that names modules")
-    if lazily and context.command.name == "run" and is_finished(opened):
-        made.append(LocalEngine(1))
-    return opened, made[0] if made else engine_named(
-        engine, workers, address, opened.config.resources
-    )
+    return opened, made[0]
 
 
 def refuse_idle(context: typer.Context, study: Path) -> None:
@@ -196,10 +188,14 @@ def _told_states(study: Study) -> int:
 
 
 def _headline(study: Study, report: Path) -> None:
-    from stratigraph.pipeline.current import noted_headline
-    from stratigraph.report import headline
+    from stratigraph.study.current import noted_headline
 
-    for line in noted_headline(study) or headline(study):
+    lines = noted_headline(study)
+    if lines is None:
+        from stratigraph.report import headline
+
+        lines = headline(study)
+    for line in lines:
         typer.echo(line)
     typer.echo(f"report: {report}")
     if _named(study) != str(study.path):
@@ -221,26 +217,58 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a whole study, from training to its report. The same command again goes on."""
-    from stratigraph.pipeline import Progress, run_study
-    from stratigraph.report import report_path
+    from stratigraph.study.layout import page_path
 
-    opened, where = opened_with(
-        context, study, out, max_runs, trust, engine, address, workers, device
-    )
-    done = run_study(
-        opened.path,
-        engine=where,
-        progress=Progress(quiet),
-        device=device,
-        allow_drift=allow_drift,
-        trust=True,  # it was opened
-    )
+    done = None
+    if device == "cpu" and out is None:
+        done = _finished(context, study, trust, engine, workers, address)
+    if done is None:
+        from stratigraph.pipeline import Progress, run_study
+
+        opened, where = opened_with(
+            context, study, out, max_runs, trust, engine, address, workers, device
+        )
+        done = run_study(
+            opened.path,
+            engine=where,
+            progress=Progress(quiet),
+            device=device,
+            allow_drift=allow_drift,
+            trust=True,  # it was opened
+        )
+    elif not (quiet or as_json):
+        typer.echo("nothing was left to do")
     if as_json:
-        _summary(done, _code(done), report_path(done))
+        _summary(done, _code(done), page_path(done.path))
         raise typer.Exit(_code(done))
     code = _told_states(done)
-    _headline(done, report_path(done))
+    _headline(done, page_path(done.path))
     raise typer.Exit(code)
+
+
+def _finished(
+    context: typer.Context,
+    source: Path,
+    trust: bool,
+    engine: str,
+    workers: int | None,
+    address: str | None,
+) -> Study | None:
+    """A study of which nothing is left to do: nothing is imported that would do it, or started."""
+    from stratigraph.study import load_study
+    from stratigraph.study.current import is_finished
+    from stratigraph.study.layout import CURRENT
+
+    if not (source / CURRENT).is_file():
+        return None
+    refuse_idle(context, source)
+    if engine != "ray":
+        engine_named(engine, workers, address)  # says what is wrong with it
+    study = load_study(source, trust)
+    if study.export is not None or study.config.recorded:
+        return None
+    study.require_plugins()
+    return study if is_finished(study) else None
 
 
 def train(

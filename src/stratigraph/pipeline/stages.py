@@ -22,7 +22,6 @@ from stratigraph.errors import (
 from stratigraph.home import Home, find_folder, find_home
 from stratigraph.pipeline.assess import assess_study
 from stratigraph.pipeline.compare import compare_study
-from stratigraph.pipeline.current import find_files, is_current, is_trained, note_current
 from stratigraph.pipeline.disentangle import score_latents
 from stratigraph.pipeline.drift import CONFIG
 from stratigraph.pipeline.extract import extract_study
@@ -33,11 +32,20 @@ from stratigraph.plugins import naming_only
 from stratigraph.report import check_formats, drawn_formats, headline, write_report
 from stratigraph.snapshots import read_json, read_text, remove_leftovers, write_text
 from stratigraph.study import PUBLISHED, STUDY_FILE, Study, StudyConfig, load_config, load_study
+from stratigraph.study.current import (
+    STAGES,
+    find_files,
+    is_current,
+    is_finished,
+    is_trained,
+    note_current,
+    stages_of,
+)
 from stratigraph.study.exported import find_export
 from stratigraph.training import any_config
 from stratigraph.trust import note_trust
 
-__all__ = ["STAGES", "is_finished", "open_study", "run_stage", "run_study"]
+__all__ = ["STAGES", "open_study", "run_stage", "run_study"]
 
 DEFAULT_PARENT = "results"
 
@@ -176,7 +184,6 @@ _WORK: dict[str, Callable[[Study, Home, Engine, Progress], None]] = {
     "extract": _extract,
     "compare": _compare,
 }
-STAGES = ("train", *_WORK, "assess", "report")
 
 
 def run_stage(
@@ -193,7 +200,7 @@ def run_stage(
     """One stage of a study: ``train``, ``extract``, ``compare``, ``assess`` or ``report``.
 
     Of a study at a URL other machines train, and this one does the rest from its working copy.
-    A stage that is current (`stratigraph.pipeline.current`) is left as it is.
+    A stage that is current (`stratigraph.study.current`) is left as it is.
 
     Args:
         stage: its name.
@@ -242,20 +249,6 @@ def run_stage(
         note_current(study, stage, before, done, **more)
 
 
-def _stages(study: Study) -> list[str]:
-    judged = study.way.cka in [measure.name for measure in study.config.measures]
-    return [stage for stage in STAGES if stage != "assess" or judged]
-
-
-def is_finished(study: Study) -> bool:
-    """Whether every stage of a study is current: nothing would be read, run or written.
-
-    Of one at a URL nobody knows it without asking there.
-    """
-    apart = find_home(study.path).apart
-    return not apart and is_current(study, _stages(study), find_files(study.path))
-
-
 def run_study(
     source: str | Path,
     out: str | Path | None = None,
@@ -291,7 +284,7 @@ def run_study(
     if is_finished(study):
         progress.say("nothing was left to do")
         return study
-    stages = _stages(study)
+    stages = stages_of(study)
     for stage in stages:
         if find_home(study.path).apart or not is_current(study, [stage], find_files(study.path)):
             run_stage(stage, study, engine, progress, device, allow_drift)

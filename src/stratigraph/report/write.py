@@ -24,13 +24,14 @@ from stratigraph.report.section import Section
 from stratigraph.report.sections import sections
 from stratigraph.snapshots import MANIFEST, Files, read_json, record_exists, write_record
 from stratigraph.study import LEAST_ROOM, Study, gather
+from stratigraph.study.layout import page_path
 
 __all__ = ["drawn_formats", "render", "report_path", "write_report"]
 
 
 def report_path(study: Study) -> Path:
     """Where a study's report is."""
-    return study.path / "report" / "index.html"
+    return page_path(study.path)
 
 
 def write_report(

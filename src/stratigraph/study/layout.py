@@ -41,6 +41,7 @@ __all__ = [
     "jackknife_path",
     "metrics_path",
     "observed_path",
+    "page_path",
     "probes_path",
     "representations_path",
     "run_path",
@@ -149,6 +150,11 @@ def similarity_path(study: Path, measure: str, way: str = "") -> Path:
 def jackknife_path(study: Path, measure: str, way: str = "") -> Path:
     """The record of a measure's scores with groups of probes left out."""
     return study / f"jackknife{way}" / _folder(measure)
+
+
+def page_path(study: Path) -> Path:
+    """The page of a study's report."""
+    return study / "report" / "index.html"
 
 
 def findings_path(study: Path) -> Path:

@@ -25,10 +25,20 @@ from stratigraph.errors import IntegrityError, StorageError
 from stratigraph.identity import digest
 from stratigraph.plugins import plugin_digest
 from stratigraph.snapshots import locked, read_json, remove_leftovers, write_json
-from stratigraph.study import Study
 from stratigraph.study.layout import CURRENT, find_place
+from stratigraph.study.origin import find_origin
+from stratigraph.study.study import Study
 
-__all__ = ["find_files", "is_current", "is_trained", "note_current", "noted_headline"]
+__all__ = [
+    "STAGES",
+    "find_files",
+    "is_current",
+    "is_finished",
+    "is_trained",
+    "note_current",
+    "noted_headline",
+    "stages_of",
+]
 
 NEEDS = {
     "train": (),
@@ -37,6 +47,8 @@ NEEDS = {
     "assess": ("train", "extract", "compare"),
     "report": ("train", "extract", "compare", "assess"),
 }
+
+STAGES = tuple(NEEDS)
 
 Files = dict[str, dict[str, str]]  # stage → place → digest of its files' names, sizes and times
 
@@ -76,7 +88,8 @@ def _facts(entry: os.DirEntry[str]) -> Iterator[tuple[str, int, int]]:
 
 def _asked(study: Study) -> dict[str, Any]:
     """What a stage depends on beside files: the study file, and the code, ours and the user's."""
-    code = {name: plugin_digest(name) for name in study.config.plugins()}
+    with study.reading():
+        code = {name: plugin_digest(name) for name in study.config.plugins()}
     return {"study": digest(study.config.text), "code": {**code, "stratigraph": _own_code()}}
 
 
@@ -134,6 +147,21 @@ def is_current(
         if gone and stage == "extract" and not is_current(study, ["compare"], files):
             return False  # they are needed again
     return True
+
+
+def stages_of(study: Study) -> list[str]:
+    """The stages of a study: findings are judged where it is compared by what they read."""
+    judged = study.way.cka in [measure.name for measure in study.config.measures]
+    return [stage for stage in STAGES if stage != "assess" or judged]
+
+
+def is_finished(study: Study) -> bool:
+    """Whether every stage of a study is current: nothing would be read, run or written.
+
+    Of one at a URL nobody knows it without asking there.
+    """
+    here = find_origin(study.path) is None
+    return here and is_current(study, stages_of(study), find_files(study.path))
 
 
 def is_trained(study: Study) -> bool:
