@@ -8,6 +8,7 @@ import signal
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -15,6 +16,7 @@ from stratigraph.cli.main import main
 from stratigraph.errors import InputError
 from stratigraph.report import drawing, write_report
 from stratigraph.report.drawing import FORMATS, Sketch, check_formats, draw, draw_all
+from stratigraph.report.figures import draw_convergence
 from stratigraph.report.figures.style import new_figure, step_axis
 from stratigraph.report.section import Section
 from stratigraph.snapshots import read_json
@@ -137,3 +139,18 @@ def test_formats_that_were_asked_for_are_drawn_again(tiny_study, tmp_path, monke
     write_report(tiny_study, tmp_path, formats=[])
     assert suffixes(tmp_path) == {".webp", ".json"}
     assert "File: figures/line-1.webp<" in page.read_text()
+
+
+def test_a_figure_of_columns_is_called_by_what_they_share():
+    """Its title was its last column's, which a variable of the same name had put in its place."""
+    table = pd.DataFrame(
+        {
+            "configuration": ["beta = 1", "beta = 1", "beta = 8", "beta = 8"],
+            "step": [0, 5, 0, 5], "layer": "z_mean", "part": "latents", "runs": 2,
+            "mean": 0.5, "low": 0.4, "high": 0.6,
+        }
+    )  # fmt: skip
+    labels = ["beta = 1", "beta = 8"]
+    figure = draw_convergence({"debiased_cka": table}, labels, "beta_vae · sprites", 0.9)
+    assert figure.get_suptitle() == "beta_vae · sprites"
+    assert [axis.get_title() for axis in figure.axes] == ["beta = 1 (2 runs)", "beta = 8 (2 runs)"]

@@ -267,6 +267,8 @@ def _finished(
     study = load_study(source, trust)
     if study.export is not None or study.config.recorded:
         return None
+    if trust and not study.config.plugins():
+        refuse_given(context, ("trust",), "it is of a study that names modules")
     study.require_plugins()
     return study if is_finished(study) else None
 

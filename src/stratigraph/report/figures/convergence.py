@@ -46,8 +46,8 @@ def draw_convergence(
                 axis.axhline(threshold, color="#999999", linewidth=0.6, zorder=0)
                 axis.set_ylim(-0.02, 1.03)
                 step_axis(axis, sorted(chosen["step"].unique()))
-                title = textwrap.fill(f"{label} ({int(chosen['runs'].max())} runs)", 40)
-                axis.set_title(title if r == 0 else "", fontsize=8)
+                heading = textwrap.fill(f"{label} ({int(chosen['runs'].max())} runs)", 40)
+                axis.set_title(heading if r == 0 else "", fontsize=8)
                 if c == 0:
                     axis.set_ylabel(f"{measure_name(measure)}\nto final state")
         handles, names = axes[0, 0].get_legend_handles_labels()
