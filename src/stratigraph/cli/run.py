@@ -121,8 +121,7 @@ def opened_with(
 
     begin = context.command.name in ("run", "train")
     opened = open_study(study, out, max_runs, trust=trust, check=check, begin=begin)
-    if trust and not opened.config.plugins():
-        refuse_given(context, ("trust",), "it is of a study that names modules")
+    _refuse_idle_trust(context, opened)
     return opened, made[0]
 
 
@@ -133,6 +132,12 @@ def refuse_idle(context: typer.Context, study: Path) -> None:
     else:
         why = "it is of a study's folder; a file that you give may run what it names"
         refuse_given(context, ("trust",), why)
+
+
+def _refuse_idle_trust(context: typer.Context, study: Study) -> None:
+    """Refuse to trust a study that names no module."""
+    if not study.config.plugins():
+        refuse_given(context, ("trust",), "it is of a study that names modules")
 
 
 def _named(study: Study) -> str:
@@ -267,8 +272,7 @@ def _finished(
     study = load_study(source, trust)
     if study.export is not None or study.config.recorded:
         return None
-    if trust and not study.config.plugins():
-        refuse_given(context, ("trust",), "it is of a study that names modules")
+    _refuse_idle_trust(context, study)
     study.require_plugins()
     return study if is_finished(study) else None
 

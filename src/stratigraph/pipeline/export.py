@@ -106,9 +106,10 @@ def export_study(study: Study, out: Path, form: str = "parquet") -> int:
             files |= _table(out, f"labels{way}.{tables}", labels)
         for measure in measures:
             place = similarity_path(Path(), measure, way)
-            matrices[f"{measure}{way}"] = dict(own.similarity(measure).attrs)
+            matrix = own.similarity(measure)
+            matrices[f"{measure}{way}"] = dict(matrix.attrs)
             if form == "netcdf":
-                files |= _matrix(out, f"{place}.nc", own.similarity(measure))
+                files |= _matrix(out, f"{place}.nc", matrix)
             else:
                 files |= _table(out, f"{place}.{tables}", pairs_of(own, measure))
     for name, table in _observed(study):
