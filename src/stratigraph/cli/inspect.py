@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stratigraph.errors import StratigraphError
+from stratigraph.study.layout import STATE
 
 if TYPE_CHECKING:
     from stratigraph.remote import Published
@@ -92,7 +93,7 @@ def _state(run: Run, remote: Published | None) -> dict[str, Any]:
     if remote is not None:  # a run publishes once a minute, and the upload takes its time
         live = remote.age < 3 * SILENT
         return {**state, "reason": remote.by} if live else interrupted(run, state)
-    file = run.path / "state.json"
+    file = run.path / STATE
     silent = file.is_file() and time.time() - file.stat().st_mtime > SILENT
     return interrupted(run, state) if silent else state
 
