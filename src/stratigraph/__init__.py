@@ -15,6 +15,7 @@ _HOME = {
     "capture": "stratigraph.activations.capture",
     "compare": "stratigraph.similarity.networks",
     "debiased_cka": "stratigraph.similarity.cka",
+    "import_checkpoints": "stratigraph.integrations.import_checkpoints",
     "linear_cka": "stratigraph.similarity.cka",
     "load_dataset": "stratigraph.data",
     "load_study": "stratigraph.home",
@@ -31,6 +32,7 @@ __all__ = [
     "capture",
     "compare",
     "debiased_cka",
+    "import_checkpoints",
     "linear_cka",
     "load_dataset",
     "load_study",
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from stratigraph.data import load_dataset
     from stratigraph.home import load_study
     from stratigraph.integrations.begin import record
+    from stratigraph.integrations.import_checkpoints import import_checkpoints
     from stratigraph.pipeline import run_study
     from stratigraph.pipeline.train import train
     from stratigraph.similarity.cka import debiased_cka, linear_cka

@@ -20,6 +20,7 @@ from stratigraph.cli import (
     assess,
     compare,
     export,
+    import_checkpoints,
     inspect,
     latent_size,
     measures,
@@ -47,6 +48,7 @@ run.register(app)
 compare.register(app)
 assess.register(app)
 export.register(app)
+import_checkpoints.register(app)
 inspect.register(app)
 latent_size.register(app)
 measures.register(app)

@@ -185,13 +185,15 @@ def _scaled(file: Path, picture: Image.Image, reading: Reading) -> tuple[np.ndar
         )
     grey = np.asarray(ImageOps.exif_transpose(picture)).astype(np.float64)
     top = 65535 if picture.format == "PNG" else DEEP[picture.mode]
-    ends = (0, top) if reading.values is None else reading.values
-    if ends[1] is None:
+    if reading.values is not None:
+        low, high = reading.values
+    elif top is None:
         raise DataError(
             f"{file} holds 32-bit numbers, from {grey.min():g} to {grey.max():g}; say which become "
             "black and white with values=(low, high)"
         )
-    low, high = ends
+    else:
+        low, high = 0, top
     # The negation also catches NaN.
     if not (grey.min() >= low and grey.max() <= high):
         raise DataError(

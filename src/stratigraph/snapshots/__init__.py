@@ -16,7 +16,8 @@ from stratigraph.snapshots.files import (
     write_json,
     write_text,
 )
-from stratigraph.snapshots.foreign import load_weights, read_weights
+from stratigraph.snapshots.fitting import fit_weights, load_weights
+from stratigraph.snapshots.foreign import read_contents, read_weights, weights_in
 from stratigraph.snapshots.lock import LOCK, locked
 from stratigraph.snapshots.snapshot import (
     load_snapshot,
@@ -43,6 +44,7 @@ __all__ = [
     "MANIFEST",
     "Files",
     "checkpoint_step",
+    "fit_weights",
     "is_sealed",
     "load_checkpoint",
     "load_snapshot",
@@ -51,6 +53,7 @@ __all__ = [
     "locked",
     "npy",
     "parquet",
+    "read_contents",
     "read_json",
     "read_text",
     "read_weights",
@@ -66,6 +69,7 @@ __all__ = [
     "storage",
     "unlisted",
     "verified",
+    "weights_in",
     "write_file",
     "write_json",
     "write_record",
