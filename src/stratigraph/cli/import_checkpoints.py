@@ -9,9 +9,10 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from stratigraph.cli.compare import made, read_inputs
+from stratigraph.cli.options import Device, Quiet
 from stratigraph.errors import ConfigError, DataError
 
-__all__ = ["register"]
+__all__ = ["import_checkpoints"]
 
 Checkpoints = Annotated[
     list[str] | None,
@@ -78,15 +79,15 @@ def import_checkpoints(
         bool, typer.Option("--no-weights", help="Keep no copy of the weights in the study.")
     ] = False,
     batch_size: Annotated[int, typer.Option("--batch-size", help="Inputs of one pass.")] = 256,
-    device: Annotated[str, typer.Option("--device", help="Where the network runs.")] = "cpu",
-    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing but warnings.")] = False,
+    device: Device = "cpu",
+    quiet: Quiet = False,
 ) -> None:
     """Make a study of checkpoints that were trained elsewhere; `stratigraph run DIR` reads it.
 
     Runs, seeds and settings are read from the paths. Weights are read without pickles.
     """
     from stratigraph.integrations.import_checkpoints import import_checkpoints as make_study
-    from stratigraph.pipeline.train import check_device
+    from stratigraph.stages.train import check_device
 
     given = [*(checkpoints or []), *(more or [])]
     if not given:
@@ -144,8 +145,3 @@ def _show_warning(
 ) -> None:
     """A warning as a line, without where in our code it was raised."""
     typer.echo(f"warning: {message}", err=True)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("import")(import_checkpoints)

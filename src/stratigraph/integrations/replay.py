@@ -17,7 +17,7 @@ from stratigraph.integrations.neighbours import Neighbours, weights_digest
 from stratigraph.integrations.probes import ProbeReader
 from stratigraph.integrations.recorder import Recorder
 from stratigraph.integrations.series import Series
-from stratigraph.snapshots import MANIFEST, load_weights, read_json, snapshot_path, snapshot_steps
+from stratigraph.records import MANIFEST, load_weights, read_json, snapshot_path, snapshot_steps
 from stratigraph.study import run_path
 from stratigraph.training import RecordedConfig
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from stratigraph.errors import ConfigError, DataError
-from stratigraph.snapshots import read_contents
+from stratigraph.records import read_contents
 
 __all__ = ["Point", "Series", "find_series"]
 
