@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from stratigraph.errors import InputError
+from stratigraph.values import whole_numbers
 
 __all__ = [
     "Scored",
@@ -107,11 +108,12 @@ def read_table(
         raise InputError(
             f"codes: expected numbers (n, z), got an array of shape {c.shape} and type {c.dtype}."
         )
-    if v.ndim != 2 or len(v) != len(c) or v.dtype.kind not in "iub":
+    if v.ndim != 2 or len(v) != len(c) or v.dtype.kind not in "iubf":
         raise InputError(
             f"factors: expected whole numbers ({len(c)}, f), a row for each of the codes, got an "
             f"array of shape {v.shape} and type {v.dtype}."
         )
+    v = whole_numbers(v, "factors")
     c = c.astype(np.float64)
     if not np.isfinite(c).all():
         row, column = np.argwhere(~np.isfinite(c))[0]
