@@ -72,7 +72,7 @@ def _embed(x: Tensor, kernel: str, bandwidth: float, debiased: bool) -> Prepared
     if found.reason:
         return Prepared(len(x), "vector", reason=found.reason)
     squared = squared_distances(found.matrix / torch.linalg.vector_norm(found.matrix))
-    width = bandwidth * math.sqrt(float(pack(squared, diagonal=False).median()))
+    width = bandwidth * _median(pack(squared, diagonal=False).sqrt_())
     if width == 0:
         return Prepared(
             len(x), "vector", reason="half its probes coincide, so no median distance sets a width"
@@ -89,6 +89,13 @@ def _embed(x: Tensor, kernel: str, bandwidth: float, debiased: bool) -> Prepared
     return unit_vector(
         len(x), pack(values, diagonal=not debiased), float(len(x)), EQUIDISTANT, found.doubt
     )
+
+
+def _median(values: Tensor) -> float:
+    """The middle value; of an even number, the mean of the middle two (torch's is the lower)."""
+    low = values.kthvalue((len(values) + 1) // 2).values
+    high = values.kthvalue(len(values) // 2 + 1).values
+    return float(low + high) / 2
 
 
 DECONFOUNDED_SOURCE = "Cui, Kumar, Marttinen & Kaski 2022, arXiv 2202.00095 (on U-centred kernels)"

@@ -18,6 +18,7 @@ from typing import Any
 from torch import Tensor
 
 from stratigraph.errors import InputError
+from stratigraph.similarity.gram import packed_length
 from stratigraph.similarity.inputs import as_matrix, check_finite, check_probes
 
 __all__ = [
@@ -66,6 +67,7 @@ class Measure:
         prepare: finite matrix ``(n, p)`` → `Prepared`.
         compare: two `Prepared` that have a geometry → float.
         embed: finite matrix → `Prepared` of form ``vector``, whose cosines are the scores; or None.
+        entries: n → the numbers that such a vector of n probes holds.
         bounds: the interval that no score leaves (None: unbounded).
         itself: the score of a representation with itself.
         symmetric: compare(x, y) = compare(y, x).
@@ -86,6 +88,7 @@ class Measure:
     prepare: Callable[[Tensor], Prepared]
     compare: Callable[[Prepared, Prepared], float]
     embed: Callable[[Tensor], Prepared] | None = None
+    entries: Callable[[int], int] = packed_length
     bounds: tuple[float | None, float | None] = (0.0, 1.0)
     itself: float = 1.0
     symmetric: bool = True

@@ -34,6 +34,7 @@ from torch import Tensor
 
 from stratigraph.errors import InputError
 from stratigraph.similarity.centring import centre, centre_single
+from stratigraph.similarity.cka import is_rounding
 from stratigraph.similarity.gram import packed_gram, packed_uncentred
 from stratigraph.similarity.inputs import as_matrix
 
@@ -252,12 +253,13 @@ def _vectors(layers: Mapping[str, Any]) -> tuple[Tensor, int, np.ndarray] | None
             return None
         single = x.dtype == torch.float32 and x.numel() > SINGLE
         direct = packed_uncentred(x, debiased=True) if single else None
-        vectors.append(None if direct is None else direct[0])
         if direct is None:
             found = centre_single(x, name) if single else centre(x, name)
             if found.reason is None:
                 exponents[index] = found.exponent
-                vectors[-1] = packed_gram(found.matrix, found.squares, debiased=True)
+                direct = packed_gram(found.matrix, found.squares, debiased=True), found.squares
+        known = direct is not None and not is_rounding(*direct)
+        vectors.append(direct[0] if direct is not None and known else None)
     width = max((len(v) for v in vectors if v is not None), default=1)
     rows = torch.zeros(len(vectors), width, dtype=torch.float64)
     for row, vector in zip(rows, vectors, strict=True):

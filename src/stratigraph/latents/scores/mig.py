@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stratigraph.latents.scores.mutual_information import mutual_information
+from stratigraph.latents.scores.mutual_information import crowded, mutual_information
 from stratigraph.latents.scores.table import Scored, check_whole, read_table, undefined
 
 __all__ = ["MIGSettings", "gaps", "mig"]
@@ -67,4 +67,5 @@ def mig(codes: np.ndarray, factors: np.ndarray, settings: MIGSettings | None = N
         settings,
         by_factor=table.spread(gap),
         matrix=table.spread(information),
+        note=crowded(table.codes, settings.bins),
     )

@@ -48,6 +48,7 @@ class Scored:
         by_latent: its share for each latent (z,), as well.
         matrix: what it is read from, (z, f): mutual information, importance, …; may be empty.
         reason: why it is NaN; empty otherwise.
+        note: what to keep in mind where it is not; as a rule empty.
 
     """
 
@@ -59,6 +60,7 @@ class Scored:
     by_latent: np.ndarray = field(default_factory=lambda: np.empty(0))
     matrix: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     reason: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
