@@ -5,11 +5,11 @@ import dataclasses
 import pytest
 
 from stratigraph.engine import LocalEngine
+from stratigraph.evidence.claims import CLAIMS
 from stratigraph.latents.scores import SCORES
 from stratigraph.models import architectures
 from stratigraph.objectives import OBJECTIVES, SUPERVISED
-from stratigraph.pipeline.stages import STAGES, open_study, run_stage
-from stratigraph.study.claims import CLAIMS
+from stratigraph.stages.run import STAGES, open_study, run_stage
 
 # Small enough for seconds: 16 latents are one for each place of the KL autoencoder's map.
 STUDY = """
@@ -46,7 +46,7 @@ def needed(kind):
 def quick_scores(monkeypatch):
     """Latents are scored by what every snapshot is scored by: no claim asks for the others."""
     quick = {name: score for name, score in SCORES.items() if score.quick}
-    monkeypatch.setattr("stratigraph.pipeline.disentangle.SCORES", quick)
+    monkeypatch.setattr("stratigraph.stages.score.SCORES", quick)
 
 
 def test_every_claim_of_every_architecture_and_objective(tmp_path, quick_scores):

@@ -84,8 +84,8 @@ def test_nobody_need_listen(engine):
 
 def test_titles_explain_themselves(tiny_study):
     from stratigraph.engine.protocol import title_of
-    from stratigraph.pipeline.train import TrainTask, run_task
-    from stratigraph.similarity import by_vectors, pairwise
+    from stratigraph.pairs import by_vectors, pairwise
+    from stratigraph.stages.train import TrainTask, run_task
 
     run = next(iter(tiny_study.runs.values()))
     task = TrainTask(run.path, run.config.to_dict(), "cpu", False)

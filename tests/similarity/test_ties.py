@@ -7,12 +7,11 @@ import json
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from representations import gaussian, rotation
 
+from stratigraph.pairs.matrix import compare_stored, explain, similarity_matrix
 from stratigraph.similarity.catalog import find_measure
-from stratigraph.similarity.matrix import compare_stored, explain, similarity_matrix
 from stratigraph.similarity.measure import UndefinedWarning, score
 from stratigraph.similarity.reduction import reduce_units
 

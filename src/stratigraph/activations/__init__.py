@@ -1,29 +1,15 @@
 """What a network does with the probes, layer by layer."""
 
 from stratigraph.activations.capture import (
-    Captured,
-    capture,
-    check_repeats,
-    reader,
-    reading,
-    select_layers,
+    capture as capture,
+    check_repeats as check_repeats,
+    reader as reader,
+    reading as reading,
 )
 from stratigraph.activations.extract import (
-    DECODER_INPUTS,
-    default_layers,
-    layers_to_read,
-    read_network,
+    DECODER_INPUTS as DECODER_INPUTS,
+    default_layers as default_layers,
+    layers_to_read as layers_to_read,
+    read_network as read_network,
 )
-
-__all__ = [
-    "DECODER_INPUTS",
-    "Captured",
-    "capture",
-    "check_repeats",
-    "default_layers",
-    "layers_to_read",
-    "read_network",
-    "reader",
-    "reading",
-    "select_layers",
-]
+from stratigraph.activations.layers import select_layers as select_layers

@@ -40,7 +40,7 @@ def _interval(estimate: dict[str, Any]) -> str:
 
 def told(rows: list[dict[str, Any]]) -> list[str]:
     """The findings as lines for people: the corrected way, the published verdict beside it."""
-    from stratigraph.study.claims.shared_features import OF_MEASURES
+    from stratigraph.evidence.claims.shared_features import OF_MEASURES
 
     published = {row["key"]: row for row in rows if row["way"] == "published"}
     lines = []
@@ -77,7 +77,7 @@ def assess(
     as_json: AsJson = False,
 ) -> None:
     """Judge every claim of a compared study: estimates, intervals, verdicts."""
-    from stratigraph.pipeline import Progress, run_stage
+    from stratigraph.stages import Progress, run_stage
 
     opened, where = opened_with(context, study, out, max_runs, trust, engine, None, workers)
     run_stage("assess", opened, where, Progress(quiet), published=published)

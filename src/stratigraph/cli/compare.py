@@ -114,7 +114,7 @@ def compare(
         "factory", "inputs", "measure", "layers", "reduce", "batch_size", "device", "as_json",
     )  # fmt: skip
     refuse_given(context, of_networks, why)
-    from stratigraph.pipeline import Progress, run_stage
+    from stratigraph.stages import Progress, run_stage
 
     opened, where = opened_with(context, study, out, max_runs, trust, engine, address, workers)
     run_stage("compare", opened, where, Progress(quiet))
@@ -134,9 +134,9 @@ def _networks(
     device: str,
 ) -> xarray.DataArray:
     """Both networks made, their weights loaded, and compared."""
-    from stratigraph.pipeline.train import check_device
-    from stratigraph.similarity.networks import compare as compare_networks
-    from stratigraph.snapshots import load_weights
+    from stratigraph.pairs.networks import compare as compare_networks
+    from stratigraph.records import load_weights
+    from stratigraph.stages.train import check_device
 
     if len(models) > 2:
         raise ConfigError(f"--model: expected one or two files of weights, got {len(models)}.")

@@ -27,7 +27,8 @@ def export(
     ] = None,
 ) -> None:
     """Copy findings, similarities, tables, figures and report, without weights, to a folder."""
-    from stratigraph.pipeline import export_study, open_tracker, track_study
+    from stratigraph.integrations.trackers import open_tracker, track_study
+    from stratigraph.stages import export_study
     from stratigraph.study import load_study
 
     opened = load_study(study)

@@ -16,7 +16,7 @@ from stratigraph.errors import ConfigError
 
 if TYPE_CHECKING:
     from stratigraph.latents.latent_size import Trial
-    from stratigraph.pipeline.latent_size import ChosenLatents
+    from stratigraph.stages.latent_size import ChosenLatents
     from stratigraph.study import Study
     from stratigraph.training import RunConfig
 
@@ -61,8 +61,8 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Find how many latents to use, from a few short trainings (FONDUE). Nothing is written."""
-    from stratigraph.pipeline.latent_size import LatentSizeSettings, choose_latents
-    from stratigraph.pipeline.train import check_device
+    from stratigraph.stages.latent_size import LatentSizeSettings, choose_latents
+    from stratigraph.stages.train import check_device
 
     if study is None or not study.is_dir():
         refuse_given(context, ("trust",), "it is of a study's folder")
@@ -136,7 +136,7 @@ def _answer(found: ChosenLatents) -> str:
 
 def _trained(study: Study) -> list[dict[str, Any]]:
     """The latents of each regime of the runs that were trained and observed, at their last step."""
-    from stratigraph.study.evidence import observations
+    from stratigraph.evidence.evidence import observations
 
     latents, _ = observations(study)
     if latents.empty:

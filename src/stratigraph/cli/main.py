@@ -15,7 +15,7 @@ from types import FrameType
 
 import typer
 
-from stratigraph import __version__
+from stratigraph.version import __version__
 from stratigraph.cli import (
     assess,
     compare,

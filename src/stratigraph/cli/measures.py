@@ -46,7 +46,7 @@ def measures(
 
 
 def _facts(measure: Measure, aliases: dict[str, str]) -> dict[str, Any]:
-    from stratigraph.similarity.networks import SUMMED
+    from stratigraph.pairs.networks import SUMMED
     from stratigraph.similarity.uses import USES
 
     promises = [

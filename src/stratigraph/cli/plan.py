@@ -12,7 +12,7 @@ from stratigraph.cli.inspect import AsJson
 from stratigraph.cli.run import MaxRuns, StudySource, Trust, Workers, refuse_idle
 
 if TYPE_CHECKING:
-    from stratigraph.pipeline import StudyPlan
+    from stratigraph.cost.plan import StudyPlan
 
 __all__ = ["register"]
 
@@ -30,8 +30,8 @@ def plan(
     trust: Trust = False,
 ) -> None:
     """Say what a study will cost: counts, disk, memory and time, from a short calibration."""
+    from stratigraph.cost.plan import plan_study
     from stratigraph.engine import LocalEngine
-    from stratigraph.pipeline import plan_study
     from stratigraph.study import load_config, load_study
     from stratigraph.training import whole_number
 

@@ -17,8 +17,7 @@ from stratigraph.errors import ConfigError, suggest
 
 if TYPE_CHECKING:
     from stratigraph.engine import Engine
-    from stratigraph.study import ResourcesConfig as Resources
-    from stratigraph.study import Study, StudyConfig
+    from stratigraph.study import ResourcesConfig as Resources, Study, StudyConfig
 
 __all__ = [
     "Device",
@@ -106,8 +105,8 @@ def opened_with(
     device: str = "cpu",
 ) -> tuple[Study, Engine]:
     """A study and an engine; what cannot work is told before a folder is begun."""
-    from stratigraph.pipeline import open_study
-    from stratigraph.pipeline.train import check_device
+    from stratigraph.stages import open_study
+    from stratigraph.stages.train import check_device
 
     made: list[Engine] = []
     refuse_idle(context, study)
@@ -193,7 +192,7 @@ def _told_states(study: Study) -> int:
 
 
 def _headline(study: Study, report: Path) -> None:
-    from stratigraph.study.current import noted_headline
+    from stratigraph.stages.current import noted_headline
 
     lines = noted_headline(study)
     if lines is None:
@@ -228,7 +227,7 @@ def run(
     if device == "cpu" and out is None:
         done = _finished(context, study, trust, engine, workers, address)
     if done is None:
-        from stratigraph.pipeline import Progress, run_study
+        from stratigraph.stages import Progress, run_study
 
         opened, where = opened_with(
             context, study, out, max_runs, trust, engine, address, workers, device
@@ -260,8 +259,8 @@ def _finished(
     address: str | None,
 ) -> Study | None:
     """A study of which nothing is left to do: nothing is imported that would do it, or started."""
+    from stratigraph.stages.current import is_finished
     from stratigraph.study import load_study
-    from stratigraph.study.current import is_finished
     from stratigraph.study.layout import CURRENT
 
     if not (source / CURRENT).is_file():
@@ -292,7 +291,7 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train every run of a study that is not done."""
-    from stratigraph.pipeline import Progress, run_stage
+    from stratigraph.stages import Progress, run_stage
 
     opened, where = opened_with(
         context, study, out, max_runs, trust, engine, address, workers, device
@@ -316,7 +315,7 @@ def extract(
     trust: Trust = False,
 ) -> None:
     """Read every layer of every snapshot on the probes."""
-    from stratigraph.pipeline import Progress, run_stage
+    from stratigraph.stages import Progress, run_stage
 
     opened, where = opened_with(context, study, out, max_runs, trust, engine, address, workers)
     run_stage("extract", opened, where, Progress(quiet))
@@ -344,8 +343,8 @@ def report(
 ) -> None:
     """Write the figures and the report."""
     with _no_collection():
-        from stratigraph.pipeline import Progress, open_study, run_stage
         from stratigraph.report import check_formats, report_path, write_report
+        from stratigraph.stages import Progress, open_study, run_stage
 
     asked = None if formats is None else check_formats(formats.split(",") if formats else ["none"])
     refuse_idle(context, study)

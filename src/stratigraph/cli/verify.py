@@ -30,8 +30,8 @@ def verify(
     trust: Trust = False,
 ) -> None:
     """Check every file of a study against the hash that was written with it."""
-    from stratigraph.pipeline import Progress, repair_study, verify_study
-    from stratigraph.pipeline.train import check_device
+    from stratigraph.stages import Progress, repair_study, verify_study
+    from stratigraph.stages.train import check_device
     from stratigraph.study.origin import is_url
 
     ours = ("engine", "workers", "device", "quiet", "trust")

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from stratigraph.data.cache import cache_dir
 from stratigraph.errors import BusyError, DataError
+from stratigraph.records import locked
 from stratigraph.remote.inventory import read_newest
 from stratigraph.remote.publication import publishing, put_back, sweep
 from stratigraph.remote.store import Store, open_store
 from stratigraph.remote.versions import check_version
 from stratigraph.remote.working_copy import Part, fetch, is_published
-from stratigraph.snapshots import locked
 from stratigraph.study.layout import STUDY_FILE
 from stratigraph.study.origin import keep_origin, spell_url
 

@@ -13,7 +13,7 @@ from torch import nn
 from stratigraph.data import Dataset
 from stratigraph.errors import DataError, InputError, IntegrityError
 from stratigraph.models import Network
-from stratigraph.snapshots import load_snapshot, read_json, record_exists, snapshot_steps, verified
+from stratigraph.records import load_snapshot, read_json, record_exists, snapshot_steps, verified
 from stratigraph.study.exported import Export
 from stratigraph.study.layout import METRICS, metrics_path
 from stratigraph.training import DataFacts, RecordedConfig, RunConfig, build_network

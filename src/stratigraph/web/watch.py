@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from stratigraph.errors import DataError, InputError
-from stratigraph.snapshots import MANIFEST
+from stratigraph.records import MANIFEST
 from stratigraph.study import STUDY_FILE, WAYS, Run, Study, findings_path, load_study, metrics_path
 from stratigraph.study.layout import observed_path, similarity_path
 from stratigraph.study.run import SILENT, interrupted
