@@ -39,6 +39,6 @@ def _listed_in_vain(path):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             names = {n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)}
             bound |= names
-            if "__all__" in names:
+            if "__all__" in names and isinstance(node.value, ast.List):
                 listed = ast.literal_eval(node.value)
     return sorted(set(listed) - bound)

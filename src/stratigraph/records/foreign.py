@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from stratigraph.errors import DataError, UnsafeFileError
 from stratigraph.records.snapshot import load_tensors
 
-__all__ = ["load_weights", "read_weights"]
+__all__ = ["load_weights", "read_contents", "read_weights"]
 
 MOST_TOLD = 10
 HEADER_LIMIT = 100_000_000  # bytes, as safetensors' own
@@ -43,6 +43,20 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
     """
     path = Path(path)
+    return _state_dict(read_contents(path), path)
+
+
+def read_contents(path: Path, *, mapped: bool = False) -> Any:
+    """What a file of weights holds: a mapping, as a rule, of tensors or of what holds them.
+
+    Args:
+        path: as of `read_weights`.
+        mapped: leave a torch file's numbers on the disk until they are used; it must not change.
+
+    Raises:
+        DataError, UnsafeFileError: as `read_weights`.
+
+    """
     if path.is_dir() or not path.exists():
         what = "a folder, not a file" if path.is_dir() else "no such file"
         raise DataError(f"{path}: {what}; expected weights (.safetensors, or a torch file).")
@@ -55,7 +69,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
     if start[:4] == b"PK\x03\x04":
-        return _read_torch(path, size)
+        return _read_torch(path, size, mapped)
     if len(start) >= 9 and start[8:9] == b"{":
         (header,) = struct.unpack("<Q", start[:8])
         if header > min(size - 8, HEADER_LIMIT):
@@ -71,7 +85,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     raise DataError(f"{path}: neither safetensors nor a torch file; it begins with {start!r}.")
 
 
-def _read_torch(path: Path, size: int) -> dict[str, Tensor]:
+def _read_torch(path: Path, size: int, mapped: bool) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -86,7 +100,7 @@ def _read_torch(path: Path, size: int) -> dict[str, Tensor]:
             if len(program) != 1:
                 raise DataError(f"{path}: a zip archive without torch's data.pkl; not weights.")
             _check_program(archive.read(program[0]), size, path)
-        value = torch.load(path, map_location="cpu", weights_only=True)
+        value = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except (DataError, UnsafeFileError):
         raise
     except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError) as error:
@@ -95,7 +109,7 @@ def _read_torch(path: Path, size: int) -> dict[str, Tensor]:
         first = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         kind = DataError if isinstance(error, RuntimeError | KeyError) else UnsafeFileError
         raise kind(f"{path}: not readable as plain weights ({first}). {CONVERT}") from None
-    return _state_dict(value, path)
+    return value
 
 
 def _check_program(program: bytes, size: int, path: Path) -> None:

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from stratigraph.errors import InputError, suggest
+from stratigraph.labels import join_rows
 from stratigraph.similarity.centring import centre
 from stratigraph.similarity.cka import embed_debiased
 from stratigraph.similarity.gram import pack, u_centred
@@ -130,7 +131,8 @@ def deconfounded_measure(inputs: Any) -> Measure:
 
 def deconfounded_cka(x: Any, y: Any, inputs: Any) -> float:
     """Debiased CKA of x and y with the kernel of ``inputs`` regressed out of both."""
-    return score(deconfounded_measure(inputs), x, y)
+    given = join_rows({"x": x, "y": y, "inputs": inputs})
+    return score(deconfounded_measure(given["inputs"]), given["x"], given["y"])
 
 
 def _embed_given(x: Tensor, confounder: Tensor) -> Prepared:

@@ -33,7 +33,7 @@ from torch import Tensor
 from stratigraph.errors import InputError
 from stratigraph.similarity.centring import CONSTANT, still
 from stratigraph.similarity.cka import EQUIDISTANT
-from stratigraph.similarity.inputs import as_matrix, check_finite
+from stratigraph.similarity.inputs import as_matrix, check_finite, join_sides
 
 __all__ = ["CKASums", "Sums", "hsic", "moments_bytes", "sums_of"]
 
@@ -141,7 +141,7 @@ class CKASums:
             InputError: a value is not finite.
 
         """
-        given = [a] if b is None else [a, b]
+        given = join_sides({"a": a} if b is None else {"a": a, "b": b})
         layers = [{name: as_matrix(v, name) for name, v in side.items()} for side in given]
         for side in layers:
             for name, value in side.items():

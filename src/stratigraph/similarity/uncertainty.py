@@ -39,10 +39,11 @@ import torch
 from torch import Tensor
 
 from stratigraph.errors import InputError
+from stratigraph.labels import join_rows
 from stratigraph.similarity.centring import centre
 from stratigraph.similarity.cka import EQUIDISTANT
 from stratigraph.similarity.gram import gram
-from stratigraph.similarity.inputs import as_matrix, check_finite, check_probes
+from stratigraph.similarity.inputs import as_matrix, check_finite, check_probes, only
 from stratigraph.similarity.measure import tell
 
 __all__ = ["Interval", "Null", "cka_interval", "cka_null", "hsic_from_sums", "permutation_bound"]
@@ -163,7 +164,7 @@ def _hsics(k: Tensor, m: Tensor) -> tuple[float, Tensor]:
 
 def _kernels(x: Any, y: Any, least: int) -> tuple[Tensor, Tensor] | None:
     kernels = []
-    for name, value in (("x", x), ("y", y)):
+    for name, value in join_rows({"x": only(x, "x"), "y": only(y, "y")}).items():
         matrix = as_matrix(value, name)
         check_finite(matrix, name)
         check_probes(len(matrix), least, "debiased CKA with its uncertainty", name)

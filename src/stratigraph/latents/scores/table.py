@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from stratigraph.errors import InputError
+from stratigraph.labels import join_rows
 
 __all__ = [
     "Scored",
@@ -103,10 +104,11 @@ def read_table(
         varying: how many factors of more than one value it needs.
 
     Raises:
-        InputError: the shapes do not fit, codes are not finite, or factors are not whole.
+        InputError: the shapes or the labels of rows do not fit, codes are not finite, or factors
+            are not whole.
 
     """
-    c, v = np.asarray(codes), np.asarray(factors)
+    c, v = map(np.asarray, join_rows({"codes": codes, "factors": factors}).values())
     if c.ndim != 2 or c.dtype.kind not in "fiub" or 0 in c.shape:
         raise InputError(
             f"codes: expected numbers (n, z), got an array of shape {c.shape} and type {c.dtype}."
