@@ -83,7 +83,7 @@ def _check_dimensions(values: Mapping[str, Any]) -> None:
 
 
 def _check_each_once(name: str, ids: Any) -> None:
-    if ids.hasnans:
+    if ids.nlevels == 1 and ids.hasnans:
         raise InputError(f"{name}: {int(ids.isna().sum())} of its {len(ids)} ids are missing.")
     if not ids.is_unique:
         twice = ids[ids.duplicated()].unique()

@@ -105,8 +105,8 @@ def read_csv(path: Path, ids: str | None = None) -> Contents:
         _check_units(path, units, dict.fromkeys(text, "text"))
         places = [columns.index(name) for name in units]
         try:
-            chunks = frames.read_csv(path, usecols=places, chunksize=BATCH, **options)
-            return unpack((_numbers(chunk, path) for chunk in chunks), len(units))
+            with frames.read_csv(path, usecols=places, chunksize=BATCH, **options) as chunks:
+                return unpack((_numbers(chunk, path) for chunk in chunks), len(units))
         except ValueError as error:
             raise DataError(f"{path}: not readable as a table of numbers ({error}).") from None
 
