@@ -119,7 +119,7 @@ BOUNDED = """
 import resource
 import numpy as np
 import stratigraph as sg
-sg.similarity_matrix({"x": np.arange(9.0)[:, None], "y": np.arange(9.0)[:, None] ** 2})  # what importing takes
+sg.similarity_matrix({"x": np.arange(9.0)[:, None], "y": np.arange(9.0)[:, None] ** 2})
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for shape in ("long", "wide"):
     held = {name: sg.load_representations(f"{name}-{shape}.npy") for name in "ab"}

@@ -1,4 +1,4 @@
-"""``stratigraph compare``: the matrices of a study, or two networks from their weights."""
+"""``stratigraph compare``: matrices of a study, two networks from their weights, or files."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
+from stratigraph.cli.compare_files import compare_files
 from stratigraph.cli.given import refuse_given
 from stratigraph.cli.inspect import finite, place
 from stratigraph.cli.run import (
@@ -37,12 +38,21 @@ if TYPE_CHECKING:
 
 __all__ = ["made", "read_inputs", "register"]
 
-Source = Annotated[
-    Path | None,
+Sources = Annotated[
+    list[Path] | None,
     typer.Argument(
-        help="A study file (.yaml), or the folder or URL of a study.",
-        metavar="[STUDY]",
+        help="A study file (.yaml), or the folder or URL of a study; or files of representations "
+        "(.npy, .npz:NAME, .pt, .safetensors, .parquet, .csv, .feather, .h5, .h5ad:PATH).",
+        metavar="[STUDY | FILE…]",
         parser=place,
+    ),
+]
+Ids = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ids",
+        help="Of files: the column of ids that rows are joined on, or a file of them; once for "
+        "all, or once for each.",
     ),
 ]
 Models = Annotated[
@@ -66,13 +76,19 @@ Layers = Annotated[
 ]
 
 
+NETWORKS = ("factory", "inputs", "layers", "reduce", "batch_size", "device")
+STUDIES = ("quiet", "max_runs", "trust")
+
+
 def compare(
     context: typer.Context,
-    study: Source = None,
+    sources: Sources = None,
     model: Models = None,
     factory: Factories = None,
     inputs: Inputs = None,
-    measure: Annotated[str, typer.Option("--measure", help="For two networks.")] = "debiased_cka",
+    measure: Annotated[
+        str, typer.Option("--measure", help="Of two networks, or of files.")
+    ] = "debiased_cka",
     layers: Layers = None,
     reduce: Annotated[
         str | None,
@@ -91,29 +107,47 @@ def compare(
     explain: Annotated[
         bool, typer.Option("--explain", help="Print how each matrix was computed, and why so.")
     ] = False,
+    ids: Ids = None,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", help="Of files: draw the matrix (.png, .pdf, .svg).")
+    ] = None,
+    interval: Annotated[
+        bool, typer.Option("--interval", help="Of files: a 95 % interval over rows for each score.")
+    ] = False,
 ) -> None:
-    """Compute a study's similarity matrices; or, given --model, compare two networks.
+    """Compute a study's similarity matrices; compare two networks (--model), or representations.
 
-    One --model is compared with itself, layer by layer.
+    One --model is compared with itself, layer by layer, and so is one file. Two files are compared
+    across, more all with all; --out is then a table of the scores.
     """
+    study = sources[0] if sources else None
+    files = [str(one) for one in sources or [] if _is_file(one)]
+    if files:
+        _check_alone(files, sources or [], model)
+        why = "it is not of files of representations"
+        refuse_given(context, (*NETWORKS, "engine", "address", "workers", *STUDIES), why)
+        compare_files(files, measure, ids, figure, out, interval, as_json, explain)
+        return
+    refuse_given(context, ("ids", "figure", "interval"), "it is of files of representations")
+    if sources and len(sources) > 1:
+        raise ConfigError(
+            f"compare: expected one study, or files of representations, got {len(sources)} places."
+        )
     if model:
         if study is not None:
             raise ConfigError("compare: expected a study or --model, got both; leave one away.")
         why = "it is of a study; two networks are compared here in one process"
-        of_studies = ("out", "engine", "address", "workers", "quiet", "max_runs", "trust")
-        refuse_given(context, of_studies, why)
+        refuse_given(context, ("out", "engine", "address", "workers", *STUDIES), why)
         found = _networks(model, factory or [], inputs, measure, layers, reduce, batch_size, device)
         _print(found, as_json, explain)
         return
     if study is None:
         raise ConfigError(
-            "compare: expected a study, or --model FILE --factory MODULE:FUNCTION --inputs FILE."
+            "compare: expected a study, or --model FILE --factory MODULE:FUNCTION --inputs FILE, or "
+            "files of representations (a.npy b.npy)."
         )
     why = "it is of two networks, with --model; a study file says how a study is compared"
-    of_networks = (
-        "factory", "inputs", "measure", "layers", "reduce", "batch_size", "device", "as_json",
-    )  # fmt: skip
-    refuse_given(context, of_networks, why)
+    refuse_given(context, (*NETWORKS, "measure", "as_json"), why)
     from stratigraph.stages import Progress, run_stage
 
     opened, where = opened_with(context, study, out, max_runs, trust, engine, address, workers)
@@ -121,6 +155,22 @@ def compare(
     if explain:
         for name in opened.measures():
             typer.echo(f"{name}: {opened.similarity(name).attrs['plan']}")
+
+
+def _is_file(source: Path) -> bool:
+    from stratigraph.representations.load import is_file_of_representations
+
+    return not source.is_dir() and is_file_of_representations(str(source))
+
+
+def _check_alone(files: list[str], sources: list[Path], model: list[Path] | None) -> None:
+    if model:
+        raise ConfigError("compare: expected files of representations or --model, got both.")
+    if len(files) != len(sources):
+        other = next(str(one) for one in sources if str(one) not in files)
+        raise ConfigError(
+            f"{other}: no file of representations; they cannot be compared with anything else."
+        )
 
 
 def _networks(

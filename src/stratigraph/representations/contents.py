@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from stratigraph.errors import ConfigError
+from stratigraph.errors import ConfigError, DataError
 from stratigraph.representations.rows import Rows
 
-__all__ = ["Contents", "need"]
+__all__ = ["Contents", "check_units", "need"]
+
+IDS = re.compile(r"(^|[_\s])(id|ids|idx|index|key|uuid|barcode)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,22 @@ class Contents:
     labels: dict[str, Callable[[], Any]] = field(default_factory=dict)
     index: Callable[[], Any] | None = None
     refused: dict[str, str] = field(default_factory=dict)
+
+
+def check_units(path: Path, units: list[str], others: Mapping[str, str]) -> None:
+    """Refuse a table in which something else than units may stand among them."""
+    if others:
+        told = ", ".join(f"{name!r} ({kind})" for name, kind in others.items())
+        raise DataError(
+            f"{path}: expected columns of numbers, got {told}; leave it out, or name the column "
+            "that holds ids (ids=, --ids)."
+        )
+    for name in units:
+        if IDS.search(name):
+            raise DataError(
+                f"{path}: column {name!r} of numbers is called as ids are; name it as such (ids=, "
+                "--ids), or leave it out. It would count as a unit."
+            )
 
 
 def need(module: str, what: str) -> ModuleType:

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from stratigraph.errors import DataError, InputError, suggest
-from stratigraph.representations.arrays import read_npy, read_npz
 from stratigraph.representations.contents import Contents
-from stratigraph.representations.hdf5 import read_hdf5
 from stratigraph.representations.ids import as_index, find_labels
 from stratigraph.representations.representation import Representation, Representations
-from stratigraph.representations.tables import read_arrow, read_csv, read_parquet
-from stratigraph.representations.tensors import read_safetensors, read_torch
 
 __all__ = ["FORMATS", "is_file_of_representations", "load_representations"]
 
 Reader: TypeAlias = Callable[[Path, str | None], Contents]  # the file, the column that holds ids
 
-FORMATS: dict[str, Reader] = {
-    ".npy": read_npy,
-    ".npz": read_npz,
-    ".pt": read_torch,
-    ".pth": read_torch,
-    ".safetensors": read_safetensors,
-    ".parquet": read_parquet,
-    ".pq": read_parquet,
-    ".csv": read_csv,
-    ".tsv": read_csv,
-    ".arrow": read_arrow,
-    ".feather": read_arrow,
-    ".h5": read_hdf5,
-    ".hdf5": read_hdf5,
-    ".h5ad": read_hdf5,
+# suffix → the module that reads it, which is loaded then, and its function
+FORMATS = {
+    ".npy": "arrays:read_npy",
+    ".npz": "arrays:read_npz",
+    ".pt": "tensors:read_torch",
+    ".pth": "tensors:read_torch",
+    ".safetensors": "tensors:read_safetensors",
+    ".parquet": "tables:read_parquet",
+    ".pq": "tables:read_parquet",
+    ".csv": "delimited:read_csv",
+    ".tsv": "delimited:read_csv",
+    ".arrow": "tables:read_arrow",
+    ".feather": "tables:read_arrow",
+    ".h5": "hdf5:read_hdf5",
+    ".hdf5": "hdf5:read_hdf5",
+    ".h5ad": "hdf5:read_hdf5",
 }
 
 
@@ -95,14 +93,18 @@ def _parted(text: str) -> tuple[Path, str]:
 
 
 def _contents(file: Path, ids: str | None) -> Contents:
-    reader = FORMATS.get(file.suffix.lower())
-    if reader is None:
+    known = FORMATS.get(file.suffix.lower())
+    if known is None:
         raise DataError(
             f"{file}: expected representations in one of the formats {', '.join(FORMATS)}, got "
             f"{file.suffix or 'a file without a suffix'}."
         )
     if not file.stat().st_size:
         raise DataError(f"{file}: empty (0 bytes); expected representations.")
+    module, function = known.split(":")
+    reader: Reader = getattr(
+        importlib.import_module(f"stratigraph.representations.{module}"), function
+    )
     return reader(file, ids)
 
 

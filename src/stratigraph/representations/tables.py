@@ -1,15 +1,13 @@
-"""Tables: Parquet, Arrow and Feather, CSV. A row is a probe.
+"""Tables: Parquet, Arrow and Feather. A row is a probe.
 
 A column of lists is a matrix of its own, a vector a row. Where there is none, the columns of
-numbers together are the units of one matrix. A column that a data frame wrote its index into (one
-without a name in CSV, ``__index_level_0__`` in Parquet) is no unit: it holds ids.
+numbers together are the units of one matrix. A column that a data frame wrote its index into
+(``__index_level_0__``) is no unit: it holds ids.
 """
 
 from __future__ import annotations
 
-import csv
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,13 +15,11 @@ from typing import Any
 import numpy as np
 
 from stratigraph.errors import DataError
-from stratigraph.representations.contents import Contents, need
-from stratigraph.representations.ids import from_text
+from stratigraph.representations.contents import Contents, check_units, need
 from stratigraph.representations.rows import Rows, unpack
 
-__all__ = ["read_arrow", "read_csv", "read_parquet"]
+__all__ = ["read_arrow", "read_parquet"]
 
-IDS = re.compile(r"(^|[_\s])(id|ids|idx|index|key|uuid|barcode)$", re.IGNORECASE)
 BATCH = 8192  # rows that are read at a time
 
 Batches = Callable[[list[str]], Iterator[Any]]  # of some columns, as pyarrow's record batches
@@ -73,84 +69,6 @@ def read_arrow(path: Path, ids: str | None = None) -> Contents:
     return _table(path, schema, batches, ids)
 
 
-def read_csv(path: Path, ids: str | None = None) -> Contents:
-    """A table of text, with a line of names or without; ``.tsv`` has tabs."""
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
-    frames = need("pandas", "CSV")
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            first = next(csv.reader(file, delimiter=separator), [])
-        if not first:
-            raise DataError(f"{path}: empty; expected a table.")
-        named = not all(_is_number(cell) for cell in first)
-        options: dict[str, Any] = {"sep": separator, "header": 0 if named else None}
-        head = frames.read_csv(path, nrows=200, **options)
-    except (ValueError, OSError, csv.Error) as error:
-        raise DataError(f"{path}: not readable as a table ({error}).") from None
-    columns = [str(column) for column in head.columns]
-    index = columns[0] if named and first[0] == "" else None
-    units: list[str] = []
-    text: list[str] = []
-    for column, kind in zip(columns, head.dtypes, strict=True):
-        if column not in (index, ids):
-            (units if kind.kind in "fiub" else text).append(column)
-
-    def column_of(name: str) -> Any:
-        held = frames.read_csv(
-            path, usecols=[columns.index(name)], dtype=str, keep_default_na=False, **options
-        )
-        return from_text(held.iloc[:, 0].tolist())
-
-    def rows() -> Rows:
-        _check_units(path, units, dict.fromkeys(text, "text"))
-        places = [columns.index(name) for name in units]
-        try:
-            with frames.read_csv(path, usecols=places, chunksize=BATCH, **options) as chunks:
-                return unpack((_numbers(chunk, path) for chunk in chunks), len(units))
-        except ValueError as error:
-            raise DataError(f"{path}: not readable as a table of numbers ({error}).") from None
-
-    return Contents(
-        {"": rows} if units else {},
-        {name: partial(column_of, name) for name in columns},
-        None if index is None else partial(column_of, index),
-        dict.fromkeys(text, "it holds text"),
-    )
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _numbers(chunk: Any, path: Path) -> np.ndarray:
-    for column, kind in zip(chunk.columns, chunk.dtypes, strict=True):
-        if kind.kind not in "fiub":
-            raise DataError(
-                f"{path}: column {column!r} holds numbers at first, and text further on."
-            )
-    return chunk.to_numpy(np.float64)
-
-
-def _check_units(path: Path, units: list[str], others: Mapping[str, str]) -> None:
-    """Refuse a table in which something else than units may stand among them."""
-    if others:
-        told = ", ".join(f"{name!r} ({kind})" for name, kind in others.items())
-        raise DataError(
-            f"{path}: expected columns of numbers, got {told}; leave it out, or name the column "
-            "that holds ids (ids=, --ids)."
-        )
-    for name in units:
-        if IDS.search(name):
-            raise DataError(
-                f"{path}: column {name!r} of numbers is called as ids are; name it as such (ids=, "
-                "--ids), or leave it out. It would count as a unit."
-            )
-
-
 def _table(path: Path, schema: Any, batches: Batches, ids: str | None) -> Contents:
     types = need("pyarrow", "Arrow").types
     index, labels = _pandas_index(schema, batches)
@@ -173,7 +91,7 @@ def _table(path: Path, schema: Any, batches: Batches, ids: str | None) -> Conten
     if units and not vectors:
 
         def rows() -> Rows:
-            _check_units(path, units, text)
+            check_units(path, units, text)
             return unpack(_columns(path, units, batches), len(units))
 
         matrices[""] = rows

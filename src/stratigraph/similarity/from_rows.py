@@ -29,7 +29,7 @@ from stratigraph.similarity.inputs import as_matrix, check_probes, nonfinite, re
 from stratigraph.similarity.moments import CKASums, moments_bytes
 from stratigraph.similarity.streaming import stream_cka
 
-__all__ = ["Found", "cka_from_rows", "random_batches"]
+__all__ = ["Found", "cka_from_batches", "cka_from_rows", "random_batches"]
 
 SHARE = 8  # of the memory that one block of rows or columns takes
 BATCH = 250  # probes of a random batch
@@ -79,7 +79,7 @@ def cka_from_rows(
         way = _from_sums if ways[0] == "sums" else _from_kernels
         return way(left, right, debiased, n, memory)
     if debiased:
-        return _from_batches(left, right, n, memory)
+        return cka_from_batches(left, right, n, memory)
     raise InputError(
         f"measure: linear_cka of {n:,} probes and {sum(map(sum, widths)):,} units in all needs "
         f"{min(sums, kernels) / 1e9:.1f} GB, with {memory / 1e9:.1f} GB allowed (memory=); "
@@ -205,9 +205,19 @@ def random_batches(
         )
 
 
-def _from_batches(
-    left: Mapping[str, Any], right: Mapping[str, Any] | None, n: int, memory: int
+def cka_from_batches(
+    left: Mapping[str, Any],
+    right: Mapping[str, Any] | None,
+    n: int,
+    memory: int,
+    confidence: float = 0.95,
 ) -> Found:
+    """Debiased CKA of all of ``left`` with all of ``right`` from random batches, with intervals.
+
+    Raises:
+        InputError: not even a few probes of all fit in ``memory``, or a value is not finite.
+
+    """
     sides = [side for side in (left, right) if side]
     size = min(BATCH, _rows_at_a_time(sides, memory), n)
     if size < LEAST_BATCH:
@@ -215,11 +225,11 @@ def _from_batches(
             f"memory: {LEAST_BATCH} probes of these representations do not fit in "
             f"{memory / 1e9:.2g} GB; allow more."
         )
-    found = stream_cka(random_batches(left, right, n, size))
+    found = stream_cka(random_batches(left, right, n, size), confidence=confidence)
     return Found(
         found.values,
-        f"estimated from {found.batches} random batches of {size} probes; widest 95 % interval "
-        f"± {found.width:.2g}",
+        f"estimated from {found.batches} random batches of {size} probes; widest "
+        f"{confidence:.0%} interval ± {found.width:.2g}",
         found.reasons,
         found.lower,
         found.upper,
