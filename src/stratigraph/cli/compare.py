@@ -16,19 +16,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from stratigraph.cli.compare_files import compare_files
-from stratigraph.cli.given import refuse_given
-from stratigraph.cli.inspect import finite, place
-from stratigraph.cli.run import (
-    Address,
-    EngineName,
-    MaxRuns,
-    Out,
+from stratigraph.cli.compare_files import Drawn, Ids, WithInterval, compare_files, find_files
+from stratigraph.cli.inspect import finite
+from stratigraph.cli.options import (
+    AsJson,
+    Computing,
+    Opening,
     Quiet,
-    Trust,
-    Workers,
-    opened_with,
+    find_place,
+    names_of,
+    refuse_given,
 )
+from stratigraph.cli.run import open_to_compute
 from stratigraph.errors import ConfigError, DataError
 from stratigraph.plugins import attribute_of, parted
 
@@ -36,23 +35,14 @@ if TYPE_CHECKING:
     import xarray
     from torch import nn
 
-__all__ = ["made", "read_inputs", "register"]
+__all__ = ["compare", "made", "read_inputs"]
 
 Sources = Annotated[
     list[Path] | None,
     typer.Argument(
-        help="A study file (.yaml), or the folder or URL of a study; or files of representations "
-        "(.npy, .npz:NAME, .pt, .safetensors, .parquet, .csv, .feather, .h5, .h5ad:PATH).",
+        help="A study file (.yaml), or the folder or URL of a study; or files of representations.",
         metavar="[STUDY | FILE…]",
-        parser=place,
-    ),
-]
-Ids = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--ids",
-        help="Of files: the column of ids that rows are joined on, or a file of them; once for "
-        "all, or once for each.",
+        parser=find_place,
     ),
 ]
 Models = Annotated[
@@ -77,11 +67,12 @@ Layers = Annotated[
 
 
 NETWORKS = ("factory", "inputs", "layers", "reduce", "batch_size", "device")
-STUDIES = ("quiet", "max_runs", "trust")
 
 
 def compare(
     context: typer.Context,
+    opening: Opening,
+    computing: Computing,
     sources: Sources = None,
     model: Models = None,
     factory: Factories = None,
@@ -96,37 +87,27 @@ def compare(
     ] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", help="Inputs of one pass.")] = 256,
     device: Annotated[str, typer.Option("--device", help="Where the networks run.")] = "cpu",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")] = False,
-    out: Out = None,
-    engine: EngineName = "local",
-    address: Address = None,
-    workers: Workers = None,
+    as_json: AsJson = False,
     quiet: Quiet = False,
-    max_runs: MaxRuns = 1000,
-    trust: Trust = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Print how each matrix was computed, and why so.")
     ] = False,
     ids: Ids = None,
-    figure: Annotated[
-        Path | None, typer.Option("--figure", help="Of files: draw the matrix (.png, .pdf, .svg).")
-    ] = None,
-    interval: Annotated[
-        bool, typer.Option("--interval", help="Of files: a 95 % interval over rows for each score.")
-    ] = False,
+    figure: Drawn = None,
+    interval: WithInterval = False,
 ) -> None:
     """Compute a study's similarity matrices; compare two networks (--model), or representations.
 
-    One --model is compared with itself, layer by layer, and so is one file. Two files are compared
-    across, more all with all; --out is then a table of the scores.
+    One --model is compared with itself, layer by layer, and so is one file (.npy, .npz:NAME, .pt,
+    .safetensors, .parquet, .csv, .feather, .h5:PATH, .h5ad:PATH). Two files are compared across,
+    more all with all; --out is then a table of the scores.
     """
     study = sources[0] if sources else None
-    files = [str(one) for one in sources or [] if _is_file(one)]
-    if files:
-        _check_alone(files, sources or [], model)
+    if files := find_files(sources or [], bool(model)):
         why = "it is not of files of representations"
-        refuse_given(context, (*NETWORKS, "engine", "address", "workers", *STUDIES), why)
-        compare_files(files, measure, ids, figure, out, interval, as_json, explain)
+        of_others = (*NETWORKS, *names_of(Computing), "quiet", "max_runs", "trust")
+        refuse_given(context, of_others, why)
+        compare_files(files, measure, ids, figure, opening.out, interval, as_json, explain)
         return
     refuse_given(context, ("ids", "figure", "interval"), "it is of files of representations")
     if sources and len(sources) > 1:
@@ -137,40 +118,24 @@ def compare(
         if study is not None:
             raise ConfigError("compare: expected a study or --model, got both; leave one away.")
         why = "it is of a study; two networks are compared here in one process"
-        refuse_given(context, ("out", "engine", "address", "workers", *STUDIES), why)
+        refuse_given(context, (*names_of(Opening, Computing), "quiet"), why)
         found = _networks(model, factory or [], inputs, measure, layers, reduce, batch_size, device)
         _print(found, as_json, explain)
         return
     if study is None:
         raise ConfigError(
-            "compare: expected a study, or --model FILE --factory MODULE:FUNCTION --inputs FILE, or "
-            "files of representations (a.npy b.npy)."
+            "compare: expected a study, or --model FILE --factory MODULE:FUNCTION --inputs FILE, "
+            "or files of representations (a.npy b.npy)."
         )
     why = "it is of two networks, with --model; a study file says how a study is compared"
     refuse_given(context, (*NETWORKS, "measure", "as_json"), why)
     from stratigraph.stages import Progress, run_stage
 
-    opened, where = opened_with(context, study, out, max_runs, trust, engine, address, workers)
-    run_stage("compare", opened, where, Progress(quiet))
+    opened, start = open_to_compute(context, study, opening, computing)
+    run_stage("compare", opened, start(), Progress(quiet))
     if explain:
         for name in opened.measures():
             typer.echo(f"{name}: {opened.similarity(name).attrs['plan']}")
-
-
-def _is_file(source: Path) -> bool:
-    from stratigraph.representations.load import is_file_of_representations
-
-    return not source.is_dir() and is_file_of_representations(str(source))
-
-
-def _check_alone(files: list[str], sources: list[Path], model: list[Path] | None) -> None:
-    if model:
-        raise ConfigError("compare: expected files of representations or --model, got both.")
-    if len(files) != len(sources):
-        other = next(str(one) for one in sources if str(one) not in files)
-        raise ConfigError(
-            f"{other}: no file of representations; they cannot be compared with anything else."
-        )
 
 
 def _networks(
@@ -337,8 +302,3 @@ def _print(found: xarray.DataArray, as_json: bool, explain: bool) -> None:
         typer.echo(f"plan: {found.attrs['plan']}")
     for name, reason in json.loads(found.attrs["reasons"]).items():
         typer.echo(f"{name} has no score: {reason}")
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("compare")(compare)

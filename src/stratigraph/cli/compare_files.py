@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -18,10 +18,47 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray
 
-__all__ = ["FIGURES", "TABLES", "compare_files"]
+__all__ = ["Drawn", "Ids", "WithInterval", "compare_files", "find_files"]
 
 FIGURES = (".png", ".pdf", ".svg")
 TABLES = (".parquet", ".csv", ".nc")
+
+
+Ids = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--ids",
+        help="Of files: the column of ids that rows are joined on, or a file of them; once for "
+        "all, or once for each.",
+    ),
+]
+Drawn = Annotated[
+    Path | None, typer.Option("--figure", help="Of files: draw the matrix (.png, .pdf, .svg).")
+]
+WithInterval = Annotated[
+    bool, typer.Option("--interval", help="Of files: a 95 % interval over rows for each score.")
+]
+
+
+def find_files(sources: list[Path], models: bool) -> list[str]:
+    """Which of what a command was given are files of representations: all of it, or nothing.
+
+    Raises:
+        ConfigError: something else stands beside them.
+
+    """
+    from stratigraph.representations.load import is_file_of_representations
+
+    named = [str(one) for one in sources]
+    files = [n for n in named if is_file_of_representations(n) and not Path(n).is_dir()]
+    others = [name for name in named if name not in files]
+    if files and models:
+        raise ConfigError("compare: expected files of representations or --model, got both.")
+    if files and others:
+        raise ConfigError(
+            f"{others[0]}: no file of representations; it cannot be compared with {files[0]}."
+        )
+    return files
 
 
 def compare_files(

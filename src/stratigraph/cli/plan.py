@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stratigraph.cli.inspect import AsJson
-from stratigraph.cli.run import MaxRuns, StudySource, Trust, Workers, refuse_idle
+from stratigraph.cli.options import AsJson, MaxRuns, StudySource, Trust, Workers, refuse_idle
 
 if TYPE_CHECKING:
     from stratigraph.cost.plan import StudyPlan
 
-__all__ = ["register"]
+__all__ = ["plan"]
 
 
 def plan(
@@ -78,8 +77,3 @@ def _time(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:,.1f} h"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("plan")(plan)
