@@ -16,17 +16,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from stratigraph.cli.compare_files import Drawn, Ids, WithInterval, compare_files, find_files
-from stratigraph.cli.inspect import finite
-from stratigraph.cli.options import (
-    AsJson,
-    Computing,
-    Opening,
-    Quiet,
-    find_place,
-    names_of,
-    refuse_given,
+from stratigraph.cli.compare_files import (
+    Drawn,
+    Ids,
+    Sources,
+    WithInterval,
+    compare_files,
+    find_files,
 )
+from stratigraph.cli.inspect import finite
+from stratigraph.cli.options import AsJson, Computing, Opening, Quiet, names_of, refuse_given
 from stratigraph.cli.run import open_to_compute
 from stratigraph.errors import ConfigError, DataError
 from stratigraph.plugins import attribute_of, parted
@@ -37,14 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "made", "read_inputs"]
 
-Sources = Annotated[
-    list[Path] | None,
-    typer.Argument(
-        help="A study file (.yaml), or the folder or URL of a study; or files of representations.",
-        metavar="[STUDY | FILE…]",
-        parser=find_place,
-    ),
-]
 Models = Annotated[
     list[Path] | None,
     typer.Option("--model", help="Weights: .safetensors, or a torch file. Twice, for two."),

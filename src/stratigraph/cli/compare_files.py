@@ -12,18 +12,27 @@ import numpy as np
 import typer
 
 from stratigraph.cli.inspect import finite
+from stratigraph.cli.options import find_place
 from stratigraph.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray
 
-__all__ = ["Drawn", "Ids", "WithInterval", "compare_files", "find_files"]
+__all__ = ["Drawn", "Ids", "Sources", "WithInterval", "compare_files", "find_files"]
 
 FIGURES = (".png", ".pdf", ".svg")
 TABLES = (".parquet", ".csv", ".nc")
 
 
+Sources = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        help="A study file (.yaml), or the folder or URL of a study; or files of representations.",
+        metavar="[STUDY | FILE…]",
+        parser=find_place,
+    ),
+]
 Ids = Annotated[
     list[str] | None,
     typer.Option(
