@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from stratigraph.errors import ConfigError, DataError
+from stratigraph.values import is_number, is_whole
 
 __all__ = ["Reading", "find_pictures", "read_pictures"]
 
@@ -57,18 +58,18 @@ class Reading:
     values: Any = None
 
     def __post_init__(self) -> None:
-        if not _whole(self.size) or not 1 <= self.size <= LARGEST_SIZE:
+        if not is_whole(self.size) or not 1 <= self.size <= LARGEST_SIZE:
             raise ConfigError(f"size {self.size!r}; expected an integer from 1 to {LARGEST_SIZE}")
         if not isinstance(self.colour, bool):
             raise ConfigError(f"colour {self.colour!r}; expected true or false")
         under = self.background if isinstance(self.background, list | tuple) else [self.background]
-        if len(under) not in (1, 3) or not all(_whole(v) and 0 <= v <= 255 for v in under):
+        if len(under) not in (1, 3) or not all(is_whole(v) and 0 <= v <= 255 for v in under):
             raise ConfigError(
                 f"background {self.background!r}; expected a grey from 0 to 255, or red, green "
                 "and blue"
             )
         ends = self.values if isinstance(self.values, list | tuple) else ()
-        numbers = [v for v in ends if isinstance(v, int | float) and not isinstance(v, bool)]
+        numbers = [v for v in ends if is_number(v)]
         if self.values is not None and not (len(numbers) == len(ends) == 2 and ends[0] < ends[1]):
             raise ConfigError(
                 f"values {self.values!r}; expected the lowest and the highest, such as [0, 4095]"
@@ -208,7 +209,3 @@ def _scaled(file: Path, picture: Image.Image, reading: Reading) -> tuple[np.ndar
 
 def _tag(picture: Image.Image) -> Any:
     return getattr(picture, "tag_v2", {}).get(PHOTOMETRIC)
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

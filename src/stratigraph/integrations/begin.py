@@ -18,6 +18,7 @@ from stratigraph.integrations.schedule import Schedule, as_schedule
 from stratigraph.integrations.study_file import open_recorded
 from stratigraph.study.origin import is_url
 from stratigraph.training import RecordedConfig
+from stratigraph.values import check_whole
 
 __all__ = ["describe_run", "record"]
 
@@ -82,7 +83,7 @@ def record(
             "`stratigraph export` or your storage's own tools."
         )
     for what, number, least in (("start", start, 0), ("log_every", log_every, 1)):
-        _check_whole(what, number, least)
+        check_whole(what, number, least)
     if isinstance(measures, str):
         raise ConfigError(f"measures: expected a list of names, got {measures!r}.")
     config, inputs = describe_run(
@@ -115,7 +116,7 @@ def describe_run(
         InputError: layers, probes or a network that cannot be read.
 
     """
-    _check_whole("seed", seed, 0)
+    check_whole("seed", seed, 0)
     for what, word in (("name", name), ("data", data)):
         if not isinstance(word, str) or not word:
             raise ConfigError(f"{what}: expected a word, got {word!r}.")
@@ -140,8 +141,3 @@ def describe_run(
         roles=told.plain(),
     )
     return config, inputs
-
-
-def _check_whole(what: str, number: Any, least: int) -> None:
-    if isinstance(number, bool) or not isinstance(number, int) or number < least:
-        raise ConfigError(f"{what}: expected a whole number ≥ {least}, got {number!r}.")

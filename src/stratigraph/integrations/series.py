@@ -27,6 +27,7 @@ from typing import Any
 
 from stratigraph.errors import ConfigError, DataError
 from stratigraph.records import read_contents
+from stratigraph.values import is_whole
 
 __all__ = ["Point", "Series", "find_series"]
 
@@ -185,7 +186,7 @@ def _point(path: Path, fields: Mapping[str, Any]) -> tuple[Point, str]:
         held = read_contents(path)
         for key in INSIDE:
             step = held.get(key) if isinstance(held, Mapping) else None
-            if isinstance(step, int) and not isinstance(step, bool) and step >= 0:
+            if is_whole(step) and step >= 0:
                 unit = "epoch" if key == "epoch" else "step"
                 return Point(path, step, unit), path.parent.as_posix()
     raise DataError(

@@ -52,15 +52,20 @@ def read_weights(path: str | Path, key: str | None = None) -> dict[str, Tensor]:
     return _weights_in(read_contents(path), path, key)
 
 
-def read_contents(path: Path) -> Any:
+def read_contents(path: Path, *, mapped: bool = False) -> Any:
     """What a file of weights holds: a mapping, as a rule, of tensors or of what holds them.
+
+    Args:
+        path: as of `read_weights`.
+        mapped: leave a torch file's numbers on the disk until they are used; it must not change.
 
     Raises:
         DataError, UnsafeFileError: as `read_weights`.
 
     """
-    if not path.exists():
-        raise DataError(f"{path}: no such file; expected weights (.safetensors, or a torch file).")
+    if path.is_dir() or not path.exists():
+        what = "a folder, not a file" if path.is_dir() else "no such file"
+        raise DataError(f"{path}: {what}; expected weights (.safetensors, or a torch file).")
     size = path.stat().st_size
     if not size:
         raise DataError(f"{path}: empty (0 bytes); expected weights.")
@@ -70,7 +75,7 @@ def read_contents(path: Path) -> Any:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
     if start[:4] == b"PK\x03\x04":
-        return _read_torch(path, size)
+        return _read_torch(path, size, mapped)
     if len(start) >= 9 and start[8:9] == b"{":
         (header,) = struct.unpack("<Q", start[:8])
         if header > min(size - 8, HEADER_LIMIT):
@@ -86,7 +91,7 @@ def read_contents(path: Path) -> Any:
     raise DataError(f"{path}: neither safetensors nor a torch file; it begins with {start!r}.")
 
 
-def _read_torch(path: Path, size: int) -> Any:
+def _read_torch(path: Path, size: int, mapped: bool) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -101,7 +106,7 @@ def _read_torch(path: Path, size: int) -> Any:
             if len(program) != 1:
                 raise DataError(f"{path}: a zip archive without torch's data.pkl; not weights.")
             _check_program(archive.read(program[0]), size, path)
-        value = torch.load(path, map_location="cpu", weights_only=True)
+        value = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except (DataError, UnsafeFileError):
         raise
     except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError) as error:
