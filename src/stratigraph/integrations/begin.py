@@ -8,7 +8,9 @@ from typing import Any
 
 from torch import nn
 
+from stratigraph.activations import unwrapped
 from stratigraph.activations.layers import Layers
+from stratigraph.activations.masks import MaskOf
 from stratigraph.activations.reduce import Reduce
 from stratigraph.errors import ConfigError
 from stratigraph.integrations.probes import Posterior, ProbeReader
@@ -32,6 +34,7 @@ def record(
     snapshots: Schedule = "log",
     layers: Layers = None,
     reduce: Reduce = None,
+    mask: MaskOf = None,
     posterior: Posterior | None = None,
     call: Callable[[nn.Module, Any], Any] | None = None,
     measures: Sequence[str] = ("debiased_cka", "procrustes_similarity"),
@@ -44,7 +47,8 @@ def record(
     """Begin to record a training; the network as it is now is the first snapshot.
 
     Args:
-        model: the network that is about to be trained.
+        model: the network that is about to be trained; of one under ``DistributedDataParallel``
+            what it wraps, on one process alone, without waiting for the others.
         probes: the fixed inputs that it is read on: a tensor, a tuple or mapping of such, or a list
             of batches (`stratigraph.activations.batches`).
         to: the study's folder; a further run goes beside those that stand there.
@@ -55,6 +59,8 @@ def record(
             of steps, or a function step → bool; the last step is kept in any case.
         layers: names, globs or types (`stratigraph.activations.layers`).
         reduce: makes large maps smaller (`stratigraph.activations.reduce`).
+        mask: which tokens are there, where the network is not told: the name of an input, or a
+            function of a batch (`stratigraph.activations.masks`).
         posterior: of a VAE: (model, batch) → mean and log-variance, for the latents' regimes.
         call: runs a pass; by default the batch is given by its type.
         measures: that the study will be compared by.
@@ -95,7 +101,9 @@ def record(
             "settings: `name` is the objective's name, which has an argument of its own: "
             "sg.record(…, name=…); call the setting something else."
         )
-    inputs = ProbeReader(model, probes, layers, reduce, posterior, call, batch_size)
+    model = unwrapped(model)
+    inputs = ProbeReader(model, probes, layers, reduce, posterior, call, batch_size, mask)
+    inputs.learn()
     folder = open_recorded(Path(to), measures)
     config = RecordedConfig(
         data={"name": data},

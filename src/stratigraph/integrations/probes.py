@@ -15,9 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stratigraph.activations import capture, reading
+from stratigraph.activations import (
+    Captured,
+    Learned,
+    capture,
+    select_layers,
+    undisturbed,
+    unwrapped,
+)
 from stratigraph.activations.batches import Fingerprint, batches_of, given, run
 from stratigraph.activations.layers import Layers, choose_layers
+from stratigraph.activations.masks import MaskOf
 from stratigraph.activations.reduce import Reduce, named
 from stratigraph.errors import InputError
 from stratigraph.identity import digest
@@ -39,10 +47,11 @@ class ProbeReader:
         posterior: Posterior | None,
         call: Callable[[nn.Module, Any], Any] | None,
         batch_size: int,
+        mask: MaskOf = None,
     ) -> None:
-        self.model, self.layers, self.reduce = model, layers, reduce
-        self.posterior, self.call = posterior, call or run
-        chosen = choose_layers(model, layers)
+        self.model, self.layers, self.reduce = unwrapped(model), layers, reduce
+        self.posterior, self.call, self.mask = posterior, call or run, mask
+        self.learned: Learned | None = None
         # Kept as batches: an iterator gives them once, and they are read at every snapshot.
         self.batches: list[tuple[Any, int]] = []
         fingerprint = Fingerprint()
@@ -52,21 +61,49 @@ class ProbeReader:
         self.count, self.digest = sum(rows for _, rows in self.batches), fingerprint.digest
         if self.count < 4:
             raise InputError(f"probes: expected at least 4 inputs, got {self.count}.")
+        chosen, modules = choose_layers(self.model, layers), select_layers(self.model, layers)
+        parts = sorted(
+            (name, sorted(f"#{run}{part}" if run else part for run, part in some))
+            for name, some in chosen.parts.items()
+            if some
+        )
+        self.reading = digest([modules, parts, named(reduce)])
         self.latents = 0
         if posterior is not None:
+            self.learn()
             self.latents = self.read_posterior()[0].shape[1]
-        parts = sorted((name, sorted(some)) for name, some in chosen.parts.items() if some)
-        self.reading = digest([list(chosen.modules), parts, named(reduce)])
+
+    def learn(self) -> None:
+        """Learn of the layers; a network that is not ready for a pass is refused before any other.
+
+        Raises:
+            InputError: see `stratigraph.capture`.
+
+        """
+        if self.learned is None:
+            self.learned = self._capture([self.batches[0][0]]).learned
 
     def read(self) -> dict[str, Tensor]:
-        """Every chosen layer on the probes."""
+        """Every chosen layer on the probes, (n, p…) of numbers."""
+        found = self._capture([batch for batch, _ in self.batches])
+        return {
+            name: (value.float() if value.dtype is torch.bool else value).reshape(
+                len(value), *(value.shape[1:] or (1,))
+            )
+            for name, value in found.items()
+            if value.numel()
+        }
+
+    def _capture(self, batches: list[Any]) -> Captured:
         with same_draws():
             return capture(
                 self.model,
-                [batch for batch, _ in self.batches],
+                batches,
                 self.layers,
                 call=lambda batch, rows: self.call(self.model, batch),
                 reduce=self.reduce,
+                mask=self.mask,
+                learned=self.learned,
             )
 
     def read_posterior(self) -> np.ndarray:
@@ -74,7 +111,7 @@ class ProbeReader:
         if self.posterior is None:
             raise InputError("posterior: the recorder was given none.")
         parts = []
-        with reading(self.model, (), lambda name, output: None), torch.no_grad(), same_draws():
+        with undisturbed(self.model), torch.no_grad(), same_draws():
             for batch, rows in self.batches:
                 pair = tuple(self.posterior(self.model, given(batch, self.model)))
                 shapes = [tuple(getattr(part, "shape", ())) for part in pair]

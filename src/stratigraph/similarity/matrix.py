@@ -33,6 +33,7 @@ from stratigraph.similarity.pairwise import PAIR_BLOCK, Progress, all_pairs
 from stratigraph.similarity.planner import Plan, choose
 from stratigraph.similarity.reduction import read_coordinates
 from stratigraph.similarity.streaming import shuffled_batches, stream_cka
+from stratigraph.similarity.unfit import fit_entries, with_unfit
 
 if TYPE_CHECKING:
     import xarray
@@ -75,15 +76,36 @@ def similarity_matrix(
         InputError: an entry cannot be compared; the message names it.
 
     """
-    import xarray
-
     chosen = find_measure(measure)
     _check_inputs(a, b)
     if tolerance is not None and precision is not None:
         raise InputError("tolerance and precision: expected one of them, got both.")
     given = {"a": a} if b is None or b is a else {"a": a, "b": b}
-    sides, n = as_matrices(given, chosen.name, chosen.least)
+    fit = {argument: fit_entries(side, argument) for argument, side in given.items()}
+    sides, n = as_matrices(
+        {name: some or given[name] for name, (some, _) in fit.items()}, chosen.name, chosen.least
+    )
     left, right = sides[0], sides[1] if len(sides) > 1 else None
+    found = _compared(left, right, chosen, n, tolerance, precision, memory, progress)
+    for side, (_, unfit) in fit.items():
+        for name, why in unfit.items():
+            tell(chosen.name, f"{side}[{name!r}]", why, None, level=2)
+        found = with_unfit(found, a, a if b is None else b, unfit)
+    return found
+
+
+def _compared(
+    left: Mapping[str, Tensor],
+    right: Mapping[str, Tensor] | None,
+    chosen: Measure,
+    n: int,
+    tolerance: float | None,
+    precision: float | None,
+    memory: int,
+    progress: Progress | None,
+) -> xarray.DataArray:
+    import xarray
+
     if tolerance is not None:
         return _certified(left, right, chosen, tolerance, progress)
     if precision is not None:
