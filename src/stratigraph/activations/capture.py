@@ -85,7 +85,7 @@ def capture(
             if reading.learned is None:
                 # All inputs, where they are there: a first batch may be of one.
                 few = ((inputs, None), n) if whole(inputs) and n is not None else (pair, rows)
-                reading.learn(show, *few, check=call is None, fill=call is None)
+                reading.learn(show, few, (pair, rows), check=call is None, fill=call is None)
             fingerprint.add(pair[0])
             own = mask_for(pair, mask, rows)
             at = slice(done, done + rows)

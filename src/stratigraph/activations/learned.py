@@ -25,6 +25,7 @@ class Learned:
         labels: what each is called, in the order in which they ran.
         left_out: layer → why it is not read.
         masked: some module was given a mask.
+        fixed: the number of inputs that the network ran on, which does not run on few; or 0.
 
     """
 
@@ -32,6 +33,7 @@ class Learned:
     labels: dict[Key, str]
     left_out: dict[str, str] = field(default_factory=dict)
     masked: bool = False
+    fixed: int = 0
 
     def only(self, names: Iterable[str]) -> Learned:
         """The same of some of the layers."""
@@ -83,7 +85,7 @@ def choose_parts(
                 bare = (alone or main) and not _by_part(key, wanted)
                 labels[key] = head if bare else head + key[2]
             if asked in chosen.required:
-                _check_required(asked, wanted, mine, good, axes)
+                _check_required(asked, wanted, [key for key in seen if key[0] == name], axes)
     ran_as = {asked for name in runs for asked in names[name]}
     silent = [name for name in chosen.modules if name in chosen.required - ran_as]
     if silent:
@@ -109,26 +111,24 @@ def _by_part(key: Key, wanted: frozenset[tuple[int, str]] | None) -> bool:
 def _check_required(
     name: str,
     wanted: frozenset[tuple[int, str]] | None,
-    mine: list[Key],
-    good: list[Key],
+    every: list[Key],
     axes: Mapping[Key, int | str],
 ) -> None:
-    if wanted is None and good:
-        return
-    if wanted is None:
-        why = "; ".join(f"{key[2]} {axes[key]}".strip() for key in mine)
+    good = [key for key in every if isinstance(axes[key], int)]
+    if wanted is None and not good:
+        why = "; ".join(f"{key[2]} {axes[key]}".strip() for key in every)
         raise InputError(
             f"layer {name}: expected a tensor with a row for every input: "
-            f"{why or 'it returned no tensor'}; read one of its children instead."
+            f"{why or 'it returned no tensor'}; read another layer, or one of its children, instead."
         )
-    for run, part in sorted(wanted):
+    for run, part in sorted(wanted or ()):
         if not any(_is(key, run, part) for key in good):
-            head = f"{name}#{run}" if run else name
-            why = next((f": {axes[key]}" for key in mine if _is(key, run, part)), "")
-            has = ", ".join(f"{name}{key[2]}" for key in good) or "none"
+            asked = f"{name}#{run}{part}" if run else name + part
+            why = next((f": {axes[key]}" for key in every if _is(key, run, part)), "")
+            has = dict.fromkeys(f"{name}#{key[1]}{key[2]}" if run else name + key[2] for key in good)
             raise InputError(
-                f"layer {name}: it returned no part {head}{part} with a row for every input{why}; "
-                f"it has {has}."
+                f"layer {name}: it returned no part {asked} with a row for every input{why}; it "
+                f"has {', '.join(has) or 'none'}."
             )
 
 

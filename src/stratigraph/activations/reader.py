@@ -96,16 +96,35 @@ class Reader:
         try:
             self._pass(call, rows)
             return self._taking.finished()
+        except InputError:
+            raise
+        except Exception as error:
+            if self.learned.fixed in (0, rows):
+                raise
+            raise InputError(
+                f"model: it ran on {self.learned.fixed} inputs and not on {rows} ({error!s:.200}). "
+                "A network that is made for one number of inputs needs batches of that many "
+                "(batch_size=), and a whole number of them."
+            ) from error
         finally:
             self._taking = None
 
-    def learn(self, show: Show, batch: Any, rows: int, *, check: bool, fill: bool = True) -> None:
+    def learn(
+        self,
+        show: Show,
+        inputs: tuple[Any, int],
+        batch: tuple[Any, int],
+        *,
+        check: bool,
+        fill: bool = True,
+    ) -> None:
         """Learn of the layers from a few inputs.
 
         Args:
             show: runs a pass.
-            batch: of inputs, and
-            rows: how many it has.
+            inputs: of which a few are shown, and how many there are.
+            batch: the first, and how many inputs it has; shown to a network that runs on no other
+                number of them.
             check: refuse a network that answers the same inputs differently, and leave out layers
                 in which an input's values depend on the others beside it.
             fill: with few inputs, show some of them more than once.
@@ -114,13 +133,13 @@ class Reader:
             InputError: see the module; or a layer that was asked for by name cannot be read.
 
         """
-        count, fewer = FEW, FEWER
+        rows, count, fewer = inputs[1], FEW, FEWER
         if rows < FEW and not (fill and rows < 4) and rows > 1:
             count, fewer = rows, max(1, rows * FEWER // FEW)
         own, state = self._own, State(self.model, weights=True)
         try:
             try:
-                few = few_rows(batch, rows, count)
+                few = few_rows(inputs[0], rows, count)
                 last = slice(count - fewer, count)
                 again = partial(self._look, show, few_rows(few, count, fewer, last.start), last)
                 one = self._look(show, few, slice(0, count))
@@ -129,7 +148,7 @@ class Reader:
                 raise
             except Exception as error:  # made for one number of inputs, it may run on all of them
                 state.put_back()
-                one, again = self._turned(show, batch, rows, error)
+                one, again = self._turned(show, *batch, error)
                 two, rule = again(), axis_that_turns
             axes: dict[Key, int | str] = {}
             for key, first in one.items():
@@ -150,7 +169,8 @@ class Reader:
         if not labels:
             self._refuse(left_out)
         kept = {key: (axis, len(one[key].shape)) for key in labels if isinstance(axis := axes[key], int)}
-        self.learned = Learned(kept, labels, left_out, self._masked)
+        fixed = batch[1] if rule is axis_that_turns else 0
+        self.learned = Learned(kept, labels, left_out, self._masked, fixed)
 
     def _look(self, show: Show, batch: Any, at: slice) -> dict[Key, Seen]:
         """What every layer returns in a pass, as far as it is kept to learn from."""
@@ -191,13 +211,7 @@ class Reader:
             one = self._look(show, batch, slice(0, rows))
             return one, partial(self._look, show, turned(batch, rows), slice(0, rows))
         except Exception as own:
-            meta = next((n for n, p in self.model.named_parameters() if p.is_meta), None)
-            if meta is not None:
-                raise InputError(
-                    f"model: {meta} is on the meta device, without values, and the network does not "
-                    f"run ({own!s:.200}); load its weights, or model.to_empty(device=…) and "
-                    "initialise them."
-                ) from own
+            self._check_values(own)
             if hasattr(self.model, "graph"):
                 raise InputError(
                     f"model: it does not run on {rows} inputs ({own!s:.200}). A network that was "
@@ -205,6 +219,16 @@ class Reader:
                     "or a first axis that is dynamic (torch.export's dynamic_shapes)."
                 ) from own
             raise own from error
+
+    def _check_values(self, error: Exception | None = None) -> None:
+        """Refuse a network whose weights are nowhere, since it does not run or gives no values."""
+        meta = next((n for n, p in self.model.named_parameters() if p.is_meta), None)
+        if meta is not None:
+            raise InputError(
+                f"model: {meta} is on the meta device, without values, and the network does not "
+                f"run{f' ({error!s:.200})' if error else ''}; load its weights, or "
+                "model.to_empty(device=…) and initialise them."
+            ) from error
 
     def _check_repeats(self, found: dict[Key, Seen], again: dict[Key, Seen]) -> None:
         for key, one in found.items():
@@ -219,7 +243,7 @@ class Reader:
     def _refuse(self, left_out: dict[str, str]) -> None:
         for name, why in left_out.items():
             raise InputError(f"layer {name}: {why}; no layer of the network can be read.")
-        if hasattr(self.model, "graph") and not self._ran:
+        if hasattr(self.model, "graph"):
             raise InputError(
                 "layers: no module runs inside an exported graph; give "
                 "torch.export.unflatten(program), which has the modules."
@@ -255,6 +279,8 @@ class Reader:
             if call.leaf:
                 self._leaves.add(call.name)
             for part in returned_parts(module, output):
+                if part.value.is_meta:
+                    self._check_values()
                 self._seen[call.name, call.number, part.path] = seen(part.value, self.calls.rows)
 
 

@@ -32,13 +32,14 @@ BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 def unwrapped(model: nn.Module) -> nn.Module:
     """The module that a data-parallel or compiled one wraps, which is read in its place."""
-    while True:
+    while isinstance(model, nn.Module):
         if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
             model = model.module
         elif _compiled(model) and "_orig_mod" in model._modules:
             model = model._modules["_orig_mod"]  # type: ignore[assignment]
         else:
-            return model
+            break
+    return model
 
 
 class State:

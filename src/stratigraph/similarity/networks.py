@@ -113,7 +113,8 @@ def compare(
         passes = _Passes(readers, mask, call)
         batches = masked_batches(inputs, batch_size, mask)
         first, rows = next(batches)
-        passes.learn(*(((inputs, None), n) if whole(inputs) and n is not None else (first, rows)))
+        few = ((inputs, None), n) if whole(inputs) and n is not None else (first, rows)
+        fixed = passes.learn(few, (first, rows))
         widths, size = passes.widths(first, rows)
         way, why = _way(chosen, None if n is None else n * size, widths, most)
         if way == "batches" and n is not None and batch_size < LEAST:
@@ -124,11 +125,12 @@ def compare(
         if way == "batches" and n is not None:
             # An estimate from batches needs them in random order; a loader's is taken as it is.
             order = np.random.default_rng(0).permutation(n)
-            shown = masked_batches(inputs, _cut(n, batch_size), mask, order)
+            shown = masked_batches(inputs, fixed or _cut(n, batch_size), mask, order)
         else:
             shown = _chain((first, rows), batches)
         least = LEAST if way == "batches" else 1
-        read = passes.read(shown, max(least, max(most, SMALL) // (COPIES * size)), least)
+        held = fixed or max(least, max(most, SMALL) // (COPIES * size))
+        read = passes.read(shown, held, least)
         if way == "sums":
             found = _from_sums(read, chosen, passes)
         elif way == "batches":
@@ -182,11 +184,16 @@ class _Passes:
         learned = (one.learned for one in self.readers)
         return {name: why for l in learned if l is not None for name, why in l.left_out.items()}
 
-    def learn(self, pair: Any, rows: int) -> None:
-        """Learn of the layers; refuse networks that cannot be read."""
+    def learn(self, few: tuple[Any, int], batch: tuple[Any, int]) -> int:
+        """Learn of the layers; the number of inputs that a network has to have, or 0.
+
+        Raises:
+            InputError: a network cannot be read.
+
+        """
         for one in self.readers:
-            show = partial(self._show, one.model)
-            one.learn(show, pair, rows, check=self.call is None)
+            one.learn(partial(self._show, one.model), few, batch, check=self.call is None)
+        return max(0 if one.learned is None else one.learned.fixed for one in self.readers)
 
     def _show(self, model: nn.Module, pair: Any, at: slice) -> Any:
         return (self.call or run)(model, given(pair[0], model))

@@ -50,6 +50,8 @@ def fit_entries(side: Mapping[str, Any], argument: str) -> tuple[dict[str, Any],
     reasons: dict[str, str] = {}
     if not isinstance(side, Mapping):
         return {}, reasons  # refused with the other arguments
+    if hasattr(side, "left_out"):  # of a capture: a number for each input is one unit
+        side = {n: value[:, None] if value.ndim == 1 else value for n, value in side.items()}
     for name, value in side.items():
         if (why := unfit(value, f"{argument}[{name!r}]")) is not None:
             reasons[name] = why
