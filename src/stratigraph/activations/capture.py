@@ -80,7 +80,7 @@ def capture(
         own = given(pair[0], own_model)
         return run(own_model, own) if call is None else call(own, at)
 
-    with reader(own_model, layers, reduce, learned) as reading:
+    with reader(model, layers, reduce, learned) as reading:
         for pair, rows in masked_batches(inputs, batch_size, mask):
             if reading.learned is None:
                 # All inputs, where they are there: a first batch may be of one.

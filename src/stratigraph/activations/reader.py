@@ -28,7 +28,7 @@ from stratigraph.activations.learned import Key, Learned, choose_parts, without_
 from stratigraph.activations.masks import Mask
 from stratigraph.activations.outputs import returned_parts
 from stratigraph.activations.reduce import Reduce
-from stratigraph.activations.state import State, undisturbed
+from stratigraph.activations.state import State, undisturbed, unwrapped
 from stratigraph.activations.streams import put_streams, streams
 from stratigraph.activations.taking import Taking
 from stratigraph.errors import InputError
@@ -49,9 +49,10 @@ def reader(
 ) -> Iterator[Reader]:
     """A reader of a network's layers, which is left as it was found at the end of the context.
 
+    Of a data-parallel or compiled network what it wraps is read, and what wraps it is quiet.
     Several may be open at once, of networks that share modules too: each reads its own passes.
     """
-    one = Reader(model, layers, reduce, learned)
+    one = Reader(unwrapped(model), layers, reduce, learned)
     with undisturbed(model), one.calls.listening():
         yield one
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import nn
 
-from stratigraph.activations import unwrapped
 from stratigraph.activations.layers import Layers
 from stratigraph.activations.masks import MaskOf
 from stratigraph.activations.reduce import Reduce
@@ -101,14 +100,13 @@ def record(
             "settings: `name` is the objective's name, which has an argument of its own: "
             "sg.record(…, name=…); call the setting something else."
         )
-    model = unwrapped(model)
     inputs = ProbeReader(model, probes, layers, reduce, posterior, call, batch_size, mask)
     inputs.learn()
     folder = open_recorded(Path(to), measures)
     config = RecordedConfig(
         data={"name": data},
         objective={"name": name, **(settings or {})},
-        architecture=type(model).__name__,
+        architecture=type(inputs.model).__name__,
         latents=inputs.latents,
         seed=seed,
         probes=inputs.digest,

@@ -49,7 +49,8 @@ class ProbeReader:
         batch_size: int,
         mask: MaskOf = None,
     ) -> None:
-        self.model, self.layers, self.reduce = unwrapped(model), layers, reduce
+        self.outer, self.model = model, unwrapped(model)
+        self.layers, self.reduce = layers, reduce
         self.posterior, self.call, self.mask = posterior, call or run, mask
         self.learned: Learned | None = None
         # Kept as batches: an iterator gives them once, and they are read at every snapshot.
@@ -97,7 +98,7 @@ class ProbeReader:
     def _capture(self, batches: list[Any]) -> Captured:
         with same_draws():
             return capture(
-                self.model,
+                self.outer,
                 batches,
                 self.layers,
                 call=lambda batch, rows: self.call(self.model, batch),
@@ -111,7 +112,7 @@ class ProbeReader:
         if self.posterior is None:
             raise InputError("posterior: the recorder was given none.")
         parts = []
-        with undisturbed(self.model), torch.no_grad(), same_draws():
+        with undisturbed(self.outer), torch.no_grad(), same_draws():
             for batch, rows in self.batches:
                 pair = tuple(self.posterior(self.model, given(batch, self.model)))
                 shapes = [tuple(getattr(part, "shape", ())) for part in pair]

@@ -102,9 +102,9 @@ def compare(
 
     """
     chosen, most = find_measure(measure), in_bytes(memory)
-    a, b = unwrapped(model_a), unwrapped(model_b)
     own_b = layers if layers_b is None else layers_b
-    asked = [(a, layers)] if a is b and layers_b is None else [(a, layers), (b, own_b)]
+    same = unwrapped(model_a) is unwrapped(model_b) and layers_b is None
+    asked = [(model_a, layers)] if same else [(model_a, layers), (model_b, own_b)]
     n = count_of(inputs)
     if n is not None:
         check_probes(n, chosen.least, chosen.name, "inputs")
