@@ -217,11 +217,12 @@ class _Passes:
         for pair, rows in batches:
             cut = [(pair, rows)] if rows <= most else pieces(pair, rows, most, least)
             for part, count in cut:
-                found = [
-                    {name: self._fit(side, name, value) for name, value in layers.items()}
-                    for side, layers in enumerate(self._both(part, count))
-                ]
+                found = self._both(part, count)
+                for side, some in enumerate(found):
+                    some.update({name: self._fit(side, name, v) for name, v in some.items()})
                 yield found[0], found[1] if len(found) > 1 else None
+                for side in found:
+                    side.clear()  # or two batches would be held while the next one is read
         for one, reasons, units in zip(self.readers, self.unfit, self.units, strict=True):
             if units and units.keys() <= reasons.keys():
                 name, why = next(iter(reasons.items()))
@@ -309,7 +310,7 @@ def _from_sums(batches: Iterable[Read], measure: Measure, passes: _Passes) -> xa
 
 
 def _from_batches(batches: Iterable[Read], measure: Measure, passes: _Passes) -> xarray.DataArray:
-    found = stream_cka((_on_cpu(a), None if b is None else _on_cpu(b)) for a, b in batches)
+    found = stream_cka(_on_cpu(batches))
     if not math.isfinite(found.width):
         warnings.warn(
             f"{measure.name} was estimated from {found.batches} batch of inputs, which says "
@@ -325,8 +326,12 @@ def _from_batches(batches: Iterable[Read], measure: Measure, passes: _Passes) ->
     return table.assign_coords(lower=(("x", "y"), found.lower), upper=(("x", "y"), found.upper))
 
 
-def _on_cpu(layers: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.cpu() for name, value in layers.items()}
+def _on_cpu(batches: Iterable[Read]) -> Iterator[Read]:
+    for batch in batches:
+        for side in batch:
+            if side is not None:
+                side.update({name: value.cpu() for name, value in side.items()})
+        yield batch
 
 
 def _set_unfit(values: np.ndarray, passes: _Passes, reasons: dict[str, str]) -> dict[str, str]:
