@@ -43,7 +43,11 @@ def assert_same(one, other):
 def near(one, other, name):
     one, other = (x.float() if not x.is_complex() else x for x in (one, other))
     torch.testing.assert_close(
-        one, other, rtol=1e-3, atol=2e-4 * float(one.abs().max() + 1e-9), msg=lambda m: f"{name}: {m}"
+        one,
+        other,
+        rtol=1e-3,
+        atol=2e-4 * float(one.abs().max() + 1e-9),
+        msg=lambda m: f"{name}: {m}",
     )
 
 

@@ -1,10 +1,10 @@
 """Which axis of a layer's output is the inputs'.
 
 An axis is the inputs' if its size follows their number. One pass of 8 inputs and one of the last 5
-of them tell it from every axis that only happens to be as long: a table of positions or of weights, a mask
-for all, the time of a recurrent network that puts time first. An output has to have one such axis,
-and is then read as (n, …) with that axis first. And what an input gives has to be the same in both
-passes, whatever the others are: statistics of a batch are no representation of an input.
+of them tell it from every axis that only happens to be as long: a table of positions or of weights,
+a mask for all, the time of a recurrent network that puts time first. An output has to have one such
+axis, and is then read as (n, …) with that axis first. And what an input gives has to be the same in
+both passes, whatever the others are: statistics of a batch are no representation of an input.
 
 A network that runs on one number of inputs alone (exported so, or with that number in a ``view``)
 is shown the same inputs in turned order: what is of the inputs turns with them.
@@ -92,7 +92,7 @@ def repeats(one: Seen, two: Seen, axis: int) -> bool:
 
 
 def depends(one: Seen, two: Seen, axis: int) -> bool:
-    """Whether they gave something that is far from it, beside how far inputs are from each other."""
+    """Whether they gave something far from it, beside how far inputs are from each other."""
     x, y = _common(one, two, axis)
     if x is None or y is None or not (x.isfinite().all() and y.isfinite().all()):
         return False

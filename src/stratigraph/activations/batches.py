@@ -25,6 +25,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -196,8 +197,7 @@ def pieces(batch: Any, rows: int, most: int, least: int = 1) -> Iterator[tuple[A
     count = max(1, min(-(-rows // most), rows // least))
     ends = [rows * k // count for k in range(count + 1)]
     for start, end in itertools.pairwise(ends):
-        chosen = slice(start, end)
-        yield mapped(batch, lambda part, chosen=chosen: _rows_of(part, chosen, rows)), end - start
+        yield mapped(batch, partial(_rows_of, rows=slice(start, end), n=rows)), end - start
 
 
 def mapped(value: Any, function: Callable[[Any], Any]) -> Any:
@@ -232,7 +232,7 @@ def given(batch: Any, model: nn.Module) -> Any:
     def copy(part: Any) -> Any:
         if isinstance(part, PackedSequence):  # its lengths stay on the CPU
             moved = part._replace(data=copy_tensor(part.data))
-            return moved if device is None else moved.to(device)
+            return moved if device is None else moved.to(device)  # type: ignore[arg-type]
         return copy_tensor(part)
 
     return mapped(batch, copy)

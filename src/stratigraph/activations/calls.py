@@ -47,9 +47,7 @@ class Calls:
 
     """
 
-    def __init__(
-        self, model: nn.Module, receive: Callable[[Call, nn.Module, Any], None]
-    ) -> None:
+    def __init__(self, model: nn.Module, receive: Callable[[Call, nn.Module, Any], None]) -> None:
         self.model, self.receive = model, receive
         self.stack: list[Call] = []
         self.rows: int | None = None  # of the pass that is going on; None: nobody listens

@@ -7,12 +7,12 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stratigraph.activations.batches import Fingerprint, count_of, given, run, whole
 from stratigraph.activations.layers import Layers
 from stratigraph.activations.learned import Learned
-from stratigraph.activations.masks import MaskOf, mask_for, masked_batches
+from stratigraph.activations.masks import mask_for, masked_batches
 from stratigraph.activations.reader import reader
 from stratigraph.activations.reduce import Reduce
 from stratigraph.activations.state import unwrapped
@@ -38,20 +38,21 @@ class Captured(dict[str, Tensor]):
 
 
 def capture(
-    model: nn.Module,
+    model: Any,
     inputs: Any,
     layers: Layers = None,
     *,
     batch_size: int = 256,
     call: Callable[[Any, slice], Any] | None = None,
     reduce: Reduce = None,
-    mask: MaskOf = None,
+    mask: Any = None,
     learned: Learned | None = None,
 ) -> Captured:
     """What the chosen layers return for ``inputs``: layer → tensor (n, …) on the CPU.
 
     Args:
-        model: any module; of a data-parallel or compiled one, what it wraps.
+        model: any module, or an exported program; of a data-parallel or compiled one, what it
+            wraps.
         inputs: a tensor (n, …), a tuple or mapping of such, a DataLoader or any iterable of
             batches; see `stratigraph.activations.batches`.
         layers: names, globs or types; see `stratigraph.activations.layers`.
@@ -71,6 +72,7 @@ def capture(
 
     """
     own_model = unwrapped(model)
+    model = own_model if not hasattr(model, "modules") else model
     n = count_of(inputs)
     fingerprint = Fingerprint()
     found: dict[str, list[Tensor]] = {}

@@ -113,15 +113,11 @@ def read_network(
         batch = batch.contiguous(memory_format=torch.channels_last)
         model.read(batch, noise[rows].to(device), from_mean=decoder_input == "mean")
 
-    def read(
-        inputs: Tensor, group: Sequence[str], learned: Learned | None = None
-    ) -> Captured:
+    def read(inputs: Tensor, group: Sequence[str], learned: Learned | None = None) -> Captured:
         return capture(model, inputs, group, batch_size=batch_size, call=run, learned=learned)
 
     few = read(images[:1], names)
-    bytes_of = {
-        name: len(images) * one.numel() * one.element_size() for name, one in few.items()
-    }
+    bytes_of = {name: len(images) * one.numel() * one.element_size() for name, one in few.items()}
     for group in _groups(names, bytes_of, memory):
         activations = read(images, group, few.learned and few.learned.only(group))
         for name in group:

@@ -129,11 +129,6 @@ def check_readable(model: nn.Module) -> None:
         InputError: it is no module, is compiled by TorchScript, or has weights without a shape yet.
 
     """
-    if type(model).__name__ == "ExportedProgram":
-        raise InputError(
-            "model: an exported program has its graph and not its modules; give "
-            "torch.export.unflatten(program), which has both."
-        )
     if not isinstance(model, nn.Module):
         raise InputError(f"model: expected a torch.nn.Module, got {model!r:.80}.")
     if isinstance(model, torch.jit.ScriptModule):

@@ -1,4 +1,4 @@
-"""What two small passes tell of a network: which of its layers can be read, and along which axis."""
+"""What two small passes tell of a network: which layers can be read, and along which axis."""
 
 from __future__ import annotations
 
@@ -119,13 +119,16 @@ def _check_required(
         why = "; ".join(f"{key[2]} {axes[key]}".strip() for key in every)
         raise InputError(
             f"layer {name}: expected a tensor with a row for every input: "
-            f"{why or 'it returned no tensor'}; read another layer, or one of its children, instead."
+            f"{why or 'it returned no tensor'}; read another layer, or one of its children, "
+            "instead."
         )
     for run, part in sorted(wanted or ()):
         if not any(_is(key, run, part) for key in good):
             asked = f"{name}#{run}{part}" if run else name + part
             why = next((f": {axes[key]}" for key in every if _is(key, run, part)), "")
-            has = dict.fromkeys(f"{name}#{key[1]}{key[2]}" if run else name + key[2] for key in good)
+            has = dict.fromkeys(
+                f"{name}#{key[1]}{key[2]}" if run else name + key[2] for key in good
+            )
             raise InputError(
                 f"layer {name}: it returned no part {asked} with a row for every input{why}; it "
                 f"has {', '.join(has) or 'none'}."

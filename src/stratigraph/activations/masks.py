@@ -10,8 +10,8 @@ a ``PackedSequence``, a nested tensor    carry their lengths
 =======================================  ==========================================================
 
 or given by the caller, for all. A layer's mask is that of the innermost call around it that has one
-as long as its tokens. Masks of other tokens (``encoder_attention_mask`` in a decoder) are no layer's,
-and a length that both have is not guessed at.
+as long as its tokens. Masks of other tokens (``encoder_attention_mask`` in a decoder) are no
+layer's, and a length that both have is not guessed at.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def masks_among(
 
 
 def masked_batches(
-    inputs: Any, batch_size: int, mask: MaskOf, order: np.ndarray | None = None
+    inputs: Any, batch_size: int, mask: Any, order: np.ndarray | None = None
 ) -> Iterator[tuple[tuple[Any, Any], int]]:
     """Each batch with the rows of a mask (n, t) that was given for all, and how many they are.
 
@@ -123,8 +123,7 @@ def masked_batches(
     if whole(inputs):
         if len(given) != count_of(inputs):
             raise InputError(
-                f"mask: expected a row for each of the {count_of(inputs)} inputs, got "
-                f"{len(given)}."
+                f"mask: expected a row for each of the {count_of(inputs)} inputs, got {len(given)}."
             )
         yield from batches_of((inputs, given), batch_size, order)
         return
@@ -134,7 +133,7 @@ def masked_batches(
         done += rows
 
 
-def mask_for(pair: tuple[Any, Any], mask: MaskOf, rows: int) -> Mask | None:
+def mask_for(pair: tuple[Any, Any], mask: Any, rows: int) -> Mask | None:
     """The caller's mask of a batch of `masked_batches`."""
     if mask is None:
         return None

@@ -1,8 +1,8 @@
 """Reading the layers of a network while it runs.
 
 A reader first learns from two small passes which layers run, which axis of each is the inputs'
-(`axes`), and whether the network is ready to be read: one that sets itself up from its first inputs,
-or answers the same inputs differently, is refused. Then each pass gives layer → tensor (n, …).
+(`axes`), and whether the network is ready to be read: one that sets itself up from its first
+inputs, or answers the same inputs differently, is refused. Then each pass gives layer → (n, …).
 
 The network runs in evaluation and without gradients, and is left as it was found (`state`). Its
 passes draw from random streams of their own, which begin where the caller's stand and leave those
@@ -36,13 +36,14 @@ from stratigraph.errors import InputError
 __all__ = ["Reader", "Show", "reader"]
 
 Show = Callable[[Any, slice], Any]  # runs one pass on a batch, which are these of the inputs
+Look = Callable[[], dict[Key, Seen]]
 FEW = 8  # inputs of the first pass, and
 FEWER = 5  # the last of them, which the second has
 
 
 @contextmanager
 def reader(
-    model: nn.Module,
+    model: Any,
     layers: Layers = None,
     reduce: Reduce = None,
     learned: Learned | None = None,
@@ -52,8 +53,9 @@ def reader(
     Of a data-parallel or compiled network what it wraps is read, and what wraps it is quiet.
     Several may be open at once, of networks that share modules too: each reads its own passes.
     """
-    one = Reader(unwrapped(model), layers, reduce, learned)
-    with undisturbed(model), one.calls.listening():
+    own = unwrapped(model)
+    one = Reader(own, layers, reduce, learned)
+    with undisturbed(model if isinstance(model, nn.Module) else own), one.calls.listening():
         yield one
 
 
@@ -142,24 +144,27 @@ class Reader:
             try:
                 few = few_rows(inputs[0], rows, count)
                 last = slice(count - fewer, count)
-                again = partial(self._look, show, few_rows(few, count, fewer, last.start), last)
+                again: Look = partial(
+                    self._look, show, few_rows(few, count, fewer, last.start), last
+                )
                 one = self._look(show, few, slice(0, count))
-                two, rule = self._settled(state, again), axis_that_follows
+                two, turns = self._settled(state, again), False
             except InputError:
                 raise
             except Exception as error:  # made for one number of inputs, it may run on all of them
                 state.put_back()
                 one, again = self._turned(show, *batch, error)
-                two, rule = again(), axis_that_turns
+                two, turns = again(), True
             axes: dict[Key, int | str] = {}
             for key, first in one.items():
                 axis, why = (None, "it does not run as often for all inputs")
                 if key in two and self._ran[key[0]] == self._before[key[0]]:
-                    axis, why = rule(first, two[key])
+                    follows = axis_that_turns if turns else axis_that_follows
+                    axis, why = follows(first, two[key])
                 axes[key] = why if axis is None else axis
-            if check and (rule is axis_that_turns or not _repeated(one, two, axes)):
+            if check and (turns or not _repeated(one, two, axes)):
                 self._check_repeats(two, again())
-                if rule is axis_that_follows:
+                if not turns:
                     without_dependent(one, two, axes)
         finally:
             state.put_back()
@@ -169,8 +174,12 @@ class Reader:
         )
         if not labels:
             self._refuse(left_out)
-        kept = {key: (axis, len(one[key].shape)) for key in labels if isinstance(axis := axes[key], int)}
-        fixed = batch[1] if rule is axis_that_turns else 0
+        kept = {
+            key: (place, len(one[key].shape))
+            for key, place in axes.items()
+            if key in labels and isinstance(place, int)
+        }
+        fixed = batch[1] if turns else 0
         self.learned = Learned(kept, labels, left_out, self._masked, fixed)
 
     def _look(self, show: Show, batch: Any, at: slice) -> dict[Key, Seen]:
@@ -182,7 +191,7 @@ class Reader:
         finally:
             self._seen = None
 
-    def _settled(self, state: State, look: Callable[[], dict[Key, Seen]]) -> dict[Key, Seen]:
+    def _settled(self, state: State, look: Look) -> dict[Key, Seen]:
         """The second pass, unless the first one changed what it gives."""
         changed, own = state.changed(), self._own
         found = look()
@@ -193,7 +202,9 @@ class Reader:
             fresh = look()
             self._before = before
             same = fresh.keys() == found.keys() and all(
-                repeats(one, found[key], axis) for key, one in fresh.items() for axis in one.sketches
+                repeats(one, found[key], axis)
+                for key, one in fresh.items()
+                for axis in one.sketches
             )
             if not same:
                 raise InputError(
@@ -206,7 +217,7 @@ class Reader:
 
     def _turned(
         self, show: Show, batch: Any, rows: int, error: Exception
-    ) -> tuple[dict[Key, Seen], Callable[[], dict[Key, Seen]]]:
+    ) -> tuple[dict[Key, Seen], Look]:
         """A pass of the whole batch, and another of it in turned order."""
         try:
             one = self._look(show, batch, slice(0, rows))
@@ -285,9 +296,5 @@ class Reader:
                 self._seen[call.name, call.number, part.path] = seen(part.value, self.calls.rows)
 
 
-
-
-def _repeated(
-    one: dict[Key, Seen], two: dict[Key, Seen], axes: dict[Key, int | str]
-) -> bool:
+def _repeated(one: dict[Key, Seen], two: dict[Key, Seen], axes: dict[Key, int | str]) -> bool:
     return all(repeats(one[k], two[k], axis) for k, axis in axes.items() if isinstance(axis, int))

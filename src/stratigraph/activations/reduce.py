@@ -105,8 +105,8 @@ def reduced(
         )
     # In float32: the mean of many half-precision numbers would lose digits.
     wide = output.float() if output.dtype in (torch.float16, torch.bfloat16) else output
-    masked = tokens is not None and function in OF_TOKENS.values()
-    found = function(wide, *tokens) if masked and tokens is not None else function(wide)
+    told = tokens if isinstance(how, str) and how in OF_TOKENS else None
+    found = function(wide) if told is None else OF_TOKENS[str(how)](wide, *told)
     if not isinstance(found, Tensor) or found.ndim == 0 or len(found) != len(output):
         got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise InputError(

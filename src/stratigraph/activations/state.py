@@ -1,7 +1,7 @@
 """A network as it was found: what passes may change in it, and how that is put back.
 
-Beside its modes and buffers a network has state in plain attributes: a flag that says whether it has
-started, a cache of positions, a counter. All of them are noted before the first pass, with the
+Beside its modes and buffers a network has state in plain attributes: a flag that says whether it
+has started, a cache of positions, a counter. All of them are noted before the first pass, with the
 values of tensors, and put back after the last. What cannot be put back is told, and does not keep
 the rest from it.
 
@@ -30,13 +30,18 @@ LARGE = 1 << 24  # bytes: a plain attribute above this is data rather than state
 BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
-    """The module that a data-parallel or compiled one wraps, which is read in its place."""
+def unwrapped(model: Any) -> Any:
+    """What is read in place of a network: what a data-parallel or compiled one wraps.
+
+    Of an exported program that is the same with its modules.
+    """
+    if type(model).__name__ == "ExportedProgram":
+        model = torch.export.unflatten(model)
     while isinstance(model, nn.Module):
         if isinstance(model, nn.parallel.DistributedDataParallel | nn.DataParallel):
             model = model.module
         elif _compiled(model) and "_orig_mod" in model._modules:
-            model = model._modules["_orig_mod"]  # type: ignore[assignment]
+            model = model._modules["_orig_mod"]
         else:
             break
     return model
@@ -86,7 +91,9 @@ class State:
 
     def changed(self) -> list[str]:
         """Names of what is no longer as it was, hooks and modes aside."""
-        found = [name for name, tensor, values in self.tensors.values() if not _same(tensor, values)]
+        found = [
+            name for name, tensor, values in self.tensors.values() if not _same(tensor, values)
+        ]
         for head, module, before in self.attributes:
             now = module.__dict__
             keys = [k for k in before.keys() | now.keys() if now.get(k) is not before.get(k)]

@@ -103,7 +103,7 @@ def compare(
     """
     chosen, most = find_measure(measure), in_bytes(memory)
     own_b = layers if layers_b is None else layers_b
-    same = unwrapped(model_a) is unwrapped(model_b) and layers_b is None
+    same = (model_a is model_b or unwrapped(model_a) is unwrapped(model_b)) and layers_b is None
     asked = [(model_a, layers)] if same else [(model_a, layers), (model_b, own_b)]
     n = count_of(inputs)
     if n is not None:
@@ -181,8 +181,8 @@ class _Passes:
     @property
     def left_out(self) -> dict[str, str]:
         """Layer → why it is not read."""
-        learned = (one.learned for one in self.readers)
-        return {name: why for l in learned if l is not None for name, why in l.left_out.items()}
+        learned = [one.learned for one in self.readers if one.learned is not None]
+        return {name: why for one in learned for name, why in one.left_out.items()}
 
     def learn(self, few: tuple[Any, int], batch: tuple[Any, int]) -> int:
         """Learn of the layers; the number of inputs that a network has to have, or 0.
@@ -221,13 +221,14 @@ class _Passes:
                 for side, some in enumerate(found):
                     some.update({name: self._fit(side, name, v) for name, v in some.items()})
                 yield found[0], found[1] if len(found) > 1 else None
-                for side in found:
-                    side.clear()  # or two batches would be held while the next one is read
+                for some in found:
+                    some.clear()  # or two batches would be held while the next one is read
         for one, reasons, units in zip(self.readers, self.unfit, self.units, strict=True):
             if units and units.keys() <= reasons.keys():
                 name, why = next(iter(reasons.items()))
                 raise InputError(
-                    f"layers: none of a {type(one.model).__name__} can be compared; {name} is {why}."
+                    f"layers: none of a {type(one.model).__name__} can be compared; {name} is "
+                    f"{why}."
                 )
 
     def _both(self, pair: Any, rows: int) -> list[dict[str, Tensor]]:
@@ -245,7 +246,9 @@ class _Passes:
         reasons, units = self.unfit[side], self.units[side]
         if name not in reasons:
             value = value[:, None] if value.ndim == 1 else value
-            why = f"without units: {tuple(value.shape)}" if not value.numel() else unfit(value, name)
+            why = (
+                f"without units: {tuple(value.shape)}" if not value.numel() else unfit(value, name)
+            )
             if why is None:
                 matrix = as_matrix(value, name)
                 units.setdefault(name, matrix.shape[1])
@@ -283,8 +286,8 @@ def _way(
         return "batches", f"{in_words(sums)} of sums would not fit in {in_words(memory)}"
     raise InputError(
         f"measure: {measure.name} of layers of {units:,} units in all would hold {in_words(sums)}, "
-        f"with {in_words(memory)} allowed (memory=); use debiased_cka, which can be had from batches, "
-        "fewer layers, or reduce= on large maps."
+        f"with {in_words(memory)} allowed (memory=); use debiased_cka, which can be had from "
+        "batches, fewer layers, or reduce= on large maps."
     )
 
 
@@ -361,9 +364,9 @@ def _from_all(
         if bytes_held > memory:
             raise InputError(
                 f"inputs: {measure.name} needs every activation at once, and after {n:,} inputs "
-                f"they take {in_words(bytes_held)}, with {in_words(memory)} allowed (memory=); give "
-                "fewer inputs, fewer layers or reduce=, or use debiased_cka, whose memory does not "
-                "grow with the inputs."
+                f"they take {in_words(bytes_held)}, with {in_words(memory)} allowed (memory=); "
+                "give fewer inputs, fewer layers or reduce=, or use debiased_cka, whose memory "
+                "does not grow with the inputs."
             )
     names = [list(side) for side in held[: len(passes.unfit)]]
     fit = [

@@ -25,7 +25,9 @@ def in_bytes(size: int | str, name: str = "memory") -> int:
     if isinstance(size, str) and (found := SIZE.fullmatch(size)):
         size = round(float(found[1]) * 1024 ** PREFIXES.index(found[2].upper()))
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise InputError(f'{name}: expected a number of bytes, or words such as "2 GB"; got {size!r}.')
+        raise InputError(
+            f'{name}: expected a number of bytes, or words such as "2 GB"; got {size!r}.'
+        )
     return size
 
 

@@ -30,8 +30,9 @@ def unfit(value: Any, name: str = "x") -> str | None:
 
     """
     dtype = getattr(value, "dtype", None)
-    if isinstance(value, Tensor) and value.is_complex() or getattr(dtype, "kind", "") == "c":
-        return f"complex ({str(dtype).removeprefix('torch.')}): stack real and imaginary parts as units"
+    if (isinstance(value, Tensor) and value.is_complex()) or getattr(dtype, "kind", "") == "c":
+        kind = str(dtype).removeprefix("torch.")
+        return f"complex ({kind}): stack real and imaginary parts as units"
     found = nonfinite(as_matrix(value, name))
     if found is None:
         return None
@@ -40,7 +41,7 @@ def unfit(value: Any, name: str = "x") -> str | None:
     return f"not finite: {found}{hint}"
 
 
-def fit_entries(side: Mapping[str, Any], argument: str) -> tuple[dict[str, Any], dict[str, str]]:
+def fit_entries(side: Any, argument: str) -> tuple[dict[str, Any], dict[str, str]]:
     """The entries that can be compared, and name → why another cannot.
 
     Raises:
