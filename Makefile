@@ -52,7 +52,7 @@ test-load: $(READY)
 
 # Every operation on a file killed, refused and cut off from power: some twenty minutes.
 test-crash: $(READY)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist load -m crash -rP tests/crash tests/pipeline \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist load -m crash -rP tests/crash tests/stages \
 	  --timeout 1800
 
 # Every byte of a small study changed, every length cut.

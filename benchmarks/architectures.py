@@ -18,8 +18,9 @@ import numpy as np
 import pandas as pd
 
 import stratigraph as sg
-from stratigraph.study import Study, similarity_to_final
-from stratigraph.study.claims.kinds import kinds_of
+from stratigraph.evidence import similarity_to_final
+from stratigraph.evidence.claims.kinds import kinds_of
+from stratigraph.study import Study
 
 CKA, PROCRUSTES = "debiased_cka", "procrustes_similarity"
 QUESTIONS = (

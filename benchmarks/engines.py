@@ -19,7 +19,7 @@ from statistics import median
 from cores import CORES, timed
 from stratigraph.engine import LocalEngine
 from stratigraph.engine.ray import RayEngine
-from stratigraph.pipeline import Progress, open_study, run_stage
+from stratigraph.stages import Progress, open_study, run_stage
 
 STUDY = """
 name: engines

@@ -6,7 +6,7 @@ coverage   95 % intervals of the jackknife over seeds and probes on crossed data
            e_sg, beside the percentile bootstrap over seeds
 null       how often p < 0.05 where nothing is there: the same; and permuted probes against the
            bound of `permutation_bound`
-verdicts   planted studies (`stratigraph.study.planted`): how often each verdict is given
+verdicts   planted studies (`stratigraph.testing.planted`): how often each verdict is given
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
+from stratigraph.evidence.claims import ask
+from stratigraph.evidence.estimate import from_replicates
+from stratigraph.evidence.finding import judge
 from stratigraph.similarity.uncertainty import cka_null, permutation_bound
-from stratigraph.study.claims import ask
-from stratigraph.study.estimate import from_replicates
-from stratigraph.study.finding import judge
-from stratigraph.study.planted import Plan, planted
+from stratigraph.testing.planted import Plan, planted
 
 GROUPS = 20
 TRIALS = 4000

@@ -31,7 +31,7 @@ import numpy as np
 import torch
 
 from stratigraph.models import build_vae
-from stratigraph.pipeline.freezing import freezer_of
+from stratigraph.stages.freezing import freezer_of
 from stratigraph.training import (
     RunConfig,
     initial_state,

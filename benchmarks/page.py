@@ -29,9 +29,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stratigraph.snapshots import write_record
-from stratigraph.snapshots.files import write_json, write_text
-from stratigraph.snapshots.store import parquet
+from stratigraph.records import write_record
+from stratigraph.records.files import write_json, write_text
+from stratigraph.records.store import parquet
 from stratigraph.study import load_study
 from stratigraph.study.layout import metrics_path, similarity_path
 

@@ -16,9 +16,9 @@ import tempfile
 from pathlib import Path
 
 from cores import CORES, timed
+from stratigraph.cost.plan import StudyPlan, plan_study
 from stratigraph.engine import LocalEngine
-from stratigraph.pipeline import STAGES, Progress, open_study, plan_study, run_stage
-from stratigraph.pipeline.plan import StudyPlan
+from stratigraph.stages import STAGES, Progress, open_study, run_stage
 
 # What `plan` counts separately, and one stage of a run does: by the first word of its name.
 STAGE_OF = {"start": "train", "train": "train", "extract": "extract", "observe": "extract",

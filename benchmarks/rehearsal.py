@@ -40,14 +40,14 @@ import pandas as pd
 
 from cores import own_seconds, timed
 from stratigraph.engine import LocalEngine, one_thread
-from stratigraph.pipeline.compare import compare_study, representation_table, write_matrix
-from stratigraph.pipeline.extract import reading_digest
-from stratigraph.pipeline.progress import Progress
-from stratigraph.similarity.blocks import Notes, blocks, folded, read_scores
-from stratigraph.similarity.comparison import Comparison
-from stratigraph.similarity.matrix import compare_stored
+from stratigraph.pairs.blocks import Notes, blocks, folded, read_scores
+from stratigraph.pairs.comparison import Comparison
+from stratigraph.pairs.matrix import compare_stored
+from stratigraph.records import Files, snapshot_path, write_record, write_text
 from stratigraph.similarity.reduction import reduce_units
-from stratigraph.snapshots import Files, snapshot_path, write_record, write_text
+from stratigraph.stages.compare import compare_study, representation_table, write_matrix
+from stratigraph.stages.progress import Progress
+from stratigraph.stages.task import reading_digest
 from stratigraph.study import Selection, Study, load_study, representations_path
 
 LAYERS = {

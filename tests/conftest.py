@@ -74,7 +74,7 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
 def tiny_study(tiny_file: Path, tmp_path_factory: pytest.TempPathFactory):
     """That study, run by one worker, and a copy for each. Tests read it and leave it as it is."""
     from stratigraph.engine import LocalEngine
-    from stratigraph.pipeline import run_study
+    from stratigraph.stages import run_study
     from stratigraph.study import load_study
 
     made = made_once(

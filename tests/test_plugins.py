@@ -12,10 +12,10 @@ from stratigraph.cli.main import main
 from stratigraph.engine import LocalEngine
 from stratigraph.errors import ConfigError
 from stratigraph.models import architecture_of
-from stratigraph.pipeline.compare import compare_study
-from stratigraph.pipeline.export import export_study
-from stratigraph.pipeline.progress import Progress
 from stratigraph.plugins import load_plugin, plugin_digest
+from stratigraph.stages.compare import compare_study
+from stratigraph.stages.export import export_study
+from stratigraph.stages.progress import Progress
 from stratigraph.study import load_config
 from stratigraph.study.config import parse_config
 from stratigraph.study.yaml_file import parse_yaml

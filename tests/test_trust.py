@@ -15,9 +15,9 @@ from stratigraph import plugins
 from stratigraph.cli.main import main
 from stratigraph.engine import LocalEngine
 from stratigraph.errors import ConfigError, UntrustedError
-from stratigraph.pipeline import open_study, run_stage
 from stratigraph.plugins import load_plugin
-from stratigraph.snapshots import write_json, write_text
+from stratigraph.records import write_json, write_text
+from stratigraph.stages import open_study, run_stage
 from stratigraph.study import load_config
 from stratigraph.trust import trusted_folder
 

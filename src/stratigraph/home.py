@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from stratigraph import study as studies
-from stratigraph.snapshots import locked
+from stratigraph.records import locked
 from stratigraph.study.origin import find_origin, is_url
 
 if TYPE_CHECKING:

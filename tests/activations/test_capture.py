@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from stratigraph.activations import capture, select_layers
+from stratigraph.activations import capture, reading, select_layers
 from stratigraph.errors import InputError
 
 
@@ -380,6 +380,16 @@ def test_what_is_read_can_be_differentiated_through():
 def test_dtypes_are_kept():
     read = capture(network().double(), images().double(), ["3"])
     assert read["3"].dtype == torch.float64
+
+
+def test_reading_calls_back_in_the_order_of_the_pass():
+    model, order = network(), []
+    with reading(model, ["3", "0", "0.0"], lambda name, output: order.append((name, len(output)))):
+        model(images(2))
+        model(images(1))
+    assert order == [(name, n) for n in (2, 1) for name in ("0.0", "0", "3")]
+    model(images(2))
+    assert len(order) == 6
 
 
 def test_a_cache_made_while_reading_can_be_trained_with():

@@ -68,7 +68,7 @@ def test_list_and_show(call, tiny_study):
 def test_a_run_of_which_nothing_is_heard_is_called_interrupted(call, tiny_study, tmp_path):
     import os
 
-    from stratigraph.snapshots import sealed_json
+    from stratigraph.records import sealed_json
 
     shutil.copytree(tiny_study.path, tmp_path / "study")
     state = next((tmp_path / "study" / "runs").iterdir()) / "state.json"

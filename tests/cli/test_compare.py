@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 import stratigraph as sg
 from stratigraph.cli.compare import made
 from stratigraph.cli.main import main
-from stratigraph.snapshots import load_weights
+from stratigraph.records import load_weights
 
 FACTORY = """
 from torch import nn

@@ -14,8 +14,8 @@ import pytest
 
 from stratigraph.cli.main import main
 from stratigraph.home import find_home
-from stratigraph.pipeline import open_study
-from stratigraph.snapshots import checkpoint_step
+from stratigraph.records import checkpoint_step
+from stratigraph.stages import open_study
 from stratigraph.study import Study, load_study
 
 SOURCE = Path(__file__).parents[2] / "src"
@@ -81,7 +81,7 @@ def test_a_signal_outside_of_tasks_is_told_in_a_line(number, tiny_study, monkeyp
         os.kill(os.getpid(), number)
         time.sleep(5)
 
-    monkeypatch.setattr("stratigraph.pipeline.stages.write_report", hit)
+    monkeypatch.setattr("stratigraph.report.write_report", hit)
     before = signal.getsignal(signal.SIGTERM)
     # Of what starts the tests (nohup, a shell's &) it may have been inherited ignored.
     interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)

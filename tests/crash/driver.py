@@ -37,12 +37,16 @@ from operations import Operations  # noqa: E402
 
 from stratigraph.engine import LocalEngine  # noqa: E402
 from stratigraph.errors import StorageError, StratigraphError  # noqa: E402
-from stratigraph.pipeline import open_study, run_stage, verify_study  # noqa: E402
-from stratigraph.pipeline import state as state_module  # noqa: E402
 from stratigraph.report import write as report_module  # noqa: E402
+from stratigraph.stages import (  # noqa: E402
+    open_study,
+    run_stage,
+    state as state_module,
+    verify_study,
+)
 from stratigraph.study import load_study  # noqa: E402
 
-train_module = sys.modules["stratigraph.pipeline.train"]
+train_module = sys.modules["stratigraph.stages.train"]
 STAGES = ("train", "extract", "compare", "assess", "report")
 STUDY = """
 name: crash

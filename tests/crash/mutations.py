@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stratigraph import durable
-from stratigraph.snapshots import checkpoint, files, store
+from stratigraph.records import checkpoint, files, store
 
 
 def write_in_place() -> None:
@@ -41,7 +41,7 @@ def write_in_place() -> None:
 
 def forget_the_optimiser() -> None:
     """A run goes on with its weights, and with Adam's moments as they are in the beginning."""
-    train = sys.modules["stratigraph.pipeline.train"]
+    train = sys.modules["stratigraph.stages.train"]
     load = train.load_checkpoint
 
     def load_checkpoint(run: Path, model: Any, optimiser: Any, *more: Any) -> Any:
@@ -55,7 +55,7 @@ def forget_the_optimiser() -> None:
 
 def remove_the_old_checkpoint_first() -> None:
     """The latest moves before the new one is whole."""
-    train = sys.modules["stratigraph.pipeline.train"]
+    train = sys.modules["stratigraph.stages.train"]
     save = checkpoint.save_checkpoint
 
     def save_checkpoint(run: Path, *rest: Any) -> None:

@@ -99,7 +99,7 @@ class Operations:
         os.rename, os.replace, os.link = two("rename"), two("replace"), two("link")
         os.mkdir, os.rmdir = one("mkdir", "mkdir"), one("rmdir", "rmdir")
         os.unlink, os.remove = one("unlink", "unlink"), one("remove", "unlink")
-        from stratigraph.snapshots import store
+        from stratigraph.records import store
 
         durable.exchange = store.exchange = exchanged
         return self

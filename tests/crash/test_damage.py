@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from stratigraph.errors import ConfigError, DataError, IntegrityError
-from stratigraph.snapshots import (
+from stratigraph.records import (
     load_snapshot,
     read_json,
     read_text,
@@ -52,7 +52,7 @@ def no_parser(monkeypatch):
     def reached(*arguments: object, **options: object) -> None:
         pytest.fail(f"a parser was given damaged bytes: {arguments}")
 
-    monkeypatch.setattr("stratigraph.snapshots.snapshot.load_file", reached)
+    monkeypatch.setattr("stratigraph.records.snapshot.load_file", reached)
     monkeypatch.setattr(np, "load", reached)
     monkeypatch.setattr(pd, "read_parquet", reached)
 
@@ -107,7 +107,7 @@ def test_every_byte_of_a_sealed_file(tmp_path, write, read, value):
 @pytest.mark.damage
 def test_bytes_of_a_real_study(tiny_study, tmp_path):
     """2,000 places in files of every kind, each changed twice and cut there once."""
-    from stratigraph.pipeline import verify_study
+    from stratigraph.stages import verify_study
 
     folder = tmp_path / "study"
     shutil.copytree(tiny_study.path, folder)
@@ -137,7 +137,7 @@ def test_bytes_of_a_real_study(tiny_study, tmp_path):
 
 def test_a_reader_of_a_record_that_is_replaced_meanwhile(tmp_path, monkeypatch):
     """It reads the new one; damage is damage only if nobody wrote."""
-    from stratigraph.snapshots import store
+    from stratigraph.records import store
 
     record = tmp_path / "r"
     write_record(record, lambda files: files.add("a", b"old"), {"round": 1})

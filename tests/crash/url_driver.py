@@ -21,9 +21,8 @@ from operations import Operations
 
 from stratigraph.engine import LocalEngine
 from stratigraph.home import load_study
-from stratigraph.pipeline import open_study, run_stage, verify_study
-from stratigraph.pipeline import state as state_module
 from stratigraph.remote import publication, verify_url
+from stratigraph.stages import open_study, run_stage, state as state_module, verify_study
 from stratigraph.study.origin import REMOTE
 
 FAULTS = {

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from stratigraph.data import DATASETS, Dataset, load_dataset
 from stratigraph.data.arrays import ArrayImages

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from stratigraph.data import draw_paper_probes, draw_probes, load_dataset, split
 from stratigraph.errors import InputError

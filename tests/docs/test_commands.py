@@ -30,11 +30,11 @@ NOT_RUN = {
     "make test": "runs this",
     "pip install 'stratigraph[ray]'": "installs; the tests' environment has it",
     "stratigraph latent-size --data sprites --steps 1000 --json": (
-        "trains on all of sprites; tests/pipeline/test_latent_size.py runs it on less"
+        "trains on all of sprites; tests/stages/test_latent_size.py runs it on less"
     ),
 }  # fmt: skip
 NOT_RUN_WITH = {"--engine ray": "starts Ray, in tests/engine"}
-WORDS = {"s3://bucket/paper": "file://{folder}/store/paper"}  # tests/pipeline runs them at S3
+WORDS = {"s3://bucket/paper": "file://{folder}/store/paper"}  # tests/stages runs them at S3
 SHORTER = {"latent-size": ("--steps", "10", "--most", "16")}
 
 

@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stratigraph.cost.plan import plan_study
 from stratigraph.engine import LocalEngine
 from stratigraph.errors import InputError
-from stratigraph.pipeline import plan_study, run_study
 from stratigraph.report import figure_data
+from stratigraph.stages import run_study
 from stratigraph.study import load_config, observed_path, probe_images, representations_path
 from stratigraph.web.query import Query
 from stratigraph.web.views import latents as views

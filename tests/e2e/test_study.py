@@ -14,7 +14,7 @@ import torch
 import stratigraph as sg
 from stratigraph.engine import LocalEngine
 from stratigraph.errors import ConfigError, IntegrityError
-from stratigraph.pipeline import open_study, run_stage, run_study
+from stratigraph.stages import open_study, run_stage, run_study
 from stratigraph.study import Study
 
 
@@ -98,9 +98,9 @@ def test_a_matrix_says_what_read_its_representations(tiny_study, tmp_path):
 
     from rich.console import Console
 
-    from stratigraph.pipeline import compare_study
-    from stratigraph.pipeline.progress import Progress
-    from stratigraph.snapshots import read_json, sealed_json
+    from stratigraph.records import read_json, sealed_json
+    from stratigraph.stages import compare_study
+    from stratigraph.stages.progress import Progress
 
     (own,) = tiny_study.similarity("debiased_cka").attrs["read_by"]
     assert f'"torch":"{torch.__version__}"' in own

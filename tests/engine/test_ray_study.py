@@ -17,7 +17,7 @@ from engine_tasks import say_and_wait
 from stratigraph.engine import LocalEngine
 from stratigraph.errors import ConfigError
 from stratigraph.home import load_study
-from stratigraph.pipeline import open_study, run_stage, run_study
+from stratigraph.stages import open_study, run_stage, run_study
 
 ray = pytest.importorskip("ray")
 

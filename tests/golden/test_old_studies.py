@@ -15,7 +15,7 @@ import pytest
 
 import stratigraph as sg
 from stratigraph.engine import LocalEngine
-from stratigraph.pipeline import run_stage, verify_study
+from stratigraph.stages import run_stage, verify_study
 
 ARCHIVE = Path(__file__).with_name("study-format-1.tar.xz")
 # The first row of the matrix, as it was printed when the study was made: the input against

@@ -19,10 +19,10 @@ import pytest
 import stratigraph as sg
 from stratigraph.engine import LocalEngine
 from stratigraph.errors import DataError
-from stratigraph.pipeline import run_stage
 from stratigraph.remote import verify_url
 from stratigraph.remote.inventory import read_newest
 from stratigraph.remote.store import open_store
+from stratigraph.stages import run_stage
 
 ARCHIVE = Path(__file__).with_name("url-format-1.tar.xz")
 RUN = "4f8f9f0d747b"
@@ -51,7 +51,7 @@ def test_a_whole_one_is_read_and_nothing_of_it_is_published_again(old):
 
 
 def test_a_stopped_one_goes_on_from_where_it_was(old, monkeypatch, tmp_path):
-    module, begun = sys.modules["stratigraph.pipeline.train"], []
+    module, begun = sys.modules["stratigraph.stages.train"], []
     real = module.load_checkpoint
     monkeypatch.setattr(module, "load_checkpoint", lambda *a: begun.append(real(*a)) or begun[-1])
     study = sg.load_study(f"{old}/half")

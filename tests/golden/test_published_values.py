@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from stratigraph.pairs.matrix import similarity_matrix
 from stratigraph.similarity.catalog import MEASURES
-from stratigraph.similarity.matrix import similarity_matrix
 from stratigraph.similarity.measure import score
 
 PUBLISHED = {

@@ -21,7 +21,7 @@ from stratigraph.errors import BusyError, ConfigError, InputError, IntegrityErro
 from stratigraph.integrations.probes import ProbeReader
 from stratigraph.integrations.recorder import TrainingWarning
 from stratigraph.integrations.schedule import as_schedule
-from stratigraph.snapshots import locked, write_json
+from stratigraph.records import locked, write_json
 from stratigraph.study import load_study
 
 
@@ -169,7 +169,7 @@ def test_the_matrix_is_that_of_the_captured_layers(folder):
 
 def test_observed(folder):
     command("extract", folder, "--quiet", "--workers", "1")
-    from stratigraph.study.evidence import observations
+    from stratigraph.evidence.evidence import observations
 
     latents, layers = observations(load_study(folder))
     assert len(latents) == 8

@@ -14,8 +14,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from stratigraph.errors import InputError
 from stratigraph.similarity.catalog import MEASURES

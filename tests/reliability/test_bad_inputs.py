@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader
 import stratigraph as sg
 from stratigraph.cli.main import main
 from stratigraph.errors import InputError
-from stratigraph.snapshots.files import sealed_text
+from stratigraph.records.files import sealed_text
 
 TESTS = Path(__file__).parents[1]
 SOURCE = TESTS.parent / "src"
@@ -160,7 +160,7 @@ def test_34_two_networks_that_saw_different_inputs():
 
 
 def test_37_more_memory_than_there_is(monkeypatch):
-    from stratigraph.similarity import memory
+    from stratigraph import memory
 
     monkeypatch.setattr(memory.os, "sysconf", lambda name: 100)
     x = np.random.default_rng(0).normal(size=(30, 5))
@@ -191,7 +191,7 @@ def test_55_a_name_that_is_markup(tiny_study, tmp_path, without_ink):
     """It works, and stands in the report as text."""
     import shutil
 
-    from stratigraph.pipeline import run_stage
+    from stratigraph.stages import run_stage
 
     folder = tmp_path / "study"
     shutil.copytree(tiny_study.path, folder)
@@ -266,8 +266,8 @@ def test_a_study_that_may_only_be_read(tiny_study, tmp_path, without_ink):
 
     from stratigraph.engine import LocalEngine
     from stratigraph.errors import StorageError
-    from stratigraph.pipeline import run_stage, verify_study
     from stratigraph.report import write_report
+    from stratigraph.stages import run_stage, verify_study
 
     folder = Path("/tmp") / f"read-only-{os.getpid()}"
     shutil.copytree(tiny_study.path, folder)

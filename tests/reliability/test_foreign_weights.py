@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from stratigraph.errors import DataError, UnsafeFileError
-from stratigraph.snapshots import load_weights, read_weights
+from stratigraph.records import load_weights, read_weights
 
 
 class Calls:

@@ -14,9 +14,9 @@ import stratigraph as sg
 from stratigraph.errors import InputError
 from stratigraph.models.vae import Posterior, VAEOutput
 from stratigraph.objectives import build_objective, evaluate
+from stratigraph.records import checkpoint_step, snapshot_steps, write_record
 from stratigraph.similarity.measure import UndefinedWarning
 from stratigraph.similarity.streaming import shuffled_batches, stream_cka
-from stratigraph.snapshots import checkpoint_step, snapshot_steps, write_record
 from stratigraph.study.yaml_file import parse_yaml
 from stratigraph.training.seeds import derived_seed, epoch_order, step_noise
 

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from stratigraph.errors import ConfigError, IntegrityError
+from stratigraph.records.files import sealed_json
 from stratigraph.remote import inventory as module
 from stratigraph.remote.inventory import Inventory, create_next, read_newest, read_object
 from stratigraph.remote.store import Store, open_store
-from stratigraph.snapshots.files import sealed_json
 
 LEDGER = "ledgers/one"
 

@@ -11,12 +11,12 @@ import pytest
 
 from stratigraph.engine import LocalEngine, stopping
 from stratigraph.errors import BusyError, DataError, IntegrityError, StorageError
+from stratigraph.records import record_exists, remove_record, verified, write_json, write_record
 from stratigraph.remote.inventory import read_newest, read_object
 from stratigraph.remote.publication import publishing, sweep
 from stratigraph.remote.store import Store, open_store
 from stratigraph.remote.versions import check_version
 from stratigraph.remote.working_copy import Part, fetch, is_published
-from stratigraph.snapshots import record_exists, remove_record, verified, write_json, write_record
 from stratigraph.study.origin import REMOTE, find_origin, keep_origin
 
 PART = Part(

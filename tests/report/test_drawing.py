@@ -14,12 +14,12 @@ from PIL import Image
 
 from stratigraph.cli.main import main
 from stratigraph.errors import InputError
+from stratigraph.records import read_json
 from stratigraph.report import drawing, write_report
 from stratigraph.report.drawing import FORMATS, Sketch, check_formats, draw, draw_all
 from stratigraph.report.figures import draw_convergence
 from stratigraph.report.figures.style import new_figure, step_axis
 from stratigraph.report.section import Section
-from stratigraph.snapshots import read_json
 
 BEGINS = {"webp": b"RIFF", "png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
 

@@ -10,8 +10,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from stratigraph.report import figure_data as numbers
-from stratigraph.report import interactive, report_path
+from stratigraph.report import figure_data as numbers, interactive, report_path
 
 HOSTILE = (
     "<img src=x onerror=alert(1)>",

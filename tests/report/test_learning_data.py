@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from stratigraph.evidence import gather
+from stratigraph.evidence.settling import areas
 from stratigraph.report import learning_data as learning
 from stratigraph.report.figure_data import configurations, samples
-from stratigraph.study import gather
-from stratigraph.study.settling import areas
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,15 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from stratigraph.report import figure_data as numbers
-from stratigraph.report import headline, reach_table, report_path, write_report
+from stratigraph.records import write_text
+from stratigraph.report import (
+    figure_data as numbers,
+    headline,
+    reach_table,
+    report_path,
+    write_report,
+)
 from stratigraph.report.figures.style import new_figure, step_axis
-from stratigraph.snapshots import write_text
 from stratigraph.study import load_study, probe_images
 
 

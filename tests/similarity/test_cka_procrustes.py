@@ -9,9 +9,9 @@ import torch
 from representations import gaussian, layers
 
 from stratigraph.errors import InputError
+from stratigraph.pairs.matrix import similarity_matrix
 from stratigraph.similarity.centring import centre_single
 from stratigraph.similarity.cka import debiased_cka, linear_cka
-from stratigraph.similarity.matrix import similarity_matrix
 from stratigraph.similarity.procrustes import procrustes_similarity
 
 FUNCTIONS = {

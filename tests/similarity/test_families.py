@@ -15,13 +15,13 @@ from sklearn.linear_model import LinearRegression
 from sklearn.neighbors import NearestNeighbors
 
 from stratigraph.errors import InputError
+from stratigraph.pairs.matrix import similarity_matrix
 from stratigraph.similarity.catalog import ALIASES, MEASURES, find_measure
 from stratigraph.similarity.kernel_cka import (
     deconfounded_cka,
     deconfounded_measure,
     kernel_measure,
 )
-from stratigraph.similarity.matrix import similarity_matrix
 from stratigraph.similarity.measure import UndefinedWarning, score
 from stratigraph.similarity.neighbours import neighbour_measure
 from stratigraph.similarity.spectrum import (
@@ -221,7 +221,7 @@ def test_soft_matching_splits_units():
 
 
 def test_measures_of_units_need_the_units(tmp_path):
-    from stratigraph.similarity.matrix import compare_stored
+    from stratigraph.pairs.matrix import compare_stored
 
     with pytest.raises(InputError, match="depends on the units themselves"):
         compare_stored([tmp_path / "x.npy"], "soft_matching")

@@ -12,8 +12,8 @@ import torch
 from representations import gaussian
 
 from stratigraph.errors import InputError
+from stratigraph.pairs.matrix import similarity_matrix
 from stratigraph.similarity.cka import debiased_cka, linear_cka
-from stratigraph.similarity.matrix import similarity_matrix
 from stratigraph.similarity.measure import PrecisionWarning, UndefinedWarning
 from stratigraph.similarity.procrustes import procrustes_similarity
 

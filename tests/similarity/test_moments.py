@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from stratigraph.errors import InputError
-from stratigraph.similarity.matrix import similarity_matrix
+from stratigraph.pairs.matrix import similarity_matrix
 from stratigraph.similarity.moments import CKASums
 
 

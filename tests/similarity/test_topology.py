@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import cdist
 
 from stratigraph.errors import ConfigError
-from stratigraph.similarity.matrix import similarity_matrix
+from stratigraph.pairs.matrix import similarity_matrix
 from stratigraph.similarity.measure import UndefinedWarning
 from stratigraph.similarity.topology import RTD, cross_barcode_sum, topology_divergence
 

@@ -13,9 +13,8 @@ from torch import nn
 from stratigraph.data import Dataset, load_dataset, split
 from stratigraph.errors import ConfigError
 from stratigraph.models import ENCODERS
-from stratigraph.objectives import OBJECTIVES as KNOWN
-from stratigraph.objectives import RECONSTRUCTIONS, Terms
-from stratigraph.snapshots import checkpoint_step, load_checkpoint, save_checkpoint
+from stratigraph.objectives import OBJECTIVES as KNOWN, RECONSTRUCTIONS, Terms
+from stratigraph.records import checkpoint_step, load_checkpoint, save_checkpoint
 from stratigraph.training import (
     DivergedError,
     RunConfig,

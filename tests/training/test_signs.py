@@ -5,8 +5,8 @@ import math
 import numpy as np
 import torch
 
-from stratigraph.pipeline.signs import resumed_signs
-from stratigraph.pipeline.state import StateFile
+from stratigraph.stages.signs import resumed_signs
+from stratigraph.stages.state import StateFile
 from stratigraph.training.signs import RECENT, Signs, constant_share
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from stratigraph.engine import LocalEngine
 from stratigraph.errors import InputError
-from stratigraph.pipeline.extract import extract_study
-from stratigraph.pipeline.progress import Progress
+from stratigraph.stages.extract import extract_study
+from stratigraph.stages.progress import Progress
 from stratigraph.study import load_study
 from stratigraph.web.query import Query
 from stratigraph.web.views.catalog import VIEWS

@@ -10,11 +10,11 @@ import shutil
 import pandas as pd
 import pytest
 
+from stratigraph.records import write_record
+from stratigraph.records.files import read_json, write_json, write_text
+from stratigraph.records.store import parquet
 from stratigraph.report import tables
 from stratigraph.report.write import render
-from stratigraph.snapshots import write_record
-from stratigraph.snapshots.files import read_json, write_json, write_text
-from stratigraph.snapshots.store import parquet
 from stratigraph.study import load_study
 
 from .conftest import start, stop

@@ -309,7 +309,7 @@ def test_a_study_that_goes_on_is_shown_without_a_reload(tiny_study, tmp_path, op
         shutil.move(path / name, aside / name)
     run = next(iter(load_study(path).runs.values()))
     state = path / "runs" / run.run_id / "state.json"
-    from stratigraph.snapshots.files import write_json
+    from stratigraph.records.files import write_json
 
     done = json.loads(state.read_text())
     done.pop("seal")

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from stratigraph.errors import IntegrityError
-from stratigraph.snapshots.files import read_json, write_json
+from stratigraph.records.files import read_json, write_json
 from stratigraph.web import watch
 from stratigraph.web.query import Query
 from stratigraph.web.views.catalog import VIEWS

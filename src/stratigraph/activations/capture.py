@@ -1,24 +1,26 @@
-"""All activations of a network on given inputs."""
+"""What the layers of a network return on given inputs: as it runs, or all of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from stratigraph.activations.batches import Fingerprint, count_of, given, run, whole
+from stratigraph.activations.calls import Call, Calls
 from stratigraph.activations.layers import Layers
 from stratigraph.activations.learned import Learned
 from stratigraph.activations.masks import mask_for, masked_batches
 from stratigraph.activations.reader import reader
 from stratigraph.activations.reduce import Reduce
-from stratigraph.activations.state import unwrapped
+from stratigraph.activations.state import undisturbed, unwrapped
 from stratigraph.errors import InputError
 
-__all__ = ["Captured", "capture"]
+__all__ = ["Captured", "capture", "reading"]
 
 
 class Captured(dict[str, Tensor]):
@@ -35,6 +37,26 @@ class Captured(dict[str, Tensor]):
     inputs: str = ""
     left_out: dict[str, str]
     learned: Learned | None = None
+
+
+@contextmanager
+def reading(
+    model: nn.Module, layers: Sequence[str], receive: Callable[[str, Any], None]
+) -> Iterator[None]:
+    """Within the context, call ``receive(name, output)`` each time a chosen module returns.
+
+    ``output`` is as the module gave it, and may be changed in place by what runs next: ``receive``
+    copies what it keeps. The network is left as it was found; whoever runs it turns gradients off.
+    """
+
+    def told(call: Call, module: nn.Module, output: Any) -> None:
+        if call.name in layers:
+            receive(call.name, output)
+
+    calls = Calls(model, told)
+    with undisturbed(model), calls.listening():
+        calls.begin(1)
+        yield
 
 
 def capture(

@@ -9,30 +9,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stratigraph.cli.given import refuse_given
-from stratigraph.cli.inspect import AsJson, finite, place
-from stratigraph.cli.run import Device, Quiet, Trust
+from stratigraph.cli.inspect import finite
+from stratigraph.cli.options import AsJson, Device, Quiet, Trust, find_place, refuse_given
 from stratigraph.errors import ConfigError
 
 if TYPE_CHECKING:
     from stratigraph.latents.latent_size import Trial
-    from stratigraph.pipeline.latent_size import ChosenLatents
+    from stratigraph.stages.latent_size import ChosenLatents
     from stratigraph.study import Study
     from stratigraph.training import RunConfig
 
-__all__ = ["register"]
+__all__ = ["choose_latent_size"]
 
 Source = Annotated[
     Path | None,
     typer.Argument(
         help="A study file, or a study's folder or URL: its first run's configuration is used.",
         metavar="[STUDY]",
-        parser=place,
+        parser=find_place,
     ),
 ]
 
 
-def command(
+def choose_latent_size(
     context: typer.Context,
     study: Source = None,
     run: Annotated[
@@ -61,8 +60,8 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Find how many latents to use, from a few short trainings (FONDUE). Nothing is written."""
-    from stratigraph.pipeline.latent_size import LatentSizeSettings, choose_latents
-    from stratigraph.pipeline.train import check_device
+    from stratigraph.stages.latent_size import LatentSizeSettings, choose_latents
+    from stratigraph.stages.train import check_device
 
     if study is None or not study.is_dir():
         refuse_given(context, ("trust",), "it is of a study's folder")
@@ -136,7 +135,7 @@ def _answer(found: ChosenLatents) -> str:
 
 def _trained(study: Study) -> list[dict[str, Any]]:
     """The latents of each regime of the runs that were trained and observed, at their last step."""
-    from stratigraph.study.evidence import observations
+    from stratigraph.evidence.evidence import observations
 
     latents, _ = observations(study)
     if latents.empty:
@@ -175,8 +174,3 @@ def _facts(found: ChosenLatents, config: RunConfig, beside: list[dict[str, Any]]
         ],
         "trained": beside,
     }
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("latent-size")(command)

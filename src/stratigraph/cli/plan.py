@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stratigraph.cli.inspect import AsJson
-from stratigraph.cli.run import MaxRuns, StudySource, Trust, Workers, refuse_idle
+from stratigraph.cli.options import AsJson, MaxRuns, StudySource, Trust, Workers, refuse_idle
 
 if TYPE_CHECKING:
-    from stratigraph.pipeline import StudyPlan
+    from stratigraph.cost.plan import StudyPlan
 
-__all__ = ["register"]
+__all__ = ["plan"]
 
 
 def plan(
@@ -30,8 +29,8 @@ def plan(
     trust: Trust = False,
 ) -> None:
     """Say what a study will cost: counts, disk, memory and time, from a short calibration."""
+    from stratigraph.cost.plan import plan_study
     from stratigraph.engine import LocalEngine
-    from stratigraph.pipeline import plan_study
     from stratigraph.study import load_config, load_study
     from stratigraph.training import whole_number
 
@@ -78,8 +77,3 @@ def _time(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:,.1f} h"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("plan")(plan)

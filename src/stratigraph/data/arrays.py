@@ -25,8 +25,7 @@ from typing import Any, final
 import numpy as np
 
 from stratigraph.data.archives import array_stream, guarded, npz_keys
-from stratigraph.data.cache import cache_dir as cache_folder
-from stratigraph.data.cache import open_array
+from stratigraph.data.cache import cache_dir as cache_folder, open_array
 from stratigraph.data.dataset import Dataset
 from stratigraph.data.download import check_file
 from stratigraph.data.stored import StoredImages, store

@@ -15,8 +15,7 @@ from typing import Any, final
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset as TorchDataset
-from torch.utils.data import IterableDataset
+from torch.utils.data import Dataset as TorchDataset, IterableDataset
 
 from stratigraph.data.arrays import as_bytes
 from stratigraph.data.dataset import Dataset

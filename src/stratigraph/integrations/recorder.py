@@ -33,16 +33,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stratigraph import __version__
 from stratigraph.errors import ConfigError, InputError
 from stratigraph.integrations.probes import ProbeReader
 from stratigraph.latents import kl_by_latent
-from stratigraph.pipeline.metrics import MetricsLog
-from stratigraph.pipeline.observe import POSTERIOR_FILE
-from stratigraph.pipeline.signs import resumed_signs
-from stratigraph.pipeline.state import StateFile
-from stratigraph.similarity.reduction import reduce_units
-from stratigraph.snapshots import (
+from stratigraph.records import (
     Files,
     locked,
     record_exists,
@@ -53,9 +47,15 @@ from stratigraph.snapshots import (
     write_json,
     write_record,
 )
+from stratigraph.similarity.reduction import reduce_units
+from stratigraph.stages.metrics import MetricsLog
+from stratigraph.stages.observe import POSTERIOR_FILE
+from stratigraph.stages.signs import resumed_signs
+from stratigraph.stages.state import StateFile
 from stratigraph.study import CONFIG, probes_path, representations_path, run_path
 from stratigraph.training import RecordedConfig
 from stratigraph.training.signs import Signs, constant_share
+from stratigraph.version import __version__
 
 __all__ = ["Recorder", "TrainingWarning"]
 

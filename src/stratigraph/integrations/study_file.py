@@ -10,7 +10,7 @@ import yaml
 
 from stratigraph.errors import ConfigError, StorageError
 from stratigraph.plugins import folder_of
-from stratigraph.snapshots import locked, write_text
+from stratigraph.records import locked, write_text
 from stratigraph.study import STUDY_FILE, load_study
 from stratigraph.study.config import parse_config
 from stratigraph.trust import note_trust

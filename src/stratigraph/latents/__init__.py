@@ -1,20 +1,14 @@
 """What latents and layers hold: regimes, intrinsic dimension, decodability, disentanglement."""
 
-from stratigraph.latents.decoding import decodability
-from stratigraph.latents.intrinsic_dimension import intrinsic_dimensions, levina_bickel, two_nn
-from stratigraph.latents.latent_size import LatentSize, Trial, latent_size
-from stratigraph.latents.regime import REGIMES, kl_by_latent, regimes
-
-__all__ = [
-    "REGIMES",
-    "LatentSize",
-    "Trial",
-    "decodability",
-    "disentanglement_scores",
-    "intrinsic_dimensions",
-    "kl_by_latent",
-    "latent_size",
-    "levina_bickel",
-    "regimes",
-    "two_nn",
-]
+from stratigraph.latents.decoding import decodability as decodability
+from stratigraph.latents.intrinsic_dimension import (
+    intrinsic_dimensions as intrinsic_dimensions,
+    levina_bickel as levina_bickel,
+    two_nn as two_nn,
+)
+from stratigraph.latents.latent_size import latent_size as latent_size
+from stratigraph.latents.regime import (
+    REGIMES as REGIMES,
+    kl_by_latent as kl_by_latent,
+    regimes as regimes,
+)

@@ -39,17 +39,8 @@ What two writers cost is work, and what a slower one uploaded, which the next pu
 """
 
 from stratigraph.remote.home import (
-    Checked,
-    Published,
-    RemoteHome,
-    bring_working_copy,
-    verify_url,
+    Published as Published,
+    RemoteHome as RemoteHome,
+    bring_working_copy as bring_working_copy,
+    verify_url as verify_url,
 )
-
-__all__ = [
-    "Checked",
-    "Published",
-    "RemoteHome",
-    "bring_working_copy",
-    "verify_url",
-]

@@ -22,8 +22,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from stratigraph.errors import StorageError
+from stratigraph.records.files import check_format, sealed_json, unsealed_json
 from stratigraph.remote.store import NoSuchObject, Store
-from stratigraph.snapshots.files import check_format, sealed_json, unsealed_json
 
 __all__ = ["Inventory", "create_next", "read_newest", "read_object"]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from stratigraph.durable import Output, sha256
 from stratigraph.errors import IntegrityError, StorageError
+from stratigraph.records.files import check_format, unsealed_json, write_file
+from stratigraph.records.store import MANIFEST, Files, put_record
 from stratigraph.remote.inventory import read_object
 from stratigraph.remote.store import NoSuchObject, Store
-from stratigraph.snapshots.files import check_format, unsealed_json, write_file
-from stratigraph.snapshots.store import MANIFEST, Files, put_record
 
 __all__ = ["check_version", "download", "hash_of", "number_of", "upload", "version_name"]
 

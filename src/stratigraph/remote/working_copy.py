@@ -17,10 +17,10 @@ from pathlib import Path, PurePosixPath
 
 from stratigraph.durable import sha256
 from stratigraph.errors import DataError, IntegrityError, StorageError
+from stratigraph.records import MANIFEST, read_json, remove_record, unlisted, write_json
 from stratigraph.remote.inventory import Inventory, read_newest
 from stratigraph.remote.store import NoSuchObject, Store
 from stratigraph.remote.versions import download, hash_of
-from stratigraph.snapshots import MANIFEST, read_json, remove_record, unlisted, write_json
 from stratigraph.study.origin import REMOTE
 
 __all__ = [

@@ -15,9 +15,10 @@ import pandas as pd
 import torch
 
 from stratigraph.errors import InputError
+from stratigraph.evidence import similarity_to_final
 from stratigraph.identity import canonical
 from stratigraph.models import VAE, QuantisedAutoencoder
-from stratigraph.study import Run, Study, similarity_to_final
+from stratigraph.study import Run, Study
 from stratigraph.training import RunConfig
 
 __all__ = [

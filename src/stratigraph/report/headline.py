@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from stratigraph.evidence import LEAST_ROOM, similarity_to_final, steps_to_reach
 from stratigraph.report.figures.style import measure_name
-from stratigraph.study import LEAST_ROOM, Study, similarity_to_final, steps_to_reach
+from stratigraph.study import Study
 
 __all__ = ["THRESHOLD", "headline", "reach_table"]
 

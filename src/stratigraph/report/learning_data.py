@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from stratigraph.evidence import LEAST_ROOM, Evidence, part_of
+from stratigraph.evidence.claims.parts import of_vaes
+from stratigraph.evidence.settling import areas
 from stratigraph.report.figure_data import Configuration, HeatMap, configurations
-from stratigraph.study import LEAST_ROOM, Evidence, Run, Study, part_of
-from stratigraph.study.claims.parts import of_vaes
-from stratigraph.study.settling import areas
+from stratigraph.study import Run, Study
 
 __all__ = [
     "Between",
@@ -119,7 +120,7 @@ def to_input(study: Study, measure: str) -> pd.DataFrame:
 
 
 def settled(study: Study, evidence: Evidence, measure: str) -> pd.DataFrame:
-    """When each layer settles: the area of its curve (`stratigraph.study.settling`), by group.
+    """When each layer settles: the area of its curve (`stratigraph.evidence.settling`), by group.
 
     Columns: group, layer, part, kind (similarity or progress), mean, low, high, runs.
     """

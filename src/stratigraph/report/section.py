@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
 
+from stratigraph.evidence import Evidence
 from stratigraph.report.drawing import Sketch
-from stratigraph.study import Evidence, Study
+from stratigraph.study import Study
 
 __all__ = ["Material", "Section"]
 

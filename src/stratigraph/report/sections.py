@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from stratigraph.report import figure_data as numbers
-from stratigraph.report import figures as ink
-from stratigraph.report import learning_data as learning
-from stratigraph.report import sections_of_networks as networks
+from stratigraph.evidence import LEAST_ROOM, Evidence, similarity_to_final
+from stratigraph.evidence.claims.shared_features import sharing
+from stratigraph.report import (
+    figure_data as numbers,
+    figures as ink,
+    learning_data as learning,
+    sections_of_networks as networks,
+)
 from stratigraph.report.headline import THRESHOLD
 from stratigraph.report.section import Material, Section
-from stratigraph.study import LEAST_ROOM, Evidence, Study, similarity_to_final
-from stratigraph.study.claims.shared_features import sharing
+from stratigraph.study import Study
 
 __all__ = ["sections"]
 

@@ -7,9 +7,7 @@ from functools import partial
 import numpy as np
 
 from stratigraph.latents.scores import SCORES
-from stratigraph.report import figure_data as numbers
-from stratigraph.report import figures as ink
-from stratigraph.report import learning_data as learning
+from stratigraph.report import figure_data as numbers, figures as ink, learning_data as learning
 from stratigraph.report.section import Material, Section
 from stratigraph.study import probe_images
 

@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from stratigraph import __version__
+from stratigraph.evidence.claims.shared_features import OF_MEASURES
+from stratigraph.records import MANIFEST, read_json
 from stratigraph.report import figure_data as numbers
 from stratigraph.report.figures.style import measure_name
 from stratigraph.report.headline import reach_table
 from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.kernel_cka import DECONFOUNDED_SOURCE
-from stratigraph.snapshots import MANIFEST, read_json
 from stratigraph.study import DECONFOUNDED, Run, Study, probe_indices, similarity_path, warning_of
-from stratigraph.study.claims.shared_features import OF_MEASURES
+from stratigraph.version import __version__
 
 __all__ = ["changed", "counts", "finding_rows", "made", "measure_rows", "reach_rows", "run_row"]
 

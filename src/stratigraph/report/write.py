@@ -15,15 +15,15 @@ import jinja2
 
 from stratigraph.engine import one_thread
 from stratigraph.errors import InputError, IntegrityError
-from stratigraph.report import figure_data as numbers
-from stratigraph.report import tables
+from stratigraph.evidence import LEAST_ROOM, gather
+from stratigraph.records import MANIFEST, Files, read_json, record_exists, write_record
+from stratigraph.report import figure_data as numbers, tables
 from stratigraph.report.drawing import SHOWN, Picture, check_formats, draw_all
 from stratigraph.report.headline import THRESHOLD
 from stratigraph.report.interactive import explore
 from stratigraph.report.section import Section
 from stratigraph.report.sections import sections
-from stratigraph.snapshots import MANIFEST, Files, read_json, record_exists, write_record
-from stratigraph.study import LEAST_ROOM, Study, gather
+from stratigraph.study import Study
 from stratigraph.study.layout import page_path
 
 __all__ = ["drawn_formats", "render", "report_path", "write_report"]

@@ -1,1 +1,1 @@
-"""Similarity of representations: measures, all pairs of them, and what the scores are worth."""
+"""Measures of similarity, one family a file, and what a score of two representations is worth."""

@@ -37,11 +37,11 @@ from typing import Any
 
 from stratigraph.activations import DECODER_INPUTS
 from stratigraph.errors import ConfigError, InputError, UntrustedError
+from stratigraph.pairs.certified import check_tolerance
 from stratigraph.plugins import beside, forbid_folder, is_plugin
+from stratigraph.records import is_sealed
 from stratigraph.similarity.catalog import find_measure
-from stratigraph.similarity.certified import check_tolerance
 from stratigraph.similarity.measure import Measure
-from stratigraph.snapshots import is_sealed
 from stratigraph.study.grid import TRAINING, axis, grid_runs, grid_size, mapping, one_of
 from stratigraph.study.layout import EXPORT, STUDY_FILE
 from stratigraph.study.selection import SELECTIONS
@@ -111,7 +111,7 @@ class MeasureConfig:
         name: of the catalogue, or `DECONFOUNDED`.
         pairs: of `SELECTIONS`.
         tolerance: settle for scores within intervals no wider than this, which hold the exact ones
-            for certain (`stratigraph.similarity.certified`); None is exact.
+            for certain (`stratigraph.pairs.certified`); None is exact.
 
     """
 

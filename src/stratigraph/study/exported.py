@@ -1,6 +1,6 @@
 """An export of a study, read: its labels, matrices and tables, without weights and records.
 
-`stratigraph.pipeline.export` writes it. ``export.json`` says that it is one, which runs it is of
+`stratigraph.stages.export` writes it. ``export.json`` says that it is one, which runs it is of
 and what every file's hash is; exports of before it was written are known by their labels standing
 where no run does, and hold nothing to check them by.
 """
@@ -23,8 +23,8 @@ import pyarrow.parquet as pq
 import xarray as xr
 
 from stratigraph.errors import DataError, InputError, IntegrityError, UnsafeFileError
-from stratigraph.similarity.memory import physical_memory
-from stratigraph.snapshots import is_sealed, read_json, read_text
+from stratigraph.memory import physical_memory
+from stratigraph.records import is_sealed, read_json, read_text
 from stratigraph.study.layout import EXPORT, STUDY_FILE, similarity_path
 
 __all__ = ["EXPORT", "TABLES", "Export", "find_export"]

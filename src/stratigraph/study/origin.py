@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from stratigraph.errors import DataError
-from stratigraph.snapshots import read_json, write_json
+from stratigraph.records import read_json, write_json
 
 __all__ = ["REMOTE", "find_origin", "is_url", "keep_origin", "spell_url", "study_of"]
 

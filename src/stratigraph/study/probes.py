@@ -19,13 +19,7 @@ import torch
 from stratigraph.data import draw_paper_probes, draw_probes, to_unit
 from stratigraph.errors import InputError, IntegrityError
 from stratigraph.identity import digest, plain
-from stratigraph.snapshots import (
-    locked,
-    record_exists,
-    remove_leftovers,
-    verified,
-    write_record,
-)
+from stratigraph.records import locked, record_exists, remove_leftovers, verified, write_record
 from stratigraph.study.config import ActivationsConfig, ProbesConfig
 from stratigraph.study.layout import probes_path, shown_path
 from stratigraph.study.run import Run

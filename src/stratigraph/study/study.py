@@ -15,7 +15,7 @@ import xarray as xr
 
 from stratigraph.errors import DataError, InputError, UntrustedError, suggest
 from stratigraph.plugins import beside, forbid_folder, naming_only, require_plugins
-from stratigraph.snapshots import (
+from stratigraph.records import (
     MANIFEST,
     read_json,
     read_text,
@@ -137,7 +137,7 @@ class Study:
 
         Columns: run, step, score, value, n (probes), reason (why a value is NaN), and of_<factor>,
         the share of each factor where a score has one. Runs that were not scored, or cannot be, are
-        not in it (`stratigraph.pipeline.disentangle`).
+        not in it (`stratigraph.stages.score`).
 
         Raises:
             IntegrityError: a record is damaged.

@@ -1,42 +1,23 @@
 """Training: one run's configuration, which steps to keep, and a loop that yields states."""
 
-from stratigraph.training.config import RunConfig, whole_number
-from stratigraph.training.freezing import Freezer, Freezing, trainable_layers
-from stratigraph.training.loop import (
-    DataFacts,
-    DivergedError,
-    TrainingState,
-    build_network,
-    initial_state,
-    split_of,
-    to_batch,
-    training_states,
-    validation_indices,
-    validation_terms,
+from stratigraph.training.config import RunConfig as RunConfig, whole_number as whole_number
+from stratigraph.training.freezing import (
+    Freezer as Freezer,
+    Freezing as Freezing,
+    trainable_layers as trainable_layers,
 )
-from stratigraph.training.recorded import RecordedConfig, any_config
-from stratigraph.training.schedule import SnapshotSchedule
-from stratigraph.training.seeds import derived_seed, step_noise
-
-__all__ = [
-    "DataFacts",
-    "DivergedError",
-    "Freezer",
-    "Freezing",
-    "RecordedConfig",
-    "RunConfig",
-    "SnapshotSchedule",
-    "TrainingState",
-    "any_config",
-    "build_network",
-    "derived_seed",
-    "initial_state",
-    "split_of",
-    "step_noise",
-    "to_batch",
-    "trainable_layers",
-    "training_states",
-    "validation_indices",
-    "validation_terms",
-    "whole_number",
-]
+from stratigraph.training.loop import (
+    DataFacts as DataFacts,
+    DivergedError as DivergedError,
+    TrainingState as TrainingState,
+    build_network as build_network,
+    initial_state as initial_state,
+    split_of as split_of,
+    to_batch as to_batch,
+    training_states as training_states,
+    validation_indices as validation_indices,
+    validation_terms as validation_terms,
+)
+from stratigraph.training.recorded import RecordedConfig as RecordedConfig, any_config as any_config
+from stratigraph.training.schedule import SnapshotSchedule as SnapshotSchedule
+from stratigraph.training.seeds import derived_seed as derived_seed, step_noise as step_noise

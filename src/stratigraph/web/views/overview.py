@@ -11,11 +11,12 @@ import matplotlib as mpl
 import pandas as pd
 
 from stratigraph.errors import IntegrityError
+from stratigraph.evidence import part_of
 from stratigraph.identity import flat
+from stratigraph.records import MANIFEST, read_json, record_exists
 from stratigraph.report import tables
 from stratigraph.report.figures.style import DIFFERENCES, SCORES, measure_name, stops
-from stratigraph.snapshots import MANIFEST, read_json, record_exists
-from stratigraph.study import Run, Study, metrics_path, part_of, similarity_path, warning_of
+from stratigraph.study import Run, Study, metrics_path, similarity_path, warning_of
 from stratigraph.web.query import Answer, Query, defined
 from stratigraph.web.watch import Watched
 

@@ -17,16 +17,16 @@ import numpy as np
 from scipy import stats
 
 from stratigraph.errors import InputError
-from stratigraph.report.figures.style import measure_name
-from stratigraph.similarity.jackknife import (
+from stratigraph.pairs.jackknife import (
     JACKKNIFED,
     MOST_PROBES,
     groups_of,
     jackknife_pairs,
 )
+from stratigraph.records import record_exists, verified
+from stratigraph.report.figures.style import measure_name
 from stratigraph.similarity.measure import between
 from stratigraph.similarity.reduction import read_coordinates
-from stratigraph.snapshots import record_exists, verified
 from stratigraph.study import DECONFOUNDED, Study, representations_path, study_measure
 from stratigraph.web.query import Answer, Query, defined
 from stratigraph.web.views.heat import indexed

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from stratigraph.errors import InputError
-from stratigraph.report import figure_data as numbers
-from stratigraph.report import learning_data as learning
+from stratigraph.report import figure_data as numbers, learning_data as learning
 from stratigraph.report.figures.style import measure_name
 from stratigraph.report.interactive import curves_of
 from stratigraph.study import Study

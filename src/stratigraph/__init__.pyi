@@ -1,0 +1,12 @@
+from .activations.capture import capture as capture
+from .data.catalog import load_dataset as load_dataset
+from .home import load_study as load_study
+from .integrations.begin import record as record
+from .pairs.matrix import similarity_matrix as similarity_matrix
+from .pairs.networks import compare as compare
+from .similarity.cka import debiased_cka as debiased_cka, linear_cka as linear_cka
+from .similarity.procrustes import procrustes_similarity as procrustes_similarity
+from .stages.run import run_study as run_study
+from .stages.train import train as train
+from .training.config import RunConfig as RunConfig
+from .version import __version__ as __version__

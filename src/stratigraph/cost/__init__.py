@@ -1,0 +1,1 @@
+"""What a study will take of time, memory and disk, before it is run."""

@@ -1,0 +1,139 @@
+"""What comparing a study will cost: measured on a sample of its pairs, of calibrated networks.
+
+By vectors, a representation costs as much as any other of its layer, and a pair as any other pair.
+Pair by pair, whole blocks are drawn of those that a comparison will make, since what a block costs
+depends on how many of its pairs are asked for: with weights w (how many blocks each stands for),
+seconds s and pairs m of those drawn, and M pairs in all::
+
+    seconds = M · Σ w s / Σ w m
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from stratigraph.engine import one_thread
+from stratigraph.pairs.jackknife import groups_of, jackknife_pairs, tiled
+from stratigraph.pairs.matrix import compare_stored
+from stratigraph.pairs.pairwise import PAIR_BLOCK
+from stratigraph.similarity.measure import Measure
+from stratigraph.similarity.reduction import read_coordinates
+from stratigraph.stages.compare import in_blocks_order
+from stratigraph.study import DECONFOUNDED, Selection, claim_pairs, study_measure
+
+__all__ = ["Comparing", "compare_sample", "drawn_blocks", "jackknife_sample"]
+
+SAMPLED = 48  # representations of which vectors are made
+LEAST_BLOCKS, MOST_BLOCKS = 4, 48  # of pairs, that are compared
+BLOCK_SECONDS = 8.0  # after which no more are
+SAMPLED_PAIRS = 120  # pairs whose probes are left out
+
+
+@dataclass(frozen=True)
+class Comparing:
+    """The pairs of one measure, sampled and compared in a worker."""
+
+    measure: str
+    table: pd.DataFrame
+    files: list[Path]
+    wanted: Selection
+    pairs: int
+    tolerance: float | None
+
+
+def compare_sample(task: Comparing) -> tuple[float, str]:
+    """Seconds of all pairs from some blocks of them, and the plan that was taken."""
+    name = "debiased_cka" if task.measure == DECONFOUNDED else task.measure
+    measure = study_measure(name)
+    own = task.table[task.table["probes"] == task.table["probes"].iloc[0]]
+    order = in_blocks_order(own)
+    with one_thread():
+        if measure.embed is None:
+            return _seconds_by_pairs(task, measure, order)
+        # Through vectors, or features: what is made once for each representation, then products.
+        count = min(SAMPLED, len(order))
+        rows = order[np.linspace(0, len(order) - 1, count).astype(int)]  # of every layer
+        began = time.perf_counter()
+        found = compare_stored([task.files[row] for row in rows], measure, tolerance=task.tolerance)
+        each = (time.perf_counter() - began) / count
+        n = len(read_coordinates(task.files[own.index[0]]))
+        block = torch.rand(64, n * (n - 1) // 2)
+        block @ block.T
+        began = time.perf_counter()
+        block @ block.T
+        a_pair = (time.perf_counter() - began) / 64**2
+    return each * len(task.table) + a_pair * task.pairs, found.plan
+
+
+def _seconds_by_pairs(task: Comparing, measure: Measure, order: np.ndarray) -> tuple[float, str]:
+    """Of all pairs, from blocks of them that are drawn until there are enough."""
+    plan, drawn = "", drawn_blocks(order, task.wanted)
+    seconds = pairs = 0.0
+    began = time.perf_counter()
+    for number in range(-1, MOST_BLOCKS):  # the first is for the libraries to be loaded
+        if number >= LEAST_BLOCKS and time.perf_counter() - began > BLOCK_SECONDS:
+            break
+        rows, wanted, weight = next(drawn)
+        files = [task.files[row] for row in rows]
+        started = time.perf_counter()
+        plan = compare_stored(files, measure, wanted=wanted, tolerance=task.tolerance).plan
+        if number >= 0:
+            seconds += weight * (time.perf_counter() - started)
+            pairs += weight * wanted.sum()
+    return seconds / pairs * task.pairs, plan
+
+
+def drawn_blocks(
+    order: np.ndarray, wanted: Selection, seed: int = 0
+) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
+    """Blocks of pairs at random, without end, of those that hold a pair that is asked for.
+
+    Yields:
+        The representations of one side and then of the other, of which a comparison makes this very
+        block; which pairs are asked for, each once, (k, k); and for how many blocks it stands.
+
+    """
+    rng = np.random.default_rng(seed)
+    bands = range(0, len(order), PAIR_BLOCK)
+    while True:
+        start = int(rng.choice(bands))
+        rows, others = order[start : start + PAIR_BLOCK], order[start:]
+        asked = np.triu(wanted.block(rows, others))  # each pair once
+        columns = range(0, len(others), PAIR_BLOCK)
+        held = [at for at in columns if asked[:, at : at + PAIR_BLOCK].any()]
+        at = int(rng.choice(held))
+        block = asked[:, at : at + PAIR_BLOCK]
+        weight = float(len(bands) * len(held))
+        if at == 0:
+            yield rows, block, weight
+            continue
+        both = np.concatenate([rows, others[at : at + PAIR_BLOCK]])
+        whole = np.zeros((len(both), len(both)), dtype=bool)
+        whole[: len(rows), len(rows) :] = block
+        yield both, whole, weight
+
+
+def jackknife_sample(task: Comparing) -> tuple[int, float]:
+    """How many pairs findings read, and the seconds of leaving probes out of them."""
+    pairs = claim_pairs(task.table)
+    pairs = pairs[task.wanted.of(pairs)]
+    n = len(read_coordinates(task.files[0]))
+    pairs = pairs[tiled(pairs, task.table["layer"].to_numpy()[pairs[:, 0]], n)]
+    confounder = None
+    if task.measure == DECONFOUNDED:
+        confounder = int(task.table.index[task.table["layer"] == "input"][0])
+    middle = max(0, len(pairs) // 2 - SAMPLED_PAIRS // 2)
+    sample = pairs[middle : middle + SAMPLED_PAIRS]
+    began = time.perf_counter()
+    with one_thread():
+        jackknife_pairs(
+            task.files, sample, task.measure, confounder=confounder, groups=groups_of(n)
+        )
+    return len(pairs), (time.perf_counter() - began) / max(len(sample), 1) * len(pairs)

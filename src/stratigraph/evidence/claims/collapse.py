@@ -1,0 +1,279 @@
+"""Claim 6: CKA of mean and sample tracks posterior collapse; and whether it warns of it.
+
+A collapsed latent's sample is noise that its mean knows nothing of, so the similarity of mean and
+sample falls with the number of passive latents. `collapse_tracked` is minus Spearman's rank
+correlation, over the runs of one data set and architecture, of the similarity at the last step with
+the number of passive latents there; the groups in which that number varies are averaged.
+
+A rank correlation of few runs saturates, and then no seed left out changes it, and there is no
+interval; so its p is at least that of permuting the counts among the runs of each seed.
+
+`collapse_warning` asks whether the similarity *during* training foretells the number of passive
+latents at its end better than its rivals do, which cost nothing: the number of passive latents so
+far, and the KL term so far. It is the area over log(1 + t) of the similarity's correlation with the
+final number, less the larger of the rivals' at each step. Runs of all strengths are pooled, and
+the strength is known beforehand: what it foretells, all three can. The lead time stands beside it:
+the first steps from which each correlation stays at `TOLD` or more, and the doublings of training
+between them.
+
+Scores of the input with the sample stand in the details.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy
+
+from stratigraph.evidence.claims.parts import of_vaes
+from stratigraph.evidence.estimate import Estimate, estimate
+from stratigraph.evidence.evidence import Evidence, Pairs
+from stratigraph.evidence.finding import Question
+
+__all__ = ["TOLD", "collapse"]
+
+LEAST = 0.3
+TOLD = 0.7
+PERMUTATIONS = 999
+FEW = 4  # runs below which a rank correlation says nothing
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """Pairs (input or mean, sample) with the number of passive latents of their step and run."""
+
+    pairs: Pairs
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds there are."""
+        return self.pairs.seeds
+
+    @property
+    def runs(self) -> int:
+        """How many runs there are."""
+        return self.pairs.runs
+
+    def without_seed(self, seed: int) -> Tracked:
+        """The same without a seed."""
+        return replace(self, pairs=self.pairs.without_seed(seed))
+
+
+def _tracked(evidence: Evidence, measure: str, first: str) -> Tracked:
+    every = of_vaes(evidence.within[measure])
+    ends = pd.DataFrame({"x": every.table["layer_x"], "y": every.table["layer_y"]})
+    mask = ((ends["x"] == first) & (ends["y"] == "z_sample")) | (
+        (ends["y"] == first) & (ends["x"] == "z_sample")
+    )
+    pairs = every.where(mask)
+    counts = evidence.latents[["run", "step", "passive", "kl"]]
+    last = counts.loc[counts.groupby("run")["step"].idxmax(), ["run", "passive"]]
+    table = pairs.table.merge(
+        counts, left_on=["run_x", "step_x"], right_on=["run", "step"], how="left"
+    ).drop(columns=["run", "step"])
+    table = table.merge(
+        last.rename(columns={"passive": "passive_last", "run": "run_x"}), on="run_x", how="left"
+    )
+    return Tracked(Pairs(table, pairs.values))
+
+
+def _rank(values: np.ndarray, passive: np.ndarray) -> np.ndarray:
+    """Minus Spearman's correlation of each column with the counts; NaN where either is constant."""
+    known = np.isfinite(values).all(axis=1) & np.isfinite(passive)
+    if known.sum() < FEW or len(np.unique(passive[known])) < 2:
+        return np.full(values.shape[1], np.nan)
+    ranks = scipy.stats.rankdata(values[known], axis=0)
+    counts = scipy.stats.rankdata(passive[known])
+    ranks, counts = ranks - ranks.mean(axis=0), counts - counts.mean()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return -(ranks * counts[:, None]).sum(axis=0) / np.sqrt(
+            (ranks**2).sum(axis=0) * (counts**2).sum()
+        )
+
+
+def _ends(sample: Tracked) -> list[np.ndarray]:
+    """The rows of each data and architecture at the end of training."""
+    table = sample.pairs.table
+    groups = table.groupby(["data_x", "architecture_x"], sort=False)
+    return [own.index[own["last_x"]].to_numpy() for _, own in groups]
+
+
+def _correlation(values: np.ndarray, passive: np.ndarray, ends: list[np.ndarray]) -> np.ndarray:
+    return _mean([_rank(values[rows], passive[rows]) for rows in ends], values.shape[1])
+
+
+def _at_the_end(sample: Tracked) -> np.ndarray:
+    passive = sample.pairs.table["passive"].to_numpy(dtype=float)
+    return _correlation(sample.pairs.values, passive, _ends(sample))
+
+
+def _permuted(sample: Tracked, value: float) -> float:
+    """Two-sided p of the correlation at the end, counts permuted among the runs of each seed."""
+    table, ends = sample.pairs.table, _ends(sample)
+    rng = np.random.default_rng(0)
+    keys = ["data_x", "architecture_x", "seed_x"]
+    groups = [own.index.to_numpy() for _, own in table[table["last_x"]].groupby(keys)]
+    passive = table["passive"].to_numpy(dtype=float)
+    beyond = 0
+    for _ in range(PERMUTATIONS):
+        shuffled = passive.copy()
+        for rows in groups:
+            shuffled[rows] = passive[rng.permutation(rows)]
+        found = _correlation(sample.pairs.values[:, :1], shuffled, ends)
+        beyond += abs(found[0]) >= abs(value) - 1e-12
+    return (1 + beyond) / (1 + PERMUTATIONS)
+
+
+def _why_not(evidence: Evidence) -> str:
+    if evidence.latents.empty:
+        return (
+            "No run has Gaussian latents that were observed: networks of codes and classifiers "
+            "have none, those of VAEs are observed by `stratigraph extract`."
+        )
+    if not any(len(_tracked(evidence, m, "z_mean").pairs) for m in evidence.side_by_side):
+        return "The study does not compare the mean with the sample."
+    if evidence.latents["run"].nunique() < FEW:
+        return f"Fewer than {FEW} runs."
+    return "The number of passive latents is the same in every run."
+
+
+def _mean(found: list[np.ndarray], columns: int) -> np.ndarray:
+    known = [one for one in found if np.isfinite(one[0])]
+    return np.mean(known, axis=0) if known else np.full(columns, np.nan)
+
+
+def _foretold(sample: Tracked) -> pd.DataFrame:
+    """At each step after 0: the two correlations with the final number of passive latents."""
+    rows = []
+    for key, group in sample.pairs.table.groupby("step_x"):
+        step = int(str(key))
+        scores, counts = [], []
+        for _, own in group.groupby(["data_x", "architecture_x"], sort=False):
+            final = own["passive_last"].to_numpy(dtype=float)
+            score = _rank(sample.pairs.values[own.index][:, :1], final)
+            if np.isfinite(score[0]):
+                now = own[["passive", "kl"]].to_numpy(dtype=float)
+                if not np.isfinite(now).all():
+                    continue
+                scores.append(score[0])
+                # A count rises with the count at the end, the KL falls; what is the same in every
+                # run foretells nothing.
+                rivals = np.nan_to_num(_rank(now, final)) * [-1, 1]
+                counts.append(rivals)
+        if scores and step > 0:
+            count, kl = np.mean(counts, axis=0)
+            rows.append({"step": step, "score": np.mean(scores), "count": count, "kl": kl})
+    return pd.DataFrame(rows, columns=["step", "score", "count", "kl"])
+
+
+def _ahead(sample: Tracked) -> np.ndarray:
+    table = _foretold(sample)
+    if len(table) < 2:
+        return np.array([np.nan])
+    time = np.log1p(table["step"].to_numpy(dtype=float))
+    difference = (table["score"] - table[["count", "kl"]].max(axis=1)).to_numpy()
+    return np.array([np.trapezoid(difference, time) / (time[-1] - time[0])])
+
+
+def _first_told(table: pd.DataFrame, column: str) -> float:
+    """The first step from which the correlation stays at `TOLD` or more; NaN if it never does."""
+    below = np.flatnonzero(table[column].to_numpy() < TOLD)
+    start = below[-1] + 1 if len(below) else 0
+    return float(table["step"].iloc[start]) if start < len(table) else float("nan")
+
+
+def collapse(evidence: Evidence) -> list[Question]:
+    """Tracking at the end of training, and warning during it."""
+    tracked: dict[str, Estimate] = {}
+    warned: dict[str, Estimate] = {}
+    details: list[dict[str, Any]] = []
+    lead: list[dict[str, Any]] = []
+    if not evidence.latents.empty:
+        for measure in evidence.side_by_side:
+            sample = _tracked(evidence, measure, "z_mean")
+            if not len(sample.pairs) or not np.isfinite(_at_the_end(sample)[0]):
+                continue
+            one = estimate(sample, _at_the_end)
+            tracked[measure] = replace(one, p=float(np.fmax(one.p, _permuted(sample, one.value))))
+            warned[measure] = estimate(sample, _ahead)
+            table = _foretold(sample)
+            steps = {c: _first_told(table, c) for c in ("score", "count", "kl")}
+            ratio = steps["count"] / steps["score"]
+            lead.append(
+                {
+                    "measure": measure,
+                    "step_score": steps["score"],
+                    "step_count": steps["count"],
+                    "step_kl": steps["kl"],
+                    "doublings": float(np.log2(ratio)) if np.isfinite(ratio) else float("nan"),
+                }
+            )
+            lead += [
+                {"measure": measure, **{str(k): v for k, v in row.items()}}
+                for row in table.to_dict("records")
+            ]
+            details += _by_strength(sample, measure)
+            other = _tracked(evidence, measure, "input")
+            if len(other.pairs):
+                one = estimate(other, _at_the_end)
+                details.append(
+                    {"measure": measure, "pair": "input and sample", "correlation": one.value}
+                )
+    missing = "" if tracked else _why_not(evidence)
+    note = ""
+    if lead and np.isfinite(lead[0]["doublings"]):
+        first = lead[0]
+        note = (
+            f"The score foretells the end from step {first['step_score']:,.0f} on, the count from "
+            f"{first['step_count']:,.0f}: {first['doublings']:+.1f} doublings of training (the KL "
+            f"from {first['step_kl']:,.0f})."
+        )
+    return [
+        Question(
+            "collapse_tracked",
+            6,
+            "CKA of mean and sample falls as latents collapse.",
+            "minus Spearman correlation with the number of passive latents, last step",
+            tracked,
+            LEAST,
+            details,
+            missing,
+            unit="correlations",
+        ),
+        Question(
+            "collapse_warning",
+            6,
+            "CKA of mean and sample warns of collapse before the latents can be counted.",
+            "area of the correlation with the final number of passive latents, less the rivals'",
+            warned,
+            0.05,
+            lead,
+            missing,
+            note,
+            unit="correlations",
+        ),
+    ]
+
+
+def _by_strength(sample: Tracked, measure: str) -> list[dict[str, Any]]:
+    """Per objective: the mean score and number of passive latents at each strength, last step."""
+    table = sample.pairs.table
+    last = table[table["last_x"]].assign(score=sample.pairs.values[table["last_x"].to_numpy(), 0])
+    keys = ["data_x", "architecture_x", "objective_x", "strength_x"]
+    means = last.groupby(keys, dropna=False)[["score", "passive"]].mean().reset_index()
+    return [
+        {
+            "measure": measure,
+            "pair": "mean and sample",
+            "data": row["data_x"],
+            "architecture": row["architecture_x"],
+            "objective": row["objective_x"],
+            "strength": row["strength_x"],
+            "score": row["score"],
+            "passive": row["passive"],
+        }
+        for row in means.to_dict("records")
+    ]

@@ -1,0 +1,171 @@
+"""Claim 1: the encoder is learned before the decoder.
+
+The contrast is the encoder's area under the curve of similarity to the final state less the
+decoder's (`stratigraph.evidence.settling`), in every run, averaged over runs. It is asked in two
+versions, since random convolutions already carry the geometry of the input and score near 1 before
+any training: of the raw similarity, as published, and of the progress above the untrained network.
+Three witnesses stand beside them, for none of which a layer scores high without having moved:
+
+- progress by deconfounded CKA, with the kernel of the input regressed out;
+- the weights: 1 − ‖W_t − W_T‖/‖W_0 − W_T‖ of each layer;
+- the factors: the share of the gain in linear decodability that has been made.
+
+Sources: arXiv 2205.08399 (claim); Cui et al. 2022 (deconfounding).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from stratigraph.evidence.claims.parts import configuration, decoder, encoder, of_vaes, side_by_side
+from stratigraph.evidence.estimate import Estimate, estimate
+from stratigraph.evidence.evidence import Evidence, Pairs
+from stratigraph.evidence.finding import Question
+from stratigraph.evidence.settling import Kind, areas, gap, gaps
+
+__all__ = ["LEAST_GAP", "encoder_first", "without_parts"]
+
+LEAST_GAP = 0.05
+LEAST_GAIN = 0.02  # of decodable variance, per layer: below it no share of a gain can be told
+DECONFOUNDED = "deconfounded_cka"
+
+
+def without_parts(evidence: Evidence) -> str:
+    """Why nothing can be said of encoder and decoder, or ""."""
+    parts = set(of_vaes(evidence.to_final[evidence.cka]).table["part_x"])
+    lacking = [part for part in ("encoder", "decoder") if part not in parts]
+    return f"The study reads no {' and no '.join(lacking)} of a VAE." if lacking else ""
+
+
+def encoder_first(evidence: Evidence) -> list[Question]:
+    """The raw version, progress, and three witnesses."""
+    raw, progress = gap("similarity", encoder, decoder), gap("progress", encoder, decoder)
+    kind = evidence.to_final
+    missing = without_parts(evidence)
+    questions = [
+        Question(
+            "encoder_first",
+            1,
+            "The encoder is learned before the decoder.",
+            "area of similarity to the final state, encoder less decoder",
+            side_by_side(evidence, kind, raw),
+            LEAST_GAP,
+            _by_configuration(evidence, "similarity"),
+            missing,
+            "" if missing else _untrained(evidence),
+        ),
+        Question(
+            "encoder_first_progress",
+            1,
+            "The encoder is learned before the decoder, counted from the untrained network.",
+            "area of progress above the untrained network, encoder less decoder",
+            side_by_side(evidence, kind, progress),
+            LEAST_GAP,
+            _by_configuration(evidence, "progress"),
+            missing,
+            unit="progress",
+        ),
+    ]
+    witnesses: dict[str, tuple[str, dict[str, Estimate]]] = {}
+    if DECONFOUNDED in kind:
+        witnesses["deconfounded"] = (
+            "by what the input's geometry does not explain",
+            {DECONFOUNDED: estimate(of_vaes(kind[DECONFOUNDED]), progress)},
+        )
+    witnesses["weights"] = "by its weights", _weights(evidence)
+    witnesses["factors"] = "by the factors that can be read from it", _factors(evidence)
+    for name, (how, estimates) in witnesses.items():
+        questions.append(
+            Question(
+                f"encoder_first_{name}",
+                1,
+                f"The encoder is learned before the decoder, {how}.",
+                "area of the share of the way that has been made, encoder less decoder",
+                estimates,
+                LEAST_GAP,
+                missing="" if estimates else "Nothing was observed of it.",
+                unit="progress",
+            )
+        )
+    return questions
+
+
+def _by_configuration(evidence: Evidence, kind: Kind) -> list[dict]:
+    """The gap of each configuration, averaged over its seeds, by every measure."""
+    found: dict[str, dict] = {}
+    for measure in evidence.side_by_side:
+        rows, values = gaps(of_vaes(evidence.to_final[measure]), kind, encoder, decoder)
+        for config, group in rows.groupby("config_x", sort=False):
+            one = values[group.index, 0]
+            known = one[np.isfinite(one)]
+            about = found.setdefault(str(config), configuration(group.iloc[0]))
+            about[measure] = float(known.mean()) if len(known) else float("nan")
+            about[f"{measure}_runs"] = len(known)
+    return list(found.values())
+
+
+def _untrained(evidence: Evidence) -> str:
+    """How alike to its final state each part was before training."""
+    rows, _, untrained = areas(of_vaes(evidence.to_final[evidence.cka]))
+    means = [
+        float(np.nanmean(untrained[part(rows), 0]))
+        if np.isfinite(untrained[part(rows), 0]).any()
+        else float("nan")
+        for part in (encoder, decoder)
+    ]
+    if not np.isfinite(means).all():
+        return "There is no snapshot of the untrained network to count from."
+    return (
+        f"Before any training the encoder's layers already score {means[0]:.2f} to their final "
+        f"state, the decoder's {means[1]:.2f}."
+    )
+
+
+def _curves(evidence: Evidence, share: pd.DataFrame) -> Pairs:
+    """A table of run, step, layer, value as pairs with the last step, labelled as the others."""
+    pairs = of_vaes(evidence.to_final[evidence.cka])
+    keys = pairs.table[["run_x", "layer_x", "step_x"]]
+    values = keys.merge(
+        share, left_on=["run_x", "layer_x", "step_x"], right_on=["run", "layer", "step"], how="left"
+    )["value"].to_numpy(dtype=float)
+    return Pairs(pairs.table, values[:, None])
+
+
+def _weights(evidence: Evidence) -> dict[str, Estimate]:
+    layers = evidence.layers
+    if layers.empty or not layers["remaining"].notna().any():
+        return {}
+    share = layers[["run", "layer", "step"]].assign(value=1 - layers["remaining"])
+    return {"weights": estimate(_curves(evidence, share), gap("similarity", encoder, decoder))}
+
+
+def _factors(evidence: Evidence) -> dict[str, Estimate]:
+    """Pooled over layers: of what a part's layers gain together, how much has been gained."""
+    layers = evidence.layers
+    if layers.empty or not layers["decodable"].notna().any():
+        return {}
+    pairs = _curves(evidence, layers[["run", "layer", "step"]].assign(value=layers["decodable"]))
+
+    def statistic(sample: Pairs) -> np.ndarray:
+        rows, area, untrained = areas(sample)
+        last = sample.table["step_x"] == sample.table["step_y"]
+        final = dict(
+            zip(
+                zip(sample.table["run_x"][last], sample.table["layer_x"][last], strict=True),
+                sample.values[last.to_numpy(), 0],
+                strict=True,
+            )
+        )
+        end = np.array([final[k] for k in zip(rows["run_x"], rows["layer_x"], strict=True)])
+        gained, gain = area[:, 0] - untrained[:, 0], end - untrained[:, 0]
+        shares = []
+        for part in (encoder, decoder):
+            chosen = part(rows) & np.isfinite(gained) & np.isfinite(gain)
+            sums = pd.DataFrame({"run": rows["run_x"], "a": gained, "b": gain})[chosen]
+            sums = sums.groupby("run").agg(a=("a", "sum"), b=("b", "sum"), n=("a", "size"))
+            shares.append((sums["a"] / sums["b"])[sums["b"] >= LEAST_GAIN * sums["n"]])
+        both = (shares[0] - shares[1]).dropna()
+        return np.array([both.mean() if len(both) else np.nan])
+
+    return {"factors": estimate(pairs, statistic)}

@@ -1,0 +1,279 @@
+"""What claims are judged by: scores of pairs with their labels, and what was observed of the runs.
+
+A claim never sees a study, only `Evidence`: so it can be asked of planted numbers as well. Scores
+come in columns: all probes first, then, where they are known, without each group of probes
+(`stratigraph.pairs.jackknife`). Pairs within a run and pairs across runs are apart by
+construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+
+from stratigraph.errors import DataError
+from stratigraph.evidence.trajectories import part_of
+from stratigraph.identity import canonical
+from stratigraph.records import record_exists, verified
+from stratigraph.study.layout import jackknife_path, observed_path, probes_path
+from stratigraph.study.probes import probes_digest
+from stratigraph.study.selection import claim_pairs
+from stratigraph.study.study import Study
+from stratigraph.training import RunConfig
+
+__all__ = ["Evidence", "Pairs", "gather"]
+
+# What is known of each side of a pair.
+SIDES = (
+    "run", "config", "but_strength", "but_objective", "data", "architecture", "objective",
+    "strength", "supervised", "seed", "layer", "part", "step", "last",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of representations: labels ``<name>_x`` and ``<name>_y``, and their scores.
+
+    Attributes:
+        table: one row a pair, (m, …); at least ``seed_x`` and ``seed_y``.
+        values: scores (m, 1 + g): of all probes, then without each of g groups; g may be 0.
+
+    """
+
+    table: pd.DataFrame
+    values: np.ndarray
+
+    @staticmethod
+    def labelled(labels: pd.DataFrame, pairs: np.ndarray) -> pd.DataFrame:
+        """The table of pairs (m, 2) of rows of labels; x is the earlier step of two of one run.
+
+        Args:
+            labels: one row a representation, with the columns of `SIDES`.
+            pairs: rows of the labels.
+
+        """
+        step = labels["step"].to_numpy()
+        ordered = np.where((step[pairs[:, 0]] > step[pairs[:, 1]])[:, None], pairs[:, ::-1], pairs)
+        # As objects: rows are taken from these columns thousands of times, which Arrow is slow at.
+        plain = labels[list(SIDES)].astype(
+            {name: object for name in SIDES if isinstance(labels[name].dtype, pd.StringDtype)}
+        )
+        return pd.concat(
+            [
+                plain.iloc[ordered[:, side]].reset_index(drop=True).add_suffix(suffix)
+                for side, suffix in ((0, "_x"), (1, "_y"))
+            ],
+            axis=1,
+        )
+
+    def split(self) -> tuple[Pairs, Pairs, Pairs]:
+        """Those of one layer with its last step, of two runs, and of two layers at one step."""
+        table = self.table
+        same_run = table["run_x"] == table["run_y"]
+        same_layer = table["layer_x"] == table["layer_y"]
+        same_step = table["step_x"] == table["step_y"]
+        return (
+            self.where(same_run & same_layer & table["last_y"].astype(bool)),
+            self.where(~same_run),
+            self.where(same_run & same_step & ~same_layer),
+        )
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def where(self, mask: pd.Series | np.ndarray) -> Pairs:
+        """The pairs of a mask (m,)."""
+        chosen = np.asarray(mask, dtype=bool)
+        return Pairs(self.table[chosen].reset_index(drop=True), self.values[chosen])
+
+    def without_seed(self, seed: int) -> Pairs:
+        """The pairs of which neither run has this seed."""
+        return self.where((self.table["seed_x"] != seed) & (self.table["seed_y"] != seed))
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds of the runs of the pairs whose score is defined."""
+        known = self.table[np.isfinite(self.values[:, 0])]
+        return sorted({*known["seed_x"], *known["seed_y"]})
+
+    @property
+    def runs(self) -> int:
+        """How many runs the defined pairs are of."""
+        known = self.table[np.isfinite(self.values[:, 0])]
+        return len({*known["run_x"], *known["run_y"]})
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that claims read.
+
+    Attributes:
+        cka: the name of the CKA that stands first, of `to_final`, `final` and `within`.
+        to_final: measure → each layer of each run at each step (x) against its last step (y).
+        final: measure → one layer at the last step, across two runs (each pair once).
+        within: measure → (input, mean), (input, sample), (mean, sample) of one run at one step.
+        latents: run, step, active, mixed, passive: how many latents are in each regime.
+        layers: run, step, layer and what was observed (`stratigraph.stages.observe`).
+        probes: how many probes the scores are over.
+        tolerances: measure → how wide the intervals may be that its scores are the middles of;
+            measures whose scores are exact are not in it.
+
+    """
+
+    cka: str
+    to_final: Mapping[str, Pairs]
+    final: Mapping[str, Pairs]
+    within: Mapping[str, Pairs]
+    latents: pd.DataFrame = field(default_factory=pd.DataFrame)
+    layers: pd.DataFrame = field(default_factory=pd.DataFrame)
+    probes: int = 0
+    tolerances: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def side_by_side(self) -> list[str]:
+        """The CKA and, where it was computed, Procrustes similarity."""
+        return [m for m in (self.cka, "procrustes_similarity") if m in self.to_final]
+
+    def without_seed(self, seed: int) -> Evidence:
+        """The same evidence, had this seed not been run."""
+
+        def less(kind: Mapping[str, Pairs]) -> dict[str, Pairs]:
+            return {measure: pairs.without_seed(seed) for measure, pairs in kind.items()}
+
+        return replace(
+            self, to_final=less(self.to_final), final=less(self.final), within=less(self.within)
+        )
+
+
+def _settings(config: RunConfig) -> tuple[str, str]:
+    """A configuration without its seed and strength, and without its seed and objective."""
+    values = {**config.to_dict(), "seed": 0}
+    objective = {k: v for k, v in values["objective"].items() if k != config.strength_name}
+    return canonical({**values, "objective": objective}), canonical({**values, "objective": ""})
+
+
+def _sides(study: Study, labels: pd.DataFrame) -> pd.DataFrame:
+    """The labels of every representation, with what claims need to know of its run."""
+    table = labels.copy()
+    configs = {
+        run_id: canonical({**run.config.to_dict(), "seed": 0}) for run_id, run in study.runs.items()
+    }
+    supervised = {run_id: run.config.supervised for run_id, run in study.runs.items()}
+    table["config"] = table["run"].map(configs)
+    settings = {run_id: _settings(run.config) for run_id, run in study.runs.items()}
+    table["but_strength"] = table["run"].map({run: two[0] for run, two in settings.items()})
+    table["but_objective"] = table["run"].map({run: two[1] for run, two in settings.items()})
+    table["supervised"] = table["run"].map(supervised)
+    table["part"] = table["layer"].map(part_of)
+    table["last"] = table["step"] == table.groupby("run")["step"].transform("max")
+    return table
+
+
+def _scores(study: Study, measure: str, pairs: np.ndarray, size: int) -> np.ndarray:
+    """The scores of pairs (m, 2), with probes left out where that is known: (m, 1 + g)."""
+    folder = jackknife_path(study.path, measure, study.way.folder)
+    matrix = study.similarity(measure)
+    known_to_matrix = np.asarray(matrix.values[pairs[:, 0], pairs[:, 1]])
+    if not record_exists(folder):
+        return known_to_matrix[:, None]
+    if verified(folder)["representations"] != matrix.attrs["representations"]:
+        raise _half_compared(study, measure)
+    held = np.load(folder / "pairs.npy", allow_pickle=False).astype(np.int64)
+    scores = np.load(folder / "scores.npy", allow_pickle=False)
+    if not len(held):  # too few probes to leave any out, or so many that it makes no difference
+        return known_to_matrix[:, None]
+    found = np.full((len(pairs), scores.shape[1]), np.nan)
+    keys = held.min(axis=1) * size + held.max(axis=1)
+    order = np.argsort(keys)
+    wanted = pairs.min(axis=1) * size + pairs.max(axis=1)
+    place = np.searchsorted(keys, wanted, sorter=order)
+    place = order[np.minimum(place, len(keys) - 1)]
+    known = keys[place] == wanted
+    found[known] = scores[place[known]]
+    found[np.isnan(known_to_matrix)] = np.nan
+    return found
+
+
+def _half_compared(study: Study, measure: str) -> DataError:
+    return DataError(
+        f"study {study.config.name}: {measure} was compared of other representations than the "
+        f"rest; run `stratigraph compare {study.path}` to its end."
+    )
+
+
+def _count_probes(study: Study, runs: set[str]) -> int:
+    """How many probes there are: of several sets of data, the fewest."""
+    folders = {
+        probes_path(study.path, probes_digest(study.runs[run].config, study.config.probes))
+        for run in runs
+    }
+    counts = [
+        len(np.load(folder / "indices.npy", mmap_mode="r", allow_pickle=False))
+        for folder in folders
+        if record_exists(folder)
+    ]
+    return min(counts, default=0)
+
+
+def gather(study: Study) -> Evidence:
+    """The evidence of a compared study, read the study's way.
+
+    Only runs that reached their last step, and were compared there, have a final state; so only
+    they count.
+
+    Raises:
+        DataError: the study was compared in part since it changed.
+        IntegrityError: a record is damaged.
+
+    """
+    to_final, final, within, tolerances = {}, {}, {}, {}
+    measures = study.measures()
+    sources = {study.similarity(measure).attrs["representations"] for measure in measures}
+    if len(sources) > 1:
+        raise _half_compared(study, measures[-1])
+    # Of the same representations, every measure has the same labels.
+    labels = study.labels(measures[0] if measures else study.way.cka)
+    sides = _sides(study, labels)
+    reached = sides.groupby("run")["step"].max()
+    complete = {
+        str(run) for run, step in reached.items() if step == study.runs[str(run)].config.steps
+    }
+    kept = sides["run"].isin(complete).to_numpy()
+    pairs = claim_pairs(labels)
+    pairs = pairs[kept[pairs[:, 0]] & kept[pairs[:, 1]]]
+    table = Pairs.labelled(sides, pairs)
+    for measure in measures:
+        every = Pairs(table, _scores(study, measure, pairs, len(labels)))
+        to_final[measure], final[measure], within[measure] = every.split()
+        tolerance = study.similarity(measure).attrs.get("tolerance")
+        # Where probes were left out, the score of all of them was computed too, exactly.
+        if tolerance is not None and every.values.shape[1] == 1:
+            tolerances[measure] = float(tolerance)
+    latents, layers = observations(study)
+    probes = _count_probes(study, complete)
+    return Evidence(study.way.cka, to_final, final, within, latents, layers, probes, tolerances)
+
+
+def observations(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """How many latents are in each regime, and what was observed of the layers, by run and step."""
+    latents, layers = [], []
+    for run_id in study.complete():
+        folder = observed_path(study.runs[run_id].path, study.way.folder)
+        if not record_exists(folder):
+            continue
+        verified(folder)
+        layers.append(pd.read_parquet(folder / "layers.parquet").assign(run=run_id))
+        own = pd.read_parquet(folder / "latents.parquet")
+        if len(own):
+            counts = pd.crosstab(own["step"], own["regime"])
+            counts = counts.reindex(columns=["active", "mixed", "passive"], fill_value=0)
+            kl = own.groupby("step")["kl"].sum()
+            latents.append(counts.assign(kl=kl, run=run_id).reset_index())
+    empty = pd.DataFrame()
+    return (
+        pd.concat(latents, ignore_index=True) if latents else empty,
+        pd.concat(layers, ignore_index=True) if layers else empty,
+    )

@@ -1,0 +1,1 @@
+"""All pairs of representations: in memory, and out of it, in blocks that can be resumed."""

@@ -1,0 +1,176 @@
+"""Blocks of pairs, and what every way of filling them shares.
+
+The partition is fixed by the numbers of representations alone, so that the bits of a result depend
+neither on the number of workers nor on the order in which blocks finish.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stratigraph.errors import StorageError
+from stratigraph.records import write_file
+from stratigraph.similarity.measure import Measure, Prepared
+from stratigraph.similarity.reduction import read_coordinates
+
+__all__ = [
+    "Block",
+    "Notes",
+    "Run",
+    "Source",
+    "Wanted",
+    "blocks",
+    "cuts",
+    "folded",
+    "joined",
+    "kept",
+    "loaded",
+    "prepared",
+    "put",
+    "read_scores",
+    "reread",
+]
+
+Source: TypeAlias = Tensor | Path
+Run: TypeAlias = Callable[..., Iterator[tuple[int, Any]]]
+Wanted: TypeAlias = Callable[[slice, slice], np.ndarray]  # rows, columns → bool (r, c)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A rectangle of pairs: rows of one side, columns of the other, and how many are wanted."""
+
+    rows: slice
+    columns: slice
+    pairs: int
+
+    @property
+    def name(self) -> str:
+        """What its file is called."""
+        return f"{self.rows.start}-{self.columns.start}.npz"
+
+
+@dataclass(frozen=True)
+class Notes:
+    """Why representations are NaN or weak, in the order of their block."""
+
+    reasons: tuple[str | None, ...]
+    doubts: tuple[str | None, ...]
+
+    def arrays(self, prefix: str = "") -> dict[str, np.ndarray]:
+        """As arrays of text, "" for None, to be stored."""
+        return {
+            f"{prefix}reasons": np.array([reason or "" for reason in self.reasons], str),
+            f"{prefix}doubts": np.array([doubt or "" for doubt in self.doubts], str),
+        }
+
+    @classmethod
+    def of(cls, arrays: dict[str, np.ndarray], prefix: str = "") -> Notes:
+        """Back from `arrays`."""
+        return cls(
+            tuple(str(text) or None for text in arrays[f"{prefix}reasons"]),
+            tuple(str(text) or None for text in arrays[f"{prefix}doubts"]),
+        )
+
+
+def cuts(count: int, size: int) -> list[slice]:
+    """``count`` things in runs of ``size``, the last one shorter."""
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def folded(wanted: Wanted) -> Wanted:
+    """Each pair of one set once, whichever order was asked for: the upper triangle."""
+
+    def either(rows: slice, columns: slice) -> np.ndarray:
+        first, second = (np.arange(cut.start, cut.stop) for cut in (rows, columns))
+        mask = wanted(rows, columns) | wanted(columns, rows).T
+        return np.asarray(mask & (first[:, None] <= second[None, :]))
+
+    return either
+
+
+def blocks(wanted: Wanted, shape: tuple[int, int], size: int) -> list[Block]:
+    """The rectangles that hold a wanted pair; the mask is never there as a whole."""
+    columns = cuts(shape[1], size)
+    found = []
+    for rows in cuts(shape[0], size):
+        band = wanted(rows, slice(0, shape[1])).sum(0)
+        counts = np.add.reduceat(band, [cut.start for cut in columns]).tolist()
+        found += [Block(rows, cut, n) for cut, n in zip(columns, counts, strict=True) if n]
+    return found
+
+
+def _matrix(source: Source, measure: Measure) -> Tensor:
+    if isinstance(source, Tensor):
+        return source
+    return read_coordinates(source, centred=measure.translation)
+
+
+def prepared(source: Source, prepare: Callable[[Tensor], Prepared], measure: Measure) -> Prepared:
+    """A representation read and prepared; one with NaN or infinities has its reason instead."""
+    matrix = _matrix(source, measure)
+    if isinstance(source, Path) and not bool(torch.isfinite(matrix).all()):
+        return Prepared(len(matrix), "none", reason="not finite: its activations held NaN or inf")
+    return prepare(matrix)
+
+
+def loaded(path: Path) -> dict[str, np.ndarray] | None:
+    """The arrays of a file that an earlier attempt left whole, or None."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return dict(stored)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+def kept(path: Path | None, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """What ``make`` gives, read from ``path`` where an earlier attempt left it whole."""
+    found = None if path is None else loaded(path)
+    if found is not None:
+        return found
+    made = make()
+    if path is not None:
+        put(path, made)
+    return made
+
+
+def put(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write arrays to a file, whole or not at all."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    write_file(path, buffer.getbuffer())
+
+
+def reread(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file that this comparison wrote.
+
+    Raises:
+        StorageError: it is gone or damaged.
+
+    """
+    found = loaded(path)
+    if found is None:
+        raise StorageError(f"{path}: gone or damaged since it was written; compare again.")
+    return found
+
+
+def read_scores(path: Path | None, scores: np.ndarray | None) -> np.ndarray:
+    """A block's scores, from its file or from memory."""
+    return np.asarray(scores) if path is None else reread(path)["scores"]
+
+
+def joined(notes: list[Notes]) -> Notes:
+    """The notes of consecutive blocks as those of all their representations."""
+    return Notes(
+        tuple(reason for part in notes for reason in part.reasons),
+        tuple(doubt for part in notes for doubt in part.doubts),
+    )

@@ -1,0 +1,155 @@
+"""Scores at a fraction of the cost, with an interval that holds the exact value for certain.
+
+Procrustes similarity from the leading columns of each representation (`leading`), CKA from the
+leading directions of each kernel (`by_directions`). What was left out is bounded, so the interval
+is a fact, not a confidence; its midpoint is off by half its width at most.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from stratigraph.errors import InputError
+from stratigraph.pairs.comparison import Comparison
+from stratigraph.pairs.pairwise import Progress, all_pairs
+from stratigraph.similarity.catalog import find_measure
+from stratigraph.similarity.inputs import as_matrices
+from stratigraph.similarity.measure import Measure, tell
+
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = [
+    "CERTIFIED",
+    "Bracket",
+    "certified_matrix",
+    "certified_plan",
+    "certified_procrustes",
+    "check_tolerance",
+    "told",
+]
+
+CERTIFIED = ("procrustes_similarity", "linear_cka", "debiased_cka")
+LEAST = 1e-6  # what is called exact is computed to no more
+
+
+class Bracket(NamedTuple):
+    """An interval that holds the exact score, and the ranks that gave it."""
+
+    lower: float
+    upper: float
+    rank_x: int
+    rank_y: int
+
+
+def check_tolerance(measure: str, tolerance: float) -> None:
+    """Refuse a tolerance that cannot be kept.
+
+    Raises:
+        InputError: it is no number from 1e-6 to 1, or the measure has no certified form.
+
+    """
+    number = isinstance(tolerance, int | float) and not isinstance(tolerance, bool)
+    if not number or not LEAST <= tolerance < 1:
+        raise InputError(
+            f"tolerance: expected a number from {LEAST:g} to 1, the widest that an interval may "
+            f"be, got {tolerance!r}."
+        )
+    if measure not in CERTIFIED:
+        raise InputError(
+            f"tolerance: {measure} has no certified form; "
+            f"{', '.join(CERTIFIED)} have. Leave the tolerance out for the exact score."
+        )
+
+
+def certified_plan(measure: str) -> str:
+    """How certified scores are computed, in words."""
+    what = "columns of factors" if measure == "procrustes_similarity" else "directions of kernels"
+    return f"certified: leading {what}, the rest bounded"
+
+
+def certified_procrustes(x: Any, y: Any, tolerance: float = 1e-3) -> Bracket:
+    """An interval no wider than ``tolerance`` that holds the Procrustes similarity of x and y."""
+    found = certified_matrix({"x": x}, {"y": y}, tolerance=tolerance)
+    return Bracket(
+        float(found["lower"][0, 0]),
+        float(found["upper"][0, 0]),
+        int(found["rank_x"][0, 0]),
+        int(found["rank_y"][0, 0]),
+    )
+
+
+def certified_matrix(
+    a: Mapping[str, Any],
+    b: Mapping[str, Any] | None = None,
+    *,
+    measure: str | Measure = "procrustes_similarity",
+    tolerance: float = 1e-3,
+    progress: Progress | None = None,
+) -> xarray.Dataset:
+    """All pairs within a tolerance: ``value`` (the midpoint), ``lower``, ``upper``.
+
+    Args:
+        a: name → activations ``(n, p…)`` of the same probes.
+        b: the same for the other axis; None is ``a``.
+        measure: procrustes_similarity, linear_cka or debiased_cka.
+        tolerance: the widest that an interval may be, from 1e-6 to 1.
+        progress: called with (tasks done, tasks in all).
+
+    Returns:
+        dims ``("x", "y")``; beside the three, ``rank_x`` and ``rank_y``, the directions kept; the
+        attributes ``measure``, ``tolerance``, ``plan`` and ``reasons`` (JSON: name → why).
+
+    Raises:
+        InputError: the tolerance cannot be kept, the measure has no certified form, or an entry
+            cannot be compared.
+
+    """
+    import xarray
+
+    chosen = find_measure(measure)
+    check_tolerance(chosen.name, tolerance)
+    given = {"a": a} if b is None else {"a": a, "b": b}
+    sides, _ = as_matrices(given, chosen.name, chosen.least)
+    found = all_pairs(
+        list(sides[0].values()),
+        None if b is None else list(sides[1].values()),
+        chosen,
+        vectors=chosen.embed is not None,
+        tolerance=tolerance,
+        progress=progress,
+    )
+    values = {"value": found.all(), "lower": found.all("lower"), "upper": found.all("upper")}
+    values |= {"rank_x": found.all("rank_x"), "rank_y": found.all("rank_y")}
+    ranks = values["rank_x"][np.isfinite(values["rank_x"])]
+    kept = f" ({np.median(ranks):.0f} in the median)" if len(ranks) else ""
+    return xarray.Dataset(
+        {name: (("x", "y"), value) for name, value in values.items()},
+        coords={"x": list(a), "y": list(a if b is None else b)},
+        attrs={
+            "measure": chosen.name,
+            "tolerance": tolerance,
+            "plan": f"{certified_plan(chosen.name)}{kept}",
+            "reasons": json.dumps(told(chosen.name, found, sides[0], sides[-1], level=4)),
+        },
+    )
+
+
+def told(
+    measure: str, found: Comparison, x: Mapping[str, Any], y: Mapping[str, Any], level: int = 3
+) -> dict[str, str]:
+    """Warn once of every representation that has no score or few digits; name → why no score."""
+    reasons: dict[str, str] = {}
+    seen: set[str] = set()
+    for names, notes in ((x, found.notes_x), (y, found.notes_y)):
+        for name, reason, doubt in zip(names, notes.reasons, notes.doubts, strict=True):
+            if name not in seen:
+                seen.add(name)
+                tell(measure, repr(name), reason, doubt, level=level)
+            if reason:
+                reasons[name] = reason
+    return reasons

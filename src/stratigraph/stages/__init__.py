@@ -1,0 +1,5 @@
+"""The stages of a study: each reads its folder, writes into it, and skips what is there."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,129 @@
+"""Assess: the findings of a compared study, in each way that it is read, as one JSON file."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from stratigraph.engine import Engine, one_thread
+from stratigraph.errors import DataError
+from stratigraph.evidence import gather
+from stratigraph.evidence.claims import ask
+from stratigraph.evidence.finding import Finding, judge, within_tolerances
+from stratigraph.records import remove_leftovers, write_json
+from stratigraph.stages.compare import compare_study
+from stratigraph.stages.progress import Progress
+from stratigraph.stages.read import read_study
+from stratigraph.stages.recorded import check_recorded
+from stratigraph.stages.score import score_latents
+from stratigraph.study import PUBLISHED, Study, findings_path
+from stratigraph.version import __version__
+
+__all__ = ["assess_study", "findings_of"]
+
+
+def findings_of(study: Study) -> list[Finding]:
+    """The findings of a study, read its way; from its matrices, nothing is written.
+
+    Raises:
+        DataError: no CKA of the way was compared.
+
+    """
+    if study.way.cka not in study.measures():
+        raise DataError(
+            f"study {study.config.name} has no similarity matrix of {study.way.cka}, by which "
+            f"findings are judged; add it to `measures`, and run `stratigraph compare`."
+        )
+    # As all else that is kept, since the last digits depend on it; and threads made these thousands
+    # of small products seventy times slower on two busy cores.
+    with one_thread():
+        evidence = gather(study)
+        return judge(within_tolerances(ask(evidence), evidence.tolerances), study.way.name)
+
+
+def assess_study(
+    study: Study, engine: Engine, progress: Progress, published: bool = False
+) -> list[dict[str, Any]]:
+    """Judge every claim, write ``findings.json``, and return what it holds.
+
+    Args:
+        study: a compared study.
+        engine: where the published reading is made, if it is asked for and not there yet.
+        progress: says what is going on.
+        published: read the study the published way too (`stratigraph.study.ways`), and judge that.
+
+    Raises:
+        DataError: the study was not compared by debiased CKA, or cannot be, or no run reached its
+            last step.
+
+    """
+    if not study.complete():
+        raise DataError(
+            f"study {study.config.name} has no run that reached its last step, so nothing has a "
+            f"final state to assess; `stratigraph list {study.path}` says why."
+        )
+    if study.way.cka not in study.measures():
+        check_recorded(study)  # or it would be told to compare what cannot be compared
+    remove_leftovers(study.path, of=findings_path(study.path).name)
+    score_latents(study, engine, progress)  # an earlier version may have left them unscored
+    found, sources = [], {}
+    for way in _ways(study, published):
+        if way is not study:
+            progress.say(f"the {way.way.name} way: {way.way.told}")
+            read_study(way, engine, progress)
+            compare_study(way, engine, progress)
+        found += findings_of(way)
+        sources[way.way.name] = way.source()
+    rows = [_plain(finding) for finding in found]
+    about = {
+        "format": 1,
+        "study": study.config.name,
+        "version": __version__,
+        "runs": len(study.complete()),
+        "ways": list(sources),
+        "representations": sources,
+    }
+    write_json(findings_path(study.path), {**about, "findings": rows})
+    return rows
+
+
+def _ways(study: Study, published: bool) -> list[Study]:
+    """The study in each way that is judged: once one was asked for, it stays."""
+    other = study.read(PUBLISHED)
+    if published or PUBLISHED.name in study.config.ways or other.measures():
+        return [study, other]
+    return [study]
+
+
+def _plain(finding: Finding) -> dict[str, Any]:
+    question = finding.question
+    return _finite(
+        {
+            "key": question.key,
+            "claim": question.claim,
+            "way": finding.way,
+            "statement": question.statement,
+            "contrast": question.contrast,
+            "verdict": finding.verdict,
+            "why": finding.why,
+            "p": finding.p,
+            "p_holm": finding.p_holm,
+            "least": question.least,
+            "estimates": {m: dataclasses.asdict(e) for m, e in question.estimates.items()},
+            "details": [dict(row) for row in question.details],
+        }
+    )
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: what is undefined is null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

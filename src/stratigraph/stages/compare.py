@@ -1,0 +1,358 @@
+"""Compare: the similarity matrix of each measure, over every representation of the study.
+
+One matrix a measure, K × K over (run, step, layer), kept as ``values.npy`` with its labels in
+``labels.parquet``; with a tolerance, the ends of the intervals that hold the exact scores stand
+beside it, ``lower.npy`` and ``upper.npy``. Until it is whole its blocks lie in a scratch folder
+beside it, and a comparison that was interrupted goes on from them. It is made anew when the
+representations it was made of are no longer those of the study.
+
+Nothing of size K × K is ever in memory: which pairs are wanted is asked block by block, and the
+matrix is written down in bands of rows, gathered from the blocks.
+
+Of the pairs that findings read, the scores with groups of probes left out are kept beside it
+(`stratigraph.pairs.jackknife`), for the measures of which they can be had in closed form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from stratigraph.durable import sha256
+from stratigraph.engine import Engine
+from stratigraph.errors import ConfigError, DataError
+from stratigraph.identity import canonical, digest, plain
+from stratigraph.pairs.blocks import Wanted
+from stratigraph.pairs.comparison import Comparison, Part
+from stratigraph.pairs.jackknife import (
+    GROUPS,
+    JACKKNIFED,
+    MOST_PROBES,
+    groups_of,
+    jackknife_pairs,
+    tiled,
+)
+from stratigraph.pairs.matrix import compare_stored
+from stratigraph.plugins import is_plugin, plugin_digest
+from stratigraph.records import MANIFEST, Files, remove_leftovers, remove_record, write_record
+from stratigraph.similarity.kernel_cka import deconfounded_measure
+from stratigraph.similarity.reduction import read_coordinates
+from stratigraph.stages.progress import Progress
+from stratigraph.stages.recorded import check_recorded
+from stratigraph.stages.task import current_facts, reading_digest
+from stratigraph.study import (
+    DECONFOUNDED,
+    MeasureConfig,
+    Run,
+    Selection,
+    Study,
+    claim_pairs,
+    jackknife_path,
+    representations_path,
+    similarity_path,
+)
+
+__all__ = ["compare_study", "label_row", "representation_table", "write_matrix"]
+
+BAND = 384 * 2**20  # bytes of a band of rows
+SCRATCH = ".scratch-"  # blocks of a comparison that was interrupted: the next one goes on
+
+
+class Representations(NamedTuple):
+    """Every representation of a study: labels, files, one hash of all, and what read them."""
+
+    labels: pd.DataFrame
+    files: list[Path]
+    source: str
+    readers: list[str]
+
+
+def representation_table(study: Study) -> Representations:
+    """Every representation there is.
+
+    Rows are ordered by run (as in the study file), step and layer (as in the network).
+
+    Raises:
+        DataError: there is none, or a recorded study has lost some.
+        IntegrityError: one is damaged.
+
+    """
+    check_recorded(study)
+    rows: list[dict[str, Any]] = []
+    files: list[Path] = []
+    hashes, readers = [], set()
+    for run in study.runs.values():
+        about = reading_digest(study, run)
+        for step in study.steps(run):
+            record = representations_path(run.path, step, study.way.folder)
+            facts = current_facts(record, about)
+            if facts is None:
+                continue
+            hashes.append([run.run_id, step, sha256(record / MANIFEST)])
+            readers.add(canonical(facts.get("read_by", "unknown")))
+            for layer in facts["layers"]:
+                rows.append(label_row(run, step, layer, about["probes"]))
+                files.append(record / f"{layer['name']}.npy")
+    if not rows:
+        raise DataError(
+            f"study {study.config.name} has nothing to compare yet; "
+            "run `stratigraph extract` first."
+        )
+    return Representations(pd.DataFrame(rows), files, digest(hashes), sorted(readers))
+
+
+def label_row(run: Run, step: int, layer: Mapping[str, Any], probes: str) -> dict[str, Any]:
+    """The label of one representation: of which run, step, layer and probes.
+
+    Args:
+        run: that it is of.
+        step: the snapshot's.
+        layer: ``name``, ``units``, ``reason`` and ``doubt``, as the record has them.
+        probes: the digest of those it is over.
+
+    """
+    config = run.config
+    return {
+        "run": run.run_id,
+        "data": config.data["name"],
+        "architecture": config.architecture_name,
+        "objective": config.objective["name"],
+        "strength": np.nan if config.strength is None else float(config.strength),
+        "latents": config.latents,
+        "seed": config.seed,
+        "step": step,
+        "layer": layer["name"],
+        "units": layer["units"],
+        "probes": probes,
+        "reason": layer["reason"] or "",
+        "doubt": layer["doubt"] or "",
+    }
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What one measure of a study is compared of, and where."""
+
+    measure: MeasureConfig
+    labels: pd.DataFrame
+    files: list[Path]
+    engine: Engine
+    progress: Progress
+    disk: int | None = None
+
+    @cached_property
+    def wanted(self) -> Selection:
+        """The pairs asked for."""
+        return Selection(self.labels, self.measure.pairs)
+
+    def sets(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """The labels of each set of probes: only within one can representations be compared."""
+        for probes in self.labels["probes"].unique():
+            yield str(probes), self.labels[self.labels["probes"] == probes]
+
+    def input_row(self, own: pd.DataFrame) -> int | None:
+        """Where the measure regresses the input out: its row, the same for every run and step.
+
+        Raises:
+            ConfigError: the study reads no such layer.
+
+        """
+        if self.measure.name != DECONFOUNDED:
+            return None
+        inputs = own.index[own["layer"] == "input"]
+        if not len(inputs):
+            raise ConfigError(
+                f"measures: {DECONFOUNDED} regresses the input out, and the study reads no layer "
+                "`input`; add it to activations: layers."
+            )
+        return int(inputs[0])
+
+
+def compare_study(
+    study: Study,
+    engine: Engine,
+    progress: Progress,
+    *,
+    disk: int | None = None,
+) -> list[str]:
+    """Compute each similarity matrix that is missing or out of date; return their measures.
+
+    Args:
+        study: an extracted study.
+        engine: where blocks of pairs run.
+        progress: told how many are done.
+        disk: bytes that prepared vectors may take while a matrix is made; None is what is free.
+
+    """
+    folder = study.way.folder
+    remove_leftovers(study.path / f"similarity{folder}", study.path / f"jackknife{folder}")
+    labels, files, source, readers = representation_table(study)
+    if len(readers) > 1:
+        progress.say(f"representations were read under {len(readers)} conditions: {readers}")
+    made = []
+    for measure in study.config.measures:
+        job = _Job(measure, labels, files, engine, progress, disk)
+        path = similarity_path(study.path, measure.name, folder)
+        about = {
+            "representations": source,
+            "measure": measure.name,
+            "pairs": plain(measure.pairs),
+            # A user's own code is part of what its scores were made by, and is not in its name.
+            **({"code": plugin_digest(measure.name)} if is_plugin(measure.name) else {}),
+        }
+        if current_facts(path, {**about, "tolerance": measure.tolerance}) is None:
+            # An exact record says nothing of a tolerance: so said those of earlier versions.
+            exact = measure.tolerance is None
+            said = about if exact else {**about, "tolerance": measure.tolerance}
+            _compare(job, path, said, readers)
+            made.append(measure.name)
+        remove_record(_scratch_of(path))
+        if measure.name in JACKKNIFED:
+            path = jackknife_path(study.path, measure.name, folder)
+            about = {**about, "jackknife": 2, "groups": GROUPS}
+            if current_facts(path, about) is None:
+                _jackknife(job, path, about)
+    return made
+
+
+def _jackknife(job: _Job, path: Path, about: dict[str, Any]) -> None:
+    """The scores of the pairs that findings read, without each group of probes in turn."""
+    labels, name = job.labels, job.measure.name
+    counts = [len(read_coordinates(job.files[own.index[0]])) for _, own in job.sets()]
+    # One number of groups for the study: every set of probes is cut alike.
+    groups = 0 if max(counts) > MOST_PROBES else min(groups_of(count) for count in counts)
+    pairs = claim_pairs(labels) if groups else np.empty((0, 2), dtype=np.int64)
+    defined = (labels["reason"] == "").to_numpy()
+    pairs = pairs[job.wanted.of(pairs) & defined[pairs].all(axis=1)]
+    pairs = pairs[tiled(pairs, labels["layer"].to_numpy()[pairs[:, 0]], max(counts))]
+    found = np.full((len(pairs), 1 + groups), np.nan)
+    probes = labels["probes"].to_numpy()[pairs[:, 0]]
+    for one, own in job.sets() if groups else ():
+        found[probes == one] = jackknife_pairs(
+            job.files,
+            pairs[probes == one],
+            name,
+            confounder=job.input_row(own),
+            groups=groups,
+            engine=job.engine,
+            progress=job.progress.stage(f"leaving probes out of {name}"),
+        )
+
+    def fill(files: Files) -> None:
+        files.array("pairs.npy", pairs.astype(np.int32))
+        files.array("scores.npy", found)
+
+    write_record(path, fill, about)
+
+
+def _compare(job: _Job, path: Path, about: dict[str, Any], readers: list[str]) -> None:
+    labels, name = job.labels, job.measure.name
+    reasons = labels["reason"].to_numpy(dtype=object, copy=True)
+    parts, plans = [], []
+    scratch = _scratch(path, about)
+    for probes, own in job.sets():
+        rows = in_blocks_order(own)
+        confounder = job.input_row(own)
+        result = compare_stored(
+            [job.files[row] for row in rows],
+            name
+            if confounder is None
+            else deconfounded_measure(np.asarray(read_coordinates(job.files[confounder]))),
+            wanted=_wanted(job, rows),
+            tolerance=job.measure.tolerance,
+            engine=job.engine,
+            scratch=scratch / probes,
+            disk=job.disk,
+            progress=job.progress.stage(f"comparing by {name}"),
+        )
+        parts.append((rows, result.scores))
+        plans.append(result.plan)
+        for row, reason in zip(rows, result.reasons, strict=True):
+            reasons[row] = reason or reasons[row]
+    kinds: tuple[Part, ...] = ("values",)
+    if job.measure.tolerance is not None:
+        kinds = ("values", "lower", "upper")
+    about = {**about, "plan": "; ".join(plans), "read_by": readers}
+    write_matrix(path, labels.assign(reason=reasons), parts, kinds, about)
+
+
+def write_matrix(
+    path: Path,
+    labels: pd.DataFrame,
+    parts: list[tuple[np.ndarray, Comparison]],
+    kinds: Sequence[Part],
+    about: dict[str, Any],
+) -> None:
+    """Write the record of a matrix over all sets of probes, in bands of rows.
+
+    Args:
+        path: where it will stand.
+        labels: one row a representation, (k, …).
+        parts: of each set, the rows of the labels that it has, and their scores.
+        kinds: the scores, and the ends of their intervals where there are any.
+        about: what the record says of itself.
+
+    """
+
+    def fill(files: Files) -> None:
+        for kind in kinds:
+            shape = len(labels), len(labels)
+            files.bands(f"{kind}.npy", shape, _bands(parts, len(labels), kind))
+        files.table("labels.parquet", labels)
+
+    write_record(path, fill, about)
+
+
+def _wanted(job: _Job, rows: np.ndarray) -> Wanted:
+    """The pairs asked for, of representations in another order than the labels'."""
+
+    def block(x: slice, y: slice) -> np.ndarray:
+        return job.wanted.block(rows[x], rows[y])
+
+    return block
+
+
+def _bands(
+    parts: list[tuple[np.ndarray, Comparison]], count: int, kind: Part
+) -> Iterator[np.ndarray]:
+    """The rows of the matrix, NaN between two sets of probes, some at a time."""
+    height = max(BAND // (8 * count), 1)
+    for start in range(0, count, height):
+        band = np.full((min(height, count - start), count), np.nan)
+        for rows, scores in parts:
+            chosen = np.flatnonzero((rows >= start) & (rows < start + height))
+            if len(chosen):
+                band[np.ix_(rows[chosen] - start, rows)] = scores.rows(chosen, kind)
+        yield band
+
+
+def in_blocks_order(labels: pd.DataFrame) -> np.ndarray:
+    """Rows in an order in which the pairs that sparse selections ask for lie in few blocks.
+
+    Layer by layer; in a layer the last steps of all runs first, which are compared with each other,
+    and then run by run the steps that are compared with one of those.
+    """
+    earlier = labels["step"] < labels.groupby("run")["step"].transform("max")
+    ordered = labels.assign(earlier=earlier).sort_values(["layer", "earlier"], kind="stable")
+    return ordered.index.to_numpy()
+
+
+def _scratch(path: Path, about: dict[str, Any]) -> Path:
+    """Where this comparison keeps its blocks until it is whole; those of another one go."""
+    folder = _scratch_of(path)
+    own = folder / digest({**about, "order": 4})[:16]
+    if folder.is_dir():
+        for other in folder.iterdir():
+            if other != own:
+                remove_record(other)
+    return own
+
+
+def _scratch_of(path: Path) -> Path:
+    return path.parent / f"{SCRATCH}{path.name}"

@@ -1,0 +1,194 @@
+"""What is current: a stage whose inputs and outputs are what they were is not made again.
+
+``current.json`` holds, for each stage, what it was asked and the sizes and times of the files that
+it read and wrote. It is a hint and nothing more: where it is missing, or anything differs, the
+stage is gone through as ever, and finds out by the hashes that it keeps what there is to do. Bytes
+that were changed without a change of size or time are for ``stratigraph verify`` to find, which
+reads them all.
+
+Representations may be removed once they were compared: while the matrices stand, nothing reads them
+again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import stratigraph
+from stratigraph.durable import sha256
+from stratigraph.errors import IntegrityError, StorageError
+from stratigraph.identity import digest
+from stratigraph.plugins import plugin_digest
+from stratigraph.records import locked, read_json, remove_leftovers, write_json
+from stratigraph.stages.catalog import STAGES
+from stratigraph.stages.stage import Made
+from stratigraph.study.layout import CURRENT, find_place
+from stratigraph.study.origin import find_origin
+from stratigraph.study.study import Study
+
+__all__ = [
+    "find_files",
+    "is_current",
+    "is_finished",
+    "is_trained",
+    "note_current",
+    "noted_headline",
+    "stages_of",
+]
+
+Files = dict[str, dict[str, str]]  # stage → place → digest of its files' names, sizes and times
+
+
+def find_files(study: Path) -> Files:
+    """What a study's folder holds, by the stage that made it; no file is opened."""
+    found: Files = {stage: {} for stage in STAGES}
+    for path, stage, stamp in _places(study, study):
+        if stage in found:
+            found[stage][path] = stamp
+    return found
+
+
+def _places(study: Path, folder: Path) -> Iterator[tuple[str, str, str]]:
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue  # a lock, or something in the making
+            path = Path(entry.path).relative_to(study).as_posix()
+            place = find_place(path)
+            if place is None and entry.is_dir():
+                yield from _places(study, Path(entry.path))
+            elif place is not None and place.trusted:
+                yield path, place.stage, digest(sorted(_facts(entry)))
+
+
+def _facts(entry: os.DirEntry[str]) -> Iterator[tuple[str, int, int]]:
+    if not entry.is_dir():
+        facts = entry.stat()
+        yield entry.name, facts.st_size, facts.st_mtime_ns
+        return
+    with os.scandir(entry) as files:
+        for file in files:
+            facts = file.stat()
+            yield file.name, facts.st_size, facts.st_mtime_ns
+
+
+def _asked(study: Study) -> dict[str, Any]:
+    """What a stage depends on beside files: the study file, and the code, ours and the user's."""
+    with study.reading():
+        code = {name: plugin_digest(name) for name in study.config.plugins()}
+    return {"study": digest(study.config.text), "code": {**code, "stratigraph": _own_code()}}
+
+
+@cache
+def _own_code() -> str:
+    package = Path(stratigraph.__file__).parent
+    files = [path for path in sorted(package.rglob("*")) if path.suffix in (".py", ".html", ".js")]
+    return digest([sha256(path) for path in files])
+
+
+def _noted(study: Path) -> dict[str, Any]:
+    try:
+        return read_json(study / CURRENT) if (study / CURRENT).is_file() else {}
+    except IntegrityError:
+        return {}
+
+
+def is_current(
+    study: Study,
+    stages: Iterable[str],
+    files: Files,
+    options: Mapping[str, Any] | None = None,
+    *,
+    whole: bool = False,
+) -> bool:
+    """Whether there is nothing to do for stages of a study.
+
+    Args:
+        study: that they are of.
+        stages: which.
+        files: what `find_files` found just now.
+        options: what they are asked for that has to be as it was.
+        whole: whether what may go once it was compared has to be there too.
+
+    """
+    noted, asked = _noted(study.path), _asked(study)
+    for stage in stages:
+        held = noted.get(stage)
+        if held is None or held["asked"] != asked:
+            return False
+        if stage == "train" and not is_trained(study):
+            return False
+        if any(held["options"].get(key) != value for key, value in (options or {}).items()):
+            return False
+        now = {
+            path: stamp
+            for own in (stage, *STAGES[stage].needs)
+            for path, stamp in files[own].items()
+        }
+        other = now.items() - held["files"].items()
+        # Of the probes that another way of reading keeps there, nobody else reads anything.
+        if any(path in held["files"] or not path.startswith("probes/") for path, _ in other):
+            return False  # something is new, or was changed
+        gone = [find_place(path) for path in held["files"].keys() - now.keys()]
+        if not all(place is not None and place.until == "compared" for place in gone):
+            return False
+        if gone and stage in ("extract", "assess") and whole:
+            return False
+        if gone and stage == "extract" and not is_current(study, ["compare"], files):
+            return False  # they are needed again
+    return True
+
+
+def stages_of(study: Study) -> list[str]:
+    """The stages of a study: findings are judged where it is compared by what they read."""
+    judged = study.way.cka in [measure.name for measure in study.config.measures]
+    return [stage for stage in STAGES if stage != "assess" or judged]
+
+
+def is_finished(study: Study) -> bool:
+    """Whether every stage of a study is current: nothing would be read, run or written.
+
+    Of one at a URL nobody knows it without asking there.
+    """
+    here = find_origin(study.path) is None
+    return here and is_current(study, stages_of(study), find_files(study.path))
+
+
+def is_trained(study: Study) -> bool:
+    """Whether every run says that it is at its end; of a recorded study, whose runs are, always."""
+    ended = {"done", "diverged"}
+    return study.config.recorded or {run.state["state"] for run in study.runs.values()} <= ended
+
+
+def note_current(study: Study, stage: str, before: Files, made: Made) -> None:
+    """Write down that a stage is done, and what of.
+
+    Args:
+        study: that it is of.
+        stage: its name.
+        before: what `find_files` found before it began. What others have written since was not
+            read, so it must not be noted as that.
+        made: what came of it.
+
+    """
+    own = find_files(study.path)[stage]
+    for name in STAGES[stage].needs:
+        own |= before[name]
+    held = {"asked": _asked(study), "options": made.options, "files": own, **made.facts}
+    # A hint that cannot be kept is one that is not there.
+    with contextlib.suppress(StorageError), locked(study.path, "current", wait=True):
+        remove_leftovers(study.path, of=CURRENT)
+        write_json(study.path / CURRENT, {**_noted(study.path), stage: held})
+
+
+def noted_headline(study: Study) -> list[str] | None:
+    """The lines that were printed when the report was written, if it is current."""
+    if not is_current(study, ["report"], find_files(study.path)):
+        return None
+    lines = _noted(study.path)["report"].get("headline", ())
+    return ["".join(c if c.isprintable() else " " for c in str(line)) for line in lines]

@@ -1,0 +1,131 @@
+"""A study from its file to its report: the stages, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from stratigraph.engine import Engine, LocalEngine
+from stratigraph.home import find_home
+from stratigraph.stages.catalog import STAGES
+from stratigraph.stages.current import (
+    find_files,
+    is_current,
+    is_finished,
+    note_current,
+    stages_of,
+)
+from stratigraph.stages.open import open_study
+from stratigraph.stages.progress import Progress
+from stratigraph.stages.stage import Work
+from stratigraph.study import Study
+
+__all__ = ["run_stage", "run_stages", "run_study"]
+
+
+def run_stage(
+    stage: str,
+    study: Study,
+    engine: Engine | None = None,
+    progress: Progress | None = None,
+    device: str = "cpu",
+    allow_drift: bool = False,
+    formats: Iterable[str] | None = None,
+    published: bool = False,
+    anew: bool = False,
+) -> None:
+    """One stage of a study: ``train``, ``extract``, ``compare``, ``assess`` or ``report``.
+
+    Of a study at a URL other machines train, and this one does the rest from its working copy.
+    A stage that is current (`stratigraph.stages.current`) is left as it is.
+
+    Args:
+        stage: its name.
+        study: a study's folder, opened.
+        engine: where tasks run; by default one process for each core.
+        progress: by default silent.
+        device: that is trained on.
+        allow_drift: go on with runs that were begun under other versions, data or device.
+        formats: the report's, as `stratigraph.report.write_report` takes them.
+        published: whether ``assess`` judges the published way too.
+        anew: go through it though it is current.
+
+    Raises:
+        UntrustedError: the study names modules, and is not known to be the user's own.
+
+    """
+    study.require_plugins()
+    engine, progress = engine or LocalEngine(), progress or Progress(quiet=True)
+    asked: dict[str, Any] = {"published": True} if published else {}
+    if formats is not None:
+        from stratigraph.report import check_formats
+
+        formats = check_formats(formats)
+        asked["formats"] = list(formats)
+    home, before = find_home(study.path), find_files(study.path)
+    if not (anew or home.apart) and is_current(study, [stage], before, asked, whole=True):
+        progress.say(f"{stage}: nothing was left to do")
+        return
+    if home.apart and stage != "train" and engine.name != "local":
+        engine = LocalEngine()
+    with progress.showing():
+        made = STAGES[stage].make(
+            Work(study, home, engine, progress, device, allow_drift, published, formats)
+        )
+    note_current(study, stage, before, made)
+
+
+def run_study(
+    source: str | Path,
+    out: str | Path | None = None,
+    *,
+    engine: Engine | None = None,
+    progress: Progress | None = None,
+    device: str = "cpu",
+    allow_drift: bool = False,
+    most_runs: int = 1000,
+    trust: bool = False,
+) -> Study:
+    """Run all stages of a study, and return it.
+
+    Args:
+        source: a study file, or the folder or URL of a study that was begun.
+        out: the study's folder or URL; by default ``results/<file's name>``.
+        engine: where tasks run; by default one process for each core.
+        progress: by default silent.
+        device: ``cpu``, ``cuda``, ``mps``, …
+        allow_drift: go on with runs that were begun under other versions, data or device.
+        most_runs: a larger grid is refused.
+        trust: run the modules that a folder's study names, whoever made it.
+
+    Raises:
+        UntrustedError: the folder's study names modules, and is not known to be the user's own.
+        ConfigError: the study cannot be run as written.
+        DataError: its data are missing or damaged.
+        KeyboardInterrupt: by Ctrl-C; all that was done is saved, and the same call goes on.
+
+    """
+    study = open_study(source, out, most_runs, trust=trust)
+    run_stages(study, engine, progress, device, allow_drift)
+    return study
+
+
+def run_stages(
+    study: Study,
+    engine: Engine | None = None,
+    progress: Progress | None = None,
+    device: str = "cpu",
+    allow_drift: bool = False,
+) -> None:
+    """All stages of a study that is open, as `run_stage` takes each."""
+    engine, progress = engine or LocalEngine(), progress or Progress(quiet=True)
+    if is_finished(study):
+        progress.say("nothing was left to do")
+        return
+    stages = stages_of(study)
+    for stage in stages:
+        if find_home(study.path).apart or not is_current(study, [stage], find_files(study.path)):
+            run_stage(stage, study, engine, progress, device, allow_drift)
+    if "assess" not in stages:
+        progress.say(f"findings: none, since {study.way.cka} is not among the measures")

@@ -1,0 +1,247 @@
+"""Claims on planted studies, whose answers are known. Rates over many: benchmarks/findings.py."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stratigraph.evidence.claims import CLAIMS, ask
+from stratigraph.evidence.claims.kinds import kinds, kinds_of
+from stratigraph.evidence.claims.shared_features import sharing
+from stratigraph.evidence.evidence import Pairs
+from stratigraph.evidence.finding import judge
+from stratigraph.evidence.settling import areas, part_areas
+from stratigraph.testing.planted import Plan, planted
+
+ORDER = ("encoder_first", "encoder_first_progress", "encoder_first_everywhere")
+
+
+@cache  # several tests ask the same plan
+def verdicts(plan: Plan, seed: int) -> dict[str, str]:
+    return {f.question.key: f.verdict for f in judge(ask(planted(plan, seed)), "corrected")}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_encoder_first_decoder_first_and_neither(seed):
+    first = verdicts(Plan(encoder=20, decoder=400), seed)
+    assert {first[key] for key in ORDER} == {"supported"}
+    last = verdicts(Plan(encoder=400, decoder=20), seed)
+    assert {last[key] for key in ORDER} == {"contradicted"}
+    neither = verdicts(Plan(), seed)
+    assert {neither[key] for key in ORDER} == {"inconclusive"}
+
+
+def test_lower_layers_first():
+    found = verdicts(Plan(lower=30), 0)
+    assert found["lower_first_progress"] == "supported"
+    assert verdicts(Plan(), 0)["lower_first_progress"] == "inconclusive"
+
+
+KINDS = ("encoder_first_of_a_kind_progress", "convolution_first_progress")
+
+
+@pytest.mark.parametrize(
+    ("plan", "place", "kind"),
+    [
+        (Plan(encoder=20, decoder=300), "supported", "inconclusive"),
+        (Plan(encoder=300, decoder=20), "contradicted", "inconclusive"),
+        (Plan(), "inconclusive", "supported"),
+    ],
+)
+def test_the_place_of_a_part_and_its_kind_are_told_apart(plan, place, kind):
+    """Crossed: what a convolution does at both places is no effect of being the encoder."""
+    slow = 12.0 if kind == "supported" else 1.0
+    crossed = replace(plan, collapse=((1.0, 0),), kinds=(("convolutional", 1.0), ("vit", slow)))
+    found = verdicts(crossed, 0)
+    assert [found[key] for key in KINDS] == [place, kind]
+    assert found["transformers_progress"] == place
+    assert found["fully_connected"] == "not asked"
+    alone = replace(plan, collapse=((1.0, 0),), kinds=(("vit", 1.0),))
+    assert {verdicts(alone, 0)[key] for key in KINDS} == {"not asked"}
+
+
+def test_place_and_kind_are_asked_of_crossed_networks_alone():
+    """Two kinds side by side are not crossed; a ladder's encoder is no kind of its own."""
+    plan = Plan(encoder=20, decoder=300, seeds=2, collapse=((1.0, 0),))
+    crossed = planted(replace(plan, kinds=(("convolutional", 1.0), ("vit", 12.0))), 0)
+
+    def asked(names):
+        kept = {}
+        for measure, pairs in crossed.to_final.items():
+            table = pairs.table.replace({"architecture_x": names})
+            kept[measure] = Pairs(table, pairs.values).where(table["architecture_x"] != "left out")
+        return {q.key: q for q in kinds(replace(crossed, to_final=kept))}
+
+    names = set(crossed.to_final[crossed.cka].table["architecture_x"])
+    (alone,) = (name for name in names if kinds_of(name) == ("vit", "vit"))
+    beside = asked({name: "left out" for name in names if len(set(kinds_of(name))) == 2})
+    ladder, without = asked({alone: "ladder"}), asked({alone: "left out"})
+    for key in KINDS:
+        assert beside[key].missing == "The study does not cross encoders and decoders of two kinds."
+        assert without[key].estimates
+        for measure, found in without[key].estimates.items():
+            assert ladder[key].estimates[measure].value == found.value
+
+
+def test_kinds_are_read_from_names():
+    assert kinds_of("vit(depth=6, heads=2) → fully_connected") == ("vit", "fully_connected")
+    assert kinds_of("fully_connected(depth=4)") == ("fully_connected", "fully_connected")
+    assert kinds_of("mine:Encoder → vit(depth=2)") == ("mine:Encoder", "vit")
+
+
+def test_the_deeper_part_is_the_one_with_twice_the_layers():
+    evidence = planted(Plan(encoder=20, decoder=300, collapse=((1.0, 0),)), 0)
+
+    def without(layer):
+        kept = {m: p.where(p.table["layer_x"] != layer) for m, p in evidence.to_final.items()}
+        found = judge(ask(replace(evidence, to_final=kept)), "corrected")
+        return {f.question.key: f.verdict for f in found}
+
+    even = without("none")
+    assert even["deeper_encoder"] == even["deeper_decoder"] == "not asked"
+    encoder = without("decoder.dense1")
+    assert (encoder["deeper_encoder"], encoder["deeper_decoder"]) == ("supported", "not asked")
+    decoder = without("encoder.conv1")
+    assert (decoder["deeper_encoder"], decoder["deeper_decoder"]) == ("not asked", "supported")
+
+
+def test_encoders_and_latents_that_differ_across_strengths():
+    same = verdicts(Plan(), 1)
+    assert same["encoders_alike_across_strengths"] == "supported"
+    assert same["latents_exception"] == "inconclusive"
+    assert verdicts(Plan(alike=0.3), 1)["encoders_alike_across_strengths"] == "contradicted"
+    assert verdicts(Plan(latents_alike=0.3), 1)["latents_exception"] == "supported"
+
+
+def test_collapse_is_tracked_and_warned_of():
+    plan = Plan(collapse=((1.0, 0), (2.0, 1), (4.0, 2), (8.0, 4)))
+    questions = {q.key: q for q in ask(planted(plan, 0))}
+    found = {f.question.key: f.verdict for f in judge(list(questions.values()), "corrected")}
+    assert found["collapse_tracked"] == "supported"
+    lead = questions["collapse_warning"].details[0]
+    # Means shrink long before step 600, the first snapshot with passive latents.
+    assert lead["step_score"] < lead["step_count"] == 600
+    assert lead["doublings"] == pytest.approx(np.log2(600 / lead["step_score"]))
+    nothing = {q.key: q for q in ask(planted(Plan(), 0))}
+    assert "same in every run" in nothing["collapse_tracked"].missing
+
+
+def test_one_seed_supports_nothing():
+    found = judge(ask(planted(Plan(encoder=20, decoder=400, seeds=1), 0)), "corrected")
+    assert not [f for f in found if f.question.of_study and f.verdict == "supported"]
+
+
+def test_every_claim_answers_with_questions_that_say_what_they_are():
+    evidence = planted(Plan(), 0)
+    keys = []
+    for claim in CLAIMS:
+        for question in claim(evidence):
+            keys.append(question.key)
+            assert question.statement.endswith(".")
+            assert question.missing or question.estimates
+            assert 1 <= question.claim <= 15
+    assert len(keys) == len(set(keys))
+    assert {q.claim for q in ask(evidence)} == set(range(1, 16))
+
+
+def test_permuting_the_probes_of_one_run_leaves_no_similarity_across():
+    """The null: nothing of one run's layers is in the other's."""
+    evidence = planted(Plan(alike=0.0), 0)
+    found = {f.question.key: f for f in judge(ask(evidence), "corrected")}
+    assert found["encoders_alike_across_strengths"].verdict != "supported"
+
+
+def curve(steps, values, layer="encoder.conv1", part="encoder", run="r"):
+    table = pd.DataFrame({"step_x": steps, "run_x": run, "layer_x": layer, "part_x": part})
+    return table, np.asarray(values, dtype=float)[:, None]
+
+
+def test_the_area_is_the_mean_over_the_logarithm_of_training():
+    steps = np.array([0, 9, 99])
+    table, values = curve(steps, [0.2, 0.6, 1.0])
+    _, area, untrained = areas(Pairs(table, values))
+    # log(1 + t) is 0, log 10, 2 log 10: two trapezoids of one width.
+    assert area[0, 0] == pytest.approx((0.4 + 0.8) / 2)
+    assert untrained[0, 0] == 0.2
+
+
+def test_rows_may_stand_in_any_order_and_a_constant_layer_is_one():
+    table, values = curve([99, 0, 9], [1.0, 1.0, 1.0])
+    _, area, _ = areas(Pairs(table, values))
+    assert area[0, 0] == pytest.approx(1.0)
+
+
+def test_progress_is_pooled_by_room_and_nan_without_room():
+    parts = [
+        curve([0, 9, 99], [0.5, 0.75, 1.0]),
+        curve([0, 9, 99], [0.999, 0.9, 1.0], layer="encoder.conv2"),
+    ]
+    pairs = Pairs(
+        pd.concat([t for t, _ in parts], ignore_index=True), np.concatenate([v for _, v in parts])
+    )
+    everything = [lambda rows: np.ones(len(rows), dtype=bool)]
+    _, (found,) = part_areas(pairs, everything, "progress")
+    _, area, untrained = areas(pairs)
+    assert found[0, 0] == pytest.approx((area - untrained).sum() / (1 - untrained).sum())
+    only = [lambda rows: (rows["layer_x"] == "encoder.conv2").to_numpy()]
+    _, (none,) = part_areas(pairs, only, "progress")
+    assert np.isnan(none[0, 0])
+
+
+def test_an_undefined_layer_leaves_the_others_of_its_run():
+    parts = [
+        curve([0, 9, 99], [np.nan, 0.5, 1.0], layer="dead"),
+        curve([0, 9, 99], [0.2, 0.6, 1.0]),
+    ]
+    pairs = Pairs(
+        pd.concat([t for t, _ in parts], ignore_index=True), np.concatenate([v for _, v in parts])
+    )
+    everything = [lambda rows: np.ones(len(rows), dtype=bool)]
+    _, (found,) = part_areas(pairs, everything, "similarity")
+    assert found[0, 0] == pytest.approx(0.6)
+
+
+def test_measures_on_shared_features_as_the_reference_values_have_them():
+    """Values computed for this project from the published set-up (50 features; see paper.md)."""
+    known = {  # (share, probes): Procrustes, biased CKA
+        (0.8, 50): (0.950, 0.903), (0.5, 50): (0.869, 0.744), (0.0, 50): (0.752, 0.511),
+        (0.8, 290): (0.855, 0.835), (0.5, 290): (0.657, 0.580), (0.0, 290): (0.346, 0.146),
+        (0.8, 970): (0.825, 0.813), (0.5, 970): (0.581, 0.532), (0.0, 970): (0.197, 0.051),
+    }  # fmt: skip
+    means = sharing().groupby(["share", "probes"]).mean(numeric_only=True)
+    for key, (procrustes, cka) in known.items():
+        assert means.loc[key, "procrustes_similarity"] == pytest.approx(procrustes, abs=0.015)
+        assert means.loc[key, "linear_cka"] == pytest.approx(cka, abs=0.015)
+    for share in (0.8, 0.5, 0.0):
+        assert means.loc[(share, 970), "debiased_cka"] == pytest.approx(share, abs=0.015)
+
+
+def test_without_procrustes_the_claims_are_judged_by_cka_alone():
+    evidence = planted(Plan(encoder=20, decoder=400), 0)
+    alone = replace(
+        evidence,
+        **{
+            kind: {"debiased_cka": getattr(evidence, kind)["debiased_cka"]}
+            for kind in ("to_final", "final", "within")
+        },
+    )
+    found = {f.question.key: f for f in judge(ask(alone), "corrected")}
+    assert found["encoder_first"].verdict == "supported"
+    assert "CKA alone" in found["encoder_first"].why
+    assert found["measures_agree"].verdict == "not asked"
+
+
+def test_pairs_that_one_measure_was_not_asked_for_are_not_ranked():
+    """Procrustes with `pairs: to_final`, as in studies/quick.yaml: none of two runs."""
+    evidence = planted(Plan(encoder=20, decoder=400), 0)
+    across = evidence.final["procrustes_similarity"]
+    unknown = replace(across, values=np.full_like(across.values, np.nan))
+    less = replace(evidence, final={**evidence.final, "procrustes_similarity": unknown})
+    found = {q.key: q for q in ask(less)}
+    assert found["measures_agree"].estimates
+    assert not found["measures_agree_across_runs"].estimates
+    assert "lacks one of the measures" in found["measures_agree_across_runs"].missing

@@ -1,0 +1,256 @@
+"""A certified interval holds the exact value, always, and is as narrow as was asked."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import textbook
+import torch
+from hypothesis import given, settings, strategies as st
+from representations import gaussian, layers
+
+from stratigraph.engine import LocalEngine
+from stratigraph.errors import InputError
+from stratigraph.pairs.certified import certified_matrix, certified_procrustes
+from stratigraph.pairs.matrix import compare_stored, similarity_matrix
+from stratigraph.similarity.leading import bracket, columns, leading, principal
+from stratigraph.similarity.measure import UndefinedWarning
+from stratigraph.similarity.reduction import reduce_units
+
+
+@st.composite
+def related(draw):
+    """Two representations of 30 probes that share a direction, of any decay."""
+    p, q = draw(st.integers(1, 60)), draw(st.integers(1, 60))
+    decay, rng = draw(st.floats(0, 3)), np.random.default_rng(draw(st.integers(0, 10_000)))
+    x = rng.normal(size=(30, p)) * np.arange(1, p + 1) ** -decay
+    return x, rng.normal(size=(30, q)) * np.arange(1, q + 1) ** -decay + 0.5 * x[:, :1]
+
+
+TOLERANCES = st.sampled_from([0.3, 0.1, 1e-2, 1e-3, 1e-5])
+CERTAIN = settings(max_examples=40, deadline=None, derandomize=True, database=None)
+
+
+@CERTAIN
+@given(pair=related(), tolerance=TOLERANCES)
+def test_the_interval_holds_the_exact_value(pair, tolerance):
+    x, y = pair
+    exact = min(textbook.procrustes_similarity(x, y), 1.0)
+    found = certified_procrustes(x, y, tolerance)
+    assert found.lower <= exact <= found.upper
+    assert found.upper - found.lower <= tolerance + 1e-8
+
+
+def test_fewer_directions_where_spectra_decay():
+    x, y = (gaussian(200, 150, s) * np.arange(1, 151) ** -1.5 for s in (0, 1))
+    rough, fine = certified_procrustes(x, y, 0.05), certified_procrustes(x, y, 1e-4)
+    assert rough.rank_x < fine.rank_x <= 150
+    assert rough.lower <= fine.upper
+    assert fine.lower <= rough.upper
+
+
+def test_matrix():
+    a = layers(50, (10, 30, 80))
+    found = certified_matrix(a, tolerance=1e-2)
+    for i, x in enumerate(a.values()):
+        for j, y in enumerate(a.values()):
+            exact = min(textbook.procrustes_similarity(x, y), 1.0)
+            assert float(found.lower[i, j]) <= exact <= float(found.upper[i, j])
+            assert abs(float(found["value"][i, j]) - exact) <= 5e-3 + 1e-8
+    with pytest.warns(UndefinedWarning, match="constant"):
+        dead = certified_matrix({"x": a["layer0"], "dead": np.ones((50, 3))})
+    assert np.isnan(dead["value"].to_numpy()[1]).all()
+    with pytest.raises(InputError, match="tolerance: expected a number from 1e-06 to 1"):
+        certified_matrix(a, tolerance=0)
+    with pytest.raises(InputError, match="expected the same 50 probes"):
+        certified_matrix(a, {"y": gaussian(20, 3)})
+
+
+@CERTAIN
+@given(pair=related(), tolerance=TOLERANCES)
+def test_the_interval_holds_the_exact_cka(pair, tolerance):
+    x, y = pair
+    for measure in ("linear_cka", "debiased_cka"):
+        exact = min(getattr(textbook, measure)(x, y), 1.0)
+        found = similarity_matrix({"x": x}, {"y": y}, measure, tolerance=tolerance)
+        low, high = float(found.lower[0, 0]), float(found.upper[0, 0])
+        assert low <= exact <= high
+        assert high - low <= tolerance + 1e-8
+        assert abs(float(found[0, 0]) - exact) <= tolerance / 2 + 1e-8
+
+
+def test_few_directions_suffice_for_cka_and_are_said():
+    a = {str(s): gaussian(200, 150, s) * np.arange(1, 151) ** -1.5 for s in range(70)}
+    a["dead"] = np.ones((200, 3))
+    with pytest.warns(UndefinedWarning, match="constant"):
+        found = certified_matrix(a, measure="debiased_cka", tolerance=1e-2)
+    assert float(found.rank_x.max()) < 40
+    assert "leading directions" in found.attrs["plan"]
+    assert "constant" in json.loads(found.attrs["reasons"])["dead"]
+    assert found["value"].sel(x="dead").isnull().all()
+    values = found["value"].to_numpy()[:70, :70]
+    assert np.array_equal(values, values.T)
+    exact = similarity_matrix({k: v for k, v in a.items() if k != "dead"}).to_numpy()
+    assert np.abs(values - exact).max() <= 5e-3
+
+
+def test_tolerance_and_precision_are_checked():
+    a = layers(40, (10, 30))
+    with pytest.raises(InputError, match="rsa_pearson has no certified form"):
+        similarity_matrix(a, measure="rsa_pearson", tolerance=0.1)
+    with pytest.raises(InputError, match="expected one of them"):
+        similarity_matrix(a, tolerance=0.1, precision=0.1)
+    with pytest.raises(InputError, match="only debiased_cka can be streamed"):
+        similarity_matrix(a, measure="linear_cka", precision=0.1)
+
+
+def test_precision_stops_when_the_interval_is_narrow():
+    x = {"x": gaussian(20_000, 5, 0)}
+    x["y"] = x["x"] * np.arange(1, 6)
+    found = similarity_matrix(x, precision=0.05)
+    assert float((found.upper - found.lower).max()) <= 0.1
+    read = int(found.attrs["plan"].split()[1])
+    assert 4_000 <= read < 20_000
+    exact = similarity_matrix(x)
+    assert bool(((found.lower <= exact) & (exact <= found.upper))[0, 1])
+
+
+@st.composite
+def adversarial(draw):
+    """Pairs on which a bound breaks if its derivation has a hole.
+
+    Flat and clustered spectra, columns that repeat or nearly do, rank one, a pair that is nearly
+    the same, probes that are nearly equidistant, scales that underflow when squared.
+    """
+    n, p = draw(st.integers(5, 40)), draw(st.integers(1, 50))
+    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
+    x = rng.normal(size=(n, p))
+    kind = draw(st.sampled_from(["flat", "steps", "repeated", "near", "one", "equidistant"]))
+    if kind == "flat":
+        x = np.linalg.qr(rng.normal(size=(n, n)))[0][:, : min(p, n)]
+    elif kind == "steps":
+        x = x * 10.0 ** -rng.integers(0, 9, size=p)
+    elif kind == "repeated":
+        x = np.concatenate([x, x + 1e-9 * rng.normal(size=(n, p))], axis=1)
+    elif kind == "one":
+        x = np.outer(rng.normal(size=n), rng.normal(size=p)) + 1e-7 * x
+    elif kind == "equidistant":
+        x = np.eye(n) + 1e-3 * rng.normal(size=(n, n))
+    y = rng.normal(size=(n, draw(st.integers(1, 50))))
+    y = x + 10.0 ** -draw(st.integers(0, 8)) * rng.normal(size=x.shape) if kind == "near" else y
+    return x * 10.0 ** draw(st.integers(-12, 12)), y + draw(st.sampled_from([0, 1e4]))
+
+
+@pytest.mark.filterwarnings("ignore::stratigraph.similarity.measure.UndefinedWarning")
+@CERTAIN
+@given(pair=adversarial(), tolerance=st.sampled_from([0.5, 0.05, 1e-3, 1e-6]))
+def test_adversarial_pairs_stay_inside(pair, tolerance):
+    x, y = pair
+    for measure in ("procrustes_similarity", "linear_cka", "debiased_cka"):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            exact = min(getattr(textbook, measure)(x, y), 1.0)
+        found = certified_matrix({"x": x}, {"y": y}, measure=measure, tolerance=tolerance)
+        low, high = float(found.lower[0, 0]), float(found.upper[0, 0])
+        if np.isnan(low):  # nearly equidistant probes may have no debiased score
+            assert measure == "debiased_cka"
+            continue
+        assert low - 1e-9 <= exact <= high + 1e-9
+        assert high - low <= tolerance
+
+
+@CERTAIN
+@given(pair=related(), turn=st.floats(0, 0.7), tolerance=TOLERANCES)
+def test_the_bound_does_not_need_orthogonal_columns(pair, turn, tolerance):
+    """Columns turned into each other: far from principal, and still inside."""
+    x, y = pair
+    exact = min(textbook.procrustes_similarity(x, y), 1.0)
+    sides = []
+    for matrix in (x, y):
+        f = columns(torch.from_numpy(matrix)).parts[0].clone()
+        if f.shape[1] > 1:  # a rotation of two columns keeps FFᵀ
+            c, s = np.cos(turn), np.sin(turn)
+            f[:, :2] = f[:, :2] @ torch.tensor([[c, -s], [s, c]], dtype=torch.float64)
+        sides.append(leading(len(f), f, f.T @ f))
+    low, high, *_ = bracket(*sides, tolerance)
+    assert low <= exact <= high
+    assert high - low <= tolerance
+
+
+def test_stored_coordinates_are_taken_as_they_are(monkeypatch):
+    """Of a wide layer they are principal but for rounding: no second decomposition."""
+    import stratigraph.similarity.leading as module
+
+    x = torch.from_numpy(reduce_units(gaussian(60, 90)).coordinates[:-1])
+    monkeypatch.setattr(module, "factor", None)
+    found = principal(x)
+    assert 0 < float(found.parts[2][-1]) < 1e-4  # float32 left them a little askew
+
+
+MEASURES = ("procrustes_similarity", "linear_cka", "debiased_cka")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stored")
+    paths = []
+    for seed in range(40):
+        x = gaussian(50, (20, 70, 8)[seed % 3], seed) * 2.0 ** -np.arange((20, 70, 8)[seed % 3])
+        x = np.ones((50, 3)) if seed == 5 else x + 0.05 * gaussian(50, x.shape[1], seed + 99)
+        paths.append(folder / f"{seed}.npy")
+        np.save(paths[-1], reduce_units(x).coordinates)
+    return paths
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_stored_pairs_are_certified_with_the_same_bits_for_any_workers(files, measure, tmp_path):
+    exact = compare_stored(files, measure).values
+    one = compare_stored(files, measure, tolerance=0.02)
+    low, high = one.scores.all("lower"), one.scores.all("upper")
+    known = np.isfinite(exact)
+    assert known.sum() == 39**2
+    assert (low[known] <= exact[known] + 1e-6).all()  # exact CKA is float32's
+    assert (exact[known] <= high[known] + 1e-6).all()
+    assert (high - low)[known].max() <= 0.02
+    assert np.array_equal(np.isnan(one.values), ~known)
+    assert np.array_equal(one.values, one.values.T, equal_nan=True)
+    assert abs(np.diag(one.values)[known.diagonal()] - 1).max() < 1e-10
+    assert "constant" in one.reasons[5]
+    assert one.plan.startswith("certified")
+    two = compare_stored(files, measure, tolerance=0.02, engine=LocalEngine(2))
+    kept = compare_stored(files, measure, tolerance=0.02, scratch=tmp_path)
+    for other in (two, kept):
+        for part in ("values", "lower", "upper", "rank_x", "rank_y"):
+            assert np.array_equal(one.scores.all(part), other.scores.all(part), equal_nan=True)
+    turned = one.scores.all("rank_x").T
+    assert np.array_equal(turned, one.scores.all("rank_y"), equal_nan=True)
+    rows = kept.scores.rows(np.array([7, 2]), "upper")
+    assert np.array_equal(rows, high[[7, 2]], equal_nan=True)
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_only_wanted_pairs_are_certified(files, measure):
+    wanted = np.zeros((40, 40), bool)
+    wanted[3, 1] = wanted[2, 2] = True
+    found = compare_stored(files, measure, wanted=wanted, tolerance=0.1).values
+    assert set(map(tuple, np.argwhere(np.isfinite(found)))) == {(1, 3), (3, 1), (2, 2)}
+
+
+def test_one_nearly_equidistant_representation_makes_all_keep_more():
+    """Its ‖K‖ is large for its HSIC, and multiplies what the others leave out."""
+    a = {str(s): gaussian(60, 40, s) * np.arange(1, 41) ** -1.0 for s in range(6)}
+    alone = certified_matrix(a, measure="debiased_cka", tolerance=0.01)
+    a["round"] = np.eye(60) + 0.05 * gaussian(60, 60)
+    found = certified_matrix(a, measure="debiased_cka", tolerance=0.01)
+    assert float((found.upper - found.lower).max()) <= 0.01
+    assert (found.rank_x[:6, :6] >= alone.rank_x).all()
+    exact = similarity_matrix(a)
+    assert bool(((found.lower <= exact + 1e-7) & (exact <= found.upper + 1e-7)).all())
+
+
+def test_stored_tolerances_are_checked(files):
+    with pytest.raises(InputError, match="expected a number from 1e-06 to 1"):
+        compare_stored(files, tolerance=True)
+    with pytest.raises(InputError, match="rsa_pearson has no certified form"):
+        compare_stored(files, "rsa_pearson", tolerance=0.1)

@@ -1,0 +1,66 @@
+"""Scores without a group of probes are the scores of the probes that are left."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from stratigraph.pairs.jackknife import jackknife_pairs, pair_scores
+from stratigraph.similarity.cka import debiased_cka, linear_cka
+from stratigraph.similarity.kernel_cka import deconfounded_cka
+from stratigraph.similarity.reduction import reduce_units
+
+DIRECT = {"debiased_cka": debiased_cka, "linear_cka": linear_cka}
+
+
+def related(seed: int, n: int, offset: float = 0.0):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((n, 7)) + offset
+    y = x[:, :3] @ rng.standard_normal((3, 5)) + rng.standard_normal((n, 5))
+    return x, y
+
+
+@given(
+    st.integers(0, 1000), st.integers(24, 60), st.integers(2, 6), st.sampled_from(sorted(DIRECT))
+)
+@settings(max_examples=40, deadline=None)
+def test_every_column_is_the_score_of_the_probes_that_are_left(seed, n, groups, measure):
+    x, y = related(seed, n, offset=3.0)
+    found = pair_scores([x, y], np.array([[0, 1]]), measure, groups)[0]
+    group = np.arange(n) % groups
+    score = DIRECT[measure]
+    expected = [score(x, y)] + [score(x[group != g], y[group != g]) for g in range(groups)]
+    np.testing.assert_allclose(found, expected, atol=1e-10)
+
+
+def test_groups_of_different_sizes_and_a_representation_with_itself():
+    x, _ = related(0, 23)
+    found = pair_scores([x], np.array([[0, 0]]), "debiased_cka", 5)[0]
+    np.testing.assert_allclose(found, 1.0, atol=1e-12)
+
+
+def test_stored_representations_and_the_input_regressed_out(tmp_path):
+    n, groups = 40, 4
+    x, y = related(1, n)
+    z = np.random.default_rng(2).standard_normal((n, 60)) + x[:, :1]
+    files = []
+    for name, matrix in (("x", x), ("y", y), ("z", z)):
+        files.append(tmp_path / f"{name}.npy")
+        np.save(files[-1], reduce_units(matrix.astype(np.float32), name).coordinates)
+    pairs = np.array([[0, 1], [1, 2]])
+    found = jackknife_pairs(files, pairs, "deconfounded_cka", confounder=2, groups=groups)
+    group = np.arange(n) % groups
+    for g in range(groups):
+        kept = group != g
+        assert found[0, 1 + g] == pytest.approx(
+            deconfounded_cka(x[kept], y[kept], z[kept]), abs=1e-6
+        )
+    assert found[0, 0] == pytest.approx(deconfounded_cka(x, y, z), abs=1e-6)
+    # Nothing is left of the input once it is regressed out of itself.
+    assert np.isnan(found[1]).all()
+
+
+def test_no_pair_gives_an_empty_table(tmp_path):
+    found = jackknife_pairs([], np.empty((0, 2), dtype=int), "debiased_cka", groups=3)
+    assert found.shape == (0, 4)

@@ -1,0 +1,137 @@
+"""A study whose measures are certified to a tolerance, against the same study compared exactly."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+
+import numpy as np
+import pytest
+
+import stratigraph as sg
+from stratigraph.engine import LocalEngine
+from stratigraph.errors import ConfigError
+from stratigraph.records import read_text, write_text
+from stratigraph.stages import assess_study, compare_study
+from stratigraph.stages.export import pairs_of
+from stratigraph.stages.progress import Progress
+from stratigraph.study import MeasureConfig
+from stratigraph.study.config import parse_config
+
+QUIET = Progress(quiet=True)
+TOLERANCE = 0.01
+MEASURES = ("procrustes_similarity", "linear_cka", "debiased_cka")
+
+
+def with_measures(study, folder, measures):
+    """The study copied, its measures exchanged."""
+    shutil.copytree(study.path, folder)
+    text = read_text(folder / "study.yaml")
+    head = text[: text.index("measures:")]
+    write_text(folder / "study.yaml", f"{head}measures:\n{measures}")
+    return sg.load_study(folder)
+
+
+@pytest.fixture(scope="module")
+def exact(tiny_study, tmp_path_factory):
+    rows = "".join(f"  - {{name: {name}, pairs: claims}}\n" for name in MEASURES)
+    study = with_measures(tiny_study, tmp_path_factory.mktemp("exact") / "study", rows)
+    compare_study(study, LocalEngine(1), QUIET)
+    return study
+
+
+@pytest.fixture(scope="module")
+def certified(tiny_study, tmp_path_factory):
+    rows = "".join(
+        f"  - {{name: {name}, pairs: claims, tolerance: {TOLERANCE}}}\n" for name in MEASURES
+    )
+    study = with_measures(tiny_study, tmp_path_factory.mktemp("certified") / "study", rows)
+    assert compare_study(study, LocalEngine(1), QUIET) == list(MEASURES)
+    return study
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_the_exact_scores_of_trained_layers_are_inside(exact, certified, measure):
+    study = certified
+    found, true = study.similarity(measure), exact.similarity(measure).to_numpy()
+    low, high = found.lower.to_numpy(), found.upper.to_numpy()
+    known = np.isfinite(true)
+    assert np.array_equal(np.isfinite(found.to_numpy()), known)
+    assert ((low <= true + 1e-6) & (true <= high + 1e-6))[known].all()
+    assert (high - low)[known].max() <= TOLERANCE
+    assert np.array_equal(found.to_numpy()[known], ((low + high) / 2)[known])
+    assert found.attrs["tolerance"] == TOLERANCE
+    assert found.attrs["plan"].startswith("certified")
+
+
+def test_it_is_not_done_again_and_not_taken_for_exact(certified, exact, tmp_path):
+    assert compare_study(certified, LocalEngine(1), QUIET) == []
+    assert "lower" not in exact.similarity("debiased_cka").coords
+    rows = "  - {name: debiased_cka, pairs: claims}\n"
+    changed = with_measures(certified, tmp_path / "study", rows)
+    assert compare_study(changed, LocalEngine(1), QUIET) == ["debiased_cka"]
+    changed = sg.load_study(changed.path)
+    true = exact.similarity("debiased_cka").to_numpy()
+    assert np.array_equal(changed.similarity("debiased_cka").to_numpy(), true, equal_nan=True)
+
+
+def test_workers_do_not_change_a_bit(certified, tmp_path):
+    other = sg.load_study(shutil.copytree(certified.path, tmp_path / "study"))
+    shutil.rmtree(other.path / "similarity" / "procrustes_similarity")
+    assert compare_study(other, LocalEngine(2), QUIET) == ["procrustes_similarity"]
+    for part in ("values", "lower", "upper"):
+        name = f"similarity/procrustes_similarity/{part}.npy"
+        assert (other.path / name).read_bytes() == (certified.path / name).read_bytes()
+
+
+def test_bands_do_not_change_a_bit(certified, tmp_path, monkeypatch):
+    """Written a row at a time, from blocks in another order than the rows."""
+    other = sg.load_study(shutil.copytree(certified.path, tmp_path / "study"))
+    shutil.rmtree(other.path / "similarity" / "linear_cka")
+    monkeypatch.setattr(sys.modules["stratigraph.stages.compare"], "BAND", 1)
+    assert compare_study(other, LocalEngine(1), QUIET) == ["linear_cka"]
+    for part in ("values", "lower", "upper"):
+        name = f"similarity/linear_cka/{part}.npy"
+        assert (other.path / name).read_bytes() == (certified.path / name).read_bytes()
+
+
+def test_an_export_has_the_intervals(certified, exact):
+    pairs = pairs_of(certified, "procrustes_similarity")
+    true = exact.similarity("procrustes_similarity").values[pairs["row_x"], pairs["row_y"]]
+    assert (pairs["lower"] <= true + 1e-6).all()
+    assert (pairs["upper"] >= true - 1e-6).all()
+    assert (pairs["upper"] - pairs["lower"]).max() <= TOLERANCE
+    assert list(pairs_of(exact, "linear_cka")) == ["row_x", "row_y", "value"]
+
+
+def test_findings_say_so(certified):
+    study = certified
+    assess_study(study, LocalEngine(1), QUIET)
+    by_procrustes = [row for row in study.findings if "procrustes_similarity" in row["estimates"]]
+    assert by_procrustes
+    for row in by_procrustes:
+        said = f"Scores are certified: procrustes_similarity to ± {TOLERANCE / 2:g}."
+        assert said in row["why"]
+        assert row["least"] >= TOLERANCE
+    # Where probes are left out, the CKA of all of them is computed exactly.
+    assert not any("debiased_cka to ±" in row["why"] for row in study.findings)
+
+
+def test_a_tolerance_that_cannot_be_kept_is_refused(tiny_study):
+    for name, tolerance, match in (
+        ("rsa_pearson", 0.1, "rsa_pearson has no certified form; procrustes_similarity"),
+        ("deconfounded_cka", 0.1, "deconfounded_cka has no certified form"),
+        ("debiased_cka", 0, "expected a number from 1e-06 to 1"),
+        ("debiased_cka", "small", "got 'small'"),
+    ):
+        with pytest.raises(ConfigError, match=match):
+            MeasureConfig(name, tolerance=tolerance)
+    table = {
+        "name": "t",
+        "grid": {"data": "sprites", "objective": "vae"},
+        "training": {"steps": 1},
+        "measures": [{"name": "debiased_cka", "tolerance": 0.02}],
+    }
+    MeasureConfig("procrustes", tolerance=0.1)  # a short name has the form that it is short for
+    config = parse_config(table)
+    assert config.measures == (MeasureConfig("debiased_cka", ("all",), 0.02),)
