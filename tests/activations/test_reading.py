@@ -29,8 +29,10 @@ class TimeFirst(nn.Module):
         return self.head(self.rnn(x.transpose(0, 1))[0].mean(0))
 
 
-@pytest.mark.parametrize(("steps", "batch_size"), [(16, 256), (16, 16), (5, 5), (8, 3)])
-@pytest.mark.parametrize("layers", [None, ["rnn"], "r*", nn.GRU])
+@pytest.mark.parametrize(
+    ("steps", "batch_size", "layers"),
+    [(16, 256, None), (16, 16, ["rnn"]), (5, 5, "r*"), (8, 3, nn.GRU)],
+)
 def test_time_first_is_read_along_the_inputs(steps, batch_size, layers):
     a, b, x = TimeFirst(0), TimeFirst(1), noise(16, steps, 6)
     read = capture(a, x, layers, batch_size=batch_size)
@@ -78,8 +80,7 @@ def made_of(wrap):
     return nn.Sequential(wrap(nn.Linear(20, 32)), nn.ReLU(), nn.Linear(32, 4))
 
 
-@pytest.mark.parametrize("wrap", [spectral_norm, weight_norm])
-@pytest.mark.parametrize("n", [32, 64])
+@pytest.mark.parametrize(("wrap", "n"), [(spectral_norm, 32), (weight_norm, 64)])
 def test_what_makes_weights_is_no_layer(wrap, n):
     x = noise(n, 20)
     for layers in (None, "**"):
@@ -197,6 +198,28 @@ def test_padding_that_nothing_tells_of_is_refused():
             capture(model, ids, reduce="tokens", mask=mask)
 
 
+class OfLengths(nn.Module):
+    """Is told the lengths of its inputs, and has as many channels as tokens and more."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.turned = nn.Linear(3, 9), nn.Identity()
+
+    def forward(self, x, lengths):
+        return self.turned(self.layer(x).transpose(1, 2))
+
+
+def test_lengths_are_those_of_the_tokens_alone():
+    x, lengths = noise(10, 6, 3), torch.arange(10) % 4 + 2
+    model = OfLengths()
+    there = (torch.arange(6) < lengths[:, None])[..., None]
+    want = (model.layer(x) * there).sum(1) / there.sum(1)
+    read = capture(model, (x, lengths), "layer", reduce="tokens")
+    torch.testing.assert_close(read["layer"], want.detach())
+    with pytest.raises(InputError, match=r"^layer turned: its tokens \(9,\) are not those of the"):
+        capture(model, (x, lengths), reduce="tokens")
+
+
 class Two(nn.Module):
     """A decoder beside an encoder of as many tokens."""
 
@@ -298,6 +321,7 @@ def test_quantised_modules_are_layers():
     assert list(capture(dynamic, noise(20, 4))) == ["0", "1"]
 
 
+@pytest.mark.full  # torch.export takes seconds
 @pytest.mark.filterwarnings("ignore:.*treespec:FutureWarning")
 def test_exported_programs():
     model, x = (
@@ -323,6 +347,21 @@ def test_exported_programs():
 
 
 def test_weights_that_are_elsewhere_until_their_module_runs():
+    model, x = nn.Sequential(nn.Linear(4, 3), nn.ReLU()), noise(12, 4)
+    want = capture(model, x)
+    held = dict(model[0]._parameters)
+    empty = {name: nn.Parameter(value.to("meta")) for name, value in held.items()}
+    model[0]._parameters.update(empty)
+    model[0].register_forward_pre_hook(lambda module, _: module._parameters.update(held))
+    model[0].register_forward_hook(lambda module, *_: module._parameters.update(empty))
+    for name, value in capture(model, x).items():
+        assert torch.equal(value, want[name])
+    assert model[0].weight is empty["weight"]
+    assert np.isfinite(sg.compare(model, model, x)).all()
+
+
+@pytest.mark.full
+def test_weights_that_accelerate_offloads():
     accelerate = pytest.importorskip("accelerate")
     model, x = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), noise(12, 4)
     want = capture(model, x)
@@ -476,6 +515,7 @@ def test_a_last_batch_of_one():
         sg.compare(model, model, torch.utils.data.DataLoader(x, batch_size=8))
 
 
+@pytest.mark.full  # the first import of torch's compiler takes seconds
 def test_what_compiles_and_what_wraps():
     model, x = nn.Sequential(nn.Linear(3, 4), nn.ReLU()), noise(12, 3)
     want = capture(model, x)

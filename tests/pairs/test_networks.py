@@ -215,6 +215,7 @@ class Odd(nn.Module):
 @pytest.mark.parametrize(
     ("measure", "memory"),
     [("debiased_cka", 1 << 30), ("debiased_cka", 800), ("procrustes_similarity", 1 << 30)],
+    ids=["sums", "batches", "held"],
 )
 def test_a_layer_that_cannot_be_compared_is_nan_beside_the_others(kind, reason, measure, memory):
     x = torch.randn(80, 4, generator=torch.Generator().manual_seed(0))

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -57,19 +57,23 @@ class Mask:
     Attributes:
         there: (n, t), or None where lengths say it.
         lengths: (n,).
+        sizes: how many tokens those that have these lengths may be; None is any number.
         others: it is of other tokens than the layers inside that call return.
 
     """
 
     there: Tensor | None = None
     lengths: Tensor | None = None
+    sizes: frozenset[int] | None = None
     others: bool = False
 
     def of(self, t: int) -> Tensor | None:
         """(n, t) booleans, or None where it is not of so many tokens."""
         if self.there is not None:
             return self.there if self.there.shape[1] == t else None
-        if self.lengths is None or t < int(self.lengths.max()):
+        if self.lengths is None or t < (longest := int(self.lengths.max())):
+            return None
+        if self.sizes is not None and t != longest and t not in self.sizes:
             return None
         return torch.arange(t, device=self.lengths.device) < self.lengths[:, None]
 
@@ -92,13 +96,22 @@ def masks_among(
     found = []
     for name in filter(_known, given):
         mask = _named_mask(name, given[name], rows)
+        if mask is not None and mask.lengths is not None:
+            mask = replace(mask, sizes=_tokens_of((*args, *kwargs.values()), rows))
         # An attention's mask is of its keys, and what it returns is of its queries.
         if mask is not None and (name != "key_padding_mask" or key is None or key is query):
             found.append(mask)
     first = args[0] if args else None
     if isinstance(first, PackedSequence | Tensor) and (lengths := lengths_of(first)) is not None:
-        found.append(Mask(lengths=lengths))
+        found.append(Mask(lengths=lengths, sizes=frozenset()))
     return found
+
+
+def _tokens_of(values: tuple[Any, ...], rows: int) -> frozenset[int]:
+    """How many tokens the tensors have that a call was given: (n, t, …) or (t, n, …)."""
+    shapes = [v.shape for v in values if isinstance(v, Tensor) and not v.is_nested and v.ndim > 1]
+    first = {shape[1] for shape in shapes if shape[0] == rows}
+    return frozenset(first | {shape[0] for shape in shapes if shape[1] == rows})
 
 
 def masked_batches(
@@ -176,7 +189,7 @@ def fitting(frames: Iterator[list[Mask]], tokens: list[int]) -> tuple[int, Tenso
         if not found:
             continue
         place, there, _ = found[0]
-        same = all(p == place and torch.equal(t, there) for p, t, _ in found)
+        same = all(p == place and torch.equal(t.cpu(), there.cpu()) for p, t, _ in found)
         if not same or all(others for _, _, others in found):
             return "masks of several kinds of tokens are as long as its tokens"
         return place, there

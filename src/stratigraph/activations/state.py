@@ -175,8 +175,8 @@ def _put_container(value: Any, copy: Any) -> None:
 
 def _alike(value: Any, copy: Any) -> bool:
     if isinstance(value, dict):
-        same_keys = list(value) == list(copy)
-        return same_keys and all(v is copy[key] for key, v in value.items())
+        pairs = zip(value.items(), copy.items(), strict=False)
+        return len(value) == len(copy) and all(k is c and v is w for (k, v), (c, w) in pairs)
     if isinstance(value, set):
         return bool(value == copy)
     return len(value) == len(copy) and all(v is c for v, c in zip(value, copy, strict=True))

@@ -87,9 +87,9 @@ def similarity_matrix(
     )
     left, right = sides[0], sides[1] if len(sides) > 1 else None
     found = _compared(left, right, chosen, n, tolerance, precision, memory, progress)
-    for side, (_, unfit) in fit.items():
+    for _, unfit in fit.values():
         for name, why in unfit.items():
-            tell(chosen.name, f"{side}[{name!r}]", why, None, level=2)
+            tell(chosen.name, repr(name), why, None, level=2)
         found = with_unfit(found, a, a if b is None else b, unfit)
     return found
 
@@ -123,7 +123,7 @@ def _compared(
         progress=progress,
     )
     columns = left if right is None else right
-    reasons = told(chosen.name, found, left, columns)
+    reasons = told(chosen.name, found, left, columns, level=4)
     return xarray.DataArray(
         found.all(),
         dims=("x", "y"),
@@ -183,7 +183,7 @@ def _streamed(
         raise InputError(f"precision: only debiased_cka can be streamed, got {measure.name}.")
     found = stream_cka(shuffled_batches(left, right), precision=precision)
     for name, reason in found.reasons.items():
-        tell(measure.name, repr(name), reason, None, level=3)
+        tell(measure.name, repr(name), reason, None, level=4)
     return xarray.DataArray(
         found.values,
         dims=("x", "y"),
