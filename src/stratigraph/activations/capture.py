@@ -36,7 +36,7 @@ class Captured(dict[str, Tensor]):
 
     inputs: str = ""
     left_out: dict[str, str]
-    learned: Learned | None = None
+    learned: Learned
 
 
 @contextmanager
@@ -118,8 +118,9 @@ def capture(
     result = Captured()
     for name, parts in found.items():
         result[name] = parts[0] if len(parts) == 1 else torch.cat(parts)
-    result.inputs, result.learned = fingerprint.digest, reading.learned
-    result.left_out = {} if reading.learned is None else reading.learned.left_out
+    result.inputs = fingerprint.digest
+    if reading.learned is not None:
+        result.learned, result.left_out = reading.learned, reading.learned.left_out
     return result
 
 

@@ -119,7 +119,7 @@ def read_network(
     few = read(images[:1], names)
     bytes_of = {name: len(images) * one.numel() * one.element_size() for name, one in few.items()}
     for group in _groups(names, bytes_of, memory):
-        activations = read(images, group, few.learned and few.learned.only(group))
+        activations = read(images, group, few.learned.only(group))
         for name in group:
             activation = activations.pop(name).numpy()
             if name in shown:

@@ -149,7 +149,8 @@ def _networks(
         network = made(factory)
         if any(network is other for other in made_of):
             network = _copied(network, factory)
-        load_weights(network, path)
+        if matched := load_weights(network, path):
+            typer.echo(matched, err=True)
         made_of.append(network.to(where))
     try:
         return compare_networks(

@@ -32,11 +32,11 @@ def plan(
     from stratigraph.cost.plan import plan_study
     from stratigraph.engine import LocalEngine
     from stratigraph.study import load_config, load_study
-    from stratigraph.training import whole_number
+    from stratigraph.values import check_whole
 
     refuse_idle(context, study)
     for count in on or []:
-        whole_number("--on", count, 1, 10**6)
+        check_whole("--on", count, 1, 10**6)
     if study.is_dir():
         opened = load_study(study, trust)
         opened.require_plugins()

@@ -25,6 +25,7 @@ from stratigraph.engine.stop import listening
 from stratigraph.engine.words import Hear
 from stratigraph.errors import ConfigError
 from stratigraph.plugins import import_path
+from stratigraph.values import is_number
 
 __all__ = ["RayEngine"]
 
@@ -60,7 +61,7 @@ class RayEngine:
     ) -> None:
         for what, number in (("cpus", cpus), ("gpus", gpus)):
             least = 0 if what == "gpus" else 1e-9
-            if isinstance(number, bool) or not least <= number < 1e6:
+            if not is_number(number) or not least <= number < 1e6:
                 raise ConfigError(f"{what}: expected a number of them for a task, got {number!r}.")
         if workers is not None and not 1 <= workers <= 100_000:
             raise ConfigError(f"workers: expected 1 to 100000, got {workers}.")

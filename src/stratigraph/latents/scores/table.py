@@ -20,12 +20,11 @@ from typing import Any
 import numpy as np
 
 from stratigraph.errors import InputError
+from stratigraph.values import whole_numbers
 
 __all__ = [
     "Scored",
     "Table",
-    "check_share",
-    "check_whole",
     "held_out",
     "moves",
     "read_table",
@@ -109,11 +108,12 @@ def read_table(
         raise InputError(
             f"codes: expected numbers (n, z), got an array of shape {c.shape} and type {c.dtype}."
         )
-    if v.ndim != 2 or len(v) != len(c) or v.dtype.kind not in "iub":
+    if v.ndim != 2 or len(v) != len(c) or v.dtype.kind not in "iubf":
         raise InputError(
             f"factors: expected whole numbers ({len(c)}, f), a row for each of the codes, got an "
             f"array of shape {v.shape} and type {v.dtype}."
         )
+    v = whole_numbers(v, "factors")
     c = c.astype(np.float64)
     if not np.isfinite(c).all():
         row, column = np.argwhere(~np.isfinite(c))[0]
@@ -150,16 +150,3 @@ def held_out(table: Table, share: float, seed: int) -> tuple[np.ndarray, np.ndar
 def undefined(table: Table, settings: Any, reason: str = "") -> Scored:
     """NaN, with its reason."""
     return Scored(math.nan, len(table.codes), settings, reason=reason or table.reason)
-
-
-def check_whole(where: str, value: Any, least: int) -> None:
-    """Refuse a setting that is no whole number of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{where}: expected a whole number ≥ {least}, got {value!r}.")
-
-
-def check_share(where: str, value: Any, most: float = 1.0) -> None:
-    """Refuse a setting that is no number above 0 and up to ``most``."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 < value <= most:
-        raise InputError(f"{where}: expected a number above 0 and up to {most:g}, got {value!r}.")
