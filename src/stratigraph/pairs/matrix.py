@@ -40,6 +40,7 @@ from stratigraph.similarity.inputs import (
 from stratigraph.similarity.measure import Measure, tell
 from stratigraph.similarity.reduction import read_coordinates
 from stratigraph.similarity.streaming import shuffled_batches, stream_cka
+from stratigraph.similarity.unfit import fit_entries, numbers_as_units, with_unfit
 
 if TYPE_CHECKING:
     import xarray
@@ -85,19 +86,42 @@ def similarity_matrix(
         InputError: an entry cannot be compared; the message names it.
 
     """
-    import xarray
-
     chosen = find_measure(measure)
     _check_inputs(a, b)
     if tolerance is not None and precision is not None:
         raise InputError("tolerance and precision: expected one of them, got both.")
     given = {"a": a} if b is None or b is a else {"a": a, "b": b}
-    joined = join_sides(given)
+    joined = join_sides({argument: numbers_as_units(side) for argument, side in given.items()})
     every = [value for side in joined for value in side.values()]
     if tolerance is None and precision is None and is_large(every, memory):
         return _in_parts(joined, chosen, memory)
-    sides, n = as_matrices(given, chosen.name, chosen.least)
+    fit = {name: fit_entries(side, name) for name, side in zip(given, joined, strict=True)}
+    sides, n = as_matrices(
+        {name: some or side for (name, (some, _)), side in zip(fit.items(), joined, strict=True)},
+        chosen.name,
+        chosen.least,
+    )
     left, right = sides[0], sides[1] if len(sides) > 1 else None
+    found = _compared(left, right, chosen, n, tolerance, precision, memory, progress)
+    for _, unfit in fit.values():
+        for name, why in unfit.items():
+            tell(chosen.name, repr(name), why, None, level=2)
+        found = with_unfit(found, a, a if b is None else b, unfit)
+    return found
+
+
+def _compared(
+    left: Mapping[str, Tensor],
+    right: Mapping[str, Tensor] | None,
+    chosen: Measure,
+    n: int,
+    tolerance: float | None,
+    precision: float | None,
+    memory: int,
+    progress: Progress | None,
+) -> xarray.DataArray:
+    import xarray
+
     if tolerance is not None:
         return _certified(left, right, chosen, tolerance, progress)
     if precision is not None:
@@ -115,7 +139,7 @@ def similarity_matrix(
         progress=progress,
     )
     columns = left if right is None else right
-    reasons = told(chosen.name, found, left, columns)
+    reasons = told(chosen.name, found, left, columns, level=4)
     return xarray.DataArray(
         found.all(),
         dims=("x", "y"),
@@ -210,7 +234,7 @@ def _streamed(
         raise InputError(f"precision: only debiased_cka can be streamed, got {measure.name}.")
     found = stream_cka(shuffled_batches(left, right), precision=precision)
     for name, reason in found.reasons.items():
-        tell(measure.name, repr(name), reason, None, level=3)
+        tell(measure.name, repr(name), reason, None, level=4)
     return xarray.DataArray(
         found.values,
         dims=("x", "y"),
