@@ -21,8 +21,8 @@ import torch
 
 from stratigraph.engine import one_thread
 from stratigraph.pairs.jackknife import groups_of, jackknife_pairs, tiled
-from stratigraph.pairs.matrix import compare_stored
 from stratigraph.pairs.pairwise import PAIR_BLOCK
+from stratigraph.pairs.stored import compare_stored
 from stratigraph.similarity.measure import Measure
 from stratigraph.similarity.reduction import read_coordinates
 from stratigraph.stages.compare import in_blocks_order

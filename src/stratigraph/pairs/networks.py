@@ -19,41 +19,41 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stratigraph.activations import Reader, reader, unwrapped
-from stratigraph.activations.batches import count_of, few_rows, given, pieces, run, whole
+from stratigraph.activations import reader, unwrapped
+from stratigraph.activations.batches import count_of, whole
 from stratigraph.activations.layers import Layers
-from stratigraph.activations.masks import MaskOf, mask_for, masked_batches
+from stratigraph.activations.masks import MaskOf, masked_batches
 from stratigraph.activations.reduce import Reduce, describe
 from stratigraph.errors import InputError
+from stratigraph.pairs.labelled import label_matrix
 from stratigraph.pairs.matrix import similarity_matrix
+from stratigraph.pairs.passes import Passes, Read
+from stratigraph.pairs.planner import MEMORY
 from stratigraph.similarity.catalog import find_measure
-from stratigraph.similarity.inputs import as_matrix, check_probes
+from stratigraph.similarity.inputs import check_probes
 from stratigraph.similarity.measure import Measure, tell
 from stratigraph.similarity.moments import CKASums, moments_bytes
 from stratigraph.similarity.sizes import in_bytes, in_words
 from stratigraph.similarity.streaming import LEAST, stream_cka
-from stratigraph.similarity.unfit import unfit, with_unfit
+from stratigraph.similarity.unfit import with_unfit
 
 if TYPE_CHECKING:
     import xarray
 
 __all__ = ["compare"]
 
-MEMORY = 2 << 30
 SEVERAL = 16  # batches, where they are cut here
 COPIES = 6  # of a batch's activations in all: as they came, in float64, side by side
 SMALL = 1 << 20  # bytes: a batch of so much is not worth cutting
 SUMMED = ("debiased_cka", "linear_cka")
-Read = tuple[dict[str, Tensor], dict[str, Tensor] | None]
 
 
 def compare(
@@ -110,7 +110,7 @@ def compare(
         check_probes(n, chosen.least, chosen.name, "inputs")
     with ExitStack() as stack:
         readers = [stack.enter_context(reader(model, some, reduce)) for model, some in asked]
-        passes = _Passes(readers, mask, call)
+        passes = Passes(readers, mask, call)
         batches = masked_batches(inputs, batch_size, mask)
         first, rows = next(batches)
         few = ((inputs, None), n) if whole(inputs) and n is not None else (first, rows)
@@ -149,120 +149,6 @@ def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:
     yield from rest
 
 
-class _Passes:
-    """Both networks, and how a batch is run through them.
-
-    ``unfit`` holds, for each side, layer → why it cannot be compared: it is given as one unit that
-    is zero, and its scores are NaN.
-    """
-
-    def __init__(
-        self,
-        readers: list[Reader],
-        mask: MaskOf,
-        call: Callable[[nn.Module, Any], Any] | None,
-    ) -> None:
-        self.readers, self.mask, self.call = readers, mask, call
-        self.unfit: list[dict[str, str]] = [{} for _ in readers]
-        self.units: list[dict[str, int]] = [{} for _ in readers]
-        for one, unfit_here in zip(readers, self.unfit, strict=True):
-            one.lost = unfit_here
-            if not one.chosen.modules:
-                inside = next(one.model.children(), None) is not None
-                raise InputError(
-                    f"layers: none to compare in a {type(one.model).__name__}: "
-                    + (
-                        f"expected names, globs or types, got {one.asked!r}."
-                        if inside
-                        else "no module stands inside it; wrap it, nn.Sequential(model)."
-                    )
-                )
-
-    @property
-    def left_out(self) -> dict[str, str]:
-        """Layer → why it is not read."""
-        learned = [one.learned for one in self.readers if one.learned is not None]
-        return {name: why for one in learned for name, why in one.left_out.items()}
-
-    def learn(self, few: tuple[Any, int], batch: tuple[Any, int]) -> int:
-        """Learn of the layers; the number of inputs that a network has to have, or 0.
-
-        Raises:
-            InputError: a network cannot be read.
-
-        """
-        for one in self.readers:
-            one.learn(partial(self._show, one.model), few, batch, check=self.call is None)
-        return max(0 if one.learned is None else one.learned.fixed for one in self.readers)
-
-    def _show(self, model: nn.Module, pair: Any, at: slice) -> Any:
-        return (self.call or run)(model, given(pair[0], model))
-
-    def widths(self, pair: Any, rows: int) -> tuple[list[list[int]], int]:
-        """The units of every layer of each side, and the bytes that one input takes."""
-        few = min(rows, LEAST)
-        try:
-            read = self._both(few_rows(pair, rows, few), few)
-        except Exception:  # made for one number of inputs
-            few, read = rows, self._both(pair, rows)
-        found, size = [], 0
-        for side in read:
-            matrices = [_matrix(name, value) for name, value in side.items()]
-            found.append([x.shape[1] for x in matrices])
-            size += sum(x.shape[1] * x.element_size() for x in matrices)
-        return found, max(1, size)
-
-    def read(self, batches: Iterable[Any], most: int, least: int) -> Generator[Read]:
-        """What the layers of both return for each batch, cut where it is too large to hold."""
-        for pair, rows in batches:
-            cut = [(pair, rows)] if rows <= most else pieces(pair, rows, most, least)
-            for part, count in cut:
-                found = self._both(part, count)
-                for side, some in enumerate(found):
-                    some.update({name: self._fit(side, name, v) for name, v in some.items()})
-                yield found[0], found[1] if len(found) > 1 else None
-                for some in found:
-                    some.clear()  # or two batches would be held while the next one is read
-        for one, reasons, units in zip(self.readers, self.unfit, self.units, strict=True):
-            if units and units.keys() <= reasons.keys():
-                name, why = next(iter(reasons.items()))
-                raise InputError(
-                    f"layers: none of a {type(one.model).__name__} can be compared; {name} is "
-                    f"{why}."
-                )
-
-    def _both(self, pair: Any, rows: int) -> list[dict[str, Tensor]]:
-        return [
-            one.read(
-                partial(self._show, one.model, pair, slice(0, rows)),
-                rows,
-                mask_for(pair, self.mask, rows),
-            )
-            for one in self.readers
-        ]
-
-    def _fit(self, side: int, name: str, value: Tensor) -> Tensor:
-        """A layer's matrix; zeros once it was found unfit."""
-        reasons, units = self.unfit[side], self.units[side]
-        if name not in reasons:
-            value = value[:, None] if value.ndim == 1 else value
-            why = (
-                f"without units: {tuple(value.shape)}" if not value.numel() else unfit(value, name)
-            )
-            if why is None:
-                matrix = as_matrix(value, name)
-                units.setdefault(name, matrix.shape[1])
-                return matrix
-            reasons[name] = why
-        return torch.zeros(len(value), units.setdefault(name, 1))
-
-
-def _matrix(name: str, value: Tensor) -> Tensor:
-    """As many units as a layer has, whether or not it can be compared."""
-    flat = value.reshape(len(value), -1)
-    return as_matrix(flat.abs() if flat.is_complex() else flat, name) if flat.numel() else flat
-
-
 def _cut(n: int, most: int) -> int:
     """The size of several batches, from whose spread the interval comes; none is too small."""
     size = max(LEAST, min(most, math.ceil(n / SEVERAL)))
@@ -291,13 +177,13 @@ def _way(
     )
 
 
-def _from_sums(batches: Iterable[Read], measure: Measure, passes: _Passes) -> xarray.DataArray:
+def _from_sums(batches: Iterable[Read], measure: Measure, passes: Passes) -> xarray.DataArray:
     sums = CKASums()
     for a, b in batches:
         sums.add(a, b)
     check_probes(sums.n, measure.least, measure.name, "inputs")
     values, reasons = sums.result(measure.name == "debiased_cka")
-    reasons = _set_unfit(values, passes, reasons)
+    reasons = passes.set_unfit(values, reasons)
     names = [side.names for side in sums.sides]
     notes = {}
     if measure.biased:
@@ -307,12 +193,15 @@ def _from_sums(batches: Iterable[Read], measure: Measure, passes: _Passes) -> xa
             for name, width in ((m, len(side.offsets[m])) for m in side.names)
             if width > sums.n
         }
-    return _labelled(
-        values, names[0], names[-1], measure, sums.n, "exact, from sums", reasons, notes
+    for name, reason in reasons.items():
+        tell(measure.name, repr(name), reason, None, level=3)
+    plan = "exact, from sums"
+    return label_matrix(
+        values, names[0], names[-1], measure.name, plan, reasons, notes, inputs=sums.n
     )
 
 
-def _from_batches(batches: Iterable[Read], measure: Measure, passes: _Passes) -> xarray.DataArray:
+def _from_batches(batches: Iterable[Read], measure: Measure, passes: Passes) -> xarray.DataArray:
     found = stream_cka(_on_cpu(batches))
     if not math.isfinite(found.width):
         warnings.warn(
@@ -322,11 +211,19 @@ def _from_batches(batches: Iterable[Read], measure: Measure, passes: _Passes) ->
         )
     lost = f", {found.dropped} left out of batches of fewer than {LEAST}" if found.dropped else ""
     plan = f"estimated from {found.batches} batches{lost}; widest 95 % interval ± {found.width:.2g}"
-    reasons = _set_unfit(found.values, passes, found.reasons)
-    table = _labelled(
-        found.values, found.names_x, found.names_y, measure, found.probes, plan, reasons, {}
+    reasons = passes.set_unfit(found.values, found.reasons)
+    for name, reason in reasons.items():
+        tell(measure.name, repr(name), reason, None, level=3)
+    return label_matrix(
+        found.values,
+        found.names_x,
+        found.names_y,
+        measure.name,
+        plan,
+        reasons,
+        ends=(found.lower, found.upper),
+        inputs=found.probes,
     )
-    return table.assign_coords(lower=(("x", "y"), found.lower), upper=(("x", "y"), found.upper))
 
 
 def _on_cpu(batches: Iterable[Read]) -> Iterator[Read]:
@@ -337,20 +234,8 @@ def _on_cpu(batches: Iterable[Read]) -> Iterator[Read]:
         yield batch
 
 
-def _set_unfit(values: np.ndarray, passes: _Passes, reasons: dict[str, str]) -> dict[str, str]:
-    """Put NaN where a layer was unfit; the reasons with theirs."""
-    for axis, (units, unfit_here) in enumerate(zip(passes.units, passes.unfit, strict=True)):
-        for place, name in enumerate(units):
-            if name in unfit_here:
-                np.moveaxis(values, axis, 0)[place] = math.nan
-                if len(passes.units) == 1:
-                    values[:, place] = math.nan
-                reasons = {**reasons, name: unfit_here[name]}
-    return reasons
-
-
 def _from_all(
-    batches: Iterable[Read], measure: Measure, memory: int, passes: _Passes
+    batches: Iterable[Read], measure: Measure, memory: int, passes: Passes
 ) -> xarray.DataArray:
     held: list[dict[str, list[Tensor]]] = [{}, {}]
     bytes_held, n = 0, 0
@@ -379,32 +264,3 @@ def _from_all(
             tell(measure.name, repr(name), why, None, level=3)
         found = with_unfit(found, names[0], names[-1], reasons)
     return found.assign_attrs(plan=f"exact, all held; {found.attrs['plan']}", inputs=n)
-
-
-def _labelled(
-    values: np.ndarray,
-    names_x: Iterable[str],
-    names_y: Iterable[str],
-    measure: Measure,
-    n: int,
-    plan: str,
-    reasons: dict[str, str],
-    notes: dict[str, str],
-) -> xarray.DataArray:
-    import xarray
-
-    for name, reason in reasons.items():
-        tell(measure.name, repr(name), reason, None, level=4)
-    return xarray.DataArray(
-        values,
-        dims=("x", "y"),
-        coords={"x": list(names_x), "y": list(names_y)},
-        name=measure.name,
-        attrs={
-            "measure": measure.name,
-            "plan": plan,
-            "inputs": n,
-            "reasons": json.dumps(reasons),
-            "notes": json.dumps(notes),
-        },
-    )
