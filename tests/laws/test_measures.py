@@ -14,7 +14,8 @@ import pytest
 from stratigraph.similarity.catalog import MEASURES
 from stratigraph.similarity.kernel_cka import deconfounded_measure
 from stratigraph.similarity.measure import Measure
-from stratigraph.testing.measures import CHECKS, LAWS, PROBES, distance_from, is_promised
+from stratigraph.testing.laws import LAWS, PROBES, distance_from, is_promised
+from stratigraph.testing.measures import CHECKS
 
 # A measure that is made for given inputs keeps the same laws as those with a name.
 INPUTS = np.random.default_rng(3).normal(size=(PROBES, 4))

@@ -150,7 +150,7 @@ BROKEN = [  # an architecture, the check that refuses it, and what it says
     (pair("Forgetful"), "stored", "with weights loaded it gives other images"),
     (pair("Detached"), "gradients", "no gradient reaches encoder.conv.0.weight, so it is not"),
     (pair("ByMemory"), "layout", "channels last in memory the images are others: .* apart"),
-    (pair("Coarse"), "double_precision", "float32 and float64 differ: .* apart"),
+    (pair("Coarse"), "double", "float32 and float64 differ: .* apart"),
     (pair("Counting"), "resumed", "trained on after a stop, these differ: encoder.conv.0.weight"),
     (pair("Restless"), "evaluation", "read twice, it gives other images; draw in training"),
     (pair("ByTheBatch"), "evaluation", "an image alone is answered otherwise than among others"),

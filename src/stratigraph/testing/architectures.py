@@ -26,7 +26,7 @@ __all__ = ["CHECKS", "SHAPE"]
 SHAPE = (1, 32, 32)
 LATENTS = 32  # a multiple of the places of many a map
 
-Architecture: TypeAlias = str | Mapping[str, Any]
+Spec: TypeAlias = str | Mapping[str, Any]
 Shape: TypeAlias = tuple[int, int, int]
 
 
@@ -36,7 +36,7 @@ class Check(Protocol):
     __name__: str
 
     def __call__(
-        self, architecture: Architecture, *, image_shape: Shape = SHAPE, latents: int = LATENTS
+        self, architecture: Spec, image_shape: Shape = SHAPE, latents: int = LATENTS
     ) -> None:
         """Raise an AssertionError unless the network keeps its promise."""
         ...
@@ -60,9 +60,7 @@ def _same(one: Mapping[str, Tensor], other: Mapping[str, Tensor], text: str) -> 
     require(not different, f"{text}: {', '.join(different)}.")
 
 
-def check_shapes(
-    architecture: Architecture, *, image_shape: Shape = SHAPE, latents: int = LATENTS
-) -> None:
+def check_shapes(architecture: Spec, image_shape: Shape = SHAPE, latents: int = LATENTS) -> None:
     """Images in, images out, linear (logits or means); a sample of mean, log-variance and noise."""
     model = build_vae(architecture, image_shape, latents).eval()
     images, noise = _drawn(3, image_shape, latents)
@@ -88,7 +86,7 @@ def check_shapes(
 
 
 def check_without_noise(
-    architecture: Architecture, *, image_shape: Shape = SHAPE, latents: int = LATENTS
+    architecture: Spec, image_shape: Shape = SHAPE, latents: int = LATENTS
 ) -> None:
     """Without noise the means are decoded."""
     model = build_vae(architecture, image_shape, latents).eval()
@@ -103,9 +101,7 @@ def check_without_noise(
     require(same, f"{architecture}: without noise the output is not decode(mean).")
 
 
-def check_reading(
-    architecture: Architecture, *, image_shape: Shape = SHAPE, latents: int = LATENTS
-) -> None:
+def check_reading(architecture: Spec, image_shape: Shape = SHAPE, latents: int = LATENTS) -> None:
     """Reading passes every layer once, and decodes the mean or the sample as it is told to."""
     model = build_vae(architecture, image_shape, latents)
     images, noise = _drawn(3, image_shape, latents)
@@ -135,9 +131,7 @@ def check_reading(
         _close(read[names[-1]], decoded, f"{architecture}: the last layer is not decode({what})")
 
 
-def check_layers(
-    architecture: Architecture, *, image_shape: Shape = SHAPE, latents: int = LATENTS
-) -> None:
+def check_layers(architecture: Spec, image_shape: Shape = SHAPE, latents: int = LATENTS) -> None:
     """Every parameter is of a layer: what trains can be read, frozen and followed."""
     model = build_vae(architecture, image_shape, latents)
     modules = dict(model.named_modules())
@@ -150,9 +144,7 @@ def check_layers(
     )
 
 
-def check_seed(
-    architecture: Architecture, *, image_shape: Shape = SHAPE, latents: int = LATENTS
-) -> None:
+def check_seed(architecture: Spec, image_shape: Shape = SHAPE, latents: int = LATENTS) -> None:
     """Weights are a function of the seed alone, and others for another seed."""
     for scheme in INITIALISATIONS:
 
@@ -180,9 +172,7 @@ def check_seed(
         )
 
 
-def check_stored(
-    architecture: Architecture, *, image_shape: Shape = SHAPE, latents: int = LATENTS
-) -> None:
+def check_stored(architecture: Spec, image_shape: Shape = SHAPE, latents: int = LATENTS) -> None:
     """Weights that were stored and loaded make the same network."""
     model, other = (build_vae(architecture, image_shape, latents, seed=s).eval() for s in (1, 2))
     stored = save(model.state_dict())  # refuses tensors that share memory
@@ -197,9 +187,7 @@ def _loss(model: VAE, images: Tensor, noise: Tensor) -> Tensor:
     return output.square().mean() + mean.square().mean() + log_var.exp().mean()
 
 
-def check_gradients(
-    architecture: Architecture, *, image_shape: Shape = SHAPE, latents: int = LATENTS
-) -> None:
+def check_gradients(architecture: Spec, image_shape: Shape = SHAPE, latents: int = LATENTS) -> None:
     """Finite gradients reach every parameter."""
     model = build_vae(architecture, image_shape, latents)
     _loss(model, *_drawn(8, image_shape, latents)).backward()  # type: ignore[no-untyped-call]
@@ -211,9 +199,7 @@ def check_gradients(
         require(finite, f"{architecture}: the gradient at {name} is not finite.")
 
 
-def check_layout(
-    architecture: Architecture, *, image_shape: Shape = SHAPE, latents: int = LATENTS
-) -> None:
+def check_layout(architecture: Spec, image_shape: Shape = SHAPE, latents: int = LATENTS) -> None:
     """Channels that lie last in memory, as they do in training, change no number."""
     model = build_vae(architecture, image_shape, latents).eval()
     images, noise = _drawn(4, image_shape, latents)
@@ -224,9 +210,7 @@ def check_layout(
     _close(rows, last, f"{architecture}: with channels last in memory the images are others")
 
 
-def check_double_precision(
-    architecture: Architecture, *, image_shape: Shape = SHAPE, latents: int = LATENTS
-) -> None:
+def check_double(architecture: Spec, image_shape: Shape = SHAPE, latents: int = LATENTS) -> None:
     """In float64 it gives what it gives in float32."""
     single = build_vae(architecture, image_shape, latents).eval()
     double = build_vae(architecture, image_shape, latents).double().eval()
@@ -258,9 +242,7 @@ def _train(
     return optimiser
 
 
-def check_resumed(
-    architecture: Architecture, *, image_shape: Shape = SHAPE, latents: int = LATENTS
-) -> None:
+def check_resumed(architecture: Spec, image_shape: Shape = SHAPE, latents: int = LATENTS) -> None:
     """A training that was stopped goes on with the same bits: weights and moments are the state."""
     straight, stopped, later = (build_vae(architecture, image_shape, latents) for _ in range(3))
     _train(straight, range(4), image_shape, latents)
@@ -272,7 +254,7 @@ def check_resumed(
 
 
 def check_evaluation(
-    architecture: Architecture, *, image_shape: Shape = SHAPE, latents: int = LATENTS
+    architecture: Spec, image_shape: Shape = SHAPE, latents: int = LATENTS
 ) -> None:
     """In evaluation nothing is drawn, nothing changes, and no image depends on the others."""
     model = build_vae(architecture, image_shape, latents).eval()
@@ -297,7 +279,7 @@ CHECKS: tuple[Check, ...] = (
     check_stored,
     check_gradients,
     check_layout,
-    check_double_precision,
+    check_double,
     check_resumed,
     check_evaluation,
 )
