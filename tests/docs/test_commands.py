@@ -82,7 +82,7 @@ def world(tiny_study, tmp_path, monkeypatch):
 
 
 def called(line: str, folder: Path) -> None:
-    words = [WORDS.get(word, word).format(folder=folder) for word in shlex.split(line)]
+    words = [WORDS[w].format(folder=folder) if w in WORDS else w for w in shlex.split(line)]
     if words[0] == "pytest":
         assert pytest.main(["-q", "-p", "no:cacheprovider", *words[1:]]) == 0, line
         return

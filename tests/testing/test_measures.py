@@ -68,5 +68,11 @@ def test_a_matrix_that_is_changed_in_place():
         check(changing)
 
 
+def test_vectors_that_are_longer_than_they_say():
+    (check,) = (check for check in CHECKS if check.__name__ == "check_vectors")
+    with pytest.raises(AssertionError, match="entries says 64, a vector has"):
+        check(replace(CKA, entries=lambda n: n))
+
+
 def test_every_check_has_a_measure_that_fails_it():
     assert {f"check_{name}" for name in BROKEN} == {check.__name__ for check in CHECKS}

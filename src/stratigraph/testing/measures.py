@@ -117,11 +117,13 @@ def check_single_precision(measure: Measure, probes: int = PROBES) -> None:
 
 
 def check_vectors(measure: Measure, probes: int = PROBES) -> None:
-    """Where it gives vectors, their cosines are the scores."""
+    """Where it gives vectors, their cosines are the scores; ``entries`` says how long they are."""
     embed = measure.embed
     for seed in SEEDS if embed else ():
         x, y, _ = draw(probes, seed)
         u, v = (embed(torch.from_numpy(m)).parts[0].double() for m in (x, y))  # type: ignore[misc]
+        most = measure.entries(probes)
+        require(len(u) <= most, f"{measure.name}: entries says {most}, a vector has {len(u)}.")
         cosine = float(u @ v / (u.norm() * v.norm()))
         score = value(measure, x, y)
         require(

@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 
 from stratigraph.errors import InputError
+from stratigraph.labels import join_rows
+from stratigraph.values import whole_numbers
 
 __all__ = [
     "Scored",
     "Table",
-    "check_share",
-    "check_whole",
     "held_out",
     "moves",
     "read_table",
@@ -48,6 +48,7 @@ class Scored:
         by_latent: its share for each latent (z,), as well.
         matrix: what it is read from, (z, f): mutual information, importance, …; may be empty.
         reason: why it is NaN; empty otherwise.
+        note: what to keep in mind where it is not; as a rule empty.
 
     """
 
@@ -59,6 +60,7 @@ class Scored:
     by_latent: np.ndarray = field(default_factory=lambda: np.empty(0))
     matrix: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     reason: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,19 +103,21 @@ def read_table(
         varying: how many factors of more than one value it needs.
 
     Raises:
-        InputError: the shapes do not fit, codes are not finite, or factors are not whole.
+        InputError: the shapes or the labels of rows do not fit, codes are not finite, or factors
+            are not whole.
 
     """
-    c, v = np.asarray(codes), np.asarray(factors)
+    c, v = map(np.asarray, join_rows({"codes": codes, "factors": factors}).values())
     if c.ndim != 2 or c.dtype.kind not in "fiub" or 0 in c.shape:
         raise InputError(
             f"codes: expected numbers (n, z), got an array of shape {c.shape} and type {c.dtype}."
         )
-    if v.ndim != 2 or len(v) != len(c) or v.dtype.kind not in "iub":
+    if v.ndim != 2 or len(v) != len(c) or v.dtype.kind not in "iubf":
         raise InputError(
             f"factors: expected whole numbers ({len(c)}, f), a row for each of the codes, got an "
             f"array of shape {v.shape} and type {v.dtype}."
         )
+    v = whole_numbers(v, "factors")
     c = c.astype(np.float64)
     if not np.isfinite(c).all():
         row, column = np.argwhere(~np.isfinite(c))[0]
@@ -150,16 +154,3 @@ def held_out(table: Table, share: float, seed: int) -> tuple[np.ndarray, np.ndar
 def undefined(table: Table, settings: Any, reason: str = "") -> Scored:
     """NaN, with its reason."""
     return Scored(math.nan, len(table.codes), settings, reason=reason or table.reason)
-
-
-def check_whole(where: str, value: Any, least: int) -> None:
-    """Refuse a setting that is no whole number of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{where}: expected a whole number ≥ {least}, got {value!r}.")
-
-
-def check_share(where: str, value: Any, most: float = 1.0) -> None:
-    """Refuse a setting that is no number above 0 and up to ``most``."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 < value <= most:
-        raise InputError(f"{where}: expected a number above 0 and up to {most:g}, got {value!r}.")
