@@ -20,9 +20,11 @@ def ray_engine():
     ray.shutdown()
 
 
-@pytest.fixture(params=["local 1", "local 2", pytest.param("ray", marks=pytest.mark.full)])
+@pytest.fixture(
+    scope="module", params=["local 1", "local 2", pytest.param("ray", marks=pytest.mark.full)]
+)
 def engine(request):
-    """Every engine in turn."""
+    """Every engine in turn, each with the processes that it has from the first test on."""
     if request.param == "ray":
         return request.getfixturevalue("ray_engine")
     return LocalEngine(int(request.param[-1]))

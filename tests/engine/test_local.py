@@ -12,6 +12,7 @@ import pytest
 
 from stratigraph.engine import LocalEngine
 from stratigraph.plugins import load_plugin
+from stratigraph.testing.engines import fail_on_three, square
 
 
 def processes(engine):
@@ -40,7 +41,7 @@ def test_the_next_map_finds_them_there(engine):
     first = processes(engine)
     assert os.getpid() not in first
     assert processes(engine) == first
-    assert [o.failure.kind for o in engine.map(tasks.fail_on_three, [3])] == ["raised"]
+    assert [o.failure.kind for o in engine.map(fail_on_three, [3])] == ["raised"]
     assert processes(engine) == first  # an exception is no harm to them
 
 
@@ -80,7 +81,7 @@ def test_a_forked_process_does_not_take_its_parent_s(engine):
 
 def test_none_is_left_of_a_map_that_was_abandoned(engine):
     first = processes(engine)
-    outcomes = engine.map(tasks.square, range(9))
+    outcomes = engine.map(square, range(9))
     next(outcomes)
     outcomes.close()
     assert not any(map(lives, first))
@@ -89,13 +90,13 @@ def test_none_is_left_of_a_map_that_was_abandoned(engine):
 def test_one_that_dies_at_rest_costs_nothing(engine):
     for process in processes(engine):
         os.kill(process, signal.SIGKILL)
-    assert sorted(o.value for o in engine.map(tasks.square, range(5))) == [0, 1, 4, 9, 16]
+    assert sorted(o.value for o in engine.map(square, range(5))) == [0, 1, 4, 9, 16]
 
 
 def test_maps_within_each_other_have_their_own(engine):
-    outer = engine.map(tasks.square, range(5))
+    outer = engine.map(square, range(5))
     first = next(outer).value
-    assert sorted(o.value for o in engine.map(tasks.square, range(3))) == [0, 1, 4]
+    assert sorted(o.value for o in engine.map(square, range(3))) == [0, 1, 4]
     assert sorted([first, *(o.value for o in outer)]) == [0, 1, 4, 9, 16]
 
 

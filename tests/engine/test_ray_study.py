@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
-from engine_tasks import say_and_wait
 
 from stratigraph.engine import LocalEngine
 from stratigraph.errors import ConfigError
 from stratigraph.home import load_study
 from stratigraph.stages import open_study, run_stage, run_study
+from stratigraph.testing.engines import say_and_wait
 
 ray = pytest.importorskip("ray")
 

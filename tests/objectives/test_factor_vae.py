@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from passes import arrays, given, pictures, posterior, stream
 from scipy.special import log_softmax
 
 from stratigraph.models import Posterior
@@ -14,6 +13,7 @@ from stratigraph.objectives.factor_vae import (
     log_ratio,
     permuted,
 )
+from stratigraph.testing.passes import arrays, given, pictures, posterior, stream
 
 
 def made(gamma=10.0, **more):
@@ -63,24 +63,6 @@ def test_terms_against_numpy():
     want -= 0.5 * log_softmax(by_numpy(judge, product), axis=1)[:, 1].mean()
     assert terms.beside.item() == pytest.approx(want, rel=1e-12)
     assert terms.more["discriminator"] is terms.beside
-
-
-def test_the_two_losses_share_no_weight():
-    objective, one = made()
-    terms = objective.terms(one)
-    of = one.result.posterior
-    weights = list(one.parts["discriminator"].parameters())
-    leaves = [of.mean, of.log_var, one.result.output]
-    alone = {"allow_unused": True, "retain_graph": True}
-    assert all(g is None for g in torch.autograd.grad(terms.loss, weights, **alone))
-    assert all(g is None for g in torch.autograd.grad(terms.beside, leaves, **alone))
-    together = torch.autograd.grad(terms.minimised, [*leaves, *weights], retain_graph=True)
-    apart = [
-        *torch.autograd.grad(terms.loss, leaves, retain_graph=True),
-        *torch.autograd.grad(terms.beside, weights),
-    ]
-    for a, b in zip(together, apart, strict=True):
-        assert torch.equal(a, b)
 
 
 def test_gradients():

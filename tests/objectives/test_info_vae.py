@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from passes import arrays, posterior
 from scipy import integrate, stats
 
 from stratigraph.objectives import build_objective
 from stratigraph.objectives.info_vae import discrepancy
+from stratigraph.testing.passes import arrays, posterior
 
 
 def value(name, **parameters):

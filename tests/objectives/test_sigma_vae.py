@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from passes import arrays, given, pictures, posterior
 from scipy import stats
 
 from stratigraph.objectives import build_objective, evaluate
@@ -12,6 +11,7 @@ from stratigraph.objectives.sigma_vae import (
     scaled_reconstruction,
     soft_clipped,
 )
+from stratigraph.testing.passes import arrays, given, pictures, posterior
 
 
 def terms(sigma, output, images, parts=None):

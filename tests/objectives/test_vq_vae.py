@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from passes import codes, given, pictures
 
 from stratigraph.models.quantised import Codes
 from stratigraph.objectives import build_objective
 from stratigraph.objectives.vq_vae import distance, perplexity
+from stratigraph.testing.passes import codes, given, pictures
 
 BOOK = np.random.default_rng(3).normal(size=(5, 8))
 
