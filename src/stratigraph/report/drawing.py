@@ -23,9 +23,9 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import matplotlib as mpl
@@ -53,11 +53,20 @@ MOST_IN_PIPE = 16_000  # numbers: the 64 KiB of a pipe hold them before anybody 
 
 @dataclass(frozen=True)
 class Sketch:
-    """A figure that is not drawn yet: what will draw it, with its numbers."""
+    """A figure that is not drawn yet.
+
+    Args:
+        name: its file's.
+        draw: what will draw it, with its numbers.
+        kind: what its caption is found by; by default its name.
+        facts: that its caption tells.
+
+    """
 
     name: str
     draw: Callable[[], Figure]
-    caption: str
+    kind: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from stratigraph.report.figure_data import HeatMap
 from stratigraph.report.figures.style import SCORES, STYLE, measure_name, new_figure, short
-from stratigraph.report.learning_data import Between
+from stratigraph.report.heat_data import Between, HeatMap
 
 __all__ = ["draw_between", "draw_heat_maps"]
 
