@@ -44,6 +44,7 @@ DATELESS = {"png": "Software", "pdf": "CreationDate", "svg": "Date"}
 FORMATS = (SHOWN, *DATELESS)
 # Letters that an editor can edit. Names within an SVG are hashes with a salt, which is else random.
 WRITTEN: dict[Any, Any] = {"savefig.dpi": 150, "pdf.fonttype": 42, "svg.hashsalt": "stratigraph"}
+FONT = ["DejaVu Sans"]  # is matplotlib's own: a dozen others are not looked for, text by text
 PIXELS = 96  # of a page, to an inch
 NUMBER = struct.Struct("=I")
 PATIENCE = 60.0  # seconds that a fork may take for a figure when nothing is left to draw
@@ -148,6 +149,7 @@ def _plain_style() -> Iterator[None]:
     """Within, matplotlib has its own defaults: no ``matplotlibrc`` of the folder rules."""
     with mpl.rc_context():
         mpl.rcdefaults()
+        mpl.rcParams["font.sans-serif"] = FONT
         yield
 
 
