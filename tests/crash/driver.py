@@ -148,7 +148,9 @@ def prepare(folder: Path, until: str) -> Prepared:
         explored, made = report_module.explore(data), report_module.sections(data)
         drawn = report_module.draw_all([sketch for one in made.values() for sketch in one])
         report_module.sections = lambda data: made
-        report_module.draw_all = lambda sketches, formats, workers: drawn
+        report_module.draw_all = lambda sketches, formats, workers, meanwhile: (meanwhile(), drawn)[
+            1
+        ]
         report_module.explore = lambda data: explored
     shutil.copytree(before, whole)
     outcome, log = forked(lambda: recorded(until, whole))

@@ -32,17 +32,13 @@ class Configuration:
     objective: str
     strength: float | None
     data: str
+    architecture: str
     runs: tuple[Run, ...]
 
     @property
     def first(self) -> Run:
         """The run that stands for it where only one can be shown."""
         return self.runs[0]
-
-    @property
-    def architecture(self) -> str:
-        """The networks' architecture in a few words."""
-        return self.first.config.architecture_name
 
     @property
     def group(self) -> str:
@@ -170,7 +166,7 @@ def _configurations(runs: list[Run]) -> list[Configuration]:
         found.append(
             Configuration(
                 label, slug(label), config.objective["name"], config.strength,
-                " ".join(_words(config.data)), tuple(runs),
+                " ".join(_words(config.data)), config.architecture_name, tuple(runs),
             )
         )  # fmt: skip
     return found

@@ -6,7 +6,7 @@ the quickest of rasters, so the report embeds the very bytes of ``figures/<name>
 
 Sketches are drawn by this process and by forks of it, which take the next number from one pipe. A
 fork has the numbers and the imported libraries at once, where a new process would import them for
-longer than it draws; it draws from numbers in memory, on one thread, and opens nothing of a study.
+longer than it draws; it draws on one thread, and writes nothing of a study.
 What a fork did not hand back, this process draws: so a lost fork loses nothing, and an error is
 raised where it can be seen. Bytes do not depend on who drew them.
 """
@@ -115,9 +115,20 @@ def draw(sketch: Sketch, formats: Sequence[str] = (SHOWN,)) -> Picture:
 
 
 def draw_all(
-    sketches: Sequence[Sketch], formats: Sequence[str] = (SHOWN,), workers: int = 1
+    sketches: Sequence[Sketch],
+    formats: Sequence[str] = (SHOWN,),
+    workers: int = 1,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> dict[str, Picture]:
-    """Draw figures with so many processes: name → picture, in the order of the sketches."""
+    """Draw figures with so many processes: name → picture, in the order of the sketches.
+
+    Args:
+        sketches: what is drawn.
+        formats: in which.
+        workers: how many processes draw, this one among them.
+        meanwhile: what this one does first, while others draw.
+
+    """
     found: dict[int, Picture] = {}
     # A fork of a process whose libraries have threads of their own, as macOS's have, may hang.
     workers = min(workers, len(sketches)) if sys.platform == "linux" else 1
@@ -127,6 +138,7 @@ def draw_all(
             with suppress(OSError):  # no more processes, or no room for what they draw: fewer draw
                 for _ in range(workers - 1):
                     forks.append(_fork(sketches, formats, queue))
+            meanwhile()
             for index in _taken(queue):
                 found[index] = draw(sketches[index], formats)
             for process, results in forks:

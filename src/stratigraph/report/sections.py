@@ -9,8 +9,10 @@ import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from stratigraph.evidence.claims.shared_features import sharing
 from stratigraph.latents.scores import SCORES
@@ -18,7 +20,7 @@ from stratigraph.report import figures as ink, heat_data as heat, learning_data 
 from stratigraph.report.data import ReportData, slug
 from stratigraph.report.drawing import Sketch
 from stratigraph.report.headline import THRESHOLD
-from stratigraph.report.image_data import SPAN, reconstructions, samples, traversal
+from stratigraph.report.image_data import SPAN, Images, reconstructions, samples, traversal
 from stratigraph.report.map_data import map_of_models
 from stratigraph.study import probe_images
 
@@ -168,7 +170,7 @@ def _dimensions(data: ReportData) -> Iterator[Sketch]:
 
 
 def _measures(_: ReportData) -> Iterator[Sketch]:
-    yield Sketch("measures", partial(ink.draw_measures, sharing()))
+    yield Sketch("measures", lambda: ink.draw_measures(sharing()))
 
 
 def _losses(data: ReportData) -> Iterator[Sketch]:
@@ -191,20 +193,23 @@ def _images(data: ReportData) -> Iterator[Sketch]:
               for c in configurations}  # fmt: skip
     shown = {label: images[:SHOWN_IMAGES] for label, images in probes.items()}
     for source in dict.fromkeys(c.data for c in configurations):
-        grid = reconstructions(configurations, source, shown)
-        draw = partial(ink.draw_images, grid, "decoded from the mean")
+        draw = _decoded("decoded from the mean", reconstructions, configurations, source, shown)
         facts = {"count": SHOWN_IMAGES}
         yield Sketch(f"reconstructions-{slug(source)}", draw, "reconstructions", facts)
         if any(c.data == source and c.first.config.gaussian for c in configurations):
-            grid = samples(configurations, source, SHOWN_IMAGES)
-            draw = partial(ink.draw_images, grid, "the same draws of z")
+            draw = _decoded("the same draws of z", samples, configurations, source, SHOWN_IMAGES)
             yield Sketch(f"samples-{slug(source)}", draw, "samples")
         # Codes are learned without a prior to draw from, or latents to move along.
     for c in (one for one in configurations if one.first.config.gaussian):
         images = probes[c.label]
-        grid = traversal(c.first, images[:1], images[:TRAVERSAL_PROBES])
-        draw = partial(ink.draw_images, grid, f"latent from −{SPAN} to {SPAN}")
+        many = images[:TRAVERSAL_PROBES]
+        draw = _decoded(f"latent from −{SPAN} to {SPAN}", traversal, c.first, images[:1], many)
         yield Sketch(f"traversal-{c.slug}", draw, "traversal", {"label": c.label, "span": SPAN})
+
+
+def _decoded(note: str, make: Callable[..., Images], *given: Any) -> Callable[[], Figure]:
+    """What draws a grid of images: whoever draws it decodes them, so all cores do."""
+    return lambda: ink.draw_images(make(*given), note)
 
 
 SECTIONS: dict[str, Callable[[ReportData], Iterator[Sketch]]] = {

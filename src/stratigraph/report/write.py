@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -70,8 +71,14 @@ def write_report(
         )
     with one_thread():
         found = sections(data)
-        pictures = draw_all(list(chain(*found.values())), drawn_in, workers or _cores())
-        html = render(data, found, pictures)
+        told: dict[str, Any] = {}
+        pictures = draw_all(
+            list(chain(*found.values())),
+            drawn_in,
+            workers or _cores(),
+            lambda: told.update(_page_facts(data)),
+        )
+        html = render(found, pictures, told)
 
     def figures(files: Files) -> None:
         for name, picture in sorted(pictures.items()):
@@ -103,8 +110,28 @@ def _formats_of(folder: Path) -> list[str]:
     return []
 
 
+def _page_facts(data: ReportData) -> dict[str, Any]:
+    """What the page tells beside its figures."""
+    study = data.study
+    return {
+        "study": study.config,
+        "codes": any(not (c.gaussian or c.supervised) for c in study.config.runs),
+        "representations": len(data.first.labels),
+        "probes": data.probes,
+        "explore": explore(data),
+        "findings": tables.finding_rows(data.findings),
+        "ways": tables.changed(data.findings),
+        "threshold": THRESHOLD,
+        "least_room": LEAST_ROOM,
+        "reach": list(tables.reach_rows(data)),
+        "runs": list(tables.run_rows(data)),
+        "measures": list(tables.measure_rows(study)),
+        "versions": tables.versions(),
+    }
+
+
 def render(
-    data: ReportData, found: Mapping[str, Sequence[Sketch]], pictures: Mapping[str, Picture]
+    found: Mapping[str, Sequence[Sketch]], pictures: Mapping[str, Picture], told: Mapping[str, Any]
 ) -> str:
     """The report as one HTML file, with its figures and its script in it."""
     environment = jinja2.Environment(
@@ -116,22 +143,6 @@ def render(
     environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
     environment.filters["joined"] = lambda text: Markup(" ").join(text.split())
     environment.filters["settings"] = vars
-    study = data.study
     return environment.get_template("report.html").render(
-        study=study.config,
-        codes=any(not (c.gaussian or c.supervised) for c in study.config.runs),
-        representations=len(data.first.labels),
-        probes=data.probes,
-        sections=found,
-        pictures=pictures,
-        shown=SHOWN,
-        explore=explore(data),
-        findings=tables.finding_rows(data.findings),
-        ways=tables.changed(data.findings),
-        threshold=THRESHOLD,
-        least_room=LEAST_ROOM,
-        reach=list(tables.reach_rows(data)),
-        runs=list(tables.run_rows(data)),
-        measures=list(tables.measure_rows(study)),
-        versions=tables.versions(),
+        sections=found, pictures=pictures, shown=SHOWN, **told
     )
