@@ -81,7 +81,7 @@ def test_a_signal_outside_of_tasks_is_told_in_a_line(number, tiny_study, monkeyp
         os.kill(os.getpid(), number)
         time.sleep(5)
 
-    monkeypatch.setattr("stratigraph.stages.run.write_report", hit)
+    monkeypatch.setattr("stratigraph.report.write_report", hit)
     before = signal.getsignal(signal.SIGTERM)
     # Of what starts the tests (nohup, a shell's &) it may have been inherited ignored.
     interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)

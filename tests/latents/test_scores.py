@@ -395,8 +395,8 @@ def test_bad_tables_are_refused(name, codes, factors, said):
     ("make", "said"),
     [
         (lambda: MIGSettings(bins=1), "bins: expected a whole number ≥ 2, got 1"),
-        (lambda: IRSSettings(quantile=0), "quantile: expected a number above 0"),
-        (lambda: DCISettings(train=1.0), "up to 0.99, got 1.0"),
+        (lambda: IRSSettings(quantile=0), "quantile: expected a number > 0"),
+        (lambda: DCISettings(train=1.0), "≤ 0.99, got 1.0"),
         (lambda: FactorVAESettings(pruned=-1), "pruned: expected a variance"),
         (lambda: find_score("mgi"), "Did you mean 'mig'"),
         (lambda: known_codes("prefect", GRID), "Did you mean 'perfect'"),

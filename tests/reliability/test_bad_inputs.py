@@ -80,13 +80,13 @@ TABLE = {
     65: f"{WEIGHTS}::test_weights_that_do_not_fit_are_listed_and_nothing_is_loaded",
     66: f"{WEIGHTS}::test_weights_that_do_not_fit_are_listed_and_nothing_is_loaded",
     67: f"{WEIGHTS}::test_a_whole_module_is_refused_with_how_to_convert",
-    68: "pipeline/test_stop.py::test_a_run_does_not_go_on_under_other_conditions",
+    68: "stages/test_stop.py::test_a_run_does_not_go_on_under_other_conditions",
     69: "data/test_arrays.py::test_arrays_that_are_no_images",
     70: "data/test_published.py::test_an_npz_that_is_not_dsprites",
     71: "data/test_published.py::test_matrices_that_are_not_smallnorb",
     72: "data/test_published.py::test_a_cut_gzip_file",
     73: "data/test_download.py::test_a_wrong_hash_is_quarantined",
-    74: "pipeline/test_stop.py::test_one_signal_stops_with_everything_saved",
+    74: "stages/test_stop.py::test_one_signal_stops_with_everything_saved",
     75: f"{HERE}::test_75_a_reader_that_stops",
 }  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,12 @@ import pytest
 from stratigraph.cli.main import main
 from stratigraph.engine import LocalEngine
 from stratigraph.records import verified
-from stratigraph.stages import run_stage, run_study
-from stratigraph.stages.current import STAGES, find_files, is_current, is_finished
+from stratigraph.stages import STAGES as BY_NAME, run_stage, run_study
+from stratigraph.stages.current import find_files, is_current, is_finished
 from stratigraph.study import load_study, representations_path, similarity_path
 from stratigraph.study.layout import CURRENT
+
+STAGES = tuple(BY_NAME)
 
 
 def _state(folder: Path) -> dict[Path, tuple[int, int, bytes]]:
@@ -40,8 +43,8 @@ def refuse(*_: object, **__: object) -> None:
 @pytest.mark.parametrize("engine", ["local", "ray"])
 def test_running_it_again_writes_nothing(done, engine, monkeypatch, capsys):
     before = _state(done.path)
-    for stage in ("train_study", "extract_study", "compare_study", "assess_study", "write_report"):
-        monkeypatch.setattr(f"stratigraph.stages.run.{stage}", refuse)
+    for name, stage in BY_NAME.items():
+        monkeypatch.setitem(BY_NAME, name, replace(stage, make=refuse))
     monkeypatch.setattr("stratigraph.engine.ray._connected", refuse)
     monkeypatch.setattr(LocalEngine, "map", refuse)
     monkeypatch.setattr("stratigraph.study.study.verified", refuse)  # no byte of a matrix is read
@@ -155,7 +158,7 @@ def test_what_others_wrote_meanwhile_was_not_read(tiny_study, tmp_path, monkeypa
         (tmp_path / "late").rename(late)  # as another process would, while this one is at work
         return 0
 
-    monkeypatch.setattr("stratigraph.stages.run.extract_study", extract)
+    monkeypatch.setattr("stratigraph.stages.read.extract_study", extract)
     run_stage("extract", load_study(folder), LocalEngine(1))
     monkeypatch.undo()
     study = load_study(folder)

@@ -21,7 +21,8 @@ from stratigraph.report import report_path
 from stratigraph.report.data import ReportData
 from stratigraph.report.learning_data import disentanglement
 from stratigraph.stages import Progress, export_study, run_stage, score_latents, verify_study
-from stratigraph.stages.score import ScoreTask, score_task
+from stratigraph.stages.score import score_run
+from stratigraph.stages.task import task_of
 from stratigraph.study import probe_indices, representations_path, scores_path
 
 QUICK = {"mig", "sap", "modularity", "irs"}
@@ -100,7 +101,6 @@ def test_nothing_is_scored_twice_but_what_changed(copied, monkeypatch):
     # Another default is another estimator.
     other = dataclasses.replace(SCORES["mig"], settings=lambda: MIGSettings(bins=7))
     monkeypatch.setitem(SCORES, "mig", other)
-    monkeypatch.setattr("stratigraph.stages.score.run_all", lambda *_: None)
     assert score(copied) == 4
 
 
@@ -108,8 +108,7 @@ def test_a_network_without_means_is_passed_over_with_its_reason(copied):
     run = next(iter(copied.runs.values()))
     for step in run.steps:
         (representations_path(run.path, step) / "posterior.npy").unlink()
-    probes = copied.config.probes
-    score_task(ScoreTask(run.path, run.config.to_dict(), (0, 12), probes, {}))
+    score_run(task_of("score", copied, run, (0, 12), scores_path(run.path), {}))
     about = read_json(scores_path(run.path) / MANIFEST)["about"]
     assert about["reason"] == "no posterior with a mean was kept of it"
     assert run.run_id not in set(copied.disentanglement()["run"])
@@ -128,9 +127,9 @@ def test_runs_without_factors_or_latents_say_why(copied, tmp_path, change, reaso
         change = {"data": {"name": str(tmp_path / "plain.npy")}}
     run = next(iter(copied.runs.values()))
     config = {**run.config.to_dict(), **change}
-    score_task(
-        ScoreTask(run.path, config, (0, 12), dataclasses.replace(copied.config.probes, count=4), {})
-    )
+    task = task_of("score", copied, run, (0, 12), scores_path(run.path), {})
+    fewer = dataclasses.replace(copied.config.probes, count=4)
+    score_run(dataclasses.replace(task, config=config, probes=fewer))
     assert read_json(scores_path(run.path) / MANIFEST)["about"]["reason"].startswith(reason)
 
 

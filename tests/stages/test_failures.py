@@ -79,6 +79,6 @@ def test_a_worker_that_is_killed_is_said_and_the_others_go_on(tiny_study, tmp_pa
         over.set()
         thread.join()
     assert [state["state"] for state in states] == ["killed", "done"]
-    assert "died twice on this task" in states[0]["reason"]
+    assert "died 2 times on this task" in states[0]["reason"]
     assert json.dumps(states)
     assert runs[other.run_id].steps == [0, 4, 9]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stratigraph.errors import ConfigError
-from stratigraph.training import RunConfig, SnapshotSchedule, whole_number
+from stratigraph.training import RunConfig, SnapshotSchedule
 
 DATA = {"name": "sprites", "size": 32, "cache": False}
 BETA = {"name": "beta_vae", "beta": 4}
@@ -208,12 +208,6 @@ def test_missing_settings_are_listed():
     with pytest.raises(ConfigError, match=r"^run: objective, steps is missing\.$"):
         RunConfig.from_dict({"data": DATA})
 
-
-def test_whole_number_gives_the_value_back_within_its_bounds():
-    assert [whole_number("x", value, -2, 3) for value in (-2, 0, 3)] == [-2, 0, 3]
-    for bad in (-3, 4, 1.0, "1", None, False):
-        with pytest.raises(ConfigError, match=r"^x: expected a whole number from -2 to 3, got "):
-            whole_number("x", bad, -2, 3)
 
 
 def test_an_objective_s_likelihood_and_posterior():

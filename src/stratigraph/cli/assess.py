@@ -8,20 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from stratigraph.cli.run import (
-    EngineName,
-    MaxRuns,
-    Out,
-    Quiet,
-    StudySource,
-    Trust,
-    Workers,
-    opened_with,
-)
+from stratigraph.cli.options import AsJson, Computing, Opening, Quiet, StudySource
+from stratigraph.cli.run import open_to_compute
 
-__all__ = ["register", "told"]
+__all__ = ["assess", "told"]
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 Published = Annotated[
     bool,
     typer.Option(
@@ -67,28 +58,20 @@ def told(rows: list[dict[str, Any]]) -> list[str]:
 def assess(
     context: typer.Context,
     study: StudySource,
-    out: Out = None,
+    opening: Opening,
+    computing: Computing,
     published: Published = False,
-    engine: EngineName = "local",
-    workers: Workers = None,
     quiet: Quiet = False,
-    max_runs: MaxRuns = 1000,
-    trust: Trust = False,
     as_json: AsJson = False,
 ) -> None:
     """Judge every claim of a compared study: estimates, intervals, verdicts."""
     from stratigraph.stages import Progress, run_stage
 
-    opened, where = opened_with(context, study, out, max_runs, trust, engine, None, workers)
-    run_stage("assess", opened, where, Progress(quiet), published=published)
+    opened, start = open_to_compute(context, study, opening, computing)
+    run_stage("assess", opened, start(), Progress(quiet), published=published)
     rows = opened.findings
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
     for line in told(rows):
         typer.echo(line)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("assess")(assess)

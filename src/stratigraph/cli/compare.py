@@ -16,18 +16,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from stratigraph.cli.given import refuse_given
-from stratigraph.cli.inspect import finite, place
-from stratigraph.cli.run import (
-    Address,
-    EngineName,
-    MaxRuns,
-    Out,
+from stratigraph.cli.inspect import finite
+from stratigraph.cli.options import (
+    AsJson,
+    Computing,
+    Opening,
     Quiet,
-    Trust,
-    Workers,
-    opened_with,
+    find_place,
+    names_of,
+    refuse_given,
 )
+from stratigraph.cli.run import open_to_compute
 from stratigraph.errors import ConfigError, DataError
 from stratigraph.plugins import attribute_of, parted
 
@@ -35,14 +34,14 @@ if TYPE_CHECKING:
     import xarray
     from torch import nn
 
-__all__ = ["made", "read_inputs", "register"]
+__all__ = ["compare", "made", "read_inputs"]
 
 Source = Annotated[
     Path | None,
     typer.Argument(
         help="A study file (.yaml), or the folder or URL of a study.",
         metavar="[STUDY]",
-        parser=place,
+        parser=find_place,
     ),
 ]
 Models = Annotated[
@@ -68,6 +67,8 @@ Layers = Annotated[
 
 def compare(
     context: typer.Context,
+    opening: Opening,
+    computing: Computing,
     study: Source = None,
     model: Models = None,
     factory: Factories = None,
@@ -80,14 +81,8 @@ def compare(
     ] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", help="Inputs of one pass.")] = 256,
     device: Annotated[str, typer.Option("--device", help="Where the networks run.")] = "cpu",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")] = False,
-    out: Out = None,
-    engine: EngineName = "local",
-    address: Address = None,
-    workers: Workers = None,
+    as_json: AsJson = False,
     quiet: Quiet = False,
-    max_runs: MaxRuns = 1000,
-    trust: Trust = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Print how each matrix was computed, and why so.")
     ] = False,
@@ -100,7 +95,7 @@ def compare(
         if study is not None:
             raise ConfigError("compare: expected a study or --model, got both; leave one away.")
         why = "it is of a study; two networks are compared here in one process"
-        of_studies = ("out", "engine", "address", "workers", "quiet", "max_runs", "trust")
+        of_studies = (*names_of(Opening, Computing), "quiet")
         refuse_given(context, of_studies, why)
         found = _networks(model, factory or [], inputs, measure, layers, reduce, batch_size, device)
         _print(found, as_json, explain)
@@ -116,8 +111,8 @@ def compare(
     refuse_given(context, of_networks, why)
     from stratigraph.stages import Progress, run_stage
 
-    opened, where = opened_with(context, study, out, max_runs, trust, engine, address, workers)
-    run_stage("compare", opened, where, Progress(quiet))
+    opened, start = open_to_compute(context, study, opening, computing)
+    run_stage("compare", opened, start(), Progress(quiet))
     if explain:
         for name in opened.measures():
             typer.echo(f"{name}: {opened.similarity(name).attrs['plan']}")
@@ -287,8 +282,3 @@ def _print(found: xarray.DataArray, as_json: bool, explain: bool) -> None:
         typer.echo(f"plan: {found.attrs['plan']}")
     for name, reason in json.loads(found.attrs["reasons"]).items():
         typer.echo(f"{name} has no score: {reason}")
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("compare")(compare)

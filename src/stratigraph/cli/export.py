@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
-from stratigraph.cli.given import refuse_given
-from stratigraph.cli.inspect import StudyFolder
+from stratigraph.cli.options import StudyFolder, refuse_given
 from stratigraph.errors import InputError
 
-__all__ = ["register"]
+__all__ = ["export"]
 
 
 def export(
@@ -41,8 +40,3 @@ def export(
         return
     size = export_study(opened, out, form)
     typer.echo(f"{out}: {size / 1e6:.1f} MB")
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("export")(export)

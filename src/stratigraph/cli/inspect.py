@@ -5,71 +5,22 @@ from __future__ import annotations
 import json
 import math
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stratigraph.errors import StratigraphError
+from stratigraph.cli.options import AsJson, LightFolder
 
 if TYPE_CHECKING:
     from stratigraph.remote import Published
     from stratigraph.study import Run, Study
 
-__all__ = [
-    "LightFolder",
-    "StudyFolder",
-    "UnusablePlace",
-    "finite",
-    "place",
-    "place_out",
-    "register",
-]
+__all__ = ["finite", "list_runs", "show"]
 
 
 def finite(value: Any) -> float | None:
     """A number as JSON holds it, which has no word for what is none."""
     return float(value) if value is not None and math.isfinite(value) else None
-
-
-def place(text: str) -> Path:
-    """The folder that is meant; of a URL its working copy, brought up to date."""
-    return _place(text, light=False, new=False)
-
-
-def place_out(text: str) -> Path:
-    """As `place`, for a study that need not be there yet."""
-    return _place(text, light=False, new=True)
-
-
-def _light(text: str) -> Path:
-    """As `place`, without weights and representations."""
-    return _place(text, light=True, new=False)
-
-
-def _place(text: str, *, light: bool, new: bool) -> Path:
-    if "://" not in text:
-        return Path(text)
-    from stratigraph.remote import bring_working_copy
-
-    try:
-        return bring_working_copy(text, light=light, new=new)
-    except StratigraphError as error:
-        # Typer takes a ValueError, which some of ours are, for a bad value, and words it anew.
-        raise UnusablePlace(error) from error
-
-
-class UnusablePlace(Exception):
-    """What `main` tells of a URL that a command was given: the error is its argument."""
-
-
-StudyFolder = Annotated[
-    Path, typer.Argument(help="The folder or URL of a study.", metavar="STUDY", parser=place)
-]
-LightFolder = Annotated[
-    Path, typer.Argument(help="The folder or URL of a study.", metavar="STUDY", parser=_light)
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 
 
 def _columns(rows: list[list[str]]) -> None:
@@ -84,6 +35,7 @@ HIDDEN = ("step", "regulariser")
 
 def _state(run: Run, remote: Published | None) -> dict[str, Any]:
     """A run's state; ``interrupted`` where it says that it runs and nothing was heard of it."""
+    from stratigraph.study.layout import STATE
     from stratigraph.study.run import SILENT, interrupted
 
     state = run.state
@@ -92,7 +44,7 @@ def _state(run: Run, remote: Published | None) -> dict[str, Any]:
     if remote is not None:  # a run publishes once a minute, and the upload takes its time
         live = remote.age < 3 * SILENT
         return {**state, "reason": remote.by} if live else interrupted(run, state)
-    file = run.path / "state.json"
+    file = run.path / STATE
     silent = file.is_file() and time.time() - file.stat().st_mtime > SILENT
     return interrupted(run, state) if silent else state
 
@@ -200,9 +152,3 @@ def _scores(study: Study, run_id: str) -> dict[str, Any]:
             for name, value in zip(last["score"], last["value"], strict=True)
         },
     }
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to the application."""
-    app.command("list")(list_runs)
-    app.command("show")(show)

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stratigraph.cli.given import refuse_given
-from stratigraph.cli.inspect import AsJson, finite, place
-from stratigraph.cli.run import Device, Quiet, Trust
+from stratigraph.cli.inspect import finite
+from stratigraph.cli.options import AsJson, Device, Quiet, Trust, find_place, refuse_given
 from stratigraph.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,19 +19,19 @@ if TYPE_CHECKING:
     from stratigraph.study import Study
     from stratigraph.training import RunConfig
 
-__all__ = ["register"]
+__all__ = ["choose_latent_size"]
 
 Source = Annotated[
     Path | None,
     typer.Argument(
         help="A study file, or a study's folder or URL: its first run's configuration is used.",
         metavar="[STUDY]",
-        parser=place,
+        parser=find_place,
     ),
 ]
 
 
-def command(
+def choose_latent_size(
     context: typer.Context,
     study: Source = None,
     run: Annotated[
@@ -175,8 +174,3 @@ def _facts(found: ChosenLatents, config: RunConfig, beside: list[dict[str, Any]]
         ],
         "trained": beside,
     }
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("latent-size")(command)

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
 
 import typer
@@ -28,6 +29,7 @@ from stratigraph.cli import (
     serve,
     verify,
 )
+from stratigraph.cli.options import UnusablePlace, spread
 from stratigraph.errors import ConfigError, StratigraphError
 
 __all__ = ["app", "main"]
@@ -43,16 +45,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-run.register(app)
-compare.register(app)
-assess.register(app)
-export.register(app)
-inspect.register(app)
-latent_size.register(app)
-measures.register(app)
-plan.register(app)
-serve.register(app)
-verify.register(app)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "run": run.run,
+    "train": run.train,
+    "extract": run.extract,
+    "compare": compare.compare,
+    "assess": assess.assess,
+    "report": run.report,
+    "export": export.export,
+    "list": inspect.list_runs,
+    "show": inspect.show,
+    "serve": serve.serve,
+    "verify": verify.verify,
+    "plan": plan.plan,
+    "latent-size": latent_size.choose_latent_size,
+    "measures": measures.measures,
+}
+for name, command in COMMANDS.items():
+    app.command(name)(spread(command))
 
 
 def _version(wanted: bool) -> None:
@@ -95,7 +105,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         _check_work(given)
         app(args=given, standalone_mode=True)
-    except (StratigraphError, inspect.UnusablePlace) as raised:
+    except (StratigraphError, UnusablePlace) as raised:
         if debug:
             raise
         error = raised if isinstance(raised, StratigraphError) else raised.args[0]

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stratigraph.cli.options import AsJson
+
 if TYPE_CHECKING:
     from stratigraph.similarity.measure import Measure
 
-__all__ = ["register"]
+__all__ = ["measures"]
 
 
 Named = Annotated[
@@ -22,7 +24,7 @@ INVARIANCES = ("rotation", "scale", "translation", "affine", "permutation")
 
 def measures(
     names: Named = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the measures: what a larger value means, promises, cost, source, when to use each."""
     from stratigraph.similarity.catalog import ALIASES, MEASURES, find_measure
@@ -77,8 +79,3 @@ def _facts(measure: Measure, aliases: dict[str, str]) -> dict[str, Any]:
 def _bounds(bounds: tuple[float | None, float | None]) -> str:
     low, high = (f"{end:.3g}" if end is not None else "∞" for end in bounds)
     return f"from {'-∞' if low == '∞' else low} to {high}"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("measures")(measures)

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stratigraph.cli.inspect import AsJson
-from stratigraph.cli.run import MaxRuns, StudySource, Trust, Workers, refuse_idle
+from stratigraph.cli.options import AsJson, MaxRuns, StudySource, Trust, Workers, refuse_idle
 
 if TYPE_CHECKING:
     from stratigraph.cost.plan import StudyPlan
 
-__all__ = ["register"]
+__all__ = ["plan"]
 
 
 def plan(
@@ -33,11 +32,11 @@ def plan(
     from stratigraph.cost.plan import plan_study
     from stratigraph.engine import LocalEngine
     from stratigraph.study import load_config, load_study
-    from stratigraph.training import whole_number
+    from stratigraph.values import check_whole
 
     refuse_idle(context, study)
     for count in on or []:
-        whole_number("--on", count, 1, 10**6)
+        check_whole("--on", count, 1, 10**6)
     if study.is_dir():
         opened = load_study(study, trust)
         opened.require_plugins()
@@ -78,8 +77,3 @@ def _time(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{seconds / 3600:,.1f} h"
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("plan")(plan)

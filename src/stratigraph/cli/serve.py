@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from stratigraph.cli.inspect import StudyFolder
-from stratigraph.cli.run import Trust
+from stratigraph.cli.options import StudyFolder, Trust
 
-__all__ = ["register"]
+__all__ = ["serve"]
 
 
 def serve(
@@ -49,8 +48,3 @@ def serve(
             trust=trust,
             ready=told,
         )
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("serve")(serve)

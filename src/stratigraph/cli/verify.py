@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stratigraph.cli.given import refuse_given
-from stratigraph.cli.inspect import AsJson
-from stratigraph.cli.run import Device, EngineName, Quiet, Trust, Workers, engine_named
-from stratigraph.errors import IntegrityError
+from stratigraph.cli.options import AsJson, Computing, Device, Quiet, Trust, names_of, refuse_given
+from stratigraph.errors import IntegrityError, StratigraphError
 
-__all__ = ["register"]
+if TYPE_CHECKING:
+    from stratigraph.study import ResourcesConfig
+
+__all__ = ["verify"]
 
 
 def verify(
     context: typer.Context,
     study: Annotated[str, typer.Argument(help="The folder or URL of a study.", metavar="STUDY")],
+    computing: Computing,
     repair: Annotated[
         bool, typer.Option("--repair", help="Remove what is damaged, and make it anew.")
     ] = False,
     as_json: AsJson = False,
-    engine: EngineName = "local",
-    workers: Workers = None,
     device: Device = "cpu",
     quiet: Quiet = False,
     trust: Trust = False,
@@ -34,17 +34,17 @@ def verify(
     from stratigraph.stages.train import check_device
     from stratigraph.study.origin import is_url
 
-    ours = ("engine", "workers", "device", "quiet", "trust")
+    ours = (*names_of(Computing), "device", "quiet", "trust")
     if not repair:
         refuse_given(context, ours, "it is of --repair")
     if is_url(study):
         refuse_given(context, ours, "at a URL nothing is made anew, only put back")
         _verify_url(study, repair, as_json)
         return
+    folder = Path(study)
     if repair:
         check_device(device)
-        where = engine_named(engine, workers)
-    folder = Path(study)
+        where = computing.start(_resources(folder, trust))
     found = verify_study(folder)
     left = found.damages
     if repair and left:
@@ -80,6 +80,16 @@ def verify(
         raise typer.Exit(IntegrityError.exit_code)
 
 
+def _resources(folder: Path, trust: bool) -> ResourcesConfig | None:
+    """What the study's tasks ask for; None of one that cannot be read, of which repair says why."""
+    from stratigraph.study import load_study
+
+    try:
+        return load_study(folder, trust).config.resources
+    except StratigraphError:
+        return None
+
+
 def _verify_url(url: str, repair: bool, as_json: bool) -> None:
     """Every object that counts at a URL against its hash."""
     from stratigraph.remote import verify_url
@@ -103,8 +113,3 @@ def _verify_url(url: str, repair: bool, as_json: bool) -> None:
             typer.echo("what was struck out is made anew by the next `stratigraph run`")
     if left:
         raise typer.Exit(IntegrityError.exit_code)
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the application."""
-    app.command("verify")(verify)

@@ -29,10 +29,11 @@ from stratigraph.identity import canonical
 from stratigraph.pairs.jackknife import JACKKNIFED
 from stratigraph.records import MANIFEST, read_json, save_snapshot, snapshot_path
 from stratigraph.stages.compare import BAND
-from stratigraph.stages.extract import ExtractTask, extract_task
+from stratigraph.stages.extract import extract_snapshot
 from stratigraph.stages.freezing import freezer_of
-from stratigraph.stages.observe import ObserveTask, observe_task
-from stratigraph.stages.score import ScoreTask, score_task
+from stratigraph.stages.observe import observe_run
+from stratigraph.stages.score import score_run
+from stratigraph.stages.task import ReadingTask
 from stratigraph.study import (
     DECONFOUNDED,
     PUBLISHED,
@@ -40,8 +41,10 @@ from stratigraph.study import (
     Selection,
     StudyConfig,
     claim_pairs,
+    observed_path,
     probes_digest,
     representations_path,
+    scores_path,
 )
 from stratigraph.training import (
     RunConfig,
@@ -177,6 +180,15 @@ def _mean(values: list[dict[str, Any]]) -> dict[str, Any]:
     return {**first, **{key: float(np.mean([v[key] for v in values])) for key in numbers}}
 
 
+def _task(
+    kind: str, run: Run, steps: tuple[int, ...], record: Path, study: StudyConfig
+) -> ReadingTask:
+    config = run.config.to_dict()
+    return ReadingTask(
+        kind, run.path, config, steps, study.probes, study.activations, "", record, {}
+    )
+
+
 def _calibrate(kind: _Kind) -> dict[str, Any]:
     """What a run of this kind costs in its parts, in seconds of one core, and bytes."""
     config, study = kind.config, kind.study
@@ -200,28 +212,19 @@ def _calibrate(kind: _Kind) -> dict[str, Any]:
     save_snapshot(run.path, 1, state.model, {"run_id": run.run_id})
     a_snapshot = time.perf_counter() - began
 
-    about: dict[str, Any] = {}
     times = []
     for step in (0, 1):
         began = time.perf_counter()
-        extract_task(
-            ExtractTask(
-                run.path,
-                run.config.to_dict(),
-                step,
-                study.probes,
-                study.activations,
-                representations_path(run.path, step),
-                about,
-            )
+        extract_snapshot(
+            _task("extract", run, (step,), representations_path(run.path, step), study)
         )
         times.append(time.perf_counter() - began)
     began = time.perf_counter()
-    observe_task(ObserveTask(run.path, run.config.to_dict(), (0, 1), study.probes, "", about))
+    observe_run(_task("observe", run, (0, 1), observed_path(run.path), study))
     observed = (time.perf_counter() - began) / 2
     began = time.perf_counter()
     # What takes time is of the last step alone.
-    score_task(ScoreTask(run.path, run.config.to_dict(), (0, 1), study.probes, about))
+    score_run(_task("score", run, (0, 1), scores_path(run.path), study))
     scored = time.perf_counter() - began
     record = representations_path(run.path, 0)
     layers = [layer["name"] for layer in read_json(record / MANIFEST)["about"]["layers"]]

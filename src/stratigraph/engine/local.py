@@ -10,24 +10,22 @@ from __future__ import annotations
 import contextlib
 import os
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from functools import partial
-from itertools import islice
 from threading import Event, Thread
 from typing import Any
 
+from stratigraph.engine.loop import TICK_SECONDS, Death, Pending, run_tasks
 from stratigraph.engine.pools import STOP, Pools, signals_blocked
-from stratigraph.engine.protocol import Deaths, Failure, Outcome, raised
+from stratigraph.engine.protocol import Failure, Outcome, raised
 from stratigraph.engine.stop import listening, stopping
 from stratigraph.engine.words import Hear, Mailbox, post_to, speaking
 from stratigraph.errors import ConfigError
 
 __all__ = ["LocalEngine", "one_thread"]
 
-TICK_SECONDS = 0.25
-ATTEMPTS = 2  # a task whose process dies twice without progress is the killer, not the victim
 MOST_WORKERS = 1024
 
 
@@ -67,7 +65,8 @@ class LocalEngine:
         if self.workers == 1:
             outcomes = _in_process(function, tasks, tick, heard)
         else:
-            outcomes = _in_processes(function, tasks, self._pools, tick or (lambda: None), heard)
+            processes = _Processes(function, self._pools, heard is not None)
+            outcomes = run_tasks(processes, tasks, tick, heard)
         with listening():
             yield from outcomes
 
@@ -126,85 +125,63 @@ def _ticking(tick: Callable[[], None] | None) -> Iterator[None]:
         thread.join()
 
 
-def _in_processes(
-    function: Callable[[Any], Any],
-    tasks: Iterable[Any],
-    pools: Pools,
-    tick: Callable[[], None],
-    heard: Hear | None,
-) -> Iterator[Outcome]:
-    from loky.process_executor import BrokenProcessPool
+class _Processes:
+    """Processes of this machine, as `stratigraph.engine.loop.Workers`."""
 
-    workers = pools.workers
-    queue = enumerate(tasks)
-    retry: list[tuple[int, Any]] = []
-    deaths = Deaths()
-    pending: dict[Future, tuple[int, Any]] = {}
-    mailbox = Mailbox() if heard else None
-    address = mailbox.address if mailbox else None
-    pool, told, whole = pools.take(), False, False
-    try:
-        while True:
-            told = told or stopping()
-            if told:
-                _stop(pool.executor, pending)
-                if not pending:
-                    if not stopping():  # it was taken back meanwhile: nobody further out raises
-                        raise KeyboardInterrupt
-                    return
-            # After a death the suspects run alone, so that only the killer is blamed twice.
-            alone = retry or any(index in deaths for index, _ in pending.values())
-            room = 1 - len(pending) if alone else 2 * workers - len(pending)
-            room = 0 if told else max(room, 0)
-            batch = retry[:room] if retry else list(islice(queue, room))
-            del retry[: len(batch)]
-            broken = False
-            for index, task in batch:
-                try:
-                    with signals_blocked():  # a process that is born here has them blocked
-                        sent = pool.executor.submit(_told, function, task, index, address)
-                except BrokenProcessPool:  # one has died since the last look: this never began
-                    broken = True
-                    retry.append((index, task))
-                else:
-                    pending[sent] = (index, task)
-            if not (pending or broken):
-                whole = True  # and not told to stop: such workers would stop the next map's tasks
-                return
-            done, _ = wait(pending, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)
-            if mailbox and heard:
-                there = {index for index, _ in pending.values()}
-                for index, facts in mailbox.read():
-                    if index in there:
-                        heard(index, facts)
-            tick()
-            for future in done:
-                index, task = pending.pop(future)
-                error = future.exception()
-                if isinstance(error, BrokenProcessPool):
-                    broken = True
-                    if deaths.count(index, task) >= ATTEMPTS:
-                        yield Outcome(index, failure=Failure("killed", _death(error)))
-                    else:
-                        retry.append((index, task))
-                elif error is not None:
-                    yield Outcome(index, failure=raised(error))
-                else:
-                    value, failure = future.result()
-                    yield Outcome(index, value, failure)
-            if broken:
-                retry.extend(pending.values())
-                pending.clear()
-                retry.sort(key=lambda entry: entry[0])
-                pool.end()
-                pool = pools.start()
-    finally:
+    attempts = 2
+
+    def __init__(self, function: Callable[[Any], Any], pools: Pools, heard: bool) -> None:
+        self._function, self._pools, self._pool = function, pools, pools.take()
+        self._mailbox = Mailbox() if heard else None
+
+    def room(self, suspects: bool) -> int:
+        # After a death the suspects run alone, so that only the killer is blamed twice.
+        return 1 if suspects else 2 * self._pools.workers
+
+    def submit(self, index: int, task: Any, again: bool) -> Future | None:
+        from loky.process_executor import BrokenProcessPool
+
+        address = self._mailbox.address if self._mailbox else None
+        try:
+            with signals_blocked():  # a process that is born here has them blocked
+                return self._pool.executor.submit(_told, self._function, task, index, address)
+        except BrokenProcessPool:  # one has died since the last look
+            return None
+
+    def wait(self, pending: Mapping[Future, Any]) -> Iterable[Future]:
+        return wait(pending, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)[0]
+
+    def take(self, handle: Future) -> tuple[Any, Failure | None] | Death:
+        from loky.process_executor import BrokenProcessPool
+
+        error = handle.exception()
+        if isinstance(error, BrokenProcessPool):
+            return Death(f"out of memory, or a signal: {error}")
+        return handle.result() if error is None else (None, raised(error))
+
+    def renew(self) -> bool:
+        self._pool.end()
+        self._pool = self._pools.start()
+        return True
+
+    def hear(self) -> Iterable[tuple[int, dict[str, Any]]]:
+        return self._mailbox.read() if self._mailbox else ()
+
+    def stop(self, pending: Pending) -> None:
+        for future in list(pending):
+            if future.cancel():
+                del pending[future]
+        for process in list(self._pool.executor._processes.values()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, STOP)
+
+    def close(self, pending: Pending, whole: bool) -> None:
         if whole:
-            pools.give_back(pool)
+            self._pools.give_back(self._pool)
         else:
-            pool.end()
-        if mailbox:
-            mailbox.close()
+            self._pool.end()
+        if self._mailbox:
+            self._mailbox.close()
 
 
 def _told(
@@ -216,17 +193,3 @@ def _told(
             return function(task), None
     except Exception as error:
         return None, raised(error)
-
-
-def _stop(pool: Any, pending: dict[Future, tuple[int, Any]]) -> None:
-    """Take back what has not begun, and ask the workers to stop where they can."""
-    for future in list(pending):
-        if future.cancel():
-            del pending[future]
-    for process in list(pool._processes.values()):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, STOP)
-
-
-def _death(error: BaseException) -> str:
-    return f"the worker process died twice on this task (out of memory, or a signal): {error}"

@@ -15,20 +15,20 @@ import contextlib
 import itertools
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from typing import Any
 
-from stratigraph.engine.local import TICK_SECONDS
-from stratigraph.engine.protocol import Deaths, Failure, Outcome, raised, title_of
+from stratigraph.engine.loop import TICK_SECONDS, Death, Pending, run_tasks
+from stratigraph.engine.protocol import Failure, Outcome, raised, title_of
 from stratigraph.engine.ray_worker import Board, Line, run_one
-from stratigraph.engine.stop import listening, stopping
+from stratigraph.engine.stop import listening
 from stratigraph.engine.words import Hear
 from stratigraph.errors import ConfigError
 from stratigraph.plugins import import_path
+from stratigraph.values import is_number
 
 __all__ = ["RayEngine"]
 
-ATTEMPTS = 5  # deaths in a row, without progress in between, after which a task is given up
 GONE_SECONDS = 10.0  # that the tasks of a map that was given up have to be gone
 BUSY_SECONDS = 90.0  # that a task sent again waits for the lock of its last worker
 
@@ -61,7 +61,7 @@ class RayEngine:
     ) -> None:
         for what, number in (("cpus", cpus), ("gpus", gpus)):
             least = 0 if what == "gpus" else 1e-9
-            if isinstance(number, bool) or not least <= number < 1e6:
+            if not is_number(number) or not least <= number < 1e6:
                 raise ConfigError(f"{what}: expected a number of them for a task, got {number!r}.")
         if workers is not None and not 1 <= workers <= 100_000:
             raise ConfigError(f"workers: expected 1 to 100000, got {workers}.")
@@ -85,80 +85,10 @@ class RayEngine:
     ) -> Iterator[Outcome]:
         """See `Engine.map`."""
         with listening():
-            yield from self._outcomes(function, tasks, tick or (lambda: None), heard)
-
-    def _outcomes(
-        self,
-        function: Callable[[Any], Any],
-        tasks: Iterable[Any],
-        tick: Callable[[], None],
-        heard: Hear | None,
-    ) -> Iterator[Outcome]:
-        ray = self._ray
-        total = len(tasks) if isinstance(tasks, Sized) else None
-        remote = ray.remote(run_one)
-        board, number = self._the_board(), next(self._maps)
-        asked: Any = None  # for the words of tasks; the answer is taken when it is there
-        queue = enumerate(tasks)
-        again: list[tuple[int, Any]] = []
-        deaths = Deaths()
-        pending: dict[Any, tuple[int, Any]] = {}
-        ahead = 0  # beyond those that run; none at first: Ray would start processes for these too
-        told = False
-        try:
-            while True:
-                told = told or stopping()
-                if told:
-                    board.put_up.remote(number, "stop")  # again, should it have been born anew
-                room = 0 if told else max(self.workers + ahead - len(pending), 0)
-                batch = again[:room]
-                del again[: len(batch)]
-                batch += itertools.islice(queue, room - len(batch))
-                for index, task in batch:
-                    title = title_of(function, task, index, total)
-                    named = remote.options(name=title, **self._options)
-                    patience = BUSY_SECONDS if index in deaths else 0.0
-                    line = Line(board, number, index, heard is not None)
-                    pending[named.remote(function, task, line, patience)] = (index, task)
-                if not pending:
-                    if told and not stopping():  # taken back: nobody further out raises
-                        raise KeyboardInterrupt
-                    return
-                done, _ = ray.wait(list(pending), timeout=TICK_SECONDS)
-                if heard is not None:
-                    asked = asked or board.heard.remote(number)
-                    if ray.wait([asked], timeout=0)[0]:
-                        there = {index for index, _ in pending.values()}
-                        for index, facts in ray.get(asked).items():
-                            if index in there:
-                                heard(index, facts)
-                        asked = None
-                tick()
-                for reference in done:
-                    ahead = self.workers  # so that none waits while an outcome is dealt with
-                    index, task = pending.pop(reference)
-                    try:
-                        kind, value = ray.get(reference)
-                    except ray.exceptions.RayTaskError as error:  # of ours, not of the task's
-                        yield Outcome(index, failure=raised(error))
-                    except ray.exceptions.RayError as error:
-                        count = deaths.count(index, task)
-                        if count >= ATTEMPTS:
-                            text = f"its worker died {count} times without progress: {error}"
-                            yield Outcome(index, failure=Failure("killed", text))
-                        else:
-                            again.append((index, task))
-                    else:
-                        if kind == "value":
-                            yield Outcome(index, value=value)
-                        elif kind == "failure":
-                            yield Outcome(index, failure=value)
-        finally:
-            board.put_up.remote(number, "over")
-            if pending:  # of a map that was given up: whatever they hold is free once they are gone
-                for reference in pending:
-                    ray.cancel(reference, force=True)
-                ray.wait(list(pending), num_returns=len(pending), timeout=GONE_SECONDS)
+            total = len(tasks) if isinstance(tasks, Sized) else None
+            yield from run_tasks(
+                _RayTasks(self, function, total, heard is not None), tasks, tick, heard
+            )
 
     def _the_board(self) -> Any:
         """It lives where the driver does, and as long; were it killed alone, another would come."""
@@ -172,6 +102,66 @@ class RayEngine:
             board = ray.remote(Board).options(scheduling_strategy=here, **options).remote()
             self._board = job, board
         return self._board[1]
+
+
+class _RayTasks:
+    """Tasks of one map on Ray, as `stratigraph.engine.loop.Workers`."""
+
+    attempts = 5
+
+    def __init__(
+        self, engine: RayEngine, function: Callable[[Any], Any], total: int | None, heard: bool
+    ) -> None:
+        self._ray, self._options, self._workers = engine._ray, engine._options, engine.workers
+        self._board, self._number = engine._the_board(), next(engine._maps)
+        self._remote = self._ray.remote(run_one)
+        self._function, self._total, self._heard = function, total, heard
+        self._asked: Any = None  # for the words of tasks; the answer is taken when it is there
+        self._ahead = 0  # beyond those that run; none at first: Ray would start processes for these
+
+    def room(self, suspects: bool) -> int:
+        return self._workers + self._ahead
+
+    def submit(self, index: int, task: Any, again: bool) -> Any:
+        title = title_of(self._function, task, index, self._total)
+        named = self._remote.options(name=title, **self._options)
+        line = Line(self._board, self._number, index, self._heard)
+        return named.remote(self._function, task, line, BUSY_SECONDS if again else 0.0)
+
+    def wait(self, pending: Mapping[Any, Any]) -> Iterable[Any]:
+        done, _ = self._ray.wait(list(pending), timeout=TICK_SECONDS)
+        if done:
+            self._ahead = self._workers  # so that none waits while an outcome is dealt with
+        return done
+
+    def take(self, handle: Any) -> tuple[Any, Failure | None] | Death:
+        try:
+            kind, value = self._ray.get(handle)
+        except self._ray.exceptions.RayTaskError as error:  # of ours, not of the task's
+            return None, raised(error)
+        except self._ray.exceptions.RayError as error:
+            return Death(str(error))
+        return (value, None) if kind == "value" else (None, value)
+
+    def renew(self) -> bool:
+        return False
+
+    def hear(self) -> Iterable[tuple[int, dict[str, Any]]]:
+        self._asked = self._asked or self._board.heard.remote(self._number)
+        if not self._ray.wait([self._asked], timeout=0)[0]:
+            return ()
+        heard, self._asked = self._ray.get(self._asked), None
+        return heard.items()
+
+    def stop(self, pending: Pending) -> None:
+        self._board.put_up.remote(self._number, "stop")  # again, should it have been born anew
+
+    def close(self, pending: Pending, whole: bool) -> None:
+        self._board.put_up.remote(self._number, "over")
+        if pending:  # of a map that was given up: whatever they hold is free once they are gone
+            for reference in pending:
+                self._ray.cancel(reference, force=True)
+            self._ray.wait(list(pending), num_returns=len(pending), timeout=GONE_SECONDS)
 
 
 def _connected(address: str | None, workers: int | None) -> Any:

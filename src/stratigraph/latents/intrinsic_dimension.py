@@ -20,6 +20,7 @@ from __future__ import annotations
 import numpy as np
 
 from stratigraph.errors import InputError
+from stratigraph.values import check_whole
 
 __all__ = ["intrinsic_dimensions", "levina_bickel", "two_nn"]
 
@@ -83,8 +84,7 @@ def levina_bickel(x: np.ndarray, k: int = 20) -> float:
         k: neighbours of each probe, at least 3.
 
     """
-    if isinstance(k, bool) or not isinstance(k, int) or k < 3:
-        raise InputError(f"k: expected a whole number ≥ 3, got {k!r}.")
+    check_whole("k", k, 3, error=InputError)
     return _levina_bickel(_neighbours(x, k))
 
 

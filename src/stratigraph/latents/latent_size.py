@@ -23,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from stratigraph.errors import InputError
+from stratigraph.values import check_whole
 
 __all__ = ["LatentSize", "Trial", "latent_size"]
 
@@ -82,8 +83,7 @@ def latent_size(
 
     """
     for name, value in (("start", start), ("most", most)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InputError(f"{name}: expected a whole number ≥ 1, got {value!r}.")
+        check_whole(name, value, 1, error=InputError)
     if not threshold >= 0:
         raise InputError(f"threshold: expected a number ≥ 0, got {threshold!r}.")
     trials: list[Trial] = []

@@ -21,7 +21,8 @@ from itertools import pairwise
 from torch import nn
 
 from stratigraph.models.convolutional import rectified
-from stratigraph.models.demands import Option, grid, whole
+from stratigraph.models.demands import Option, grid
+from stratigraph.values import check_whole
 
 __all__ = ["deep_convolutional_decoder", "deep_convolutional_encoder"]
 
@@ -49,7 +50,7 @@ def deep_convolutional_encoder(
 
     """
     rows, columns = _grid(image_shape)
-    depth = whole(NAME, "depth", depth)
+    depth = check_whole(f"architecture {NAME}: depth", depth, 1)
     convolutions: list[nn.Module] = []
     for before, channels in pairwise((image_shape[0], *CHANNELS)):
         convolutions.append(rectified(nn.Conv2d(before, channels, 4, stride=2, padding=1)))
@@ -79,7 +80,7 @@ def deep_convolutional_decoder(
 
     """
     rows, columns = _grid(image_shape)
-    depth = whole(NAME, "depth", depth)
+    depth = check_whole(f"architecture {NAME}: depth", depth, 1)
     widest = MIRRORED[0]
     layers: OrderedDict[str, nn.Module] = OrderedDict(
         dense1=rectified(nn.Linear(latents, FEATURES)),

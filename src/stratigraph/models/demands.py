@@ -6,25 +6,10 @@ from typing import Any, TypeAlias
 
 from stratigraph.errors import ConfigError
 
-__all__ = ["Option", "grid", "places", "whole"]
+__all__ = ["Option", "grid", "places"]
 
-# A value out of a study file: it may be anything until `whole` has seen it.
+# A value out of a study file: it may be anything until it is checked.
 Option: TypeAlias = Any
-
-
-def whole(architecture: str, option: str, value: Option, least: int = 1) -> int:
-    """The value, if it is a whole number and large enough.
-
-    Raises:
-        ConfigError: it is not.
-
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError(
-            f"architecture {architecture}: {option}: expected a whole number ≥ {least}, "
-            f"got {value!r}."
-        )
-    return value
 
 
 def grid(network: str, image_shape: tuple[int, int, int], unit: int) -> tuple[int, int]:

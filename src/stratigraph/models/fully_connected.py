@@ -15,7 +15,8 @@ from math import prod
 
 from torch import nn
 
-from stratigraph.models.demands import Option, whole
+from stratigraph.models.demands import Option
+from stratigraph.values import check_whole
 
 __all__ = ["fully_connected_decoder", "fully_connected_encoder"]
 
@@ -26,8 +27,8 @@ def _dense(
     sizes: int, depth: Option, width: Option, function: type[nn.Module]
 ) -> OrderedDict[str, nn.Module]:
     """``dense1``, ``dense2``, …: from ``sizes`` inputs through layers of one width."""
-    depth = whole("fully_connected", "depth", depth)
-    width = whole("fully_connected", "width", width)
+    depth = check_whole("architecture fully_connected: depth", depth, 1)
+    width = check_whole("architecture fully_connected: width", width, 1)
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for number, (inputs, outputs) in enumerate(pairwise([sizes, *[width] * depth]), 1):
         layers[f"dense{number}"] = nn.Sequential(nn.Linear(inputs, outputs), function())

@@ -25,7 +25,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stratigraph.errors import ConfigError
-from stratigraph.models.demands import Option, grid, places, whole
+from stratigraph.models.demands import Option, grid, places
+from stratigraph.values import check_whole
 
 __all__ = ["GroupedBlock", "PlaceAttention", "kl_decoder", "kl_encoder"]
 
@@ -83,9 +84,9 @@ def _sizes(
     image_shape: tuple[int, int, int], depth: Option, width: Option, halvings: Option
 ) -> tuple[tuple[int, int], list[int]]:
     """The places of the latents' map, and the channels of each scale; the options are looked at."""
-    whole(NAME, "depth", depth)
-    whole(NAME, "halvings", halvings)
-    if whole(NAME, "width", width) % GROUP:
+    check_whole(f"architecture {NAME}: depth", depth, 1)
+    check_whole(f"architecture {NAME}: halvings", halvings, 1)
+    if check_whole(f"architecture {NAME}: width", width, 1) % GROUP:
         raise ConfigError(
             f"architecture {NAME}: width: expected a multiple of {GROUP}, the channels that are "
             f"normalised together, got {width}."

@@ -42,9 +42,10 @@ from torch.nn import functional
 
 from stratigraph.errors import ConfigError
 from stratigraph.models.convolutional import convolutional_decoder, convolutional_encoder, rectified
-from stratigraph.models.demands import Option, whole
+from stratigraph.models.demands import Option
 from stratigraph.models.vae import VAE, Posterior, Sampler, VAEOutput, names_along
 from stratigraph.shapes import Images, Latents
+from stratigraph.values import check_whole
 
 __all__ = ["LadderVAE", "combine"]
 
@@ -110,7 +111,7 @@ class LadderVAE(VAE):
         self, image_shape: tuple[int, int, int], latents: int, *, levels: Option = 2
     ) -> None:
         super().__init__()
-        levels = whole(NAME, "levels", levels, least=2)
+        levels = check_whole(f"architecture {NAME}: levels", levels, 2)
         if latents < levels:
             raise ConfigError(
                 f"latents: architecture {NAME} of {levels} levels needs a latent for each at "

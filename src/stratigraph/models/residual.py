@@ -27,7 +27,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from stratigraph.models.demands import Option, grid, whole
+from stratigraph.models.demands import Option, grid
+from stratigraph.values import check_whole
 
 __all__ = ["ResidualBlock", "residual_decoder", "residual_encoder"]
 
@@ -107,7 +108,7 @@ def residual_encoder(image_shape: tuple[int, int, int], *, depth: Option = 2) ->
 
     """
     rows, columns = grid("a residual network", image_shape, 2 ** len(CHANNELS))
-    depth = whole(NAME, "depth", depth)
+    depth = check_whole(f"architecture {NAME}: depth", depth, 1)
     scales = list(zip((CHANNELS[0], *CHANNELS), CHANNELS, strict=False))
     return nn.Sequential(
         OrderedDict(
@@ -138,7 +139,7 @@ def residual_decoder(
 
     """
     rows, columns = grid("a residual network", image_shape, 2 ** len(CHANNELS))
-    depth = whole(NAME, "depth", depth)
+    depth = check_whole(f"architecture {NAME}: depth", depth, 1)
     mirrored = CHANNELS[::-1]
     scales = list(zip((mirrored[0], *mirrored), mirrored, strict=False))
     return nn.Sequential(

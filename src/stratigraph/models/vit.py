@@ -30,7 +30,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stratigraph.errors import ConfigError
-from stratigraph.models.demands import Option, grid, whole
+from stratigraph.models.demands import Option, grid
+from stratigraph.values import check_whole
 
 __all__ = ["Attention", "Block", "vit_decoder", "vit_encoder"]
 
@@ -141,7 +142,7 @@ def _sizes(
 ) -> tuple[int, int]:
     """Tokens of an image, and numbers of a patch; the options are looked at."""
     for option, value in {"depth": depth, "width": width, "heads": heads, "patch": patch}.items():
-        whole(NAME, option, value)
+        check_whole(f"architecture {NAME}: {option}", value, 1)
     if width % heads:
         raise ConfigError(
             f"architecture {NAME}: width: expected a multiple of the {heads} heads, got {width}."

@@ -43,6 +43,7 @@ from stratigraph.objectives.vae import PlainVAE
 from stratigraph.objectives.vq_vae import VQVAE
 from stratigraph.plugins import is_plugin, load_plugin
 from stratigraph.shapes import Images, Scalar
+from stratigraph.values import is_number
 
 __all__ = [
     "OBJECTIVES",
@@ -151,7 +152,7 @@ def _check_strength(name: str, objective: Objective) -> None:
     """Studies order runs by it, and write it into tables: a parameter that is a number."""
     strength = objective.strength
     value = None if strength is None else getattr(objective, strength, None)
-    if strength is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+    if strength is not None and not is_number(value):
         raise ConfigError(
             f"objective {name}: strength: expected the name of a parameter that is a number, or "
             f"None, got {strength!r}."

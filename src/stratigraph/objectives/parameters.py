@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from stratigraph.errors import ConfigError, suggest
+from stratigraph.values import is_number, is_whole
 
 __all__ = ["STEPS", "Choice", "Number", "check_parameters", "declared"]
 
@@ -43,10 +44,8 @@ class Number:
 
     def check(self, where: str, value: Any) -> None:
         """Raise a ConfigError unless ``value`` is such a number."""
-        kind = int if self.whole else (int, float)
         if (
-            isinstance(value, bool)
-            or not isinstance(value, kind)
+            not (is_whole(value) if self.whole else is_number(value))
             or not math.isfinite(value)
             or not self.least <= value <= self.most
             or value >= self.below

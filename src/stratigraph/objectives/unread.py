@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from stratigraph.values import is_number
+
 __all__ = ["UnreadObjective"]
 
 
@@ -21,9 +23,5 @@ class UnreadObjective:
     @property
     def strength(self) -> str | None:
         """The name of the parameter that studies vary, as far as can be told."""
-        numbers = [
-            key
-            for key, value in self.parameters
-            if isinstance(value, int | float) and not isinstance(value, bool)
-        ]
+        numbers = [key for key, value in self.parameters if is_number(value)]
         return numbers[0] if len(numbers) == 1 else None

@@ -22,6 +22,7 @@ from stratigraph.similarity.measure import Measure, tell
 
 if TYPE_CHECKING:
     import xarray
+from stratigraph.values import is_number
 
 __all__ = [
     "CERTIFIED",
@@ -53,8 +54,7 @@ def check_tolerance(measure: str, tolerance: float) -> None:
         InputError: it is no number from 1e-6 to 1, or the measure has no certified form.
 
     """
-    number = isinstance(tolerance, int | float) and not isinstance(tolerance, bool)
-    if not number or not LEAST <= tolerance < 1:
+    if not is_number(tolerance) or not LEAST <= tolerance < 1:
         raise InputError(
             f"tolerance: expected a number from {LEAST:g} to 1, the widest that an interval may "
             f"be, got {tolerance!r}."

@@ -20,7 +20,7 @@ from stratigraph.remote.publication import publishing, put_back, sweep
 from stratigraph.remote.store import Store, open_store
 from stratigraph.remote.versions import check_version
 from stratigraph.remote.working_copy import Part, fetch, is_published
-from stratigraph.study.layout import STUDY_FILE
+from stratigraph.study.layout import STUDY_FILE, find_place, places_of
 from stratigraph.study.origin import keep_origin, spell_url
 
 __all__ = [
@@ -36,29 +36,26 @@ __all__ = [
 WORK = "STRATIGRAPH_WORK"
 EVERY = 60.0  # seconds after which a stage in progress publishes what it committed
 AT_ONCE = 16  # parts that are fetched at a time
-FILE = Part("ledgers/study", (STUDY_FILE,))
-STAGES = {
-    "": Part(
-        "ledgers/stages",
-        (
-            "probes/*",
-            "runs/*/representations*/*",
-            "runs/*/observed*/*",
-            "similarity*/*",
-            "jackknife*/*",
-            "findings.json",
-        ),
-    ),
-    "report": Part("ledgers/report", ("figures", "report")),
-}
 UNFINISHED = "unfinished"  # where earlier versions kept blocks of matrices in the making
-LIGHT = re.compile(r"study\.yaml|runs/[^/]+/(state\.json|config\.json|metrics|observed/scores)")
+
+
+def _part(ledger: str, writer: str, run: str = "*") -> Part:
+    own = places_of(writer)
+    passing = tuple(place.glob(run) for place in own if place.until == "newer")
+    return Part(ledger, tuple(place.glob(run) for place in own), passing)
 
 
 def _part_of_run(run_id: str) -> Part:
-    kept = ("config.json", "state.json", "metrics", "snapshots/[0-9]*", "checkpoint/[0-9]*")
-    places = tuple(f"runs/{run_id}/{place}" for place in kept)
-    return Part(f"runs/{run_id}/ledger", places, passing=(places[-1],))
+    return _part(f"runs/{run_id}/ledger", "run", run_id)
+
+
+FILE = _part("ledgers/study", "file")
+STAGES = {"": _part("ledgers/stages", "results"), "report": _part("ledgers/report", "report")}
+
+
+def _is_light(path: str) -> bool:
+    place = find_place(path)
+    return place is not None and place.light
 
 
 def work_place(url: str) -> Path:
@@ -90,7 +87,7 @@ def bring_working_copy(url: str, *, light: bool = False, new: bool = True) -> Pa
         _check_there(store)
     folder = work_place(url)
     keep_origin(folder, store.url)
-    RemoteHome(folder, store.url).fetch(LIGHT.fullmatch if light else None)
+    RemoteHome(folder, store.url).fetch(_is_light if light else None)
     return folder
 
 

@@ -11,15 +11,13 @@ from stratigraph.errors import DataError
 from stratigraph.evidence import gather
 from stratigraph.evidence.claims import ask
 from stratigraph.evidence.finding import Finding, judge, within_tolerances
-from stratigraph.home import find_home
 from stratigraph.records import remove_leftovers, write_json
 from stratigraph.stages.compare import compare_study
-from stratigraph.stages.extract import extract_study
-from stratigraph.stages.observe import observe_study
 from stratigraph.stages.progress import Progress
+from stratigraph.stages.read import read_study
 from stratigraph.stages.recorded import check_recorded
 from stratigraph.stages.score import score_latents
-from stratigraph.study import CORRECTED, PUBLISHED, Study, findings_path
+from stratigraph.study import PUBLISHED, Study, findings_path
 from stratigraph.version import __version__
 
 __all__ = ["assess_study", "findings_of"]
@@ -49,8 +47,6 @@ def assess_study(
 ) -> list[dict[str, Any]]:
     """Judge every claim, write ``findings.json``, and return what it holds.
 
-    Latents that an earlier version left unscored are scored too.
-
     Args:
         study: a compared study.
         engine: where the published reading is made, if it is asked for and not there yet.
@@ -58,7 +54,6 @@ def assess_study(
         published: read the study the published way too (`stratigraph.study.ways`), and judge that.
 
     Raises:
-        BusyError: another process writes into the study.
         DataError: the study was not compared by debiased CKA, or cannot be, or no run reached its
             last step.
 
@@ -70,34 +65,35 @@ def assess_study(
         )
     if study.way.cka not in study.measures():
         check_recorded(study)  # or it would be told to compare what cannot be compared
-    with find_home(study.path).writing():
-        remove_leftovers(study.path, of=findings_path(study.path).name)
-        score_latents(study.read(CORRECTED), engine, progress)
-        found = findings_of(study)
-        sources = {study.way.name: study.source()}
-        other = study.read(PUBLISHED)
-        # Once it was asked for it stays: a later assessment does not drop what an earlier one told.
-        if published or PUBLISHED.name in study.config.ways or other.measures():
-            progress.say("the published way: training images, fresh noise, biased CKA, late start")
-            extract_study(other, engine, progress)
-            observe_study(other, engine, progress)
-            compare_study(other, engine, progress)
-            found += findings_of(other)
-            sources[other.way.name] = other.source()
-        rows = [_plain(finding) for finding in found]
-        write_json(
-            findings_path(study.path),
-            {
-                "format": 1,
-                "study": study.config.name,
-                "version": __version__,
-                "runs": len(study.complete()),
-                "ways": list(sources),
-                "representations": sources,
-                "findings": rows,
-            },
-        )
+    remove_leftovers(study.path, of=findings_path(study.path).name)
+    score_latents(study, engine, progress)  # an earlier version may have left them unscored
+    found, sources = [], {}
+    for way in _ways(study, published):
+        if way is not study:
+            progress.say(f"the {way.way.name} way: {way.way.told}")
+            read_study(way, engine, progress)
+            compare_study(way, engine, progress)
+        found += findings_of(way)
+        sources[way.way.name] = way.source()
+    rows = [_plain(finding) for finding in found]
+    about = {
+        "format": 1,
+        "study": study.config.name,
+        "version": __version__,
+        "runs": len(study.complete()),
+        "ways": list(sources),
+        "representations": sources,
+    }
+    write_json(findings_path(study.path), {**about, "findings": rows})
     return rows
+
+
+def _ways(study: Study, published: bool) -> list[Study]:
+    """The study in each way that is judged: once one was asked for, it stays."""
+    other = study.read(PUBLISHED)
+    if published or PUBLISHED.name in study.config.ways or other.measures():
+        return [study, other]
+    return [study]
 
 
 def _plain(finding: Finding) -> dict[str, Any]:

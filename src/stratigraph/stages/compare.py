@@ -43,9 +43,9 @@ from stratigraph.plugins import is_plugin, plugin_digest
 from stratigraph.records import MANIFEST, Files, remove_leftovers, remove_record, write_record
 from stratigraph.similarity.kernel_cka import deconfounded_measure
 from stratigraph.similarity.reduction import read_coordinates
-from stratigraph.stages.extract import current_facts, reading_digest
 from stratigraph.stages.progress import Progress
 from stratigraph.stages.recorded import check_recorded
+from stratigraph.stages.task import current_facts, reading_digest
 from stratigraph.study import (
     DECONFOUNDED,
     MeasureConfig,

@@ -25,12 +25,13 @@ from stratigraph.errors import IntegrityError, StorageError
 from stratigraph.identity import digest
 from stratigraph.plugins import plugin_digest
 from stratigraph.records import locked, read_json, remove_leftovers, write_json
+from stratigraph.stages.catalog import STAGES
+from stratigraph.stages.stage import Made
 from stratigraph.study.layout import CURRENT, find_place
 from stratigraph.study.origin import find_origin
 from stratigraph.study.study import Study
 
 __all__ = [
-    "STAGES",
     "find_files",
     "is_current",
     "is_finished",
@@ -40,22 +41,12 @@ __all__ = [
     "stages_of",
 ]
 
-NEEDS = {
-    "train": (),
-    "extract": ("train",),
-    "compare": ("extract",),
-    "assess": ("train", "extract", "compare"),
-    "report": ("train", "extract", "compare", "assess"),
-}
-
-STAGES = tuple(NEEDS)
-
 Files = dict[str, dict[str, str]]  # stage → place → digest of its files' names, sizes and times
 
 
 def find_files(study: Path) -> Files:
     """What a study's folder holds, by the stage that made it; no file is opened."""
-    found: Files = {stage: {} for stage in NEEDS}
+    found: Files = {stage: {} for stage in STAGES}
     for path, stage, stamp in _places(study, study):
         if stage in found:
             found[stage][path] = stamp
@@ -69,10 +60,10 @@ def _places(study: Path, folder: Path) -> Iterator[tuple[str, str, str]]:
                 continue  # a lock, or something in the making
             path = Path(entry.path).relative_to(study).as_posix()
             place = find_place(path)
-            if place is not None:
-                yield path, place.stage, digest(sorted(_facts(entry)))
-            elif entry.is_dir():
+            if place is None and entry.is_dir():
                 yield from _places(study, Path(entry.path))
+            elif place is not None and place.trusted:
+                yield path, place.stage, digest(sorted(_facts(entry)))
 
 
 def _facts(entry: os.DirEntry[str]) -> Iterator[tuple[str, int, int]]:
@@ -134,13 +125,17 @@ def is_current(
             return False
         if any(held["options"].get(key) != value for key, value in (options or {}).items()):
             return False
-        now = {path: stamp for own in (stage, *NEEDS[stage]) for path, stamp in files[own].items()}
+        now = {
+            path: stamp
+            for own in (stage, *STAGES[stage].needs)
+            for path, stamp in files[own].items()
+        }
         other = now.items() - held["files"].items()
         # Of the probes that another way of reading keeps there, nobody else reads anything.
         if any(path in held["files"] or not path.startswith("probes/") for path, _ in other):
             return False  # something is new, or was changed
         gone = [find_place(path) for path in held["files"].keys() - now.keys()]
-        if not all(place is not None and place.passing for place in gone):
+        if not all(place is not None and place.until == "compared" for place in gone):
             return False
         if gone and stage in ("extract", "assess") and whole:
             return False
@@ -170,9 +165,7 @@ def is_trained(study: Study) -> bool:
     return study.config.recorded or {run.state["state"] for run in study.runs.values()} <= ended
 
 
-def note_current(
-    study: Study, stage: str, before: Files, options: Mapping[str, Any], **more: Any
-) -> None:
+def note_current(study: Study, stage: str, before: Files, made: Made) -> None:
     """Write down that a stage is done, and what of.
 
     Args:
@@ -180,14 +173,13 @@ def note_current(
         stage: its name.
         before: what `find_files` found before it began. What others have written since was not
             read, so it must not be noted as that.
-        options: what it was asked for.
-        more: is kept beside it.
+        made: what came of it.
 
     """
     own = find_files(study.path)[stage]
-    for name in NEEDS[stage]:
+    for name in STAGES[stage].needs:
         own |= before[name]
-    held = {"asked": _asked(study), "options": dict(options), "files": own, **more}
+    held = {"asked": _asked(study), "options": made.options, "files": own, **made.facts}
     # A hint that cannot be kept is one that is not there.
     with contextlib.suppress(StorageError), locked(study.path, "current", wait=True):
         remove_leftovers(study.path, of=CURRENT)

@@ -27,8 +27,8 @@ from stratigraph.training import (
     initial_state,
     split_of,
     training_states,
-    whole_number,
 )
+from stratigraph.values import check_whole, is_number
 
 __all__ = ["ESTIMATORS", "ChosenLatents", "LatentSizeSettings", "choose_latents"]
 
@@ -67,11 +67,11 @@ class LatentSizeSettings:
                 + suggest(str(self.estimator), ESTIMATORS)
             )
         for name, least, most in (("images", 30, MOST_IMAGES), ("most", 1, 65_536)):
-            whole_number(name, getattr(self, name), least, most)
+            check_whole(name, getattr(self, name), least, most)
         if self.steps is not None:
-            whole_number("steps", self.steps, 1, 10**9)
+            check_whole("steps", self.steps, 1, 10**9)
         share = self.threshold
-        if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 10:
+        if not is_number(share) or not 0 <= share < 10:
             raise ConfigError(
                 f"threshold: expected a share of the data's intrinsic dimension, such as 0.2, got "
                 f"{share!r}."

@@ -16,7 +16,7 @@ untrained network, 0 for the final one; NaN without a snapshot at step 0.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,12 @@ from stratigraph.records import (
     Files,
     load_weights_of,
     read_json,
-    record_exists,
     remove_leftovers,
     write_record,
 )
 from stratigraph.similarity.reduction import read_coordinates
-from stratigraph.stages.extract import current_facts, reading_digest, run_all
 from stratigraph.stages.progress import Progress
+from stratigraph.stages.task import ReadingTask, make_records, representations_of, task_of
 from stratigraph.study import (
     ProbesConfig,
     Run,
@@ -47,40 +46,23 @@ from stratigraph.study import (
     probe_indices,
     representations_path,
 )
-from stratigraph.training import RecordedConfig, any_config
+from stratigraph.training import RecordedConfig
 
-__all__ = ["POSTERIOR_FILE", "observe_study"]
+__all__ = ["POSTERIOR_FILE", "observe_run", "observe_study"]
 
 OWN_POSTERIOR = "posterior.npy"  # of our networks, which have no layer of that name
 # Of a recorded run: layers' files end in .npy, whatever they are called. Older ones have the other.
 POSTERIOR_FILE = "posterior.moments"
 
 
-@dataclass(frozen=True)
-class ObserveTask:
-    """One run, as it is sent to a worker."""
-
-    run: Path
-    config: dict[str, Any]
-    steps: tuple[int, ...]
-    probes: ProbesConfig
-    way: str
-    about: dict[str, Any]
-
-    @property
-    def label(self) -> str:
-        """What it is called in a cluster's dashboard."""
-        return f"observe {self.run.name[:4]}"
-
-
-def observe_task(task: ObserveTask) -> None:
+def observe_run(task: ReadingTask) -> None:
     """Observe one run and write its record."""
-    run = Run(task.run, any_config(task.config, task.steps))
+    run = task.run
     factors, names = _factors(run, task.probes)
     latents, layers = [], []
     remaining = {} if task.way else _remaining(run, task.steps)
     for step in task.steps:
-        record = representations_path(task.run, step, task.way)
+        record = representations_path(run.path, step, task.way)
         about = read_json(record / MANIFEST)["about"]
         if about.get("posterior", (record / OWN_POSTERIOR).is_file()):
             latents.append(_latents(record).assign(step=step))
@@ -106,7 +88,7 @@ def observe_task(task: ObserveTask) -> None:
         found = found.reindex(columns=[*dict.fromkeys([*columns, *found.columns])])
         files.table("layers.parquet", found)
 
-    write_record(observed_path(task.run, task.way), fill, task.about)
+    write_record(task.record, fill, task.about)
 
 
 def _factors(run: Run, probes: ProbesConfig) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -185,29 +167,16 @@ def _recorded_weights(run: Run, step: int) -> dict[str, torch.Tensor]:
 
 def observe_study(study: Study, engine: Engine, progress: Progress) -> int:
     """Observe every complete run that has not been, as it is now; return how many were."""
-    tasks = []
+    return make_records(engine, progress, "observing runs", observe_run, _wanted(study))
+
+
+def _wanted(study: Study) -> Iterator[ReadingTask]:
     for run_id in study.complete():
         run = study.runs[run_id]
-        remove_leftovers(observed_path(run.path, study.way.folder).parent)
-        about = reading_digest(study, run)
-        records = [
-            (step, representations_path(run.path, step, study.way.folder))
-            for step in study.steps(run)
-        ]
-        records = [(step, record) for step, record in records if record_exists(record)]
-        hashes = [[step, read_json(record / MANIFEST)["files"]] for step, record in records]
-        about = {**about, "observed": 1, "representations": digest(hashes)}
-        if records and current_facts(observed_path(run.path, study.way.folder), about) is None:
-            steps = tuple(step for step, _ in records)
-            tasks.append(
-                ObserveTask(
-                    run.path,
-                    run.config.to_dict(),
-                    steps,
-                    study.config.probes,
-                    study.way.folder,
-                    about,
-                )
-            )
-    run_all(engine, progress, "observing runs", observe_task, tasks, lambda task: task.run.name)
-    return len(tasks)
+        record = observed_path(run.path, study.way.folder)
+        remove_leftovers(record.parent)
+        held = representations_of(study, run)
+        if held:
+            hashes = digest([[step, files] for step, files in held.items()])
+            about = {"observed": 1, "representations": hashes}
+            yield task_of("observe", study, run, held, record, about)

@@ -14,8 +14,7 @@ its record. A record of its own: studies of before it existed gain it without be
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,59 +24,22 @@ from stratigraph.engine import Engine
 from stratigraph.identity import digest
 from stratigraph.latents.decoding import UNORDERED
 from stratigraph.latents.scores import SCORES, disentanglement_scores
-from stratigraph.records import MANIFEST, read_json, record_exists, write_record
-from stratigraph.stages.extract import current_facts, reading_digest, run_all
+from stratigraph.records import write_record
 from stratigraph.stages.progress import Progress
-from stratigraph.study import (
-    ProbesConfig,
-    Run,
-    Study,
-    probe_indices,
-    representations_path,
-    scores_path,
-)
-from stratigraph.training import RecordedConfig, RunConfig, any_config
+from stratigraph.stages.task import ReadingTask, make_records, representations_of, task_of
+from stratigraph.study import CORRECTED, Study, probe_indices, representations_path, scores_path
+from stratigraph.training import RecordedConfig, RunConfig
 
-__all__ = ["ScoreTask", "score_latents", "score_task"]
+__all__ = ["score_latents", "score_run"]
 
 POSTERIOR = "posterior.npy"
 COLUMNS = ["step", "score", "value", "n", "reason"]
 LEAST = 2  # factors that vary: to tell one from another
 
 
-@dataclass(frozen=True)
-class ScoreTask:
-    """One run, as it is sent to a worker."""
-
-    run: Path
-    config: dict[str, Any]
-    steps: tuple[int, ...]
-    probes: ProbesConfig
-    about: dict[str, Any]
-
-    @property
-    def label(self) -> str:
-        """What it is called in a cluster's dashboard."""
-        return f"score {self.run.name[:4]}"
-
-    @property
-    def reads(self) -> tuple[Path, ...]:
-        """The representations, for their means."""
-        return tuple(representations_path(self.run, step) for step in self.steps)
-
-    @property
-    def writes(self) -> Path:
-        """The scores."""
-        return scores_path(self.run)
-
-    def away(self) -> ScoreTask:
-        """The same task."""
-        return self
-
-
-def score_task(task: ScoreTask) -> None:
+def score_run(task: ReadingTask) -> None:
     """Score one run and write its record."""
-    run = Run(task.run, any_config(task.config, task.steps))
+    run = task.run
     reason, rows = _unscored(run.config), []
     if not reason:
         dataset = run.dataset()
@@ -86,19 +48,16 @@ def score_task(task: ScoreTask) -> None:
         if sum(len(np.unique(column)) > 1 for column in factors.T) < LEAST:
             reason = f"fewer than {LEAST} factors of {dataset.name} vary among the probes"
     if not reason:
-        known = [s for s in task.steps if (representations_path(task.run, s) / POSTERIOR).is_file()]
+        known = [s for s in task.steps if (representations_path(run.path, s) / POSTERIOR).is_file()]
         for step in known:
-            mean = np.load(representations_path(task.run, step) / POSTERIOR, allow_pickle=False)[0]
+            mean = np.load(representations_path(run.path, step) / POSTERIOR, allow_pickle=False)[0]
             rows += _rows(step, mean, factors, names, last=step == task.steps[-1])
         reason = "" if known else "no posterior with a mean was kept of it"
 
     table = pd.DataFrame(rows)
     table = table.reindex(columns=[*dict.fromkeys([*COLUMNS, *table.columns])])
-    write_record(
-        scores_path(task.run),
-        lambda files: files.table("scores.parquet", table),
-        {**task.about, "reason": reason},
-    )
+    about = {**task.about, "reason": reason}
+    write_record(task.record, lambda files: files.table("scores.parquet", table), about)
 
 
 def _unscored(config: RunConfig) -> str:
@@ -136,26 +95,17 @@ def settings_in_use() -> dict[str, Any]:
 def score_latents(study: Study, engine: Engine, progress: Progress) -> int:
     """Score every complete run that has not been, as it is now; return how many were.
 
-    The study is read the way its file says; a published reading is not scored.
+    Means are those that the study file asks for, whichever way the study is read.
     """
-    tasks = []
+    wanted = _wanted(study.read(CORRECTED))
+    return make_records(engine, progress, "scoring latents", score_run, wanted)
+
+
+def _wanted(study: Study) -> Iterator[ReadingTask]:
     for run_id in study.complete():
         run = study.runs[run_id]
-        records = [(step, representations_path(run.path, step)) for step in run.steps]
-        records = [(step, record) for step, record in records if record_exists(record)]
-        hashes = [
-            [step, read_json(record / MANIFEST)["files"].get(POSTERIOR)] for step, record in records
-        ]
-        about = {
-            **reading_digest(study, run),
-            "scored": 1,
-            "settings": settings_in_use(),
-            "representations": digest(hashes),
-        }
-        if records and current_facts(scores_path(run.path), about) is None:
-            steps = tuple(step for step, _ in records)
-            tasks.append(
-                ScoreTask(run.path, run.config.to_dict(), steps, study.config.probes, about)
-            )
-    run_all(engine, progress, "scoring latents", score_task, tasks, lambda task: task.run.name)
-    return len(tasks)
+        held = representations_of(study, run)
+        if held:
+            hashes = digest([[step, files.get(POSTERIOR)] for step, files in held.items()])
+            about = {"scored": 1, "settings": settings_in_use(), "representations": hashes}
+            yield task_of("score", study, run, held, scores_path(run.path), about)

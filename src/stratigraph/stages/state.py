@@ -11,6 +11,7 @@ from typing import Any
 from stratigraph.durable import Output, fresh_beside
 from stratigraph.engine import tell
 from stratigraph.records import sealed_json, write_json
+from stratigraph.study.layout import STATE
 
 __all__ = ["StateFile"]
 
@@ -21,7 +22,7 @@ class StateFile:
     """The run's ``state.json``: cheap to write often, and read by everyone who watches."""
 
     def __init__(self, run: Path, steps: int) -> None:
-        self.path = run / "state.json"
+        self.path = run / STATE
         self.steps = steps
         self.began = self.last = time.monotonic()
         self.first_step: int | None = None

@@ -28,14 +28,15 @@ from stratigraph.records import (
     unlisted,
     verified,
 )
+from stratigraph.stages.catalog import STAGES
 from stratigraph.stages.compare import SCRATCH
 from stratigraph.stages.drift import CONFIG, check_repairable
 from stratigraph.stages.progress import Progress
-from stratigraph.stages.run import STAGES, run_stage
+from stratigraph.stages.run import run_stage
 from stratigraph.stages.train import train_study
 from stratigraph.study import STUDY_FILE, Run, Study, load_study, metrics_path, representations_path
 from stratigraph.study.exported import Export, find_export
-from stratigraph.study.layout import CURRENT, EXPORT, STATE, find_place, is_root
+from stratigraph.study.layout import EXPORT, find_place, is_root
 from stratigraph.study.origin import REMOTE
 from stratigraph.training import RecordedConfig
 
@@ -97,8 +98,8 @@ def verify_study(folder: Path) -> Verified:
     for path in _items(folder, folder, set()):
         place = find_place(path.relative_to(folder).as_posix())
         if place is None:
-            if path.name not in (STATE, CURRENT):  # neither is trusted for anything that is kept
-                strange.append(path)
+            strange.append(path)
+        if place is None or not place.trusted:
             continue
         try:
             members = list(path.iterdir()) if path.is_dir() else [path]

@@ -47,7 +47,8 @@ from stratigraph.study.layout import EXPORT, STUDY_FILE
 from stratigraph.study.selection import SELECTIONS
 from stratigraph.study.ways import CORRECTED, WAYS, Way
 from stratigraph.study.yaml_file import read_yaml
-from stratigraph.training import RunConfig, whole_number
+from stratigraph.training import RunConfig
+from stratigraph.values import check_number, check_whole
 
 __all__ = [
     "DECONFOUNDED",
@@ -75,8 +76,8 @@ class ProbesConfig:
     source: str = "validation"
 
     def __post_init__(self) -> None:
-        whole_number("probes: count", self.count, 4, 10**6)
-        whole_number("probes: seed", self.seed, 0, 2**63 - 1)
+        check_whole("probes: count", self.count, 4, 10**6)
+        check_whole("probes: seed", self.seed, 0, 2**63 - 1)
         one_of("probes: from", self.source, PROBE_SOURCES)
 
 
@@ -157,11 +158,7 @@ class ResourcesConfig:
 
     def __post_init__(self) -> None:
         for what, value, least in (("cpus", self.cpus, 0.01), ("gpus", self.gpus, 0)):
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not least <= value <= 1024:
-                raise ConfigError(
-                    f"resources: {what}: expected a number from {least} to 1024, got {value!r}."
-                )
+            check_number(f"resources: {what}", value, least, 1024)
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,9 @@ from typing import Any
 from stratigraph.errors import ConfigError, suggest
 from stratigraph.objectives import OBJECTIVES, SUPERVISED
 from stratigraph.plugins import is_plugin
-from stratigraph.training import RunConfig, SnapshotSchedule, whole_number
+from stratigraph.training import RunConfig, SnapshotSchedule
 from stratigraph.training.schedule import MOST_SNAPSHOTS
+from stratigraph.values import check_whole
 
 __all__ = ["TRAINING", "axis", "grid_runs", "grid_size", "mapping", "one_of"]
 
@@ -157,7 +158,7 @@ def _schedule(value: Any, steps: int) -> SnapshotSchedule:
     mapping(f"snapshots: {kind}", table, SCHEDULE_KEYS[kind])
     for key in ("count", "first"):
         if key in table:
-            whole_number(f"snapshots: {key}", table[key], 1, MOST_OF[key])
+            check_whole(f"snapshots: {key}", table[key], 1, MOST_OF[key])
     if not isinstance(table.get("start", True), bool):
         raise ConfigError(f"snapshots: start: expected true or false, got {table['start']!r}.")
     if kind == "explicit" and not isinstance(table.get("steps"), list):
@@ -186,7 +187,7 @@ def grid_runs(
     axes = {key: readers.get(key, axis)(f"{where}: {key}", item) for key, item in table.items()}
     if "steps" not in training:
         raise ConfigError("training: steps is missing; give the number of updates.")
-    steps = whole_number("training: steps", training["steps"], 1, 10**9)
+    steps = check_whole("training: steps", training["steps"], 1, 10**9)
     schedule = _schedule(snapshots, steps)
     kept = grid_size(value) * len(schedule.steps)
     if kept > MOST_KEPT:

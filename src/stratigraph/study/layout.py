@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "metrics_path",
     "observed_path",
     "page_path",
+    "places_of",
     "probes_path",
     "representations_path",
     "run_path",
@@ -63,42 +65,75 @@ class Place:
     """Where a study holds things of one kind.
 
     Args:
-        pattern: of paths within the study: of a record's folder, or of a file.
+        pattern: of paths within the study, of a record's folder or of a file: ``{run}`` and
+            ``{name}`` stand for any name, ``{step}`` for a number, ``{way}`` for a way of reading.
         stage: what makes it, and makes it anew. The published way is read by ``assess``. The study
             file has no stage: only its user has it.
-        passing: whether it may be removed once it was compared, and read again if need be.
+        writer: who writes it, one at a time: the study ``file``'s user, the trainer of a ``run``,
+            whoever makes ``results``, or the ``report``.
+        light: whether it is little, and enough to list a study by.
+        until: when it may go: once it was ``compared``, since it can be read again; or once there
+            is a ``newer`` one.
+        trusted: whether anything relies on it. What is only told, to whoever watches, may be lost
+            or changed at any time.
 
     """
 
-    pattern: re.Pattern[str]
+    pattern: str
     stage: str
-    passing: bool = False
+    writer: str
+    light: bool = False
+    until: str = ""
+    trusted: bool = True
+
+    @cached_property
+    def expression(self) -> re.Pattern[str]:
+        """Of the paths that are of this kind."""
+        pattern = self.pattern.replace(".", r"\.")
+        return re.compile(pattern.format(run="[^/]+", name="[^/]+", step="[0-9]+", way="[a-z]+"))
+
+    def glob(self, run: str = "*") -> str:
+        """The pattern as `Path.glob` takes it: of one run, or of all."""
+        return self.pattern.format(run=run, name="*", step="[0-9]*", way="[a-z]*")
 
 
 PLACES = (
-    Place(re.compile(r"study\.yaml"), ""),
-    Place(re.compile(r"runs/[^/]+/(config\.json|metrics)"), "train"),
-    Place(re.compile(r"runs/[^/]+/(snapshots|checkpoint)/[0-9]+"), "train"),
-    Place(re.compile(r"runs/[^/]+/representations/[0-9]+"), "extract", passing=True),
-    Place(re.compile(r"runs/[^/]+/observed/(tables|scores)"), "extract"),
-    Place(re.compile(r"runs/[^/]+/representations-[a-z]+/[^/]+"), "assess", passing=True),
-    Place(re.compile(r"runs/[^/]+/observed-[a-z]+/[^/]+"), "assess"),
-    Place(re.compile(r"probes/[^/]+"), "extract"),
-    Place(re.compile(r"(similarity|jackknife)/[^/]+"), "compare"),
-    Place(re.compile(r"(similarity|jackknife)-[a-z]+/[^/]+"), "assess"),
-    Place(re.compile(r"findings\.json"), "assess"),
-    Place(re.compile(r"figures|report"), "report"),
+    Place("study.yaml", "", "file", light=True),
+    Place("current.json", "", "", trusted=False),
+    Place("runs/{run}/config.json", "train", "run", light=True),
+    Place("runs/{run}/state.json", "train", "run", light=True, trusted=False),
+    Place("runs/{run}/metrics", "train", "run", light=True),
+    Place("runs/{run}/snapshots/{step}", "train", "run"),
+    Place("runs/{run}/checkpoint/{step}", "train", "run", until="newer"),
+    Place("runs/{run}/representations/{step}", "extract", "results", until="compared"),
+    Place("runs/{run}/observed/tables", "extract", "results"),
+    Place("runs/{run}/observed/scores", "extract", "results", light=True),
+    Place("runs/{run}/representations-{way}/{step}", "assess", "results", until="compared"),
+    Place("runs/{run}/observed-{way}/tables", "assess", "results"),
+    Place("probes/{name}", "extract", "results"),
+    Place("similarity/{name}", "compare", "results"),
+    Place("jackknife/{name}", "compare", "results"),
+    Place("similarity-{way}/{name}", "assess", "results"),
+    Place("jackknife-{way}/{name}", "assess", "results"),
+    Place("findings.json", "assess", "results"),
+    Place("figures", "report", "report"),
+    Place("report", "report", "report"),
 )
 
 
 def find_place(path: str) -> Place | None:
     """The place that a path within a study is; None if it is none of ours."""
-    return next((place for place in PLACES if place.pattern.fullmatch(path)), None)
+    return next((place for place in PLACES if place.expression.fullmatch(path)), None)
+
+
+def places_of(writer: str) -> list[Place]:
+    """The places that one writer writes."""
+    return [place for place in PLACES if place.writer == writer]
 
 
 def is_root(name: str) -> bool:
     """Whether a name in a study's folder is one of ours, or of a folder of ours."""
-    roots = {place.pattern.pattern.partition("/")[0] for place in PLACES}
+    roots = {place.expression.pattern.partition("/")[0] for place in PLACES}
     return any(re.fullmatch(root, name) for root in roots)
 
 

@@ -15,7 +15,7 @@ from stratigraph.errors import DataError, InputError, IntegrityError
 from stratigraph.models import Network
 from stratigraph.records import load_snapshot, read_json, record_exists, snapshot_steps, verified
 from stratigraph.study.exported import Export
-from stratigraph.study.layout import METRICS, metrics_path
+from stratigraph.study.layout import METRICS, STATE, metrics_path
 from stratigraph.training import DataFacts, RecordedConfig, RunConfig, build_network
 
 __all__ = ["SILENT", "Run", "interrupted", "read_state", "warning_of"]
@@ -29,7 +29,7 @@ def read_state(path: Path) -> dict[str, Any]:
     It is written several times a second and not flushed, so a loss of power may tear it. It is then
     ``unknown``, and holds nobody up: what a run goes on from is its checkpoint.
     """
-    file = path / "state.json"
+    file = path / STATE
     if not file.is_file():
         return {"state": "waiting", "step": 0}
     try:

@@ -34,6 +34,7 @@ class Way:
         folder: what the names of this way's folders end with.
         source: where probes are drawn from; None is what the study file says.
         decoder_input: what drives the decoder; None is what the study file says.
+        told: all that, in words.
 
     """
 
@@ -43,10 +44,19 @@ class Way:
     folder: str = ""
     source: str | None = None
     decoder_input: str | None = None
+    told: str = "as the study file says"
 
 
 CORRECTED = Way("corrected", "debiased_cka")
-PUBLISHED = Way("published", "linear_cka", 0.02, "-published", "paper", "fresh_noise")
+PUBLISHED = Way(
+    "published",
+    "linear_cka",
+    0.02,
+    "-published",
+    "paper",
+    "fresh_noise",
+    "training images, fresh noise, biased CKA, late start",
+)
 WAYS = {way.name: way for way in (CORRECTED, PUBLISHED)}
 
 

@@ -1,6 +1,6 @@
 """Training: one run's configuration, which steps to keep, and a loop that yields states."""
 
-from stratigraph.training.config import RunConfig as RunConfig, whole_number as whole_number
+from stratigraph.training.config import RunConfig as RunConfig
 from stratigraph.training.freezing import (
     Freezer as Freezer,
     Freezing as Freezing,

@@ -27,25 +27,12 @@ from stratigraph.objectives import (
 from stratigraph.plugins import is_plugin, named_by, naming_only, require_plugins
 from stratigraph.training.freezing import Freezing
 from stratigraph.training.schedule import SnapshotSchedule
+from stratigraph.values import check_number, check_whole
 
-__all__ = ["RunConfig", "whole_number"]
+__all__ = ["RunConfig"]
 
 LARGEST_SEED = 2**63 - 1
 MOST_LATENTS = 65_536
-
-
-def whole_number(where: str, value: Any, least: int, most: int) -> int:
-    """``value``, if it is a whole number within bounds.
-
-    Raises:
-        ConfigError: it is not.
-
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise ConfigError(
-            f"{where}: expected a whole number from {least} to {most}, got {value!r}."
-        )
-    return value
 
 
 def _named(where: str, value: Any) -> dict[str, Any]:
@@ -56,14 +43,6 @@ def _named(where: str, value: Any) -> dict[str, Any]:
     if keyed and isinstance(value.get("name"), str):
         return dict(value)
     raise ConfigError(f"{where}: expected a name, or a mapping with a `name`, got {value!r}.")
-
-
-def _positive(where: str, value: Any, *, below: float = float("inf"), zero: bool = False) -> None:
-    real = isinstance(value, int | float) and not isinstance(value, bool)
-    if not real or not (0 < value < below or (zero and value == 0)):
-        least = "≥ 0" if zero else "> 0"
-        bound = "" if below == float("inf") else f" and < {below:g}"
-        raise ConfigError(f"{where}: expected a number {least}{bound}, got {value!r}.")
 
 
 def _check_data(data: Mapping[str, Any]) -> None:
@@ -139,7 +118,7 @@ class RunConfig:
         set_field = object.__setattr__  # the only way to normalise a frozen dataclass
         set_field(self, "data", _named("data", self.data))
         set_field(self, "objective", _named("objective", self.objective))
-        whole_number("steps", self.steps, 1, 10**9)
+        check_whole("steps", self.steps, 1, 10**9)
         kept: Any = self.snapshots
         kept = kept.steps if isinstance(kept, SnapshotSchedule) else kept
         if isinstance(kept, str) or not isinstance(kept, Sequence):
@@ -164,17 +143,17 @@ class RunConfig:
             if name not in known:
                 raise ConfigError(f"{what}: none is called {name!r}.{suggest(name, known)}")
         check_likelihood(self.objective["name"], objective, self.reconstruction)
-        whole_number("latents", self.latents, 1, MOST_LATENTS)
-        whole_number("seed", self.seed, 0, LARGEST_SEED)
-        whole_number("split_seed", self.split_seed, 0, LARGEST_SEED)
-        whole_number("batch_size", self.batch_size, 2, 65_536)
-        whole_number("validation_images", self.validation_images, 2, 10**7)
-        whole_number("log_every", self.log_every, 1, 10**9)
-        _positive("learning_rate", self.learning_rate)
-        _positive("epsilon", self.epsilon)
-        _positive("beta_1", self.beta_1, below=1, zero=True)
-        _positive("beta_2", self.beta_2, below=1, zero=True)
-        _positive("validation", self.validation, below=1)
+        check_whole("latents", self.latents, 1, MOST_LATENTS)
+        check_whole("seed", self.seed, 0, LARGEST_SEED)
+        check_whole("split_seed", self.split_seed, 0, LARGEST_SEED)
+        check_whole("batch_size", self.batch_size, 2, 65_536)
+        check_whole("validation_images", self.validation_images, 2, 10**7)
+        check_whole("log_every", self.log_every, 1, 10**9)
+        check_number("learning_rate", self.learning_rate, above=0)
+        check_number("epsilon", self.epsilon, above=0)
+        check_number("beta_1", self.beta_1, 0, below=1)
+        check_number("beta_2", self.beta_2, 0, below=1)
+        check_number("validation", self.validation, above=0, below=1)
         for what in ("data", "architecture"):  # every other value has been checked
             options = getattr(self, what)
             try:

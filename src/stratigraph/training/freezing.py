@@ -34,18 +34,11 @@ import torch
 from torch import Tensor, nn
 
 from stratigraph.errors import ConfigError, suggest
+from stratigraph.values import check_number, check_whole
 
 __all__ = ["Freezer", "Freezing", "trainable_layers"]
 
 Reading = Callable[[], Mapping[str, Tensor]]
-
-
-def _number(where: str, value: Any, low: float, high: float, whole: bool) -> None:
-    kind = int if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high:
-        what = "a whole number" if whole else "a number"
-        raise ConfigError(f"freezing: {where}: expected {what} from {low:g} to {high:g}, "
-                          f"got {value!r}.")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,12 +68,12 @@ class Freezing:
     schedule: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
-        _number("every", self.every, 2, 10**9, True)
-        _number("threshold", self.threshold, -1, 1, False)
-        _number("patience", self.patience, 1, 10**6, True)
-        _number("thaw", self.thaw, 0, 10**6, False)
-        _number("after", self.after, 0, 10**9, True)
-        _number("inputs", self.inputs, 4, 4096, True)
+        check_whole("freezing: every", self.every, 2, 10**9)
+        check_number("freezing: threshold", self.threshold, -1, 1)
+        check_whole("freezing: patience", self.patience, 1, 10**6)
+        check_number("freezing: thaw", self.thaw, 0, 10**6)
+        check_whole("freezing: after", self.after, 0, 10**9)
+        check_whole("freezing: inputs", self.inputs, 4, 4096)
         given: Any = self.schedule
         if not isinstance(given, Sequence) or isinstance(given, str):
             raise ConfigError(f"freezing: schedule: expected (step, layers) pairs, got {given!r}.")
@@ -89,7 +82,7 @@ class Freezing:
             if not isinstance(pair, Sequence) or isinstance(pair, str) or len(pair) != 2:
                 raise ConfigError(f"freezing: schedule: expected (step, layers), got {pair!r}.")
             for what, value in zip(("step", "layers"), pair, strict=True):
-                _number(f"schedule: {what}", value, 0, 10**9, True)
+                check_whole(f"freezing: schedule: {what}", value, 0, 10**9)
             pairs.append(tuple(pair))
         if [step for step, _ in pairs] != sorted({step for step, _ in pairs}):
             raise ConfigError(f"freezing: schedule: steps must increase, got {given!r}.")

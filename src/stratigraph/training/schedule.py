@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stratigraph.errors import ConfigError
+from stratigraph.values import is_whole
 
 __all__ = ["MOST_SNAPSHOTS", "PAPER_FRACTIONS", "SnapshotSchedule"]
 
@@ -42,7 +43,7 @@ class SnapshotSchedule:
                 f"{len(self.steps)}."
             )
         for step in self.steps:
-            if isinstance(step, bool) or not isinstance(step, int) or step < 0:
+            if not is_whole(step) or step < 0:
                 raise ConfigError(f"snapshots: a step is a whole number ≥ 0, got {step!r}.")
         for before, after in zip(self.steps, self.steps[1:], strict=False):
             if after <= before:

@@ -14,6 +14,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from stratigraph.errors import BusyError, ConfigError
+from stratigraph.values import is_whole
 from stratigraph.web.app import make_app
 
 __all__ = ["LOCAL", "bind", "serve"]
@@ -77,7 +78,7 @@ def bind(host: str, port: int) -> socket.socket:
         BusyError: the port is in use.
 
     """
-    if isinstance(port, bool) or not 0 <= port <= 65535:
+    if not is_whole(port) or not 0 <= port <= 65535:
         raise ConfigError(f"--port: expected a number from 0 (any) to 65535, got {port!r}.")
     try:
         family, kind, *_, address = socket.getaddrinfo(

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from stratigraph.errors import DataError, InputError
 from stratigraph.records import MANIFEST
 from stratigraph.study import STUDY_FILE, WAYS, Run, Study, findings_path, load_study, metrics_path
-from stratigraph.study.layout import observed_path, similarity_path
+from stratigraph.study.layout import STATE, observed_path, similarity_path
 from stratigraph.study.run import SILENT, interrupted
 
 __all__ = ["Stamps", "Watched"]
@@ -110,7 +110,7 @@ class Watched:
         study = self.study("corrected")
         runs = study.runs.values()
         found = Stamps(
-            states=_digest(_facts(r.path / n) for r in runs for n in ("state.json", "snapshots")),
+            states=_digest(_facts(r.path / n) for r in runs for n in (STATE, "snapshots")),
             logged=_digest(_facts(metrics_path(run.path) / MANIFEST) for run in runs),
             results=_digest(_facts(path) for path in self._results(study)),
         )
@@ -173,7 +173,7 @@ class Watched:
 
         It is ``interrupted`` where it says that it runs and nothing was heard of it.
         """
-        file = run.path / "state.json"
+        file = run.path / STATE
         facts = _facts(file)
         held = self._states.get(run.run_id)
         if held is None or held[0] != facts:

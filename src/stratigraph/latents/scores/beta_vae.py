@@ -21,8 +21,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from stratigraph.errors import InputError
 from stratigraph.latents.scores.groups import CHUNK, Groups, grouped
-from stratigraph.latents.scores.table import Scored, Table, check_whole, undefined
+from stratigraph.latents.scores.table import Scored, Table, undefined
+from stratigraph.values import check_whole
 
 __all__ = ["BetaVAESettings", "beta_vae_score"]
 
@@ -48,8 +50,8 @@ class BetaVAESettings:
 
     def __post_init__(self) -> None:
         for name in ("points", "tested", "pairs", "iterations"):
-            check_whole(name, getattr(self, name), 1)
-        check_whole("seed", self.seed, 0)
+            check_whole(name, getattr(self, name), 1, error=InputError)
+        check_whole("seed", self.seed, 0, error=InputError)
 
 
 def _points(

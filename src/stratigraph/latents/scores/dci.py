@@ -26,13 +26,12 @@ import numpy as np
 from stratigraph.errors import InputError
 from stratigraph.latents.scores.table import (
     Scored,
-    check_share,
-    check_whole,
     held_out,
     moves,
     read_table,
     undefined,
 )
+from stratigraph.values import check_number, check_whole
 
 __all__ = ["DCISettings", "completeness", "dci", "disentanglement"]
 
@@ -58,9 +57,9 @@ class DCISettings:
 
     def __post_init__(self) -> None:
         for name in ("trees", "depth", "leaf"):
-            check_whole(name, getattr(self, name), 1)
-        check_whole("seed", self.seed, 0)
-        check_share("train", self.train, 0.99)
+            check_whole(name, getattr(self, name), 1, error=InputError)
+        check_whole("seed", self.seed, 0, error=InputError)
+        check_number("train", self.train, above=0, most=0.99, error=InputError)
 
 
 def _importances(importance: np.ndarray) -> np.ndarray:

@@ -25,7 +25,8 @@ import numpy as np
 
 from stratigraph.errors import InputError
 from stratigraph.latents.scores.groups import CHUNK, Groups, grouped
-from stratigraph.latents.scores.table import Scored, Table, check_whole, undefined
+from stratigraph.latents.scores.table import Scored, Table, undefined
+from stratigraph.values import check_whole
 
 __all__ = ["FactorVAESettings", "factor_vae_score", "majority"]
 
@@ -50,10 +51,10 @@ class FactorVAESettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_whole("votes", self.votes, 1)
-        check_whole("tested", self.tested, 1)
-        check_whole("batch", self.batch, 2)
-        check_whole("seed", self.seed, 0)
+        check_whole("votes", self.votes, 1, error=InputError)
+        check_whole("tested", self.tested, 1, error=InputError)
+        check_whole("batch", self.batch, 2, error=InputError)
+        check_whole("seed", self.seed, 0, error=InputError)
         if not isinstance(self.pruned, int | float) or not 0 <= self.pruned < np.inf:
             raise InputError(f"pruned: expected a variance of 0 or more, got {self.pruned!r}.")
 

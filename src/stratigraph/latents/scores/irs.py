@@ -21,7 +21,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stratigraph.latents.scores.table import Scored, check_share, moves, read_table, undefined
+from stratigraph.errors import InputError
+from stratigraph.latents.scores.table import Scored, moves, read_table, undefined
+from stratigraph.values import check_number
 
 __all__ = ["IRSSettings", "irs"]
 
@@ -33,7 +35,7 @@ class IRSSettings:
     quantile: float = 0.99
 
     def __post_init__(self) -> None:
-        check_share("quantile", self.quantile)
+        check_number("quantile", self.quantile, above=0, most=1, error=InputError)
 
 
 def _deviations(codes: np.ndarray, factor: np.ndarray, quantile: float) -> np.ndarray:

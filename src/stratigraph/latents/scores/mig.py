@@ -18,8 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stratigraph.errors import InputError
 from stratigraph.latents.scores.mutual_information import mutual_information
-from stratigraph.latents.scores.table import Scored, check_whole, read_table, undefined
+from stratigraph.latents.scores.table import Scored, read_table, undefined
+from stratigraph.values import check_whole
 
 __all__ = ["MIGSettings", "gaps", "mig"]
 
@@ -31,7 +33,7 @@ class MIGSettings:
     bins: int = 20
 
     def __post_init__(self) -> None:
-        check_whole("bins", self.bins, 2)
+        check_whole("bins", self.bins, 2, error=InputError)
 
 
 def gaps(information: np.ndarray) -> np.ndarray:

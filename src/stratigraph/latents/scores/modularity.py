@@ -24,17 +24,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stratigraph.errors import InputError
 from stratigraph.latents.scores.mutual_information import mutual_information
 from stratigraph.latents.scores.table import (
     Scored,
     Table,
-    check_share,
-    check_whole,
     held_out,
     moves,
     read_table,
     undefined,
 )
+from stratigraph.values import check_number, check_whole
 
 __all__ = ["ModularitySettings", "modularity", "modularity_of"]
 
@@ -59,10 +59,10 @@ class ModularitySettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_whole("bins", self.bins, 2)
-        check_whole("iterations", self.iterations, 1)
-        check_whole("seed", self.seed, 0)
-        check_share("train", self.train, 0.99)
+        check_whole("bins", self.bins, 2, error=InputError)
+        check_whole("iterations", self.iterations, 1, error=InputError)
+        check_whole("seed", self.seed, 0, error=InputError)
+        check_number("train", self.train, above=0, most=0.99, error=InputError)
 
 
 def modularity_of(information: np.ndarray) -> tuple[float, np.ndarray]:

@@ -26,7 +26,8 @@ import numpy as np
 from stratigraph.errors import InputError
 from stratigraph.latents.scores.mig import gaps
 from stratigraph.latents.scores.mutual_information import binned
-from stratigraph.latents.scores.table import Scored, check_whole, moves, read_table, undefined
+from stratigraph.latents.scores.table import Scored, moves, read_table, undefined
+from stratigraph.values import check_whole
 
 __all__ = ["SAPSettings", "sap"]
 
@@ -38,7 +39,7 @@ class SAPSettings:
     bins: int = 20
 
     def __post_init__(self) -> None:
-        check_whole("bins", self.bins, 2)
+        check_whole("bins", self.bins, 2, error=InputError)
 
 
 def _correlations(codes: np.ndarray, values: np.ndarray) -> np.ndarray:

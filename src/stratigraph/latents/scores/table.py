@@ -24,8 +24,6 @@ from stratigraph.errors import InputError
 __all__ = [
     "Scored",
     "Table",
-    "check_share",
-    "check_whole",
     "held_out",
     "moves",
     "read_table",
@@ -150,16 +148,3 @@ def held_out(table: Table, share: float, seed: int) -> tuple[np.ndarray, np.ndar
 def undefined(table: Table, settings: Any, reason: str = "") -> Scored:
     """NaN, with its reason."""
     return Scored(math.nan, len(table.codes), settings, reason=reason or table.reason)
-
-
-def check_whole(where: str, value: Any, least: int) -> None:
-    """Refuse a setting that is no whole number of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{where}: expected a whole number ≥ {least}, got {value!r}.")
-
-
-def check_share(where: str, value: Any, most: float = 1.0) -> None:
-    """Refuse a setting that is no number above 0 and up to ``most``."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 < value <= most:
-        raise InputError(f"{where}: expected a number above 0 and up to {most:g}, got {value!r}.")

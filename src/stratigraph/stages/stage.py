@@ -1,0 +1,77 @@
+"""A stage of a study: what it needs, and what it makes.
+
+It reads the study's folder, writes into it, and skips what is there already; so the same call again
+goes on where the last one stopped. Which places it makes stands in `stratigraph.study.layout`,
+whether they are current in `stratigraph.stages.current`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stratigraph.engine import Engine
+    from stratigraph.home import Home
+    from stratigraph.stages.progress import Progress
+    from stratigraph.study import Study
+
+__all__ = ["Made", "Stage", "Work"]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a stage is given.
+
+    Args:
+        study: a study's folder, opened.
+        home: where the study is at home.
+        engine: where tasks run.
+        progress: says what is going on.
+        device: that is trained on.
+        allow_drift: go on with runs that were begun under other versions, data or device.
+        published: judge the published way too.
+        formats: that figures are drawn in, beside the one that the report shows; None are those of
+            the last time.
+
+    """
+
+    study: Study
+    home: Home
+    engine: Engine
+    progress: Progress
+    device: str = "cpu"
+    allow_drift: bool = False
+    published: bool = False
+    formats: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
+class Made:
+    """What is noted of a stage that was gone through.
+
+    Args:
+        options: what of it depends on how it was asked for.
+        facts: what others may read without looking for it in files.
+
+    """
+
+    options: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One of the five (`stratigraph.stages.catalog`).
+
+    Args:
+        name: as the command line calls it, and as the table of places does.
+        needs: the stages whose places it reads.
+        make: makes what is missing, and says what came of it.
+
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    make: Callable[[Work], Made]
