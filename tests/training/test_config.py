@@ -209,7 +209,6 @@ def test_missing_settings_are_listed():
         RunConfig.from_dict({"data": DATA})
 
 
-
 def test_an_objective_s_likelihood_and_posterior():
     sigma = {"name": "sigma_vae"}
     with pytest.raises(ConfigError, match=r"objective sigma_vae: it needs `reconstruction: gauss"):
