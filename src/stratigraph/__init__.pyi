@@ -2,8 +2,10 @@ from .activations.capture import capture as capture
 from .data.catalog import load_dataset as load_dataset
 from .home import load_study as load_study
 from .integrations.begin import record as record
+from .integrations.import_checkpoints import import_checkpoints as import_checkpoints
 from .pairs.matrix import similarity_matrix as similarity_matrix
 from .pairs.networks import compare as compare
+from .representations.load import load_representations as load_representations
 from .similarity.cka import debiased_cka as debiased_cka, linear_cka as linear_cka
 from .similarity.procrustes import procrustes_similarity as procrustes_similarity
 from .stages.run import run_study as run_study

@@ -1,6 +1,7 @@
 """What a value may be: a number within bounds, and one sentence for when it is not.
 
-True is no number here, though Python takes it for 1.
+True is no number here, though Python takes it for 1. In arrays a whole number may be stored as a
+float: 3.0 in a file of floats is the value 3 of a factor.
 """
 
 from __future__ import annotations
@@ -8,9 +9,14 @@ from __future__ import annotations
 import math
 from typing import Any, TypeGuard
 
-from stratigraph.errors import ConfigError, StratigraphError
+import numpy as np
+from numpy.typing import ArrayLike
 
-__all__ = ["check_number", "check_whole", "is_number", "is_whole"]
+from stratigraph.errors import ConfigError, InputError, StratigraphError
+
+__all__ = ["check_number", "check_whole", "is_number", "is_whole", "whole_numbers"]
+
+LARGEST = 2.0**53  # up to which every whole number is a float64
 
 
 def is_whole(value: object) -> TypeGuard[int]:
@@ -83,3 +89,26 @@ def check_number(
         told = [f"{sign} {end:g}" for sign, end in signs.items() if math.isfinite(end)]
         bounds = " and ".join(told) or "that is finite"
     raise error(f"{where}: expected a number {bounds}, got {value!r}.")
+
+
+def whole_numbers(values: ArrayLike, what: str) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """An array of whole numbers as int64, of the same shape.
+
+    Raises:
+        InputError: it holds anything else; the first such value is named with its place.
+
+    """
+    array = np.asarray(values)
+    if array.size == 0:
+        return array.astype(np.int64)
+    if array.dtype.kind == "f":
+        wrong = ~((np.abs(array) <= LARGEST) & (array == np.floor(array)))  # also of NaN
+        if wrong.any():
+            place = tuple(int(i) for i in np.argwhere(wrong)[0])
+            raise InputError(
+                f"{what}: expected whole numbers, got {array[place]} of type {array.dtype} at "
+                f"{list(place)}; number the values 0, 1, 2, …"
+            )
+    elif array.dtype.kind not in "iub":
+        raise InputError(f"{what}: expected whole numbers, got values of type {array.dtype}")
+    return array.astype(np.int64)

@@ -226,6 +226,33 @@ def test_torch_sets():
     assert grey.tensor([1]).unique().tolist() == [1.0]
 
 
+def test_torch_items_have_the_axes_of_arrays():
+    last = torch.from_numpy(PIXELS)
+    for items in (list(last), torch.utils.data.TensorDataset(last), list(last / 255)):
+        dataset = load_dataset(items)  # (pixel-cnn-pp 21)
+        assert dataset.image_shape == load_dataset(PIXELS).image_shape == (3, 6, 7)
+        np.testing.assert_array_equal(dataset.images(EVERY), EXPECTED)
+    square = RNG.integers(0, 256, (2, 3, 5, 3), dtype=np.uint8)
+    with pytest.raises(DataError, match=r"which axis of \(1, 3, 5, 3\) is that of the channels"):
+        load_dataset(list(square))
+    for channels in ("first", "last"):
+        dataset = load_dataset(list(square), channels=channels)
+        expected = load_dataset(square, channels=channels)
+        np.testing.assert_array_equal(dataset.images([0, 1]), expected.images([0, 1]))
+
+
+def test_binary_torch_sets_keep_their_scale():
+    bits = (PIXELS > 100).astype(np.uint8)
+    assert load_dataset(list(bits)).tensor(EVERY).max() == 1.0
+    changing = list(bits)
+    dataset = load_dataset(changing)
+    changing[2] = PIXELS[2]
+    with pytest.raises(DataError, match=r"item 2 holds bytes up to 2.*hold 0 and 1 alone"):
+        dataset.images([2])
+    black = [torch.zeros(1, 4, 4), torch.zeros(1, 4, 4)]  # of floats, 1 is always white
+    assert load_dataset(black).max_value == 255
+
+
 @pytest.mark.parametrize(
     ("items", "message"),
     [

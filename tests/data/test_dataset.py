@@ -45,7 +45,7 @@ def test_index_inverts_factors(indices):
             r"of shape \(1, 2\); expected \(b, 5\): shape, scale, orientation, x, y",
         ),
         ([0, 0, 0, 0, 0], r"factors of shape \(5,\); expected \(b, 5\)"),
-        ([[0.0] * 5], "factors are float64; expected integers"),
+        ([[0.0, 0.5, 0, 0, 0]], r"factors: expected whole numbers, got 0\.5 of type float64 at \["),
     ],
 )
 def test_factors_out_of_range(factors, message):

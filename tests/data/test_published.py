@@ -316,6 +316,23 @@ def test_idx_files_that_are_not_whole(published, load, name, content, message):
         load("mnist")
 
 
+def test_the_root_of_torchvision(tmp_path, published_in, monkeypatch, cache):
+    published = published_in(tmp_path / "MNIST" / "raw", monkeypatch)
+    images, labels = published.idx(suffix="")
+    for root in (tmp_path, tmp_path / "MNIST", tmp_path / "MNIST" / "raw"):
+        dataset = load_dataset("mnist", root=str(root), size=28, cache_dir=cache)
+        np.testing.assert_array_equal(dataset.images(np.arange(40))[:, 0], images)
+        np.testing.assert_array_equal(dataset.factors(np.arange(40))[:, 0], labels)
+    with pytest.raises(DataError, match="is where torchvision keeps MNIST; load it as mnist"):
+        load_dataset("kmnist", root=str(tmp_path / "MNIST" / "raw"), cache_dir=cache)
+    with pytest.raises(DataError, match=r"lacks train-images.* and so does its folder KMNIST/raw"):
+        load_dataset("kmnist", root=str(tmp_path), cache_dir=cache)
+    with pytest.raises(DataError, match=r"It holds MNIST: load it as mnist, with root="):
+        load_dataset(tmp_path)
+    with pytest.raises(DataError, match=r"It holds IDX files: load it as mnist, say, with root="):
+        load_dataset(tmp_path / "MNIST" / "raw")
+
+
 def test_a_missing_idx_file(published, load):
     published.idx()
     (published.folder / "t10k-images-idx3-ubyte.gz").unlink()

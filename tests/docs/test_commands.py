@@ -82,7 +82,7 @@ def world(tiny_study, tmp_path, monkeypatch):
 
 
 def called(line: str, folder: Path) -> None:
-    words = [WORDS.get(word, word).format(folder=folder) for word in shlex.split(line)]
+    words = [WORDS[w].format(folder=folder) if w in WORDS else w for w in shlex.split(line)]
     if words[1:2] == ["show"]:  # a page cannot know the id of a reader's run
         words[3] = next(iter(sg.load_study(words[2]).runs))[:6]
     assert words[0] == "stratigraph", f"not a command that is run here: {line}"

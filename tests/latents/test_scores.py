@@ -83,6 +83,18 @@ def test_mig_by_hand():
     assert found.matrix[:, 0] == pytest.approx([math.log(2) - HALF_BIT, 0])
 
 
+def test_one_code_far_off_is_noted_where_bins_are_as_wide_as_the_codes_reach():
+    codes = known_codes("perfect", GRID).astype(float)
+    names = {"mig": mig, "modularity": modularity}
+    names["sap"] = lambda c, f: sap(c, f, categorical=[0])
+    assert all(score(codes, GRID).note == "" for score in names.values())
+    assert mig(RNG.standard_normal((2000, 2)) ** 3, GRID[:1].repeat(2000, 0) + 0).note == ""
+    codes[3, 1] = 1e6
+    for score in names.values():
+        assert "others of latent 1 in few of the 20 bins" in score(codes, GRID).note
+    assert mig(codes, GRID).by_factor[1] == pytest.approx(0, abs=0.05)
+
+
 def test_mig_of_a_factor_in_two_latents_is_zero():
     codes = known_codes("perfect", GRID)
     found = mig(np.concatenate([codes, codes[:, :1]], axis=1), GRID)

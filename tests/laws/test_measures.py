@@ -150,7 +150,7 @@ LAWS = {
     "least": too_few,
     "biased": excess,
 }
-DESCRIPTION = {"name", "source", "larger", "cost", "prepare", "compare", "embed"}
+DESCRIPTION = {"name", "source", "larger", "cost", "prepare", "compare", "embed", "entries"}
 
 
 def promised(measure: Measure, law: str) -> bool:
@@ -198,6 +198,7 @@ def test_what_is_not_promised_fails_on_a_witness(measure, law):
 def test_vectors_have_the_scores_as_cosines(measure, seed):
     x, y, _ = draw(seed)
     u, v = (measure.embed(torch.from_numpy(m)).parts[0].double() for m in (x, y))
+    assert len(u) <= measure.entries(n)
     cosine = float(u @ v / (u.norm() * v.norm()))
     assert cosine == pytest.approx(value(measure, x, y), abs=1e-8)
 

@@ -53,7 +53,8 @@ def naive_tc(mean, log_var, noise):
                 for i in range(len(mean))
             ]
         )
-        total += logsumexp(logs.sum(1)) - sum(logsumexp(logs[:, k]) for k in range(logs.shape[1]))
+        logs_q = [logsumexp(logs[:, k]) - np.log(len(mean)) for k in range(logs.shape[1])]
+        total += logsumexp(logs.sum(1)) - np.log(len(mean)) - sum(logs_q)
     return total / len(mean)
 
 
@@ -99,6 +100,17 @@ def test_total_correlation_is_the_documented_formula_with_its_gradient():
             down[which][index] -= 1e-5
             slope = (naive_tc(*up, noise) - naive_tc(*down, noise)) / 2e-5
             assert tensor.grad[index].item() == pytest.approx(slope, abs=1e-7)
+
+
+def test_the_total_correlation_does_not_depend_on_how_many_a_batch_holds():
+    # A batch twice over has the same q(z); one image alone has independent latents.
+    mean, log_var, noise = arrays()
+    once = total_correlation(posterior(mean, log_var, noise)).item()
+    for times in (2, 3):
+        again = (np.tile(values, (times, 1)) for values in (mean, log_var, noise))
+        assert total_correlation(posterior(*again)).item() == pytest.approx(once, abs=1e-10)
+    alone = total_correlation(posterior(mean[:1], log_var[:1], noise[:1])).item()
+    assert alone == pytest.approx(0, abs=1e-12)
 
 
 def test_the_kl_is_mutual_information_total_correlation_and_dimension_wise_kl():

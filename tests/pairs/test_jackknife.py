@@ -61,6 +61,13 @@ def test_stored_representations_and_the_input_regressed_out(tmp_path):
     assert np.isnan(found[1]).all()
 
 
+def test_equidistant_probes_have_no_score():
+    representations = [np.eye(12), np.random.default_rng(0).normal(size=(12, 3))]
+    found = pair_scores(representations, np.array([[0, 1], [0, 0], [1, 1]]), groups=3)
+    assert np.isnan(found[:2]).all()
+    np.testing.assert_allclose(found[2], 1)
+
+
 def test_no_pair_gives_an_empty_table(tmp_path):
     found = jackknife_pairs([], np.empty((0, 2), dtype=int), "debiased_cka", groups=3)
     assert found.shape == (0, 4)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import textbook
 import torch
-from representations import gaussian, layers
 
+from representations import gaussian, layers
 from stratigraph.errors import InputError
 from stratigraph.pairs.matrix import similarity_matrix
 from stratigraph.similarity.centring import centre_single
@@ -124,3 +126,16 @@ def test_the_float32_path_sees_constants_and_infinities():
     constant[5, 6] = np.inf
     with pytest.raises(InputError, match=r"the first \(inf\) at probe 5, unit 6"):
         centre_single(torch.from_numpy(constant))
+
+
+@pytest.mark.parametrize("name", ["linear_cka", "debiased_cka", "procrustes_similarity"])
+@pytest.mark.parametrize("constant", [1e16, 1e300, -3e9])
+def test_a_constant_column_changes_nothing_however_large(name, constant):
+    x, y = gaussian(60, 3), gaussian(60, 4, 1)
+    beside = np.hstack([np.full((60, 1), constant), x])
+    function, expected = FUNCTIONS[name], FUNCTIONS[name](x, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # no digits are lost: the constant has none to lose
+        assert function(beside, y) == pytest.approx(expected, abs=1e-12)
+        found = similarity_matrix({"x": beside}, {"y": y}, name)
+    assert found.item() == pytest.approx(expected, abs=1e-9)

@@ -8,12 +8,12 @@ import math
 import numpy as np
 import pytest
 import textbook
-from representations import gaussian, layers, rotation
 from scipy import linalg, stats
 from scipy.spatial.distance import pdist, squareform
 from sklearn.linear_model import LinearRegression
 from sklearn.neighbors import NearestNeighbors
 
+from representations import gaussian, layers, rotation
 from stratigraph.errors import InputError
 from stratigraph.pairs.matrix import similarity_matrix
 from stratigraph.similarity.catalog import ALIASES, MEASURES, find_measure
@@ -53,6 +53,24 @@ def test_cca_family_is_its_definition():
     assert of("r2_cca", X, Y) == pytest.approx(np.mean(rho**2), abs=1e-8)
 
 
+@pytest.mark.parametrize("name", ["mean_cca", "r2_cca", "linear_predictivity"])
+def test_the_scale_of_one_column_changes_no_correlation(name):
+    expected = of(name, X, Y)
+    for scale in (1e-7, 1e-12, 1e9):
+        scaled = X * np.append(np.ones(7), scale)
+        assert of(name, scaled, Y) == pytest.approx(expected, abs=1e-9)
+    single = (X * np.append(np.ones(7, np.float32), np.float32(1e-7))).astype(np.float32)
+    assert of(name, single, Y) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_direction_that_is_rounding_is_none():
+    """Softmax outputs add up to 1: of p columns, p − 1 are of their own, stored as they may be."""
+    soft = np.exp(gaussian(N, 4)) / np.exp(gaussian(N, 4)).sum(1, keepdims=True)
+    expected = of("mean_cca", soft[:, :3], Y)
+    for stored in (soft, soft.astype(np.float32), soft.astype(np.float32).astype(float)):
+        assert of("mean_cca", np.hstack([stored, stored]), Y) == pytest.approx(expected, abs=1e-6)
+
+
 def test_svcca_keeps_the_leading_variance():
     strong = np.hstack([X, 1e-4 * gaussian(N, 5)])
     assert of("svcca", strong, Y) == pytest.approx(of("svcca", X, Y), abs=1e-4)
@@ -73,6 +91,8 @@ def test_pwcca_weights_by_use():
 def test_more_units_than_probes_are_refused(name):
     with pytest.raises(InputError, match=rf"{name}: 90 units but only 60 probes.* score is 1"):
         of(name, WIDE, Y)
+    with pytest.raises(InputError, match=rf"{name}: 59 units but only 60 probes"):
+        of(name, WIDE[:, :59], Y)  # which span all differences of the probes
 
 
 def test_linear_predictivity_is_least_squares():
@@ -88,6 +108,19 @@ def test_rsa_is_its_definition(x, y):
     assert of("rsa_spearman", x, y) == pytest.approx(stats.spearmanr(d, e)[0], abs=1e-9)
     cosine = d @ e / np.linalg.norm(d) / np.linalg.norm(e)
     assert of("rsa_cosine", x, y) == pytest.approx(cosine, abs=1e-9)
+
+
+def test_ranks_of_distances_that_differ_by_rounding_are_one():
+    rng = np.random.default_rng(1)
+    x, y = rng.integers(0, 3, (N, 4)), rng.integers(0, 3, (N, 5))
+    d, e = pdist(x, "sqeuclidean"), pdist(y, "sqeuclidean")
+    turned = x @ rotation(4) + 3
+    assert of("rsa_spearman", turned, y) == pytest.approx(stats.spearmanr(d, e)[0], abs=1e-9)
+    # One probe far off takes no digits from the distances between the others.
+    x = np.vstack([x, 1e6 * np.ones((1, 4))])
+    y = np.vstack([y, np.ones((1, 5))])
+    d, e = pdist(x, "sqeuclidean"), pdist(y, "sqeuclidean")
+    assert of("rsa_spearman", x, y) == pytest.approx(stats.spearmanr(d, e)[0], abs=1e-5)
 
 
 def test_whitened_rsa_is_linear_cka():
@@ -140,8 +173,7 @@ def test_kernel_cka_is_its_definition(kernel, debiased):
     k, m = kernels
     expected = h(k, m) / math.sqrt(h(k, k) * h(m, m))
     measure = kernel_measure(kernel, 0.7, debiased=debiased)
-    # The textbook median averages the middle two of an even number; torch takes the lower.
-    assert score(measure, WIDE, Y) == pytest.approx(expected, abs=1e-3)
+    assert score(measure, WIDE, Y) == pytest.approx(expected, abs=1e-9)
     assert score(measure, WIDE * 1e9, Y + 100) == pytest.approx(score(measure, WIDE, Y), abs=1e-4)
 
 

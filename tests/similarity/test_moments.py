@@ -47,6 +47,13 @@ def test_offsets_and_scales_change_no_score(offset, scale):
     )
 
 
+@pytest.mark.parametrize("constant", [1e16, 1e300, -3e9])
+def test_a_constant_column_changes_nothing_however_large(constant):
+    whole = {**layers(), "beside": np.hstack([layers()["x"], np.full((60, 1), constant)])}
+    values = streamed(whole, None, [20, 40], True)
+    np.testing.assert_allclose(values[3], values[0].take([0, 1, 2, 0]), atol=1e-9)
+
+
 def test_a_layer_that_is_constant_or_equidistant_says_so():
     sums = CKASums()
     sums.add({"one": np.eye(6), "two": np.full((6, 3), 0.1), "x": layers()["x"][:6]})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import textbook
-from representations import gaussian, layers
 
+from representations import gaussian, layers
 from stratigraph.errors import InputError
 from stratigraph.similarity.cka import debiased_cka
 from stratigraph.similarity.streaming import GROUPS, shuffled_batches, stream_cka
@@ -115,6 +115,16 @@ def test_dead_layers_have_a_reason():
     assert np.isnan(found.values[1]).all()
     assert found.values[0, 0] == pytest.approx(1)
     assert list(found.reasons) == ["dead"]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_batches_each_without_geometry_have_no_score(dtype):
+    size = 300 if dtype == np.float32 else 8  # float32 has a way of its own from 2^16 entries
+    even = (0.3 * np.eye(size)).astype(dtype)
+    found = stream_cka({"even": even, "b": gaussian(size, 3, s)} for s in range(20))
+    assert np.isnan(found.values[0]).all()
+    assert found.values[1, 1] == pytest.approx(1)
+    assert list(found.reasons) == ["even"]
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from representations import gaussian
 
+from representations import gaussian
 from stratigraph.errors import InputError
 from stratigraph.similarity.cka import debiased_cka
 from stratigraph.similarity.measure import UndefinedWarning
@@ -65,6 +65,24 @@ def test_bad_arguments():
         assert math.isnan(cka_interval(X, np.ones((30, 2))).value)
     with pytest.warns(UndefinedWarning):
         assert math.isnan(cka_null(np.ones((30, 2)), Y).p_value)
+
+
+def test_equidistant_probes_have_neither_interval_nor_null():
+    other = gaussian(8, 3)
+    for a, b, name in ((np.eye(8), other, "x"), (other, np.eye(8), "y")):
+        with pytest.warns(UndefinedWarning, match=f"NaN for {name}, which is equidistant"):
+            assert math.isnan(cka_interval(a, b).value)
+        with pytest.warns(UndefinedWarning, match=f"NaN for {name}, which is equidistant"):
+            assert math.isnan(cka_null(a, b).p_value)
+
+
+def test_an_interval_needs_a_kernel_without_each_probe():
+    two_off = np.zeros((8, 3))
+    two_off[[3, 5]] = 1  # without either, the other is as far from all that are left
+    with pytest.warns(UndefinedWarning, match=r"nothing but rounding without probe [35]"):
+        found = cka_interval(two_off, gaussian(8, 3))
+    assert found.value == pytest.approx(debiased_cka(two_off, gaussian(8, 3)), abs=1e-12)
+    assert math.isnan(found.lower)
 
 
 def test_the_permutation_variance_is_exact_for_every_permutation():

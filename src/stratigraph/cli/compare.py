@@ -1,4 +1,4 @@
-"""``stratigraph compare``: the matrices of a study, or two networks from their weights."""
+"""``stratigraph compare``: matrices of a study, two networks from their weights, or files."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from stratigraph.cli.inspect import finite
-from stratigraph.cli.options import (
-    AsJson,
-    Computing,
-    Opening,
-    Quiet,
-    find_place,
-    names_of,
-    refuse_given,
+from stratigraph.cli.compare_files import (
+    Drawn,
+    Ids,
+    Sources,
+    WithInterval,
+    compare_files,
+    find_files,
 )
+from stratigraph.cli.inspect import finite
+from stratigraph.cli.options import AsJson, Computing, Opening, Quiet, names_of, refuse_given
 from stratigraph.cli.run import open_to_compute
 from stratigraph.errors import ConfigError, DataError
 from stratigraph.plugins import attribute_of, parted
@@ -36,14 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "made", "read_inputs"]
 
-Source = Annotated[
-    Path | None,
-    typer.Argument(
-        help="A study file (.yaml), or the folder or URL of a study.",
-        metavar="[STUDY]",
-        parser=find_place,
-    ),
-]
 Models = Annotated[
     list[Path] | None,
     typer.Option("--model", help="Weights: .safetensors, or a torch file. Twice, for two."),
@@ -65,15 +57,20 @@ Layers = Annotated[
 ]
 
 
+NETWORKS = ("factory", "inputs", "layers", "reduce", "batch_size", "device")
+
+
 def compare(
     context: typer.Context,
     opening: Opening,
     computing: Computing,
-    study: Source = None,
+    sources: Sources = None,
     model: Models = None,
     factory: Factories = None,
     inputs: Inputs = None,
-    measure: Annotated[str, typer.Option("--measure", help="For two networks.")] = "debiased_cka",
+    measure: Annotated[
+        str, typer.Option("--measure", help="Of two networks, or of files.")
+    ] = "debiased_cka",
     layers: Layers = None,
     reduce: Annotated[
         str | None,
@@ -86,29 +83,43 @@ def compare(
     explain: Annotated[
         bool, typer.Option("--explain", help="Print how each matrix was computed, and why so.")
     ] = False,
+    ids: Ids = None,
+    figure: Drawn = None,
+    interval: WithInterval = False,
 ) -> None:
-    """Compute a study's similarity matrices; or, given --model, compare two networks.
+    """Compute a study's similarity matrices; compare two networks (--model), or representations.
 
-    One --model is compared with itself, layer by layer.
+    One --model is compared with itself, layer by layer, and so is one file (.npy, .npz:NAME, .pt,
+    .safetensors, .parquet, .csv, .feather, .h5:PATH, .h5ad:PATH). Two files are compared across,
+    more all with all; --out is then a table of the scores.
     """
+    study = sources[0] if sources else None
+    if files := find_files(sources or [], bool(model)):
+        why = "it is not of files of representations"
+        of_others = (*NETWORKS, *names_of(Computing), "quiet", "max_runs", "trust")
+        refuse_given(context, of_others, why)
+        compare_files(files, measure, ids, figure, opening.out, interval, as_json, explain)
+        return
+    refuse_given(context, ("ids", "figure", "interval"), "it is of files of representations")
+    if sources and len(sources) > 1:
+        raise ConfigError(
+            f"compare: expected one study, or files of representations, got {len(sources)} places."
+        )
     if model:
         if study is not None:
             raise ConfigError("compare: expected a study or --model, got both; leave one away.")
         why = "it is of a study; two networks are compared here in one process"
-        of_studies = (*names_of(Opening, Computing), "quiet")
-        refuse_given(context, of_studies, why)
+        refuse_given(context, (*names_of(Opening, Computing), "quiet"), why)
         found = _networks(model, factory or [], inputs, measure, layers, reduce, batch_size, device)
         _print(found, as_json, explain)
         return
     if study is None:
         raise ConfigError(
-            "compare: expected a study, or --model FILE --factory MODULE:FUNCTION --inputs FILE."
+            "compare: expected a study, or --model FILE --factory MODULE:FUNCTION --inputs FILE, "
+            "or files of representations (a.npy b.npy)."
         )
     why = "it is of two networks, with --model; a study file says how a study is compared"
-    of_networks = (
-        "factory", "inputs", "measure", "layers", "reduce", "batch_size", "device", "as_json",
-    )  # fmt: skip
-    refuse_given(context, of_networks, why)
+    refuse_given(context, (*NETWORKS, "measure", "as_json"), why)
     from stratigraph.stages import Progress, run_stage
 
     opened, start = open_to_compute(context, study, opening, computing)
@@ -149,7 +160,8 @@ def _networks(
         network = made(factory)
         if any(network is other for other in made_of):
             network = _copied(network, factory)
-        load_weights(network, path)
+        if matched := load_weights(network, path):
+            typer.echo(matched, err=True)
         made_of.append(network.to(where))
     try:
         return compare_networks(

@@ -64,7 +64,7 @@ def compare_sample(task: Comparing) -> tuple[float, str]:
         found = compare_stored([task.files[row] for row in rows], measure, tolerance=task.tolerance)
         each = (time.perf_counter() - began) / count
         n = len(read_coordinates(task.files[own.index[0]]))
-        block = torch.rand(64, n * (n - 1) // 2)
+        block = torch.rand(64, measure.entries(n))
         block @ block.T
         began = time.perf_counter()
         block @ block.T

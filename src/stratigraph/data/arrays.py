@@ -33,7 +33,15 @@ from stratigraph.durable import sha256
 from stratigraph.errors import ConfigError, DataError, IntegrityError
 from stratigraph.shapes import BytesImages, Indices
 
-__all__ = ["ArrayFile", "ArrayImages", "as_bytes", "load_array", "load_array_file"]
+__all__ = [
+    "ArrayFile",
+    "ArrayImages",
+    "arrange",
+    "as_bytes",
+    "load_array",
+    "load_array_file",
+    "order_axes",
+]
 
 USUAL_KEYS = ("images", "imgs", "x", "arr_0")
 CHANNELS = (1, 3)
@@ -95,7 +103,7 @@ class ArrayFile:
         array = open_array(self.path, self.stored_shape, np.dtype(np.uint8))
         if array is None:
             raise DataError(f"{self.path} is gone")
-        return _arrange(array.take(indices), self.axes)
+        return arrange(array.take(indices), self.axes)
 
     def prepare(self) -> None:
         """Check that the file is the one that was loaded."""
@@ -114,10 +122,10 @@ def load_array(array: np.ndarray, *, name: str = "array", channels: str | None =
     """An array in memory, as the module's text says."""
     if isinstance(array, np.ma.MaskedArray):
         raise DataError(f"{name}: a masked array; fill or drop what is masked first")
-    axes = _axes(name, array.shape, channels)
+    axes = order_axes(name, array.shape, channels)
     _check_type(name, array.dtype)
     top = _check_values(name, [array])
-    return Dataset(name=name, source=ArrayImages(_arrange(as_bytes(array, top), axes), top))
+    return Dataset(name=name, source=ArrayImages(arrange(as_bytes(array, top), axes), top))
 
 
 def load_array_file(
@@ -143,7 +151,7 @@ def load_array_file(
         raise ConfigError(f"{path}: a .npy file holds one array and has no key {key!r}")
     with array_stream(path, key) as stream:
         shape, dtype = stream.shape, stream.dtype
-        axes = _axes(str(path), shape, channels)
+        axes = order_axes(str(path), shape, channels)
         _check_type(str(path), dtype)
         top = _check_values(str(path), stream.blocks())
     content = sha256(path)
@@ -154,7 +162,7 @@ def load_array_file(
     def blocks() -> Iterator[np.ndarray]:
         with array_stream(path, key) as stream:
             for block in stream.blocks():
-                yield _arrange(as_bytes(block, top), axes)
+                yield arrange(as_bytes(block, top), axes)
 
     extended = (*shape, 1)
     images = StoredImages(
@@ -185,7 +193,7 @@ def _choose_key(path: Path) -> str:
     )
 
 
-def _axes(name: str, shape: tuple[int, ...], channels: str | None) -> tuple[int, ...]:
+def order_axes(name: str, shape: tuple[int, ...], channels: str | None) -> tuple[int, ...]:
     """The order that puts an array of this shape (and a last axis of 1) into n, c, h, w."""
     if channels not in (None, "first", "last"):
         raise ConfigError(f"{name}: channels {channels!r}; allowed are 'first' and 'last'")
@@ -204,7 +212,8 @@ def _axes(name: str, shape: tuple[int, ...], channels: str | None) -> tuple[int,
     return (0, 1, 2, 3) if channels == "first" or (channels is None and first) else (0, 3, 1, 2)
 
 
-def _arrange(array: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+def arrange(array: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
+    """The array with its axes in this order, (n, h, w) as (n, h, w, 1)."""
     extended = array[..., None] if array.ndim == 3 else array
     return np.ascontiguousarray(np.transpose(extended, axes))
 
@@ -213,7 +222,8 @@ def _check_type(name: str, dtype: np.dtype[Any]) -> None:
     if dtype != np.uint8 and dtype.kind not in ("b", "f"):
         raise DataError(
             f"{name}: an array of {dtype}; expected uint8, bool, or floats in [0, 1]. Values from "
-            f"0 to 255 become uint8 with .astype(numpy.uint8)"
+            f"0 to 255 become uint8 with .astype(numpy.uint8); others are divided by the largest "
+            f"that there may be, such as 65535 of 16 bits"
         )
 
 

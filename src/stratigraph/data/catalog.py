@@ -38,6 +38,7 @@ from stratigraph.data.arrays import load_array, load_array_file
 from stratigraph.data.cars3d import load_cars3d
 from stratigraph.data.dataset import Dataset, ImageSource, to_unit
 from stratigraph.data.dsprites import load_dsprites
+from stratigraph.data.factors import add_factors
 from stratigraph.data.folders import load_folder
 from stratigraph.data.idx import loader as idx_loader
 from stratigraph.data.probes import draw_paper_probes, draw_probes
@@ -71,6 +72,8 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
     "sprites": load_sprites,
 }
 
+FACTOR_OPTIONS = ("factors", "factor_names")  # of the user's own data, whatever its kind
+
 
 def load_dataset(source: Any, **options: Any) -> Dataset:
     """A data set by its name, or the user's own by its path or as it is, with its options.
@@ -98,9 +101,9 @@ def load_dataset(source: Any, **options: Any) -> Dataset:
     if isinstance(source, Tensor):
         source = source.detach().cpu().numpy()
     if isinstance(source, np.ndarray):
-        return _call("an array", load_array, options, source)
+        return _own("an array", load_array, options, source)
     if isinstance(source, TorchDataset | Sequence):
-        return _call("a torch data set", load_torch, options, source)
+        return _own("a torch data set", load_torch, options, source)
     raise InputError(
         f"a data set cannot be made of {type(source).__name__}; expected a name, a path, an array, "
         f"a tensor, or a map-style torch data set.{suggest('', DATASETS)}"
@@ -110,9 +113,9 @@ def load_dataset(source: Any, **options: Any) -> Dataset:
 def _from_path(source: str | Path, options: dict[str, Any]) -> Dataset:
     path = Path(source).expanduser()
     if path.is_dir():
-        return _call("a folder", load_folder, options, path)
+        return _own("a folder", load_folder, options, path)
     if path.suffix in (".npy", ".npz"):
-        return _call(f"a {path.suffix} file", load_array_file, options, path)
+        return _own(f"a {path.suffix} file", load_array_file, options, path)
     if path.is_file():
         raise DataError(f"{path}: expected a .npy or .npz file, or a folder of pictures")
     if isinstance(source, Path) or os.sep in source:
@@ -120,14 +123,34 @@ def _from_path(source: str | Path, options: dict[str, Any]) -> Dataset:
     raise InputError(f"no data set or file is called {source!r}.{suggest(source, DATASETS)}")
 
 
+def _own(
+    name: str, loader: Callable[..., Dataset], options: dict[str, Any], source: Any
+) -> Dataset:
+    """The user's own images, of any kind, with the factors that are given beside them."""
+    left = {key: value for key, value in options.items() if key not in FACTOR_OPTIONS}
+    dataset = _call(name, loader, left, source, more=FACTOR_OPTIONS)
+    factors, names = (options.get(key) for key in FACTOR_OPTIONS)
+    if factors is None:
+        if names is not None:
+            raise ConfigError(f"{name}: factor_names {names!r} without factors; give factors=…")
+        return dataset
+    archive = source if isinstance(source, Path) and source.suffix == ".npz" else None
+    return add_factors(dataset, factors, names, archive)
+
+
 def _call(
-    name: str, loader: Callable[..., Dataset], options: dict[str, Any], *values: Any
+    name: str,
+    loader: Callable[..., Dataset],
+    options: dict[str, Any],
+    *values: Any,
+    more: tuple[str, ...] = (),
 ) -> Dataset:
     known = [
         parameter.name
         for parameter in inspect.signature(loader).parameters.values()
         if parameter.kind is parameter.KEYWORD_ONLY
     ]
+    known += more
     for option in options:
         if option not in known:
             hint = suggest(option, known) if known else " It takes none."

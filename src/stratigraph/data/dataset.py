@@ -28,6 +28,7 @@ from torch import Tensor
 from stratigraph.errors import InputError
 from stratigraph.identity import digest
 from stratigraph.shapes import BytesImages, Factors, Indices
+from stratigraph.values import whole_numbers
 
 __all__ = ["Dataset", "ImageSource", "to_unit"]
 
@@ -78,7 +79,8 @@ class Dataset:
 
     `labels` holds the factors, (n, f), of a set whose images do not fill the grid of its factors.
     `repeated` names, per factor, a value whose images are those of another value: a random split
-    leaves them out, or the same image would stand on both sides of it.
+    leaves them out, or the same image would stand on both sides of it. `labels_digest` is the hash
+    of labels that are the user's own, and may change while the images stay.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Dataset:
     factor_sizes: tuple[int, ...] = ()
     labels: np.ndarray | None = field(default=None, repr=False)
     repeated: tuple[tuple[str, int], ...] = ()
+    labels_digest: str = ""
 
     def __post_init__(self) -> None:
         if len(self.factor_names) != len(self.factor_sizes):
@@ -122,7 +125,8 @@ class Dataset:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of what defines the data; a run records it, and a resume compares it."""
-        return digest({"name": self.name, "source": self.source.fingerprint()})
+        own = {"labels": self.labels_digest} if self.labels_digest else {}
+        return digest({"name": self.name, "source": self.source.fingerprint(), **own})
 
     def prepare(self) -> Dataset:
         """Do once, before workers start, what makes reading fast (build a cache)."""
@@ -137,7 +141,7 @@ class Dataset:
 
         """
         self._require_grid()
-        rows = _integers(factors, f"{self.name}: factors")
+        rows = whole_numbers(factors, f"{self.name}: factors")
         if rows.ndim != 2 or rows.shape[1] != len(self.factor_sizes):
             raise InputError(
                 f"{self.name}: factors of shape {rows.shape}; expected "
@@ -203,8 +207,6 @@ class Dataset:
 
 def _integers(values: ArrayLike, what: str) -> np.ndarray[Any, np.dtype[np.int64]]:
     array = np.asarray(values)
-    if array.size == 0:
-        return array.astype(np.int64)
-    if array.dtype.kind not in "iu":
+    if array.size and array.dtype.kind not in "iu":  # a mask is no indices
         raise InputError(f"{what} are {array.dtype}; expected integers")
     return array.astype(np.int64)

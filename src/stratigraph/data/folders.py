@@ -7,22 +7,20 @@ times of the files: a folder that has changed is decoded anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from stratigraph.data.cache import cache_dir as cache_folder
 from stratigraph.data.dataset import Dataset
+from stratigraph.data.idx import describe_root
+from stratigraph.data.pictures import SUFFIXES, Reading, find_pictures, read_pictures
 from stratigraph.data.stored import StoredImages, store
 from stratigraph.errors import ConfigError, DataError
 from stratigraph.identity import digest
 
 __all__ = ["load_folder"]
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
-LARGEST_SIZE = 1024
+DECODED = 2  # raised when the same files are decoded to other images
 
 
 def load_folder(
@@ -30,52 +28,50 @@ def load_folder(
     *,
     size: int = 64,
     colour: bool = True,
+    background: int | Sequence[int] = 255,
+    values: Sequence[float] | None = None,
     name: str | None = None,
     cache_dir: str | Path | None = None,
 ) -> Dataset:
-    """The pictures of the folder `path`, in three channels or (``colour=False``) in grey."""
+    """The pictures of the folder `path`, in three channels or (``colour=False``) in grey.
+
+    Args:
+        path: of the folder.
+        size: rows and columns of the images.
+        colour: three channels.
+        background: that transparent pictures are laid over: a grey from 0 to 255, or three colours.
+        values: of 16-bit, 32-bit and float pictures, the two that become 0 and 255.
+        name: of the set; by default the folder's.
+        cache_dir: where the decoded images go.
+
+    Raises:
+        ConfigError: an option that cannot be used.
+        DataError: no folder, no pictures, or one that cannot be read.
+
+    """
     folder = Path(path).expanduser().resolve()
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder")
-    if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= LARGEST_SIZE:
-        raise ConfigError(f"{folder}: size {size!r}; expected an integer from 1 to {LARGEST_SIZE}")
-    if not isinstance(colour, bool):
-        raise ConfigError(f"{folder}: colour {colour!r}; expected true or false")
-    pictures = sorted(
-        (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()),
-        key=lambda file: file.relative_to(folder).as_posix(),
-    )
+    try:
+        reading = Reading(size, colour, background, values)
+    except ConfigError as error:
+        raise ConfigError(f"{folder}: {error}") from None
+    pictures = find_pictures(folder)
     if not pictures:
         kinds = ", ".join(sorted(SUFFIXES))
-        raise DataError(f"{folder} holds no pictures; expected files that end in {kinds}")
+        raise DataError(
+            f"{folder} holds no pictures; expected files that end in {kinds}{describe_root(folder)}"
+        )
     listing = [
         (file.relative_to(folder).as_posix(), file.stat().st_size, file.stat().st_mtime_ns)
         for file in pictures
     ]
-    key = digest({"files": listing, "size": size, "colour": colour})
+    key = digest({"files": listing, "reading": reading, "decoded": DECODED})
     images = StoredImages(
         path=cache_folder(cache_dir) / f"folder-{key[:16]}.npy",
         count=len(pictures),
         image_shape=(3 if colour else 1, size, size),
     )
     return Dataset(
-        name=name or folder.name, source=store(images, lambda: _images(pictures, size, colour))
+        name=name or folder.name, source=store(images, lambda: read_pictures(pictures, reading))
     )
-
-
-def _images(pictures: list[Path], size: int, colour: bool) -> Iterator[np.ndarray]:
-    for file in pictures:
-        try:
-            with Image.open(file) as picture:
-                upright = ImageOps.exif_transpose(picture).convert("RGB" if colour else "L")
-                square = ImageOps.fit(upright, (size, size), Image.Resampling.LANCZOS)
-        except (
-            UnidentifiedImageError,
-            Image.DecompressionBombError,
-            OSError,
-            SyntaxError,
-            ValueError,
-        ) as error:
-            raise DataError(f"{file} cannot be read as a picture: {error}") from error
-        pixels = np.asarray(square).reshape(size, size, -1)
-        yield np.moveaxis(pixels, -1, 0)[None]

@@ -32,10 +32,12 @@ from stratigraph.data.stored import StoredImages, store
 from stratigraph.durable import sha256
 from stratigraph.errors import DataError
 
-__all__ = ["FAMILY", "load_idx", "loader"]
+__all__ = ["FAMILY", "describe_root", "load_idx", "loader"]
 
 DEBIAN = {"fashion_mnist": "/usr/share/datasets/fashion-mnist"}
 FAMILY = ("fashion_mnist", "kmnist", "mnist")
+# Where torchvision keeps each, below the root that it was given.
+TORCHVISION = {"fashion_mnist": "FashionMNIST", "kmnist": "KMNIST", "mnist": "MNIST"}
 PARTS = ("train", "t10k")
 SIDE = 28
 CLASSES = 10
@@ -51,6 +53,7 @@ def load_idx(
 ) -> Dataset:
     """A set of the family from the four files in `root`, plain or ``.gz``.
 
+    `root` may also be the one that torchvision was given: then they lie in ``MNIST/raw`` below it.
     At `size` 32 two zero pixels surround each image, and every one of its own stays as it was; at
     28 there is no border.
     """
@@ -96,17 +99,35 @@ def _folder(name: str, root: str | Path | None) -> Path:
         raise DataError(
             f"{folder} is not there{hint}, or give the folder of the four {name} files as root"
         )
+    for other, own in TORCHVISION.items():  # the four files are called alike in all of them
+        if other != name and own in folder.resolve().parts[-2:]:
+            raise DataError(f"{folder} is where torchvision keeps {own}; load it as {other}")
     return folder
+
+
+def describe_root(folder: Path) -> str:
+    """What to say of a folder that holds files of the family, and was taken for one of pictures."""
+    for name, own in TORCHVISION.items():
+        if (folder / own / "raw").is_dir():
+            return f". It holds {own}: load it as {name}, with root={str(folder)!r}"
+    if any(folder.glob("*-images*idx3-ubyte*")):
+        return f". It holds IDX files: load it as mnist, say, with root={str(folder)!r}"
+    return ""
 
 
 def _find(name: str, folder: Path, stem: str, dimensions: int) -> Path:
     tried = [
         f"{stem}{joint}idx{dimensions}-ubyte{suffix}" for joint in "-." for suffix in (".gz", "")
     ]
-    for candidate in tried:
-        if (folder / candidate).is_file():
-            return folder / candidate
-    raise DataError(f"{folder} lacks {tried[0]} of {name} (or {', '.join(tried[1:])})")
+    below = TORCHVISION.get(name, name)
+    for place in (folder, folder / below / "raw", folder / "raw"):
+        for candidate in tried:
+            if (place / candidate).is_file():
+                return place / candidate
+    raise DataError(
+        f"{folder} lacks {tried[0]} of {name} (or {', '.join(tried[1:])}), and so does its folder "
+        f"{below}/raw, where torchvision keeps it"
+    )
 
 
 @contextmanager

@@ -13,12 +13,14 @@ from stratigraph.activations.reduce import Reduce
 from stratigraph.errors import ConfigError
 from stratigraph.integrations.probes import Posterior, ProbeReader
 from stratigraph.integrations.recorder import Recorder
+from stratigraph.integrations.roles import as_roles
 from stratigraph.integrations.schedule import Schedule, as_schedule
 from stratigraph.integrations.study_file import open_recorded
 from stratigraph.study.origin import is_url
 from stratigraph.training import RecordedConfig
+from stratigraph.values import check_whole
 
-__all__ = ["record"]
+__all__ = ["describe_run", "record"]
 
 
 def record(
@@ -40,6 +42,7 @@ def record(
     log_every: int = 50,
     batch_size: int = 256,
     start: int = 0,
+    roles: Mapping[str, str | Sequence[str]] | str | None = None,
 ) -> Recorder:
     """Begin to record a training; the network as it is now is the first snapshot.
 
@@ -63,6 +66,9 @@ def record(
         log_every: steps between two logged losses.
         batch_size: probes of one pass.
         start: the step that an interrupted training goes on from; what was recorded after it goes.
+        roles: what is encoder, decoder, mean and log-variance, such as ``{"encoder": "enc.*",
+            "mean": "fc_mu"}``, for the claims about parts and collapse
+            (`stratigraph.integrations.roles`).
 
     Raises:
         ConfigError: the folder holds another kind of study, or this run already; it is a URL; or a
@@ -76,27 +82,53 @@ def record(
             f"to: expected a folder of this machine, got {to}; record into one, and copy it with "
             "`stratigraph export` or your storage's own tools."
         )
-    for what, number, least in (
-        ("start", start, 0),
-        ("seed", seed, 0),
-        ("log_every", log_every, 1),
-    ):
-        if isinstance(number, bool) or not isinstance(number, int) or number < least:
-            raise ConfigError(f"{what}: expected a whole number ≥ {least}, got {number!r}.")
+    for what, number, least in (("start", start, 0), ("log_every", log_every, 1)):
+        check_whole(what, number, least)
+    if isinstance(measures, str):
+        raise ConfigError(f"measures: expected a list of names, got {measures!r}.")
+    config, inputs = describe_run(
+        model, probes, name, settings, seed, layers=layers, reduce=reduce, posterior=posterior,
+        call=call, data=data, batch_size=batch_size, roles=roles,
+    )  # fmt: skip
+    folder = open_recorded(Path(to), measures)
+    return Recorder(folder, config, inputs, as_schedule(snapshots), weights, log_every, start)
+
+
+def describe_run(
+    model: nn.Module,
+    probes: Any,
+    name: str,
+    settings: Mapping[str, Any] | None,
+    seed: int,
+    *,
+    layers: Layers,
+    reduce: Reduce,
+    posterior: Posterior | None,
+    call: Callable[[nn.Module, Any], Any] | None,
+    data: str,
+    batch_size: int,
+    roles: Any,
+) -> tuple[RecordedConfig, ProbeReader]:
+    """What a run is known by, and how its network is read; see `record` for the arguments.
+
+    Raises:
+        ConfigError: a setting is not a plain value, or roles that are none.
+        InputError: layers, probes or a network that cannot be read.
+
+    """
+    check_whole("seed", seed, 0)
     for what, word in (("name", name), ("data", data)):
         if not isinstance(word, str) or not word:
             raise ConfigError(f"{what}: expected a word, got {word!r}.")
     if not isinstance(settings, Mapping | None):
         raise ConfigError(f'settings: expected a mapping such as {{"lr": 1e-3}}, got {settings!r}.')
-    if isinstance(measures, str):
-        raise ConfigError(f"measures: expected a list of names, got {measures!r}.")
     if "name" in (settings or {}):
         raise ConfigError(
             "settings: `name` is the objective's name, which has an argument of its own: "
             "sg.record(…, name=…); call the setting something else."
         )
-    inputs = ProbeReader(model, probes, layers, reduce, posterior, call, batch_size)
-    folder = open_recorded(Path(to), measures)
+    told = as_roles(roles)
+    inputs = ProbeReader(model, probes, layers, reduce, posterior, call, batch_size, told)
     config = RecordedConfig(
         data={"name": data},
         objective={"name": name, **(settings or {})},
@@ -106,5 +138,6 @@ def record(
         probes=inputs.digest,
         count=inputs.count,
         reading=inputs.reading,
+        roles=told.plain(),
     )
-    return Recorder(folder, config, inputs, as_schedule(snapshots), weights, log_every, start)
+    return config, inputs

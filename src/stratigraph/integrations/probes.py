@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,6 +22,7 @@ from stratigraph.activations.layers import Layers, choose_layers
 from stratigraph.activations.reduce import Reduce, named
 from stratigraph.errors import InputError
 from stratigraph.identity import digest
+from stratigraph.integrations.roles import Roles, draw_sample
 
 __all__ = ["Posterior", "ProbeReader", "same_draws"]
 
@@ -39,9 +41,10 @@ class ProbeReader:
         posterior: Posterior | None,
         call: Callable[[nn.Module, Any], Any] | None,
         batch_size: int,
+        roles: Roles | None = None,
     ) -> None:
         self.model, self.layers, self.reduce = model, layers, reduce
-        self.posterior, self.call = posterior, call or run
+        self.posterior, self.call, self.roles = posterior, call or run, roles or Roles()
         chosen = choose_layers(model, layers)
         # Kept as batches: an iterator gives them once, and they are read at every snapshot.
         self.batches: list[tuple[Any, int]] = []
@@ -52,25 +55,67 @@ class ProbeReader:
         self.count, self.digest = sum(rows for _, rows in self.batches), fingerprint.digest
         if self.count < 4:
             raise InputError(f"probes: expected at least 4 inputs, got {self.count}.")
-        self.latents = 0
-        if posterior is not None:
-            self.latents = self.read_posterior()[0].shape[1]
+        if posterior is not None and self.roles.gaussian:
+            raise InputError("posterior: the roles say what it is too; leave one of them away.")
+        # What the study calls each layer; a role that no layer has is told before anything begins.
+        self.names: dict[str, str] = {}
+        if self.roles:
+            self.names = self.roles.names([*self._capture(self.batches[:1], reduce=reduce)])
+        self.latents = self.read_posterior().shape[-1] if self.has_posterior else 0
         parts = sorted((name, sorted(some)) for name, some in chosen.parts.items() if some)
         self.reading = digest([list(chosen.modules), parts, named(reduce)])
 
+    def name_layers(self, posterior: np.ndarray | None) -> Iterator[tuple[str, str, Tensor]]:
+        """Every layer on the probes: what the study calls it, what the network does, and it.
+
+        Mean, log-variance and sample are those of the posterior (2, n, z), where roles say it.
+        """
+        read = self.read()
+        if not self.roles:
+            yield from ((layer, layer, activation) for layer, activation in read.items())
+            return
+        of_posterior = {}
+        if self.roles.gaussian and posterior is not None:
+            mean, log_var = torch.from_numpy(posterior)
+            of_posterior = {"z_mean": mean, "z_log_var": log_var}
+            if self.roles.single("sample") is None:
+                of_posterior["z_sample"] = draw_sample(mean, log_var)
+        last = [one for one in read if self.names[one] in of_posterior]
+        last = last or [one for one in read if one == self.roles.layer_of("posterior", read)]
+        for layer, activation in read.items():
+            if (name := self.names[layer]) not in of_posterior:
+                yield name, layer, activation
+            if layer in last[-1:]:
+                yield from ((z, self._module_of(z), a) for z, a in of_posterior.items())
+
+    def _module_of(self, name: str) -> str:
+        return next((layer for layer, given in self.names.items() if given == name), name)
+
+    @property
+    def has_posterior(self) -> bool:
+        """Whether mean and log-variance can be read."""
+        return self.posterior is not None or self.roles.gaussian
+
     def read(self) -> dict[str, Tensor]:
-        """Every chosen layer on the probes."""
+        """Every chosen layer on the probes, by the network's own names."""
+        return self._capture(self.batches, reduce=self.reduce)
+
+    def _capture(
+        self, batches: list[tuple[Any, int]], layers: Layers = None, reduce: Reduce = None
+    ) -> dict[str, Tensor]:
         with same_draws():
             return capture(
                 self.model,
-                [batch for batch, _ in self.batches],
-                self.layers,
+                [batch for batch, _ in batches],
+                self.layers if layers is None else layers,
                 call=lambda batch, rows: self.call(self.model, batch),
-                reduce=self.reduce,
+                reduce=reduce,
             )
 
     def read_posterior(self) -> np.ndarray:
         """Mean and log-variance on the probes: float32 (2, n, z)."""
+        if self.roles.gaussian:
+            return self._posterior_of_layers()
         if self.posterior is None:
             raise InputError("posterior: the recorder was given none.")
         parts = []
@@ -90,6 +135,29 @@ class ProbeReader:
                     )
                 parts.append(torch.stack(pair).float().cpu().flatten(2))
         return torch.cat(parts, 1).numpy()
+
+    def _posterior_of_layers(self) -> np.ndarray:
+        """Of the layers that the roles name, as they are: whatever `reduce` makes of them."""
+        both = self.roles.layer_of("posterior", self.names)
+        layers = (
+            [both] if both else [self.roles.layer_of(r, self.names) for r in ("mean", "log_var")]
+        )
+        modules = sorted({re.split(r"[#\[]", str(layer))[0] for layer in layers})
+        read = self._capture(self.batches, modules)
+        mean, log_var = (read[str(layers[at])].float() for at in (0, -1))
+        if both:
+            if mean.ndim < 2 or mean.shape[1] % 2:
+                raise InputError(
+                    f"roles: posterior={both} gives shape {tuple(mean.shape)}; expected an even "
+                    "number of channels, the means and then the log-variances."
+                )
+            mean, log_var = mean.chunk(2, 1)
+        if mean.shape != log_var.shape or mean.ndim < 2:
+            raise InputError(
+                f"roles: mean={layers[0]} gives shape {tuple(mean.shape)}, log_var={layers[-1]} "
+                f"{tuple(log_var.shape)}; expected two alike, (n, z)."
+            )
+        return torch.stack([mean, log_var]).flatten(2).cpu().numpy()
 
 
 @contextlib.contextmanager

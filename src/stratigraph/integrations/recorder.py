@@ -81,11 +81,13 @@ class Recorder:
         weights: bool,
         log_every: int,
         start: int,
+        made_of: Mapping[str, Any] | None = None,
     ) -> None:
         self.study, self.config, self.inputs = study, config, inputs
         self.due, self.weights, self.log_every = due, weights, log_every
         self.path = run_path(study, config.run_id)
         self.steps = start
+        self.made_of = made_of or {}  # what the next snapshot says of where its weights are from
         self.signs = Signs()
         self.loss: float | None = None  # the last finite one
         self._last = 0.0  # the last one logged
@@ -152,6 +154,10 @@ class Recorder:
         """
         if not self._closed:
             self._log(split, terms)
+
+    def point_out(self, step: int, text: str) -> None:
+        """Warn of something at a step, once, and keep it among the run's signs."""
+        self._tell(self.signs.of_step(step, text))
 
     def _log(self, split: str, terms: Mapping[str, Any]) -> None:
         row = _row(terms)
@@ -248,24 +254,26 @@ class Recorder:
         about: dict[str, Any] = {
             "probes": self.config.probes,
             "reading": self.config.reading,
-            "posterior": self.inputs.posterior is not None,
+            "posterior": self.inputs.has_posterior,
         }
         layers: list[dict[str, Any]] = []
         shares: dict[str, float] = {}
         kl: list[np.ndarray] = []
 
         def fill(files: Files) -> None:
-            if self.inputs.posterior is not None:
+            posterior = None
+            if self.inputs.has_posterior:
                 posterior = self.inputs.read_posterior()
                 files.array(POSTERIOR_FILE, posterior)
                 kl.append(kl_by_latent(*posterior))
-            for layer, activation in self.inputs.read().items():
+            for layer, module, activation in self.inputs.name_layers(posterior):
                 name = layer.replace("/", "|")  # it names a file
                 shares[name] = constant_share(activation)
                 reduced = reduce_units(activation, f"layer {name}")
                 files.array(f"{name}.npy", reduced.coordinates)
                 facts = {"units": reduced.units, "reason": reduced.reason, "doubt": reduced.doubt}
-                layers.append({"name": name, **facts})
+                own = {} if module == layer else {"module": module}
+                layers.append({"name": name, **own, **facts})
 
         device = _device(self.inputs.model)
         read_by = {"torch": torch.__version__, "device": device}
@@ -277,7 +285,7 @@ class Recorder:
         self._metrics.save()
         # Last: a run has the steps of its snapshots, and each of those is whole.
         kept = self.inputs.model if self.weights else nn.Module()
-        save_snapshot(self.path, self.steps, kept, {"run_id": self.run_id})
+        save_snapshot(self.path, self.steps, kept, {"run_id": self.run_id, **self.made_of})
         self._kept = self.steps
         # Told when the snapshot is whole, since a warning may be made an error.
         for one in kl:

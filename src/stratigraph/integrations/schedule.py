@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from stratigraph.errors import ConfigError
+from stratigraph.values import is_whole
 
 __all__ = ["Schedule", "as_schedule"]
 
@@ -39,7 +40,7 @@ def as_schedule(snapshots: Schedule) -> Callable[[int], bool]:
         return _log_spaced
     if callable(snapshots):
         return snapshots
-    if isinstance(snapshots, int) and not isinstance(snapshots, bool) and snapshots >= 1:
+    if is_whole(snapshots) and snapshots >= 1:
         every = snapshots
         return lambda step: step % every == 0
     if isinstance(snapshots, Collection) and not isinstance(snapshots, str):

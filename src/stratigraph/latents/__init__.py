@@ -12,3 +12,4 @@ from stratigraph.latents.regime import (
     kl_by_latent as kl_by_latent,
     regimes as regimes,
 )
+from stratigraph.latents.scores.catalog import disentanglement_scores as disentanglement_scores

@@ -37,7 +37,7 @@ from stratigraph.pairs.blocks import (
 )
 from stratigraph.pairs.comparison import Comparison
 from stratigraph.pairs.embedding import Chunk, Embeddings
-from stratigraph.similarity.gram import gram, packed_length
+from stratigraph.similarity.gram import gram
 from stratigraph.similarity.measure import Measure
 from stratigraph.similarity.reduction import read_coordinates
 
@@ -93,19 +93,22 @@ def by_vectors(
     """
     shape = (len(sides[0]), len(sides[-1]))
     first, n = sides[0][0], _probes(sides[0])
-    chunk = max(1, min(EMBED_BLOCK, 2**27 // n**2))  # 256 MB at most: fixed by n, not the machine
+    length = measure.entries(n)
+    # 256 MB at most, fixed by n and not the machine; n² / 2 entries are a packed half.
+    whole = 2 if length >= n**2 else 1
+    chunk = max(1, min(EMBED_BLOCK, 2**27 // (whole * n**2)))
     size = max(PRODUCT_BLOCK // chunk, 1) * chunk
     found = blocks(wanted, shape, size)
     pairs = sum(block.pairs for block in found)
-    dtype = torch.float32 if pairs * packed_length(n) > LONG else torch.float64
+    dtype = torch.float32 if pairs * length > LONG else torch.float64
     device = str(first.device) if isinstance(first, Tensor) else "cpu"
     paths = [folder / f"product-{block.name}" if folder and keep else None for block in found]
     done: list[np.ndarray | None] = [None] * len(found)
     vectors = Embeddings(sides, measure, folder, chunk, run)
-    room = _room(folder, sides, size, disk)
+    room = _room(folder, length, sides, size, disk)
     for panel in _panels(found, size, room, len(sides) == 1):
         todo = [i for i in panel if not _is_whole(paths[i])]
-        todo.sort(key=lambda i: _turn(found[i], size, packed_length(n)))
+        todo.sort(key=lambda i: _turn(found[i], size, length))
         if not todo:
             continue
         vectors.make([found[i] for i in todo], panels=len(panel) < len(found))
@@ -175,12 +178,12 @@ def _turn(block: Block, size: int, length: int) -> tuple[int, ...]:
 
 
 def _room(
-    folder: Path | None, sides: list[list[Source]], size: int, disk: float | None
+    folder: Path | None, length: int, sides: list[list[Source]], size: int, disk: float | None
 ) -> int | None:
     """How many vectors the disk holds at a time; None where it holds them all."""
     if folder is None:
         return None
-    each, count = 4 * packed_length(_probes(sides[0])), sum(map(len, sides))
+    each, count = 4 * length, sum(map(len, sides))
     there = sum(file.stat().st_size for file in folder.glob("vectors-*.npy"))
     free = shutil.disk_usage(folder).free + there - 8 * len(sides[0]) * len(sides[-1])
     room = int((free if disk is None else min(disk, free)) // each)

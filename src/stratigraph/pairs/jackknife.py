@@ -122,7 +122,10 @@ class _Pairs:
         coordinates = self.read(row)
         self.sizes = np.bincount(np.arange(len(coordinates)) % self.groups, minlength=self.groups)
         blocked = _blocked(coordinates, self.groups, self.debiased)
-        return blocked, _hsic(blocked, blocked, self.sizes, self.debiased)
+        norm = _hsic(blocked, blocked, self.sizes, self.debiased)
+        # Of equidistant probes, or of what is so without a group, rounding alone is left.
+        whole = np.square(blocked.blocks).sum() / len(coordinates) ** 2
+        return blocked, np.where(norm > RESIDUAL * whole, norm, np.nan)
 
     def _at(self, row: int) -> tuple[_Blocked, np.ndarray]:
         if row not in self.kept:

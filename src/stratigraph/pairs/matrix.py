@@ -29,7 +29,14 @@ from stratigraph.pairs.comparison import Comparison
 from stratigraph.pairs.pairwise import PAIR_BLOCK, Progress, all_pairs
 from stratigraph.pairs.planner import Plan, choose
 from stratigraph.similarity.catalog import find_measure
-from stratigraph.similarity.inputs import as_matrices, check_probes
+from stratigraph.similarity.from_rows import cka_from_rows
+from stratigraph.similarity.inputs import (
+    IN_PARTS,
+    as_matrices,
+    check_probes,
+    is_large,
+    join_sides,
+)
 from stratigraph.similarity.measure import Measure, tell
 from stratigraph.similarity.reduction import read_coordinates
 from stratigraph.similarity.streaming import shuffled_batches, stream_cka
@@ -55,14 +62,17 @@ def similarity_matrix(
     """Compare every representation of ``a`` with every one of ``b`` (of ``a`` where None).
 
     Args:
-        a: name → activations ``(n, p…)`` of the same probes; axes beyond two are flattened.
+        a: name → activations ``(n, p…)`` of the same probes; axes beyond two are flattened. Rows
+            that have labels (the index of a frame, the first coordinate of an xarray array, the ids
+            of a file) are joined on them.
         b: the same for the other axis.
         measure: a name of the catalogue, or a `Measure`.
         tolerance: settle for scores within intervals no wider than this, which hold the exact ones
             for certain (`certified`); Procrustes and linear CKA only.
         precision: read probes in random batches until every 95 % interval is within ± this
             (`streaming`); debiased CKA only.
-        memory: bytes of prepared vectors to hold; more goes to a scratch folder.
+        memory: bytes of prepared vectors to hold; more goes to a scratch folder. Representations on
+            a disk (`load_representations`) that would take more are read in parts, for CKA.
         progress: called with (tasks done, tasks in all).
 
     Returns:
@@ -82,6 +92,10 @@ def similarity_matrix(
     if tolerance is not None and precision is not None:
         raise InputError("tolerance and precision: expected one of them, got both.")
     given = {"a": a} if b is None or b is a else {"a": a, "b": b}
+    joined = join_sides(given)
+    every = [value for side in joined for value in side.values()]
+    if tolerance is None and precision is None and is_large(every, memory):
+        return _in_parts(joined, chosen, memory)
     sides, n = as_matrices(given, chosen.name, chosen.least)
     left, right = sides[0], sides[1] if len(sides) > 1 else None
     if tolerance is not None:
@@ -112,6 +126,41 @@ def similarity_matrix(
             "plan": str(plan),
             "reasons": json.dumps(reasons),
             "notes": json.dumps(_notes(chosen, n, {**left, **columns})),
+        },
+    )
+
+
+def _in_parts(sides: list[dict[str, Any]], measure: Measure, memory: int) -> xarray.DataArray:
+    """Of representations on a disk that would not fit in memory."""
+    import xarray
+
+    if measure.name not in IN_PARTS:
+        size = sum(value.nbytes for side in sides for value in side.values())
+        raise InputError(
+            f"measure: {measure.name} needs every number at once, {size / 1e9:.3g} GB and copies, "
+            f"with {memory / 1e9:.3g} GB allowed (memory=); {' and '.join(IN_PARTS)} do not."
+        )
+    right = sides[1] if len(sides) > 1 else None
+    found = cka_from_rows(sides[0], right, measure.name == "debiased_cka", memory)
+    for name, reason in found.reasons.items():
+        tell(measure.name, repr(name), reason, None, level=3)
+    columns = sides[0] if right is None else right
+    ends = {"lower": found.lower, "upper": found.upper} if found.lower is not None else {}
+    n = next(iter(sides[0].values())).shape[0]
+    return xarray.DataArray(
+        found.values,
+        dims=("x", "y"),
+        coords={
+            "x": list(sides[0]),
+            "y": list(columns),
+            **{end: (("x", "y"), values) for end, values in ends.items()},
+        },
+        name=measure.name,
+        attrs={
+            "measure": measure.name,
+            "plan": found.plan,
+            "reasons": json.dumps(found.reasons),
+            "notes": json.dumps(_notes(measure, n, {**sides[0], **columns})),
         },
     )
 
@@ -328,7 +377,7 @@ def _check_memory(rows: int, columns: int, n: int, way: str) -> None:
         )
 
 
-def _notes(measure: Measure, n: int, matrices: Mapping[str, Tensor]) -> dict[str, str]:
+def _notes(measure: Measure, n: int, matrices: Mapping[str, Any]) -> dict[str, str]:
     if not measure.biased:
         return {}
     return {

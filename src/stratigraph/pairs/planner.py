@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stratigraph.similarity.gram import packed_length
 from stratigraph.similarity.measure import Measure
 
 __all__ = ["Plan", "choose"]
@@ -49,7 +48,7 @@ def choose(
     direct = sum(2.0 * n * p * min(n, p) for p in widths) + pairs * 2.0 * n * spread
     if measure.embed is None:
         return Plan("pairs", direct, 0, False, f"{measure.name} has no vector form")
-    length = packed_length(n)
+    length = measure.entries(n)
     held = 4 * length * len(widths)
     embedded = sum(float(n) * n * p for p in widths) + 2.0 * length * pairs
     if direct < embedded:

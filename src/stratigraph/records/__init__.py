@@ -16,7 +16,11 @@ from stratigraph.records.files import (
     write_json as write_json,
     write_text as write_text,
 )
-from stratigraph.records.foreign import load_weights as load_weights, read_weights as read_weights
+from stratigraph.records.fitting import load_weights as load_weights
+from stratigraph.records.foreign import (
+    read_contents as read_contents,
+    read_weights as read_weights,
+)
 from stratigraph.records.lock import LOCK as LOCK, locked as locked
 from stratigraph.records.snapshot import (
     load_snapshot as load_snapshot,

@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from stratigraph.errors import DataError, UnsafeFileError
+from stratigraph.records.shards import read_folder
 from stratigraph.records.snapshot import load_tensors
 
-__all__ = ["load_weights", "read_weights"]
+__all__ = ["read_contents", "read_weights"]
 
-MOST_TOLD = 10
+# Under which a file keeps the network's state dict, beside the optimiser's and others.
+KEYS = ("state_dict", "model_state_dict", "model", "module", "net", "network", "weights")
 HEADER_LIMIT = 100_000_000  # bytes, as safetensors' own
 CONVERT = (
     "If you trust it, convert it where it was made: "
@@ -30,19 +32,37 @@ CONVERT = (
 )
 
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
+def read_weights(path: str | Path, key: str | None = None) -> dict[str, Tensor]:
     """The named tensors of a file that somebody else wrote, on the CPU.
 
     Args:
         path: a ``.safetensors`` file, or one that ``torch.save`` wrote of a state dict (also as the
-            value of its key ``state_dict``), in the zip format that torch has written since 1.6.
+            value of a key of `KEYS`), in the zip format that torch has written since 1.6; or the
+            folder of a checkpoint (`stratigraph.records.shards`).
+        key: under which a torch file keeps it.
 
     Raises:
-        DataError: it is missing, a folder, empty, or damaged.
+        DataError: it is missing, empty, damaged, or holds no weights, or several sets of them.
         UnsafeFileError: opening it would run code, or take far more memory than the file is long.
 
     """
     path = Path(path)
+    if path.is_dir():
+        return read_folder(path, lambda file: _weights_in(read_contents(file), file, key))
+    return _weights_in(read_contents(path), path, key)
+
+
+def read_contents(path: Path, *, mapped: bool = False) -> Any:
+    """What a file of weights holds: a mapping, as a rule, of tensors or of what holds them.
+
+    Args:
+        path: as of `read_weights`.
+        mapped: leave a torch file's numbers on the disk until they are used; it must not change.
+
+    Raises:
+        DataError, UnsafeFileError: as `read_weights`.
+
+    """
     if path.is_dir() or not path.exists():
         what = "a folder, not a file" if path.is_dir() else "no such file"
         raise DataError(f"{path}: {what}; expected weights (.safetensors, or a torch file).")
@@ -55,7 +75,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
     if start[:4] == b"PK\x03\x04":
-        return _read_torch(path, size)
+        return _read_torch(path, size, mapped)
     if len(start) >= 9 and start[8:9] == b"{":
         (header,) = struct.unpack("<Q", start[:8])
         if header > min(size - 8, HEADER_LIMIT):
@@ -71,7 +91,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     raise DataError(f"{path}: neither safetensors nor a torch file; it begins with {start!r}.")
 
 
-def _read_torch(path: Path, size: int) -> dict[str, Tensor]:
+def _read_torch(path: Path, size: int, mapped: bool) -> Any:
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -86,7 +106,7 @@ def _read_torch(path: Path, size: int) -> dict[str, Tensor]:
             if len(program) != 1:
                 raise DataError(f"{path}: a zip archive without torch's data.pkl; not weights.")
             _check_program(archive.read(program[0]), size, path)
-        value = torch.load(path, map_location="cpu", weights_only=True)
+        value = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except (DataError, UnsafeFileError):
         raise
     except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError) as error:
@@ -95,7 +115,7 @@ def _read_torch(path: Path, size: int) -> dict[str, Tensor]:
         first = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         kind = DataError if isinstance(error, RuntimeError | KeyError) else UnsafeFileError
         raise kind(f"{path}: not readable as plain weights ({first}). {CONVERT}") from None
-    return _state_dict(value, path)
+    return value
 
 
 def _check_program(program: bytes, size: int, path: Path) -> None:
@@ -121,8 +141,28 @@ def _check_program(program: bytes, size: int, path: Path) -> None:
             raise UnsafeFileError(f"{path}: makes a bytearray, which weights are not. {CONVERT}")
 
 
-def _state_dict(value: Any, path: Path) -> dict[str, Tensor]:
-    held = value.get("state_dict", value) if isinstance(value, Mapping) else value
+def _weights_in(value: Any, path: Path, key: str | None = None) -> dict[str, Tensor]:
+    """The state dict in what a file of weights holds.
+
+    Raises:
+        DataError: there is none, or there are several and no key says which.
+
+    """
+    held = value
+    if isinstance(value, Mapping):
+        sets = [str(name) for name, one in value.items() if _is_state(one)]
+        if key is not None:
+            if key not in value:
+                told = ", ".join(sets) or "no set of tensors"
+                raise DataError(f"{path}: has no key {key!r}; under its keys are {told}.")
+            held = value[key]
+        elif not _is_state(value):
+            known = [name for name in KEYS if name in sets] or sets
+            if len(known) > 1:
+                raise DataError(
+                    f"{path}: holds several sets of weights: {', '.join(sets)}. Say which by key=."
+                )
+            held = value[known[0]] if known else value.get("state_dict", value)
     if not isinstance(held, Mapping):
         raise DataError(
             f"{path}: holds a {type(held).__name__}; expected a state dict, names → tensors."
@@ -133,44 +173,15 @@ def _state_dict(value: Any, path: Path) -> dict[str, Tensor]:
                 f"{path}: {name!r} is a {type(tensor).__name__}, not a tensor; save "
                 "`model.state_dict()` alone, or under the key `state_dict`."
             )
+    if not held:
+        raise DataError(f"{path}: holds no tensors; expected a state dict, names → tensors.")
     return dict(held)
 
 
-def load_weights(model: nn.Module, path: str | Path) -> None:
-    """Put the weights of a file that somebody else wrote into ``model``; all of them fit, or none.
-
-    Raises:
-        DataError: see `read_weights`; or names are missing, too many or of another shape (the first
-            ten are named); or a tensor holds NaN or infinities.
-        UnsafeFileError: see `read_weights`.
-
-    """
-    given = read_weights(path)
-    wanted = model.state_dict()
-    wrong = [f"{name} is missing" for name in wanted if name not in given]
-    wrong += [f"{name} is not in the model" for name in given if name not in wanted]
-    wrong += [
-        f"{name} is {tuple(given[name].shape)}, the model's {tuple(tensor.shape)}"
-        for name, tensor in wanted.items()
-        if name in given and given[name].shape != tensor.shape
-    ]
-    if wrong:
-        more = f"; and {len(wrong) - MOST_TOLD} more" if len(wrong) > MOST_TOLD else ""
-        raise DataError(
-            f"{path}: does not fit {type(model).__name__}: {'; '.join(wrong[:MOST_TOLD])}{more}."
-        )
-    for name, tensor in given.items():
-        like = wanted[name].dtype
-        if (tensor.is_floating_point(), tensor.is_complex()) != (
-            like.is_floating_point,
-            like.is_complex,
-        ):
-            raise DataError(f"{path}: {name} is {tensor.dtype}, the model's {like}.")
-        given[name] = tensor = tensor.to(like)  # as it will be: 1e300 is finite in float64 alone
-        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-            bad = int((~torch.isfinite(tensor)).sum())
-            raise DataError(
-                f"{path}: {name} holds {bad} values that are NaN or infinite; such a network "
-                "represents nothing. Take a checkpoint from before it diverged."
-            )
-    model.load_state_dict(given)
+def _is_state(value: Any) -> bool:
+    """Whether it is names → tensors, at least one."""
+    return (
+        isinstance(value, Mapping)
+        and bool(value)
+        and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())
+    )

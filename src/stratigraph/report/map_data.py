@@ -41,7 +41,7 @@ def map_of_models(data: ReportData, scored: Scored) -> list[ModelMap]:
     groups: dict[str, list[str]] = {}
     for run_id, c in of_run.items():
         key = f"{c.data}, {c.architecture.replace('_', ' ')}"
-        key += "" if c.first.config.gaussian else ", codes"
+        key += "" if c.first.config.gaussian or data.study.config.recorded else ", codes"
         if not c.first.config.supervised:
             groups.setdefault(key, []).append(run_id)
     order = [c.label for c in data.configurations]

@@ -7,10 +7,13 @@ correlations ρ_i are the singular values of Q_xᵀQ_y, and
     SVCCA     mean CCA of the leading directions that hold 99 % of the variance
     PWCCA     Σα_iρ_i / Σα_i,  α_i = Σ_j |⟨h_i, x_j⟩|, h_i the canonical variates of x
 
-Where p ≥ n, a basis spans every probe and ρ = 1 whatever the data: refused, with what to do.
+Q is that of the columns, each scaled to length 1 (QR, then the SVD of R), less the directions that
+are rounding; SVCCA, which scaling changes, takes it of X_c as it is.
+
+Where p ≥ n − 1, a basis spans every probe and ρ = 1 whatever the data: refused, with what to do.
 
 Sources: Hotelling 1936; Raghu et al. 2017, arXiv 1706.05806; Morcos et al. 2018, arXiv 1806.05759.
-Cost: preparing np² and an eigendecomposition; a pair n r s and the singular values of r × s.
+Cost: preparing np²; a pair n r s and the singular values of r × s.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from stratigraph.similarity.spectral import factor
 __all__ = ["MEAN_CCA", "PWCCA", "R2_CCA", "SVCCA", "prepare_basis"]
 
 VARIANCE = 0.99
+RANK = {torch.float32: 1e-6, torch.float64: 1e-10}  # of the largest: a direction below is rounding
 
 
 def prepare_basis(x: Tensor, name: str, keep: float = 1.0) -> Prepared:
@@ -38,27 +42,44 @@ def prepare_basis(x: Tensor, name: str, keep: float = 1.0) -> Prepared:
 
     """
     n, p = x.shape
-    if p >= n and keep == 1.0:
+    if p >= n - 1 and keep == 1.0:
         raise InputError(
-            f"{name}: {p} units but only {n} probes; with units ≥ probes every score is 1 whatever "
-            "the data. Take more probes than units, or svcca, or debiased_cka."
+            f"{name}: {p} units but only {n} probes; with units ≥ probes − 1 every score is 1 "
+            "whatever the data. Take more probes than units, or svcca, or debiased_cka."
         )
     found = centre(x)
     if found.reason:
         return Prepared(n, "none", reason=found.reason)
     matrix = found.matrix / torch.linalg.vector_norm(found.matrix)
+    if keep == 1.0:
+        return Prepared(n, "basis", (_basis(found.matrix, x), matrix), doubt=found.doubt)
     directions = factor(matrix)
     roots = torch.linalg.vector_norm(directions, dim=0)
-    if keep < 1.0:
-        held = roots.square().cumsum(0) / roots.square().sum()
-        rank = int((held < keep).sum()) + 1
-        if rank >= n - 1:
-            raise InputError(
-                f"{name}: {keep:.0%} of the variance takes {rank} directions, and {n} probes hold "
-                f"at most {n - 1}; take more probes."
-            )
-        directions, roots = directions[:, :rank], roots[:rank]
+    held = roots.square().cumsum(0) / roots.square().sum()
+    rank = int((held < keep).sum()) + 1
+    if rank >= n - 1:
+        raise InputError(
+            f"{name}: {keep:.0%} of the variance takes {rank} directions, and {n} probes hold "
+            f"at most {n - 1}; take more probes."
+        )
+    directions, roots = directions[:, :rank], roots[:rank]
     return Prepared(n, "basis", (directions / roots, matrix), doubt=found.doubt)
+
+
+def _basis(matrix: Tensor, x: Tensor) -> Tensor:
+    """Q (n, r) of a centred matrix, whatever its columns' scales; ``x`` is the one before.
+
+    Numbers of float32 that were stored as float64 have those of float32: what such columns' sums
+    hold beyond them (softmax outputs, which add up to 1) is no direction.
+    """
+    largest = matrix.abs().amax(0)
+    columns = matrix[:, largest > 0] / largest[largest > 0]
+    columns /= torch.linalg.vector_norm(columns, dim=0)
+    rotation, triangle = torch.linalg.qr(columns)
+    left, roots, _ = torch.linalg.svd(triangle)
+    single = x.dtype == torch.float32 or torch.equal(x, x.float().double())
+    rank = int((roots > RANK[torch.float32 if single else torch.float64] * roots[0]).sum())
+    return rotation @ left[:, :rank]
 
 
 def _mean(x: Prepared, y: Prepared, power: int) -> float:

@@ -7,7 +7,8 @@ at an offset of 1e4 when they are formed in float32, so
 2. the mean is taken and removed in float64, twice: the second pass removes what rounding left;
 3. only then are products formed.
 
-A representation whose probes all read the same has no geometry: X_c = 0, every cosine is 0/0. It is
+A unit is constant where its spread is within rounding of its own mean, whatever the others read: it
+is 0 in X_c. A representation of constant units has no geometry: X_c = 0, every cosine is 0/0. It is
 reported as undefined, with the reason, and never scored 0 or 1.
 """
 
@@ -21,10 +22,11 @@ from torch import Tensor
 
 from stratigraph.similarity.inputs import check_finite
 
-__all__ = ["CONSTANT", "Centred", "centre", "centre_single", "power_of_two", "rescaled"]
+__all__ = ["CONSTANT", "Centred", "centre", "centre_single", "power_of_two", "rescaled", "still"]
 
 CONSTANT = "constant: every probe has the same activations, so no geometry is left to compare"
 SAFE = (2.0**-20, 2.0**20)  # variances whose squares and sums stay far inside float32
+LOWEST = 900  # steps of 2 that a mean of size 1 can be scaled up by and stay finite
 ROWS = 32  # rows whose float64 copy stays in the cache
 RESOLUTION = {torch.float32: 1e-6, torch.float64: 1e-14}
 
@@ -72,12 +74,17 @@ def centre(x: Tensor, name: str = "x") -> Centred:
     rest = matrix.mean(0)
     matrix -= rest
     mean += rest
-    low, high = (float(value) for value in torch.aminmax(matrix))
-    if max(-low, high) <= 8 * torch.finfo(torch.float64).eps:
-        nothing = torch.zeros_like(matrix)
-        return Centred(nothing, mean, exponent, nothing.sum(1), CONSTANT)
+    constant = still(matrix, mean)
+    if bool(constant.any()):
+        matrix[:, constant] = 0
+        if bool(constant.all()):
+            return Centred(matrix, mean, exponent, matrix.sum(1), CONSTANT)
+        # What is left may be far smaller than what set the scale: its squares must not vanish.
+        more = max(power_of_two(float(torch.linalg.vector_norm(matrix, ord=math.inf))), -LOWEST)
+        rescaled(matrix, more), rescaled(mean, more)
+        exponent += more
     squares = torch.linalg.vector_norm(matrix, dim=1).square_()
-    doubt = _doubt(float(squares.sum()) / x.numel(), mean, x.dtype)
+    doubt = _doubt(matrix, squares, mean, x.dtype)
     return Centred(matrix, mean, exponent, squares, doubt=doubt)
 
 
@@ -101,7 +108,16 @@ def centre_single(x: Tensor, name: str = "x") -> Centred:
     if energy <= (2 * torch.finfo(x.dtype).eps * float(mean.abs().max())) ** 2:
         # As near to constant as float32 comes: let float64 say which.
         return centre(x, name)
-    return Centred(matrix, mean, exponent, squares, doubt=_doubt(energy, mean, x.dtype))
+    return Centred(matrix, mean, exponent, squares, doubt=_doubt(matrix, squares, mean, x.dtype))
+
+
+def still(matrix: Tensor, mean: Tensor) -> Tensor:
+    """Which units are constant (p,): all that is left of them is what rounding left of the mean."""
+    least = 8 * torch.finfo(torch.float64).eps * mean.abs()
+    found = matrix[0].abs() <= least  # as a rule none, and then the others are not looked at
+    if bool(found.any()):
+        found[found.clone()] = matrix[:, found].abs().amax(0) <= least[found]
+    return found
 
 
 def _removed(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -122,9 +138,12 @@ def _removed(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return matrix, mean, squares
 
 
-def _doubt(variance: float, mean: Tensor, dtype: torch.dtype) -> str | None:
-    spread = math.sqrt(variance)
-    offset = float(mean.square().mean().sqrt())
+def _doubt(matrix: Tensor, squares: Tensor, mean: Tensor, dtype: torch.dtype) -> str | None:
+    spread = math.sqrt(float(squares.sum(dtype=torch.float64)) / len(matrix))
+    offset = float(torch.linalg.vector_norm(mean))
+    if spread < RESOLUTION[dtype] * offset:
+        # Of the units that vary: what is constant has no digits to lose.
+        offset = float(torch.linalg.vector_norm(mean[~still(matrix, mean)]))
     if spread >= RESOLUTION[dtype] * offset:
         return None
     return (

@@ -25,7 +25,14 @@ from stratigraph.similarity.centring import centre, centre_single
 from stratigraph.similarity.gram import gram, norm64, packed_gram, packed_uncentred, u_product
 from stratigraph.similarity.measure import Measure, Prepared, score
 
-__all__ = ["DEBIASED_CKA", "LINEAR_CKA", "debiased_cka", "embed_debiased", "linear_cka"]
+__all__ = [
+    "DEBIASED_CKA",
+    "LINEAR_CKA",
+    "debiased_cka",
+    "embed_debiased",
+    "is_rounding",
+    "linear_cka",
+]
 
 SINGLE = 1 << 18  # entries from which a float32 layer's Gram matrix is formed in float32
 EQUIDISTANT = (
@@ -110,11 +117,15 @@ def _embed(x: Tensor, debiased: bool) -> Prepared:
         doubt = found.doubt
         direct = packed_gram(found.matrix, found.squares, debiased), found.squares
     vector, squares = direct
-    norm = norm64(vector)
-    size = float(torch.linalg.vector_norm(squares))  # ‖K‖_F is at least this
-    if norm <= 1e4 * torch.finfo(vector.dtype).eps * size / len(x):
+    if is_rounding(vector, squares):
         return Prepared(len(x), "vector", reason=EQUIDISTANT)
-    return Prepared(len(x), "vector", (vector.div_(norm),), doubt=doubt)
+    return Prepared(len(x), "vector", (vector.div_(norm64(vector)),), doubt=doubt)
+
+
+def is_rounding(vector: Tensor, squares: Tensor) -> bool:
+    """Whether a packed kernel holds nothing but rounding errors; ``squares`` is its diagonal."""
+    size = float(torch.linalg.vector_norm(squares))  # ‖K‖_F is at least this
+    return norm64(vector) <= 1e4 * torch.finfo(vector.dtype).eps * size / len(squares)
 
 
 def _embed_biased(x: Tensor) -> Prepared:

@@ -27,6 +27,7 @@ __all__ = [
     "norm64",
     "pack",
     "packed_gram",
+    "packed_kernel",
     "packed_length",
     "packed_uncentred",
     "u_centred",
@@ -90,7 +91,12 @@ def pack(kernel: Tensor, diagonal: bool) -> Tensor:
 
 def packed_gram(x: Tensor, squares: Tensor, debiased: bool) -> Tensor:
     """The packed half of K = XXᵀ, or of K̃, of centred features; ``squares`` is K's diagonal."""
-    return packed(gram(x), not debiased, _u_shift(squares) if debiased else None)
+    return packed_kernel(gram(x), squares, debiased)
+
+
+def packed_kernel(kernel: Tensor, squares: Tensor, debiased: bool) -> Tensor:
+    """The packed half of K, or of K̃, of a centred kernel, which is overwritten."""
+    return packed(kernel, not debiased, _u_shift(squares) if debiased else None)
 
 
 def packed_uncentred(x: Tensor, debiased: bool) -> tuple[Tensor, Tensor] | None:

@@ -8,7 +8,7 @@ the reason, before any arithmetic: one infinity can hang a LAPACK routine for ev
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,36 @@ import torch
 from torch import Tensor
 
 from stratigraph.errors import InputError
+from stratigraph.labels import join_rows
 
-__all__ = ["as_matrices", "as_matrix", "check_finite", "check_probes", "nonfinite"]
+__all__ = [
+    "IN_PARTS",
+    "MEMORY",
+    "as_matrices",
+    "as_matrix",
+    "check_finite",
+    "check_probes",
+    "is_large",
+    "join_sides",
+    "nonfinite",
+    "only",
+    "read_in_parts",
+]
+
+
+MEMORY = 2 << 30  # bytes that representations on a disk may take, unless a caller says otherwise
+IN_PARTS = ("debiased_cka", "linear_cka")  # measures that can be had in less
+COPIES = 4  # of a representation that is held: as stored, as float64, centred, prepared
+
+
+def read_in_parts(value: Any) -> bool:
+    """Whether a value is read in parts, as one on a disk is, rather than being there."""
+    return callable(getattr(value, "read", None)) and hasattr(value, "nbytes")
+
+
+def is_large(values: Iterable[Any], memory: int) -> bool:
+    """Whether those that are read in parts would take more than ``memory``, held and compared."""
+    return COPIES * sum(value.nbytes for value in values if read_in_parts(value)) > memory
 
 
 def as_matrix(value: Any, name: str = "x") -> Tensor:
@@ -30,6 +58,7 @@ def as_matrix(value: Any, name: str = "x") -> Tensor:
         InputError: the type, the dtype or the shape cannot be a representation.
 
     """
+    value = only(value, name)
     tensor = _checked(value, name) if isinstance(value, Tensor) else _from_array(value, name)
     if tensor.ndim < 2:
         kind = "a scalar" if tensor.ndim == 0 else f"a vector of shape {tuple(tensor.shape)}"
@@ -43,10 +72,59 @@ def as_matrix(value: Any, name: str = "x") -> Tensor:
     return tensor.flatten(1) if tensor.ndim > 2 else tensor
 
 
+def only(value: Any, name: str) -> Any:
+    """A value; of a mapping the one that it holds.
+
+    Raises:
+        InputError: it holds several, or none.
+
+    """
+    if not isinstance(value, Mapping):
+        return value
+    if len(value) != 1:
+        some = ", ".join(repr(key) for key in list(value)[:3])
+        raise InputError(
+            f"{name}: expected one representation, got a mapping of {len(value)} ({some}, …); take "
+            "one of them, or compare all by similarity_matrix."
+        )
+    return next(iter(value.values()))
+
+
+def join_sides(sides: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Mappings of representations, rows joined on their labels where they have some (`labels`).
+
+    Args:
+        sides: argument → its mapping of names to activations, as the caller named them.
+
+    Raises:
+        InputError: no mapping, an empty one, or labels that do not fit each other.
+
+    """
+    for argument, given in sides.items():
+        if not isinstance(given, Mapping):
+            raise InputError(
+                f"{argument}: expected a mapping from names to activations, "
+                f"got a {type(given).__name__}; for one pair, call debiased_cka(x, y)."
+            )
+        if not given:
+            raise InputError(
+                f"{argument}: expected at least one representation, got an empty mapping."
+            )
+    joined = join_rows(
+        {f"{arg}[{name!r}]": value for arg, given in sides.items() for name, value in given.items()}
+    )
+    return [
+        {name: joined[f"{argument}[{name!r}]"] for name in given}
+        for argument, given in sides.items()
+    ]
+
+
 def as_matrices(
     sides: Mapping[str, Mapping[str, Any]], measure: str, least: int
 ) -> tuple[list[dict[str, Tensor]], int]:
     """Finite matrices of the same probes, by name, and how many probes there are.
+
+    Rows that have labels are joined on them.
 
     Args:
         sides: argument → its mapping of names to activations, as the caller named them.
@@ -59,16 +137,7 @@ def as_matrices(
     """
     found: list[dict[str, Tensor]] = []
     first, n = "", 0
-    for argument, given in sides.items():
-        if not isinstance(given, Mapping):
-            raise InputError(
-                f"{argument}: expected a mapping from names to activations, "
-                f"got a {type(given).__name__}; for one pair, call debiased_cka(x, y)."
-            )
-        if not given:
-            raise InputError(
-                f"{argument}: expected at least one representation, got an empty mapping."
-            )
+    for argument, given in zip(sides, join_sides(sides), strict=True):
         matrices = {}
         for name, value in given.items():
             label = f"{argument}[{name!r}]"
@@ -165,7 +234,8 @@ def _check_columns(frame: Any, name: str) -> None:
     for column, dtype in zip(frame.columns, frame.dtypes, strict=True):
         if getattr(dtype, "kind", "O") not in "fiub":
             raise InputError(
-                f"{name}: expected numbers in every column, but column {column!r} holds {dtype}."
+                f"{name}: expected numbers in every column, but column {column!r} holds {dtype}; "
+                "if it holds ids, make it the index."
             )
 
 

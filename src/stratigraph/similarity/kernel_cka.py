@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from stratigraph.errors import InputError, suggest
+from stratigraph.labels import join_rows
 from stratigraph.similarity.centring import centre
 from stratigraph.similarity.cka import embed_debiased
 from stratigraph.similarity.gram import pack, u_centred
@@ -72,7 +73,7 @@ def _embed(x: Tensor, kernel: str, bandwidth: float, debiased: bool) -> Prepared
     if found.reason:
         return Prepared(len(x), "vector", reason=found.reason)
     squared = squared_distances(found.matrix / torch.linalg.vector_norm(found.matrix))
-    width = bandwidth * math.sqrt(float(pack(squared, diagonal=False).median()))
+    width = bandwidth * _median(pack(squared, diagonal=False).sqrt_())
     if width == 0:
         return Prepared(
             len(x), "vector", reason="half its probes coincide, so no median distance sets a width"
@@ -89,6 +90,13 @@ def _embed(x: Tensor, kernel: str, bandwidth: float, debiased: bool) -> Prepared
     return unit_vector(
         len(x), pack(values, diagonal=not debiased), float(len(x)), EQUIDISTANT, found.doubt
     )
+
+
+def _median(values: Tensor) -> float:
+    """The middle value; of an even number, the mean of the middle two (torch's is the lower)."""
+    low = values.kthvalue((len(values) + 1) // 2).values
+    high = values.kthvalue(len(values) // 2 + 1).values
+    return float(low + high) / 2
 
 
 DECONFOUNDED_SOURCE = "Cui, Kumar, Marttinen & Kaski 2022, arXiv 2202.00095 (on U-centred kernels)"
@@ -123,7 +131,8 @@ def deconfounded_measure(inputs: Any) -> Measure:
 
 def deconfounded_cka(x: Any, y: Any, inputs: Any) -> float:
     """Debiased CKA of x and y with the kernel of ``inputs`` regressed out of both."""
-    return score(deconfounded_measure(inputs), x, y)
+    given = join_rows({"x": x, "y": y, "inputs": inputs})
+    return score(deconfounded_measure(given["inputs"]), given["x"], given["y"])
 
 
 def _embed_given(x: Tensor, confounder: Tensor) -> Prepared:

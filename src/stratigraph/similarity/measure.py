@@ -18,7 +18,17 @@ from typing import Any
 from torch import Tensor
 
 from stratigraph.errors import InputError
-from stratigraph.similarity.inputs import as_matrix, check_finite, check_probes
+from stratigraph.labels import join_rows
+from stratigraph.similarity.gram import packed_length
+from stratigraph.similarity.inputs import (
+    IN_PARTS,
+    MEMORY,
+    as_matrix,
+    check_finite,
+    check_probes,
+    is_large,
+    only,
+)
 
 __all__ = [
     "Measure",
@@ -66,6 +76,7 @@ class Measure:
         prepare: finite matrix ``(n, p)`` → `Prepared`.
         compare: two `Prepared` that have a geometry → float.
         embed: finite matrix → `Prepared` of form ``vector``, whose cosines are the scores; or None.
+        entries: n → the numbers that such a vector of n probes holds.
         bounds: the interval that no score leaves (None: unbounded).
         itself: the score of a representation with itself.
         symmetric: compare(x, y) = compare(y, x).
@@ -86,6 +97,7 @@ class Measure:
     prepare: Callable[[Tensor], Prepared]
     compare: Callable[[Prepared, Prepared], float]
     embed: Callable[[Tensor], Prepared] | None = None
+    entries: Callable[[int], int] = packed_length
     bounds: tuple[float | None, float | None] = (0.0, 1.0)
     itself: float = 1.0
     symmetric: bool = True
@@ -118,11 +130,20 @@ def tell(measure: str, name: str, reason: str | None, doubt: str | None, level: 
 def score(measure: Measure, x: Any, y: Any) -> float:
     """One measure of two representations as a caller has them: the body of the pair functions.
 
+    Rows that have labels are joined on them. What lies on a disk is read whole, but for CKA of what
+    would not fit in 2 GiB, which is read in parts.
+
     Raises:
         InputError: either is not a finite real matrix, or the numbers of probes differ.
 
     """
-    left, right = as_matrix(x, "x"), as_matrix(y, "y")
+    found = join_rows({"x": only(x, "x"), "y": only(y, "y")})
+    if measure.name in IN_PARTS and is_large(found.values(), MEMORY):
+        from stratigraph.similarity.from_rows import cka_from_rows  # which imports the measures
+
+        a, b = ({name: value} for name, value in found.items())
+        return _told(measure, cka_from_rows(a, b, measure.name == "debiased_cka", MEMORY))
+    left, right = as_matrix(found["x"], "x"), as_matrix(found["y"], "y")
     if len(left) != len(right):
         raise InputError(
             "x and y: expected the same probes in the same order, "
@@ -135,3 +156,11 @@ def score(measure: Measure, x: Any, y: Any) -> float:
         prepared.append(measure.prepare(matrix))
         tell(measure.name, name, prepared[-1].reason, prepared[-1].doubt, level=3)
     return between(measure, prepared[0], prepared[1])
+
+
+def _told(measure: Measure, found: Any) -> float:
+    for name, reason in found.reasons.items():
+        tell(measure.name, name, reason, None, level=4)
+    if found.lower is not None:
+        warnings.warn(f"{measure.name} is {found.plan}.", PrecisionWarning, stacklevel=4)
+    return float(found.values[0, 0])

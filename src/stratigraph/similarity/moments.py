@@ -31,9 +31,9 @@ import torch
 from torch import Tensor
 
 from stratigraph.errors import InputError
-from stratigraph.similarity.centring import CONSTANT
+from stratigraph.similarity.centring import CONSTANT, still
 from stratigraph.similarity.cka import EQUIDISTANT
-from stratigraph.similarity.inputs import as_matrix, check_finite
+from stratigraph.similarity.inputs import as_matrix, check_finite, join_sides
 
 __all__ = ["CKASums", "Sums", "hsic", "moments_bytes", "sums_of"]
 
@@ -91,28 +91,32 @@ class _Side:
 
     def __init__(self, layers: Mapping[str, Tensor]) -> None:
         self.names = list(layers)
-        self.offsets = {name: value.double().mean(0) for name, value in layers.items()}
+        self.offsets = {name: _offset(value.double()) for name, value in layers.items()}
         ends = np.cumsum([value.shape[1] for value in layers.values()])
         self.slices = [
             slice(int(end) - value.shape[1], int(end))
             for end, value in zip(ends, layers.values(), strict=True)
         ]
         self.own: list[Sums] = []
-        self.constant = dict.fromkeys(layers, True)
+        self.still = {name: torch.ones_like(mean).bool() for name, mean in self.offsets.items()}
 
     def features(self, layers: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Features less their offsets (m, P), and squared norms (m, k), of a batch."""
         parts = [layers[name].double() - self.offsets[name] for name in self.names]
         for index, (name, part) in enumerate(zip(self.names, parts, strict=True)):
             # The offset is the first batch's mean: what rounding leaves of it is no geometry.
-            least = 8 * torch.finfo(torch.float64).eps * float(self.offsets[name].abs().max())
-            self.constant[name] &= float(part.abs().max()) <= least
+            self.still[name] &= still(part, self.offsets[name])
             found = sums_of(part, part)
             if index < len(self.own):
                 self.own[index] = added(self.own[index], found)
             else:
                 self.own.append(found)
         return torch.cat(parts, 1), torch.stack([part.square().sum(1) for part in parts], 1)
+
+
+def _offset(first: Tensor) -> Tensor:
+    """The mean of the first batch (m, p) → (p,); of a unit that is constant there, its value."""
+    return torch.where((first == first[0]).all(0), first[0], first.mean(0))
 
 
 def added(one: Sums, other: Sums) -> Sums:
@@ -137,7 +141,7 @@ class CKASums:
             InputError: a value is not finite.
 
         """
-        given = [a] if b is None else [a, b]
+        given = join_sides({"a": a} if b is None else {"a": a, "b": b})
         layers = [{name: as_matrix(v, name) for name, v in side.items()} for side in given]
         for side in layers:
             for name, value in side.items():
@@ -170,8 +174,9 @@ class CKASums:
             values = []
             for name, sums in zip(side.names, side.own, strict=True):
                 value, size = hsic(self.n, sums, debiased)
-                reason = CONSTANT if side.constant[name] else EQUIDISTANT
-                if side.constant[name] or value <= 1e-13 * size:
+                constant = bool(side.still[name].all())
+                reason = CONSTANT if constant else EQUIDISTANT
+                if constant or value <= 1e-13 * size:
                     reasons[name] = reason  # of this side; the other may have such a layer too
                     value = math.nan
                 values.append(value)

@@ -1,15 +1,26 @@
 """Local agreement: whether two representations give each probe the same neighbours.
 
-With N_x(i) the k nearest probes of i (Euclidean, centred features, i left out) and K, L the
-centred linear kernels,
+Probe i shares its k places (Euclidean distance, centred features, i left out) among the others: 1
+to each that is nearer than the k-th of them, and what is left in equal shares among those that are
+as far as it, so W_x (n, n) has rows that sum to k whatever the order of the probes. With K the
+centred linear kernel, A = W for mutual kNN and A = W∘K for CKNNA, both without a diagonal,
 
-    mutual kNN  (1/nk) Σ_i |N_x(i) ∩ N_y(i)|                       chance is k/(n − 1)
-    CKNNA       CKA whose sums run over j ∈ N_x(i) ∩ N_y(i) only
+    m² = (Σ A)² / (n(n − 1) Σ A²/W)         (the sums over i ≠ j; A²/W is W or W∘K²)
+    score = m_x m_y + √(1 − m_x²) √(1 − m_y²) corr(A_x, A_y),
 
-Both are cosines: of the neighbourhoods' indicator matrices A, and of K∘A.
+corr over the n(n − 1) pairs i ≠ j. Without ties W is 0 or 1, and these are
 
-Source: Huh, Cheung, Wang & Isola 2024, arXiv 2405.07987.
-Cost: preparing n²p and n² log n; a pair n², a block of pairs one product.
+    mutual kNN  (1/nk) Σ_i |N_x(i) ∩ N_y(i)|
+    CKNNA       CKA whose sums run over j ∈ N_x(i) ∩ N_y(i) only.
+
+With ties a plain overlap depends on the order in which ties are broken, and the cosine of shared
+places grows with the ties. Here independent data score m_x m_y on average over all ways to pair the
+probes, which is k/(n − 1) for mutual kNN, and identical data 1, with ties or without. Scores below
+0 are for fewer shared neighbours than chance gives, and need ties. A representation whose probes
+are equally far apart has no neighbours.
+
+Source: Huh, Cheung, Wang & Isola 2024, arXiv 2405.07987 (without ties).
+Cost: preparing n²p; a pair n², a block of pairs one product.
 """
 
 from __future__ import annotations
@@ -21,29 +32,69 @@ from torch import Tensor
 
 from stratigraph.errors import InputError
 from stratigraph.similarity.centring import centre
-from stratigraph.similarity.gram import gram
+from stratigraph.similarity.gram import gram, norm64
 from stratigraph.similarity.measure import Measure, Prepared
-from stratigraph.similarity.rsa import squared_distances
-from stratigraph.similarity.vectors import cosine, unit_vector
+from stratigraph.similarity.rsa import EQUIDISTANT, ROUNDING
+from stratigraph.similarity.vectors import cosine
+from stratigraph.values import check_whole
 
 __all__ = ["CKNNA", "MUTUAL_KNN", "neighbour_measure"]
 
 NEIGHBOURS = 10
+ROWS = 256  # whose distances are there at a time
+EVEN = 1e-9  # of the size of A: a spread below is rounding
+SINGLE = 1e-7  # what a coordinate of float32 may be off by, of the length of its row
+
+
+def _places(kernel: Tensor, neighbours: int, single: bool) -> Tensor:
+    """W (n, n): how each probe shares its k places among the others.
+
+    Distances that differ by what rounding may add are one distance. Rows that were float32 may have
+    been rotated, as stored coordinates are, and then a distance √D is off by 2 · 1e-7 of their
+    length.
+    """
+    squares = kernel.diagonal()
+    places = torch.empty_like(kernel)
+    for start in range(0, len(kernel), ROWS):
+        lengths = squares[start : start + ROWS, None] + squares[None, :]
+        distances = (lengths - 2 * kernel[start : start + ROWS]).clamp_min_(0)
+        distances.diagonal(start).fill_(torch.inf)
+        edge = distances.topk(neighbours, dim=1, largest=False).values[:, -1:]
+        reach = ROUNDING * lengths
+        if single:
+            reach += 2 * SINGLE * (edge * lengths).sqrt()
+        nearer = distances < edge - reach
+        tied = (distances - edge).abs() <= reach
+        share = (neighbours - nearer.sum(1, keepdim=True)) / tied.sum(1, keepdim=True)
+        places[start : start + ROWS] = nearer + tied * share
+    return places
 
 
 def _embed(x: Tensor, neighbours: int, kernel: bool) -> Prepared:
+    """Form ``vector``: A less its mean, of length √(1 − m²), and m shared out on the diagonal."""
     found = centre(x)
     if found.reason:
         return Prepared(len(x), "vector", reason=found.reason)
-    matrix = found.matrix / torch.linalg.vector_norm(found.matrix)
-    distances = squared_distances(matrix).fill_diagonal_(torch.inf)
-    # A stable sort: probes at one distance are taken in their order, on every machine.
-    nearest = distances.sort(dim=1, stable=True).indices[:, :neighbours]
-    values = torch.zeros_like(distances).scatter_(1, nearest, 1.0)
+    n, pairs = len(x), len(x) * (len(x) - 1)
+    inner = gram(found.matrix / torch.linalg.vector_norm(found.matrix))
+    weights = _places(inner, neighbours, x.dtype == torch.float32)
+    energy = float(neighbours * n)  # Σ A²/W
     if kernel:
-        values *= gram(matrix)
-    size = float(torch.linalg.vector_norm(values))
-    return unit_vector(len(x), values.flatten(), size, "without neighbours", found.doubt)
+        energy = float(torch.einsum("ij,ij,ij->", weights, inner, inner))
+        weights *= inner
+    mean, size = float(weights.sum()) / pairs, norm64(weights.flatten())
+    alike = mean * (pairs / energy) ** 0.5 if energy else 0.0
+    weights.sub_(mean).fill_diagonal_(0)
+    spread = norm64(weights.flatten())
+    if spread <= EVEN * size:
+        return Prepared(n, "vector", reason=EQUIDISTANT)
+    weights *= max(1 - alike**2, 0.0) ** 0.5 / spread
+    weights.fill_diagonal_(alike / n**0.5)
+    return Prepared(n, "vector", (weights.flatten(),), doubt=found.doubt)
+
+
+def _square(n: int) -> int:
+    return n * n
 
 
 def neighbour_measure(neighbours: int = NEIGHBOURS, *, kernel: bool = False) -> Measure:
@@ -53,18 +104,18 @@ def neighbour_measure(neighbours: int = NEIGHBOURS, *, kernel: bool = False) -> 
         InputError: fewer than one neighbour.
 
     """
-    if isinstance(neighbours, bool) or not isinstance(neighbours, int) or neighbours < 1:
-        raise InputError(f"neighbours: expected a whole number of at least 1, got {neighbours!r}.")
+    check_whole("neighbours", neighbours, 1, error=InputError)
     embed = partial(_embed, neighbours=neighbours, kernel=kernel)
     return Measure(
         name="cknna" if kernel else "mutual_knn",
-        source="Huh, Cheung, Wang & Isola 2024, arXiv 2405.07987",
+        source="Huh, Cheung, Wang & Isola 2024, arXiv 2405.07987; ties share their places",
         larger="more alike between neighbours" if kernel else "more neighbours in common",
-        cost="prepare n²p + n² log n; pair n² (a block of pairs is one product)",
+        cost="prepare n²p; pair n² (a block of pairs is one product)",
         prepare=embed,
         compare=cosine,
         embed=embed,
-        bounds=(-1.0, 1.0) if kernel else (0.0, 1.0),
+        entries=_square,
+        bounds=(-1.0, 1.0),
         least=neighbours + 2,
     )
 

@@ -3,10 +3,10 @@
     R²(x → y) = ‖Q_xᵀ Y‖²_F / ‖Y‖²_F,      Q_x an orthonormal basis of the centred x
 
 in sample, by least squares. It is not symmetric: a wide x predicts a narrow y, not the other way.
-Where p ≥ n every y is explained: refused, as in the CCA family.
+Where p ≥ n − 1 every y is explained: refused, as in the CCA family.
 
 Source: Yamins et al. 2014; Kornblith et al. 2019, arXiv 1905.00414, section 4.
-Cost: preparing np² and an eigendecomposition; a pair n r q.
+Cost: preparing np² and a QR decomposition; a pair n r q.
 """
 
 from __future__ import annotations

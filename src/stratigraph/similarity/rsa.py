@@ -1,9 +1,13 @@
 """Representational similarity analysis: compare which probes each representation tells apart.
 
-With D_ij = ‖x_i − x_j‖² for i < j (packed), and E the same of y:
+With D_ij = ‖x_i − x_j‖² for i < j (packed), and E the same of y, the *squared* Euclidean distances:
 
     rsa_pearson   the correlation of D and E          rsa_spearman  that of their ranks
     rsa_cosine    D·E / (‖D‖‖E‖)
+
+Squared distances add over units, and are what rsatoolbox and the whitened form use; correlations of
+plain distances are a little different numbers (ranks are the same). Distances that differ by no
+more than rounding have one rank, the mean of theirs.
 
 The whitened cosine of Diedrichsen et al. 2021, in which entries that share a probe are
 decorrelated, equals linear CKA exactly: it is here under that name (see the tests).
@@ -16,7 +20,7 @@ from __future__ import annotations
 
 from functools import partial
 
-import scipy
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,6 +31,7 @@ from stratigraph.similarity.vectors import cosine, unit_vector
 
 __all__ = ["RSA_COSINE", "RSA_PEARSON", "RSA_SPEARMAN", "squared_distances"]
 
+ROUNDING = 1e-12  # of ‖x_i‖² + ‖x_j‖²: what D_ij may be off by
 EQUIDISTANT = "equidistant: all its probes are equally far apart, so its distances do not vary"
 
 
@@ -39,6 +44,24 @@ def squared_distances(matrix: Tensor) -> Tensor:
     return result
 
 
+def ranks(distances: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Ranks from 1, those of ties averaged; a tie differs from the next by rounding at most.
+
+    Args:
+        distances: squared.
+        lengths: ‖x_i‖² + ‖x_j‖² of each.
+
+    """
+    order = np.argsort(distances, kind="stable")
+    ordered = distances[order]
+    apart = np.diff(ordered) > ROUNDING * np.maximum(lengths[order][1:], lengths[order][:-1])
+    group = np.concatenate([[0], np.cumsum(apart)])
+    counts = np.bincount(group)
+    found = np.empty(len(distances))
+    found[order] = (np.cumsum(counts) - (counts - 1) / 2)[group]
+    return found
+
+
 def _embed(x: Tensor, how: str) -> Prepared:
     found = centre(x)
     if found.reason:
@@ -47,10 +70,10 @@ def _embed(x: Tensor, how: str) -> Prepared:
     vector = pack(squared_distances(matrix), diagonal=False)
     size = float(torch.linalg.vector_norm(vector))
     if how == "spearman":
-        # Distances that differ by rounding are one rank: the last digits are not data.
-        step = 1e-12 * float(vector.max())
-        ranks = scipy.stats.rankdata((vector / step).round().cpu().numpy())
-        vector = torch.from_numpy(ranks).to(vector.device)
+        squares = matrix.square().sum(1)
+        lengths = pack(squares[:, None] + squares[None, :], diagonal=False)
+        ranked = ranks(vector.cpu().numpy(), lengths.cpu().numpy())
+        vector = torch.from_numpy(ranked).to(vector.device)
         size = float(torch.linalg.vector_norm(vector))
     if how != "cosine":
         vector = vector - vector.mean()
@@ -73,6 +96,6 @@ def _measure(how: str, text: str) -> Measure:
     )
 
 
-RSA_PEARSON = _measure("pearson", "distances between probes more linearly related")
+RSA_PEARSON = _measure("pearson", "squared distances between probes more linearly related")
 RSA_SPEARMAN = _measure("spearman", "distances between probes in more the same order")
-RSA_COSINE = _measure("cosine", "distances between probes more nearly proportional")
+RSA_COSINE = _measure("cosine", "squared distances between probes more nearly proportional")

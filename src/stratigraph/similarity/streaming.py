@@ -34,8 +34,9 @@ from torch import Tensor
 
 from stratigraph.errors import InputError
 from stratigraph.similarity.centring import centre, centre_single
+from stratigraph.similarity.cka import is_rounding
 from stratigraph.similarity.gram import packed_gram, packed_uncentred
-from stratigraph.similarity.inputs import as_matrix
+from stratigraph.similarity.inputs import as_matrix, join_sides
 
 __all__ = ["StreamedCKA", "shuffled_batches", "stream_cka"]
 
@@ -82,14 +83,14 @@ def shuffled_batches(
     a: Mapping[str, Any], b: Mapping[str, Any] | None = None, *, size: int = 250, seed: int = 0
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any] | None]]:
     """Cut arrays of the same probes into batches, in an order drawn from ``seed``."""
-    n = len(next(iter(a.values())))
+    sides = join_sides({"a": a} if b is None else {"a": a, "b": b})
+    whole = [{name: as_matrix(v, name) for name, v in side.items()} for side in sides]
+    n = len(next(iter(whole[0].values())))
     order = np.random.default_rng(seed).permutation(n)
     for start in range(0, n, size):
         rows = np.sort(order[start : start + size])
-        yield (
-            {name: value[rows] for name, value in a.items()},
-            None if b is None else {name: value[rows] for name, value in b.items()},
-        )
+        cut = [{name: value[rows] for name, value in side.items()} for side in whole]
+        yield cut[0], None if b is None else cut[1]
 
 
 def stream_cka(
@@ -154,6 +155,8 @@ class _Sums:
             raise InputError(
                 f"batches: expected the layers {self.names[0]} in each, got {names[0]}."
             )
+        a, *others = join_sides({"a": a} if b is None else {"a": a, "b": b})
+        b = others[0] if others else None
         left = _vectors(a)
         if left is None:
             self.dropped += len(next(iter(a.values())))
@@ -252,12 +255,13 @@ def _vectors(layers: Mapping[str, Any]) -> tuple[Tensor, int, np.ndarray] | None
             return None
         single = x.dtype == torch.float32 and x.numel() > SINGLE
         direct = packed_uncentred(x, debiased=True) if single else None
-        vectors.append(None if direct is None else direct[0])
         if direct is None:
             found = centre_single(x, name) if single else centre(x, name)
             if found.reason is None:
                 exponents[index] = found.exponent
-                vectors[-1] = packed_gram(found.matrix, found.squares, debiased=True)
+                direct = packed_gram(found.matrix, found.squares, debiased=True), found.squares
+        known = direct is not None and not is_rounding(*direct)
+        vectors.append(direct[0] if direct is not None and known else None)
     width = max((len(v) for v in vectors if v is not None), default=1)
     rows = torch.zeros(len(vectors), width, dtype=torch.float64)
     for row, vector in zip(rows, vectors, strict=True):

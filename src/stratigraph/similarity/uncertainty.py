@@ -39,12 +39,18 @@ import torch
 from torch import Tensor
 
 from stratigraph.errors import InputError
+from stratigraph.labels import join_rows
 from stratigraph.similarity.centring import centre
+from stratigraph.similarity.cka import EQUIDISTANT
 from stratigraph.similarity.gram import gram
-from stratigraph.similarity.inputs import as_matrix, check_finite, check_probes
+from stratigraph.similarity.inputs import as_matrix, check_finite, check_probes, only
 from stratigraph.similarity.measure import tell
+from stratigraph.values import check_whole
 
 __all__ = ["Interval", "Null", "cka_interval", "cka_null", "hsic_from_sums", "permutation_bound"]
+
+
+RESIDUAL = 1e-13  # of a squared norm: less is rounding
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,9 @@ class Null:
 def cka_interval(x: Any, y: Any, confidence: float = 0.95) -> Interval:
     """Debiased CKA with a jackknife interval over the probes.
 
+    NaN, with an `UndefinedWarning`, where either is constant or equidistant; where one of them is
+    so without one of its probes, the interval alone.
+
     Raises:
         InputError: fewer than 6 probes, or a confidence outside (0, 1).
 
@@ -81,22 +90,26 @@ def cka_interval(x: Any, y: Any, confidence: float = 0.95) -> Interval:
     k, m = kernels
     (xy, xy_less), (xx, xx_less), (yy, yy_less) = _hsics(k, m), _hsics(k, k), _hsics(m, m)
     value = xy / math.sqrt(xx * yy)
+    n = len(xy_less)
+    for name, own, less in (("x", xx, xx_less), ("y", yy, yy_less)):
+        if float(less.min()) <= RESIDUAL * own:
+            reason = f"nothing but rounding without probe {int(less.argmin())}"
+            tell("the interval of debiased_cka", name, reason, None)
+            return Interval(value, *[math.nan] * 3)
     scores = xy_less / (xx_less * yy_less).sqrt()
-    n = len(scores)
     error = math.sqrt((n - 1) / n * float((scores - scores.mean()).square().sum()))
     reach = error * float(scipy.stats.t.ppf((1 + confidence) / 2, n - 1))
     return Interval(value, error, value - reach, value + reach)
 
 
 def cka_null(x: Any, y: Any, permutations: int = 200, seed: int = 0) -> Null:
-    """Debiased CKA against permuted probes.
+    """Debiased CKA against permuted probes; NaN where `cka_interval` has no score.
 
     Raises:
         InputError: fewer than one permutation.
 
     """
-    if isinstance(permutations, bool) or not isinstance(permutations, int) or permutations < 1:
-        raise InputError(f"permutations: expected a whole number from 1, got {permutations!r}.")
+    check_whole("permutations", permutations, 1, error=InputError)
     kernels = _kernels(x, y, least=4)
     if kernels is None:
         return Null(math.nan, np.full(permutations, math.nan), math.nan)
@@ -151,7 +164,7 @@ def _hsics(k: Tensor, m: Tensor) -> tuple[float, Tensor]:
 
 def _kernels(x: Any, y: Any, least: int) -> tuple[Tensor, Tensor] | None:
     kernels = []
-    for name, value in (("x", x), ("y", y)):
+    for name, value in join_rows({"x": only(x, "x"), "y": only(y, "y")}).items():
         matrix = as_matrix(value, name)
         check_finite(matrix, name)
         check_probes(len(matrix), least, "debiased CKA with its uncertainty", name)
@@ -159,7 +172,12 @@ def _kernels(x: Any, y: Any, least: int) -> tuple[Tensor, Tensor] | None:
         tell("debiased_cka", name, found.reason, found.doubt, level=3)
         if found.reason is None:
             kernel = gram(found.matrix / torch.linalg.vector_norm(found.matrix))
-            kernels.append(kernel.fill_diagonal_(0))
+            kernel.fill_diagonal_(0)
+            n = len(kernel)
+            if _hsics(kernel, kernel)[0] > RESIDUAL * float(kernel.square().sum()) / n**2:
+                kernels.append(kernel)
+            else:
+                tell("debiased_cka", name, EQUIDISTANT, None, level=3)
     if len(kernels) < 2:
         return None
     if len(kernels[0]) != len(kernels[1]):

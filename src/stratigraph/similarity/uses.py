@@ -44,12 +44,15 @@ USES: dict[str, str] = {
     "linear_predictivity": (
         "How much of y a linear map of x explains: does x know enough to give y? Not symmetric."
     ),
-    "rsa_pearson": "Comparison with brains and behaviour by dissimilarities, on a linear scale.",
+    "rsa_pearson": (
+        "Comparison with brains and behaviour by dissimilarities (squared distances), on a linear "
+        "scale."
+    ),
     "rsa_spearman": "The same by ranks: any monotone change of the distances is forgiven.",
     "rsa_cosine": "The same for ratios of distances, with a true zero; never negative.",
     "mutual_knn": (
         "Whether networks of different kinds or modalities agree on who is near whom; deaf to the "
-        "large scale. Has chance level k/(n − 1)."
+        "large scale. Has chance level k/(n − 1), with ties too."
     ),
     "cknna": "CKA between mutual neighbours alone: between mutual_knn and debiased_cka.",
     "permutation_similarity": (

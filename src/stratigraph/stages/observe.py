@@ -152,9 +152,9 @@ def _recorded_weights(run: Run, step: int) -> dict[str, torch.Tensor]:
     tensors = load_weights_of(run.path, step)
     layers = read_json(representations_path(run.path, step) / MANIFEST)["about"]["layers"]
     found = {}
-    for layer in (about["name"] for about in layers):
+    for layer, known in ((about["name"], about.get("module")) for about in layers):
         # block#2[0] is a part of what block returned when it ran the second time.
-        module = re.split(r"[#\[]", layer)[0]
+        module = re.split(r"[#\[]", known or layer)[0]
         own = [
             tensor.flatten()
             for name, tensor in tensors.items()

@@ -2,7 +2,8 @@
 
 A task is one run. From the means of q(z|x) on the probes it writes
 
-``scores.parquet``   step, score, value, n (probes), reason (why the value is NaN), and of_<factor>:
+``scores.parquet``   step, score, value, n (probes), reason (why the value is NaN, or
+what to keep in mind of it), and of_<factor>:
                      the share of each factor, where the score has one
 
 Scores that take milliseconds are of every compared step, the others of the last
@@ -80,7 +81,7 @@ def _rows(
         values |= {f"{name}_{part}": found.parts.get(part, np.nan) for part in score.parts}
         for called, value in values.items():
             row = {"step": step, "score": called, "value": value, "n": found.n}
-            row["reason"] = found.reason
+            row["reason"] = found.reason or found.note
             if called == score.by_factor and found.by_factor.size:
                 row |= {f"of_{f}": v for f, v in zip(names, found.by_factor, strict=True)}
             rows.append(row)

@@ -36,6 +36,7 @@ class RecordedConfig(RunConfig):
         probes: the digest of the inputs that its representations are of.
         count: how many they are.
         reading: the digest of which layers were read, and how.
+        roles: role → patterns of layers, as the caller said what is encoder, mean, …; may be empty.
 
     """
 
@@ -46,6 +47,7 @@ class RecordedConfig(RunConfig):
     probes: str = field(kw_only=True)
     count: int = field(kw_only=True)
     reading: str = field(kw_only=True)
+    roles: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self) -> None:
         try:
@@ -79,13 +81,13 @@ class RecordedConfig(RunConfig):
 
     @property
     def supervised(self) -> bool:
-        """Whether it has no posterior, as a classifier has none."""
-        return self.latents == 0
+        """Whether it has no posterior and no decoder, as a classifier has none."""
+        return self.latents == 0 and "decoder" not in self.roles
 
     @property
     def gaussian(self) -> bool:
         """Whether it was recorded with a posterior."""
-        return not self.supervised
+        return self.latents > 0
 
     def dataset(self) -> Dataset:
         """Nobody but the caller has it."""
@@ -105,7 +107,8 @@ class RecordedConfig(RunConfig):
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, from which `any_config` makes the same configuration."""
         values = {name: identity.plain(getattr(self, name)) for name in KEPT}
-        return {**values, "recorded": True}
+        roles = {"roles": identity.plain(self.roles)} if self.roles else {}
+        return {**values, **roles, "recorded": True}
 
 
 def any_config(values: Mapping[str, Any], snapshots: tuple[int, ...] = ()) -> RunConfig:
@@ -121,4 +124,6 @@ def any_config(values: Mapping[str, Any], snapshots: tuple[int, ...] = ()) -> Ru
     if missing:
         raise ConfigError(f"run: {', '.join(missing)} is missing of a recorded run.")
     steps = snapshots[-1] if snapshots else 0
-    return RecordedConfig(**{name: values[name] for name in KEPT}, steps=steps, snapshots=snapshots)
+    kept = {name: values[name] for name in KEPT}
+    roles = values.get("roles", {})
+    return RecordedConfig(**kept, roles=roles, steps=steps, snapshots=snapshots)

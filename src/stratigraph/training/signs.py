@@ -143,6 +143,10 @@ class Signs:
             found += self._new(f"dead {layer}", math.floor(10 * share) if dead else 0, text, step)
         return found
 
+    def of_step(self, step: int, text: str) -> list[str]:
+        """What somebody else saw at a step, if it is new."""
+        return self._new(f"{step} {text}", 1, text, step)
+
     def _new(self, key: str, amount: float, text: str, step: int) -> list[str]:
         before = self.told.get(key, [0, 0])[0]
         if amount > before:

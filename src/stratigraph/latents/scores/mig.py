@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stratigraph.errors import InputError
-from stratigraph.latents.scores.mutual_information import mutual_information
+from stratigraph.latents.scores.mutual_information import crowded, mutual_information
 from stratigraph.latents.scores.table import Scored, read_table, undefined
 from stratigraph.values import check_whole
 
@@ -69,4 +69,5 @@ def mig(codes: np.ndarray, factors: np.ndarray, settings: MIGSettings | None = N
         settings,
         by_factor=table.spread(gap),
         matrix=table.spread(information),
+        note=crowded(table.codes, settings.bins),
     )

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stratigraph.errors import InputError
-from stratigraph.latents.scores.mutual_information import mutual_information
+from stratigraph.latents.scores.mutual_information import crowded, mutual_information
 from stratigraph.latents.scores.table import (
     Scored,
     Table,
@@ -136,4 +136,5 @@ def modularity(
         by_factor=by_factor,
         by_latent=each,
         matrix=table.spread(information),
+        note=crowded(table.codes, settings.bins),
     )

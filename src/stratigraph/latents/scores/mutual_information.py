@@ -8,7 +8,8 @@ shares of the n rows,
 
 in nats. The plug-in estimate is biased upwards by about (b − 1)(values − 1) / 2n for codes that are
 independent of the factor (Miller 1955): with few rows, noise has some information about a factor of
-many values. A constant latent has none.
+many values. A constant latent has none. One code far off makes the bins so wide that all others may
+share one, and then little is seen of them: `crowded` tells.
 
 Source of the estimate: Locatello et al. 2019 (arXiv 1811.12359), 20 bins.
 """
@@ -19,7 +20,7 @@ import numpy as np
 
 from stratigraph.latents.scores.table import moves
 
-__all__ = ["binned", "entropy", "mutual_information"]
+__all__ = ["binned", "crowded", "entropy", "mutual_information"]
 
 # Equal values that stand on an edge between bins must not be parted by rounding.
 EDGE = 1e-9
@@ -40,6 +41,28 @@ def entropy(counts: np.ndarray) -> float:
     """The entropy of counts, whatever their shape, in nats."""
     shares = counts[counts > 0] / counts.sum()
     return float(-(shares * np.log(shares)).sum())
+
+
+def crowded(codes: np.ndarray, bins: int) -> str:
+    """Which latents have most codes in few bins because a few lie far off; "" for none.
+
+    Those whose bins have less than half of the entropy that they have when codes beyond the 5 % and
+    95 % quantiles are moved there.
+    """
+    low = np.quantile(codes, 0.05, axis=0, method="higher")
+    high = np.quantile(codes, 0.95, axis=0, method="lower")
+    within = np.clip(codes, low, np.maximum(low, high))
+    whole, central = (
+        np.array([entropy(np.bincount(column)) for column in binned(c, bins).T])
+        for c in (codes, within)
+    )
+    far = np.flatnonzero(whole < central / 2)
+    if not len(far):
+        return ""
+    return (
+        f"codes far off leave the others of latent {', '.join(map(str, far))} in few of the {bins} "
+        "bins, so that little is seen of what they tell; clip those codes, or take more bins"
+    )
 
 
 def mutual_information(

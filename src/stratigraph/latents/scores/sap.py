@@ -25,7 +25,7 @@ import numpy as np
 
 from stratigraph.errors import InputError
 from stratigraph.latents.scores.mig import gaps
-from stratigraph.latents.scores.mutual_information import binned
+from stratigraph.latents.scores.mutual_information import binned, crowded
 from stratigraph.latents.scores.table import Scored, moves, read_table, undefined
 from stratigraph.values import check_whole
 
@@ -107,4 +107,5 @@ def sap(
         settings,
         by_factor=table.spread(gap),
         matrix=table.spread(predicted),
+        note=crowded(table.codes, settings.bins) if unordered else "",
     )

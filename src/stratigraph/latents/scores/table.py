@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 
 from stratigraph.errors import InputError
+from stratigraph.labels import join_rows
+from stratigraph.values import whole_numbers
 
 __all__ = [
     "Scored",
@@ -46,6 +48,7 @@ class Scored:
         by_latent: its share for each latent (z,), as well.
         matrix: what it is read from, (z, f): mutual information, importance, …; may be empty.
         reason: why it is NaN; empty otherwise.
+        note: what to keep in mind where it is not; as a rule empty.
 
     """
 
@@ -57,6 +60,7 @@ class Scored:
     by_latent: np.ndarray = field(default_factory=lambda: np.empty(0))
     matrix: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     reason: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,19 +103,21 @@ def read_table(
         varying: how many factors of more than one value it needs.
 
     Raises:
-        InputError: the shapes do not fit, codes are not finite, or factors are not whole.
+        InputError: the shapes or the labels of rows do not fit, codes are not finite, or factors
+            are not whole.
 
     """
-    c, v = np.asarray(codes), np.asarray(factors)
+    c, v = map(np.asarray, join_rows({"codes": codes, "factors": factors}).values())
     if c.ndim != 2 or c.dtype.kind not in "fiub" or 0 in c.shape:
         raise InputError(
             f"codes: expected numbers (n, z), got an array of shape {c.shape} and type {c.dtype}."
         )
-    if v.ndim != 2 or len(v) != len(c) or v.dtype.kind not in "iub":
+    if v.ndim != 2 or len(v) != len(c) or v.dtype.kind not in "iubf":
         raise InputError(
             f"factors: expected whole numbers ({len(c)}, f), a row for each of the codes, got an "
             f"array of shape {v.shape} and type {v.dtype}."
         )
+    v = whole_numbers(v, "factors")
     c = c.astype(np.float64)
     if not np.isfinite(c).all():
         row, column = np.argwhere(~np.isfinite(c))[0]

@@ -1,0 +1,147 @@
+"""``stratigraph import``: checkpoints that are already there, as a study."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+
+from stratigraph.cli.compare import made, read_inputs
+from stratigraph.cli.options import Device, Quiet
+from stratigraph.errors import ConfigError, DataError
+
+__all__ = ["import_checkpoints"]
+
+Checkpoints = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--checkpoints",
+        help="A file, a folder or a glob in quotes: 'runs/*/checkpoint-*'; may be given again.",
+    ),
+]
+More = Annotated[
+    list[str] | None, typer.Argument(help="Further checkpoints.", metavar="[CHECKPOINT]…")
+]
+Factory = Annotated[
+    str, typer.Option("--factory", help="package.module:function that makes the network.")
+]
+Inputs = Annotated[
+    Path, typer.Option("--inputs", help="What it is shown: .npy (n, …), or .npz by argument names.")
+]
+Pattern = Annotated[
+    str | None,
+    typer.Option(
+        "--pattern",
+        help="What paths say: runs/lr{lr}-seed{seed}/checkpoint-{step}; other fields are settings.",
+    ),
+]
+Roles = Annotated[
+    str | None,
+    typer.Option(
+        "--roles",
+        help="What layers are: encoder=enc.*,mean=fc_mu,log_var=fc_var,decoder=dec.*",
+    ),
+]
+
+
+def import_checkpoints(
+    factory: Factory,
+    inputs: Inputs,
+    more: More = None,
+    checkpoints: Checkpoints = None,
+    out: Annotated[Path, typer.Option("--out", help="The study's folder.", metavar="DIR")] = Path(
+        "results/imported"
+    ),
+    pattern: Pattern = None,
+    name: Annotated[str, typer.Option("--name", help="Of the objective.")] = "training",
+    roles: Roles = None,
+    layers: Annotated[
+        list[str] | None,
+        typer.Option("--layers", help="A name, a glob or type:Linear; may be given again."),
+    ] = None,
+    reduce: Annotated[
+        str | None,
+        typer.Option("--reduce", help="Large maps: spatial, tokens, first or sample:<units>."),
+    ] = None,
+    measure: Annotated[
+        list[str] | None,
+        typer.Option("--measure", help="That the study is compared by; may be given again."),
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", help="Of the weights in a file that holds several sets.")
+    ] = None,
+    prefix: Annotated[
+        str | None, typer.Option("--prefix", help="Of the names in the files; found if not given.")
+    ] = None,
+    no_weights: Annotated[
+        bool, typer.Option("--no-weights", help="Keep no copy of the weights in the study.")
+    ] = False,
+    batch_size: Annotated[int, typer.Option("--batch-size", help="Inputs of one pass.")] = 256,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+) -> None:
+    """Make a study of checkpoints that were trained elsewhere; `stratigraph run DIR` reads it.
+
+    Runs, seeds and settings are read from the paths. Weights are read without pickles.
+    """
+    from stratigraph.integrations.import_checkpoints import import_checkpoints as make_study
+    from stratigraph.stages.train import check_device
+
+    given = [*(checkpoints or []), *(more or [])]
+    if not given:
+        raise ConfigError("--checkpoints: expected files, folders or a glob in quotes, got none.")
+    if "://" in str(out):
+        raise ConfigError(
+            f"--out: expected a folder of this machine, got {out}; import into one, and copy it "
+            "with `stratigraph export`."
+        )
+    check_device(device)
+    shown = read_inputs(inputs)
+    measures: dict[str, Any] = {} if measure is None else {"measures": measure}
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = _show_warning
+        try:
+            study = make_study(
+                given,
+                lambda: made(factory),
+                shown,
+                out,
+                pattern=pattern,
+                name=name,
+                roles=roles,
+                layers=layers,
+                reduce=reduce,
+                data=inputs.stem,
+                weights=not no_weights,
+                batch_size=batch_size,
+                key=key,
+                prefix=prefix,
+                device=device,
+                tell=lambda text: typer.echo(text, err=True),
+                **measures,
+            )
+        except (RuntimeError, TypeError, IndexError) as error:  # the network's, of such inputs
+            told = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise DataError(f"{inputs}: the network cannot be shown it ({told}).") from error
+    if quiet:
+        return
+    for run_id, run in study.runs.items():
+        steps = ", ".join(f"{step:,}" for step in run.steps[:3])
+        rest = f", …, {run.steps[-1]:,}" if len(run.steps) > 3 else ""
+        typer.echo(f"{run_id}  {run.config.label()}  {len(run.steps)} steps: {steps}{rest}")
+    typer.echo(f"`stratigraph run {out}` compares them, and writes findings and a report.")
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning as a line, without where in our code it was raised."""
+    typer.echo(f"warning: {message}", err=True)

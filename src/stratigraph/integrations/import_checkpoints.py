@@ -1,0 +1,126 @@
+"""Checkpoints of trainings that are over, as a study that every command reads.
+
+Each run is recorded as a live training is (`stratigraph.integrations.recorder`), its network coming
+to every step from a file in place of an optimiser. Done again, it goes on: snapshots that are there
+stay, if their checkpoints are still the same, and what is new is added.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from stratigraph.activations.layers import Layers
+from stratigraph.activations.reduce import Reduce
+from stratigraph.errors import InputError
+from stratigraph.integrations.begin import describe_run
+from stratigraph.integrations.probes import Posterior
+from stratigraph.integrations.recorder import TrainingWarning
+from stratigraph.integrations.replay import Loader, by_step, replay
+from stratigraph.integrations.series import find_series
+from stratigraph.integrations.study_file import open_recorded
+from stratigraph.study import Study, load_study
+
+__all__ = ["import_checkpoints"]
+
+
+def import_checkpoints(
+    checkpoints: str | Path | Iterable[str | Path],
+    factory: Callable[[], nn.Module] | nn.Module,
+    inputs: Any,
+    to: str | Path,
+    *,
+    pattern: str | None = None,
+    name: str = "training",
+    roles: Mapping[str, str | Sequence[str]] | str | None = None,
+    layers: Layers = None,
+    reduce: Reduce = None,
+    posterior: Posterior | None = None,
+    call: Callable[[nn.Module, Any], Any] | None = None,
+    measures: Sequence[str] = ("debiased_cka", "procrustes_similarity"),
+    data: str = "probes",
+    weights: bool = True,
+    batch_size: int = 256,
+    key: str | None = None,
+    prefix: str | None = None,
+    device: str = "cpu",
+    tell: Callable[[str], None] = print,
+) -> Study:
+    """Make a study of the checkpoints of one training or of several.
+
+    Args:
+        checkpoints: globs, files or folders (.safetensors, torch files without pickled objects,
+            folders of ``save_pretrained``).
+        factory: makes the network, without arguments; or the network.
+        inputs: the fixed inputs that all are read on, at least 4: a tensor or array (n, …), a
+            mapping, or a list of batches (`stratigraph.activations.batches`).
+        to: the study's folder.
+        pattern: what paths say of runs, such as ``runs/lr{lr}-seed{seed}/checkpoint-{step}``
+            (`stratigraph.integrations.series`).
+        name: of the objective, where no ``{name}`` of the pattern says it.
+        roles: what is encoder, decoder, mean and log-variance (`stratigraph.integrations.roles`).
+        layers: names, globs or types.
+        reduce: makes large maps smaller.
+        posterior: (model, batch) → mean and log-variance, where no role says it.
+        call: runs a pass; by default the batch is given by its type.
+        measures: that the study will be compared by.
+        data: what the inputs are called.
+        weights: keep a copy of the weights in the study.
+        batch_size: inputs of one pass.
+        key: under which a torch file keeps the weights, where it holds several sets.
+        prefix: of the names in the files; by default it is found, and told.
+        device: where the networks run.
+        tell: is called with what was done that nobody asked for.
+
+    Returns:
+        The study; `stratigraph run` compares, assesses and reports it.
+
+    Raises:
+        DataError: no checkpoint, one that does not fit the network, two of one run and step that
+            differ, or one of which no step is known.
+        UnsafeFileError: opening one would run code.
+        ConfigError: a pattern or roles that cannot be used, or another kind of study in the folder.
+        InputError: inputs, layers or a network that cannot be read.
+
+    """
+    if isinstance(inputs, str | Path):
+        raise InputError(
+            f"inputs: expected what the network is shown, got the path {str(inputs)!r}; load it "
+            "first, as with numpy.load."
+        )
+    if not isinstance(factory, nn.Module) and not callable(factory):
+        raise InputError(f"factory: expected a function that makes a network, got {factory!r}.")
+    given = [checkpoints] if isinstance(checkpoints, str | Path) else list(checkpoints)
+    found = find_series(given, pattern)
+    if any(point.unit == "epoch" for series in found for point in series.points):
+        tell("Checkpoints are known by their epochs, which stand for steps.")
+    folder = open_recorded(Path(to), measures)
+    loader = Loader(key, prefix, tell)
+    options: dict[str, Any] = {
+        "layers": layers, "reduce": reduce, "posterior": posterior, "call": call, "data": data,
+        "batch_size": batch_size, "roles": roles,
+    }  # fmt: skip
+    kept: dict[str, str] = {}  # digest of weights → the run and step that they were first of
+    for series in found:
+        network: Any = factory if isinstance(factory, nn.Module) else factory()
+        if not isinstance(network, nn.Module):
+            made = type(network).__name__
+            raise InputError(f"factory: made a {made}; expected a torch nn.Module.")
+        steps = by_step(series)
+        loader.load(network.to(device), *steps[0])
+        config, reader = describe_run(
+            network, inputs, series.name or name, series.settings, series.seed, **options
+        )
+        digests = replay(folder, config, reader, steps, loader, weights)
+        for step, digest in digests.items():
+            this = f"run {config.run_id} ({config.label()}) at step {step:,}"
+            other = kept.setdefault(digest, this)
+            if step and other.split(" at ")[0] != this.split(" at ")[0]:
+                warnings.warn(
+                    f"{this}: the same weights as {other}, bit for bit", TrainingWarning, 2
+                )
+    return load_study(folder)

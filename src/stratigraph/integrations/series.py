@@ -1,0 +1,209 @@
+"""Checkpoints on a disk as series: which are of one run, at which steps, with which seed.
+
+What a path says is taken by a pattern, whose fields stand in braces::
+
+    runs/beta{beta}-seed{seed}/checkpoint-{step}
+
+``{step}`` and ``{seed}`` are whole numbers, ``{name}`` is the objective's name, and every other
+field is a setting by which runs are told apart. ``*`` and ``?`` stand for anything within the name
+of a folder, ``**`` for any folders. The pattern is of the end of a path, or of folders in it.
+
+What no pattern says is guessed from the names that are usual, and from the file itself:
+
+step    ``checkpoint-500``, ``step1000``, ``step=500``, ``iter_10k``, ``epoch=3``, ``model_500.pt``,
+        the folder above (``step_500/model.pt``), or the ``global_step`` that the file holds
+seed    ``seed0``, ``seed=0``, ``seed_0`` anywhere in the path, else 0
+run     one for each folder and seed; folders of several names are a setting called ``run``
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from glob import glob
+from pathlib import Path
+from typing import Any
+
+from stratigraph.errors import ConfigError, DataError
+from stratigraph.records import read_contents
+from stratigraph.values import is_whole
+
+__all__ = ["Point", "Series", "find_series"]
+
+NUMBER = r"(\d+)([kKmM]?)(?![\dA-Za-z])"
+STEP = re.compile(
+    rf"(?:step|iter|iteration|update|checkpoint|ckpt)s?[-_=.]?{NUMBER}", re.IGNORECASE
+)
+BY_STEP = re.compile(rf"(?:step|iter|iteration|update)s?[-_=.]?{NUMBER}", re.IGNORECASE)
+EPOCH = re.compile(rf"(?:epoch|ep)s?[-_=.]?{NUMBER}", re.IGNORECASE)
+PLAIN = re.compile(rf"(?:^|(?<!seed)[-_.=]){NUMBER}$", re.IGNORECASE)
+SEED = re.compile(r"seed[-_=.]?(\d+)", re.IGNORECASE)
+FIELD = re.compile(r"\{(\w+)\}|\*\*|\*|\?|[^*?{]+|\{")
+WHOLE = ("step", "seed")
+INSIDE = ("global_step", "step", "iter_num", "iteration", "epoch")  # of what a file holds
+TIMES = {"": 1, "k": 10**3, "m": 10**6}
+MOST_TOLD = 3
+
+
+@dataclass(frozen=True)
+class Point:
+    """A checkpoint: a file or a folder, and its step, counted in ``unit``."""
+
+    path: Path
+    step: int
+    unit: str
+
+
+@dataclass(frozen=True)
+class Series:
+    """The checkpoints of one run, by their steps."""
+
+    name: str | None
+    seed: int
+    settings: Mapping[str, Any]
+    points: tuple[Point, ...]
+
+
+def find_series(checkpoints: Iterable[str | Path], pattern: str | None = None) -> list[Series]:
+    """The series that some checkpoints are of.
+
+    Args:
+        checkpoints: globs, files and folders.
+        pattern: what their paths say, as above.
+
+    Raises:
+        DataError: there are none; or no step is known of one.
+        ConfigError: a pattern that is none, or that a path does not have.
+
+    """
+    paths = _paths(checkpoints)
+    expression = None if pattern is None else _expression(pattern)
+    groups: dict[tuple[Any, ...], list[Point]] = {}
+    folders: dict[tuple[Any, ...], str] = {}
+    nowhere = []
+    for path in paths:
+        fields = {} if expression is None else _fields(path, str(pattern), expression)
+        try:
+            point, folder = _point(path, fields)
+        except DataError as error:
+            nowhere.append(error)
+            continue
+        told = {k: v for k, v in fields.items() if k not in WHOLE}
+        seeds = SEED.findall(path.as_posix())
+        seed = fields["seed"] if "seed" in fields else int(seeds[-1]) if seeds else 0
+        # Without a field of a run's own, the folder tells runs apart.
+        where = "" if set(fields) - {"step"} else SEED.sub("seed", folder)
+        own = (seed, where, *sorted(told.items()))
+        groups.setdefault(own, []).append(point)
+        folders[own] = where
+    if nowhere:
+        more = f" And {len(nowhere) - 1} more." if len(nowhere) > 1 else ""
+        raise DataError(f"{nowhere[0]}{more}")
+    names = _short(list(dict.fromkeys(folders.values())))
+    found = []
+    for own, points in groups.items():
+        seed, where, *pairs = own
+        settings = dict(pairs)
+        name = settings.pop("name", None)
+        if len(names) > 1:
+            settings["run"] = names[where]
+        units = {point.unit for point in points}
+        if len(units) > 1:
+            raise DataError(
+                f"{points[0].path}: some checkpoints of this run are known by their "
+                f"{' and some by their '.join(sorted(units))}; say which with --pattern …{{step}}."
+            )
+        points.sort(key=lambda point: (point.step, point.path.as_posix()))
+        found.append(Series(None if name is None else str(name), seed, settings, tuple(points)))
+    return found
+
+
+def _paths(checkpoints: Iterable[str | Path]) -> list[Path]:
+    found: dict[Path, None] = {}
+    for one in checkpoints:
+        text = str(Path(one).expanduser())
+        # Path.glob takes no absolute pattern.
+        matched = [text] if Path(text).exists() else sorted(glob(text, recursive=True))  # noqa: PTH207
+        if not matched:
+            raise DataError(f"--checkpoints: nothing is at {one}; expected files or folders.")
+        found |= {Path(path): None for path in matched}
+    if not found:
+        raise DataError("--checkpoints: expected files, folders or globs, got none.")
+    return list(found)
+
+
+def _expression(pattern: str) -> re.Pattern[str]:
+    """A pattern as a regular expression over a whole path, without its ending."""
+    parts, seen = [], set()
+    for token in FIELD.finditer(pattern.strip("/").removeprefix("./")):
+        field = token[1]
+        if field:
+            if field in seen:
+                raise ConfigError(f"--pattern: {{{field}}} stands in {pattern!r} twice.")
+            seen.add(field)
+            parts.append(rf"(?P<{field}>\d+)" if field in WHOLE else rf"(?P<{field}>[^/]+?)")
+        else:
+            signs = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+            parts.append(signs.get(token[0], re.escape(token[0])))
+    if not seen:
+        raise ConfigError(
+            f"--pattern: {pattern!r} has no field; expected some in braces, such as "
+            "runs/lr{lr}-seed{seed}/checkpoint-{step}."
+        )
+    try:
+        return re.compile(rf"(?:.*/)?{''.join(parts)}(?:\.\w+)?(?:/.*)?")
+    except re.error as error:
+        raise ConfigError(f"--pattern: {pattern!r} cannot be read ({error}).") from None
+
+
+def _fields(path: Path, pattern: str, expression: re.Pattern[str]) -> dict[str, Any]:
+    found = expression.fullmatch(path.as_posix())
+    if found is None:
+        raise ConfigError(f"--pattern: {path} is not of the form {pattern}.")
+    return {name: _value(text, name in WHOLE) for name, text in found.groupdict().items()}
+
+
+def _value(text: str, whole: bool) -> Any:
+    if whole or re.fullmatch(r"-?\d+", text):
+        return int(text)
+    number = re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", text)
+    return float(text) if number else text
+
+
+def _point(path: Path, fields: Mapping[str, Any]) -> tuple[Point, str]:
+    """A checkpoint's step, and the folder of its run."""
+    if "step" in fields:
+        return Point(path, fields["step"], "step"), path.parent.as_posix()
+    stem = path.name if path.is_dir() else path.stem
+    for name, place in ((stem, path.parent), (path.parent.name, path.parent.parent)):
+        for expression, unit in ((BY_STEP, "step"), (STEP, "step"), (EPOCH, "epoch")):
+            if found := expression.findall(name):
+                return Point(path, _times(*found[-1]), unit), place.as_posix()
+        if name == stem and (found := PLAIN.findall(stem)):
+            return Point(path, _times(*found[-1]), "step"), place.as_posix()
+    if path.is_file() and path.suffix != ".safetensors":
+        held = read_contents(path)
+        for key in INSIDE:
+            step = held.get(key) if isinstance(held, Mapping) else None
+            if is_whole(step) and step >= 0:
+                unit = "epoch" if key == "epoch" else "step"
+                return Point(path, step, unit), path.parent.as_posix()
+    raise DataError(
+        f"{path}: no step is known of it, by its name or by what it holds; say where its path has "
+        "one, as in --pattern 'runs/{run}/model-{step}'."
+    )
+
+
+def _times(number: str, unit: str) -> int:
+    return int(number) * TIMES[unit.lower()]
+
+
+def _short(folders: list[str]) -> dict[str, str]:
+    """Folders by what tells them apart: without the parts that all begin and end with."""
+    levels = [folder.split("/") for folder in folders]
+    while len(levels) > 1 and all(len(one) > 1 and one[0] == levels[0][0] for one in levels):
+        levels = [one[1:] for one in levels]
+    while len(levels) > 1 and all(len(one) > 1 and one[-1] == levels[0][-1] for one in levels):
+        levels = [one[:-1] for one in levels]
+    return {folder: "/".join(one) for folder, one in zip(folders, levels, strict=True)}

@@ -1,0 +1,152 @@
+"""A matrix of scores with an interval for each: probes are left out, a group at a time.
+
+Probe i is in group i mod G, and θ_(g) is a score without group g. Then
+
+    s² = (G − 1)/G Σ_g (θ_(g) − θ̄)²,   interval θ ± t_{G−1} s.
+
+For CKA all θ_(g) cost one pass (`jackknife`); any other measure is computed G times more. Debiased
+CKA of representations on a disk that do not fit is estimated from random batches, whose spread
+gives the interval (`streaming`). The interval is of the probes that might have been drawn, for
+these two representations; ends are not cut to the measure's bounds. A representation with itself
+has none to speak of: it scores the same whatever the probes.
+
+Source: Efron & Stein 1981; Shao & Wu 1989 (leaving out d at a time).
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy
+import torch
+from torch import Tensor
+
+from stratigraph.errors import InputError
+from stratigraph.pairs.jackknife import groups_of, pair_scores
+from stratigraph.pairs.matrix import MEMORY, similarity_matrix
+from stratigraph.similarity.catalog import find_measure
+from stratigraph.similarity.from_rows import cka_from_batches
+from stratigraph.similarity.inputs import IN_PARTS, as_matrices, is_large, join_sides
+from stratigraph.similarity.measure import Measure
+
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = ["interval_matrix"]
+
+
+def interval_matrix(
+    a: Mapping[str, Any],
+    b: Mapping[str, Any] | None = None,
+    measure: str | Measure = "debiased_cka",
+    *,
+    confidence: float = 0.95,
+    memory: int = MEMORY,
+) -> xarray.DataArray:
+    """`similarity_matrix` with the coordinates ``lower`` and ``upper`` (x, y) beside each score.
+
+    Raises:
+        InputError: as `similarity_matrix`; a confidence outside (0, 1); or too few probes for
+            groups of them to be left out.
+
+    """
+    if not 0 < confidence < 1:
+        raise InputError(f"confidence: expected a number between 0 and 1, got {confidence!r}.")
+    chosen = find_measure(measure)
+    given = {"a": a} if b is None else {"a": a, "b": b}
+    joined = join_sides(given)
+    every = [value for side in joined for value in side.values()]
+    n = len(every[0])
+    cka = chosen.name in IN_PARTS
+    if is_large(every, memory) or (cka and 8 * 6 * n * n > memory):
+        return _estimated(joined, chosen, n, confidence, memory)
+    groups = groups_of(n)
+    if n - -(-n // max(groups, 1)) < chosen.least or groups < 2:
+        raise InputError(
+            f"a: expected enough probes to leave groups of them out, at least 8 and so many that "
+            f"{chosen.least} are left ({chosen.name}), got {n}."
+        )
+    sides, _ = as_matrices(given, chosen.name, chosen.least)
+    left, right = sides[0], sides[1] if len(sides) > 1 else None
+    found = similarity_matrix(left, right, chosen, memory=memory)
+    if cka:
+        without = _without_groups_of_cka(sides, chosen.name, groups)
+    else:
+        of_group = np.arange(n) % groups
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the whole they were told
+            without = np.stack(
+                [
+                    similarity_matrix(
+                        _without(left, of_group == g),
+                        None if right is None else _without(right, of_group == g),
+                        chosen,
+                        memory=memory,
+                    )
+                    for g in range(groups)
+                ]
+            )
+    spread = np.sqrt((groups - 1) / groups * np.square(without - without.mean(0)).sum(0))
+    reach = spread * scipy.stats.t.ppf((1 + confidence) / 2, groups - 1)
+    return found.assign_coords(
+        lower=(("x", "y"), found.values - reach), upper=(("x", "y"), found.values + reach)
+    ).assign_attrs(interval=f"{confidence:.0%}, leaving out {groups} groups of probes in turn")
+
+
+def _without(side: Mapping[str, Tensor], group: np.ndarray) -> dict[str, Tensor]:
+    rows = torch.from_numpy(np.flatnonzero(~group))
+    return {name: matrix[rows.to(matrix.device)] for name, matrix in side.items()}
+
+
+def _without_groups_of_cka(sides: list[dict[str, Any]], measure: str, groups: int) -> np.ndarray:
+    """Scores without each group, (g, k, k′)."""
+    rows, columns = len(sides[0]), len(sides[-1])
+    every = [value.double().cpu().numpy() for side in sides for value in side.values()]
+    first = 0 if len(sides) == 1 else rows
+    pairs = np.array(
+        [(i, first + j) for i in range(rows) for j in range(i if first == 0 else 0, columns)]
+    )
+    scores = pair_scores(every, pairs, measure, groups)
+    without = np.empty((groups, rows, columns))
+    for (i, j), row in zip(pairs, scores, strict=True):
+        without[:, i, j - first] = row[1:]
+        if first == 0:
+            without[:, j, i] = row[1:]
+    return without
+
+
+def _estimated(
+    sides: list[dict[str, Any]], measure: Measure, n: int, confidence: float, memory: int
+) -> xarray.DataArray:
+    import xarray
+
+    if measure.name != "debiased_cka":
+        raise InputError(
+            f"measure: an interval of {measure.name} needs every number and {n} × {n} kernels at "
+            f"once, more than {memory / 1e9:.3g} GB (memory=); one of debiased_cka does not."
+        )
+    right = sides[1] if len(sides) > 1 else None
+    found = cka_from_batches(sides[0], right, n, memory, confidence)
+    columns = sides[0] if right is None else right
+    return xarray.DataArray(
+        found.values,
+        dims=("x", "y"),
+        coords={
+            "x": list(sides[0]),
+            "y": list(columns),
+            "lower": (("x", "y"), found.lower),
+            "upper": (("x", "y"), found.upper),
+        },
+        name=measure.name,
+        attrs={
+            "measure": measure.name,
+            "plan": found.plan,
+            "interval": f"{confidence:.0%}, from the spread of batches",
+            "reasons": json.dumps(found.reasons),
+            "notes": "{}",
+        },
+    )

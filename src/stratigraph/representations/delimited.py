@@ -1,0 +1,85 @@
+"""Text: ``.csv`` and ``.tsv``, with a line of names or without. A row is a probe.
+
+The columns of numbers are the units. A first column without a name is the index that a data frame
+wrote, and holds ids.
+"""
+
+from __future__ import annotations
+
+import csv
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stratigraph.errors import DataError
+from stratigraph.representations.contents import Contents, check_units, need
+from stratigraph.representations.ids import from_text
+from stratigraph.representations.rows import Rows, unpack
+
+__all__ = ["read_csv"]
+
+BATCH = 8192  # rows that are read at a time
+
+
+def read_csv(path: Path, ids: str | None = None) -> Contents:
+    """A table of text, with a line of names or without; ``.tsv`` has tabs."""
+    separator = "\t" if path.suffix.lower() == ".tsv" else ","
+    frames = need("pandas", "CSV")
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            first = next(csv.reader(file, delimiter=separator), [])
+        if not first:
+            raise DataError(f"{path}: empty; expected a table.")
+        named = not all(_is_number(cell) for cell in first)
+        options: dict[str, Any] = {"sep": separator, "header": 0 if named else None}
+        head = frames.read_csv(path, nrows=200, **options)
+    except (ValueError, OSError, csv.Error) as error:
+        raise DataError(f"{path}: not readable as a table ({error}).") from None
+    columns = [str(column) for column in head.columns]
+    index = columns[0] if named and first[0] == "" else None
+    units: list[str] = []
+    text: list[str] = []
+    for column, kind in zip(columns, head.dtypes, strict=True):
+        if column not in (index, ids):
+            (units if kind.kind in "fiub" else text).append(column)
+
+    def column_of(name: str) -> Any:
+        held = frames.read_csv(
+            path, usecols=[columns.index(name)], dtype=str, keep_default_na=False, **options
+        )
+        return from_text(held.iloc[:, 0].tolist())
+
+    def rows() -> Rows:
+        check_units(path, units, dict.fromkeys(text, "text"))
+        places = [columns.index(name) for name in units]
+        try:
+            with frames.read_csv(path, usecols=places, chunksize=BATCH, **options) as chunks:
+                return unpack((_numbers(chunk, path) for chunk in chunks), len(units))
+        except ValueError as error:
+            raise DataError(f"{path}: not readable as a table of numbers ({error}).") from None
+
+    return Contents(
+        {"": rows} if units else {},
+        {name: partial(column_of, name) for name in columns},
+        None if index is None else partial(column_of, index),
+        dict.fromkeys(text, "it holds text"),
+    )
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _numbers(chunk: Any, path: Path) -> np.ndarray:
+    for column, kind in zip(chunk.columns, chunk.dtypes, strict=True):
+        if kind.kind not in "fiub":
+            raise DataError(
+                f"{path}: column {column!r} holds numbers at first, and text further on."
+            )
+    return chunk.to_numpy(np.float64)

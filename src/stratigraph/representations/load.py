@@ -1,0 +1,150 @@
+"""Embeddings from a file: which format it is, which matrices of it are meant, what its rows are."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from stratigraph.errors import DataError, InputError, suggest
+from stratigraph.representations.contents import Contents
+from stratigraph.representations.ids import as_index, find_labels
+from stratigraph.representations.representation import Representation, Representations
+
+__all__ = ["FORMATS", "is_file_of_representations", "load_representations"]
+
+Reader: TypeAlias = Callable[[Path, str | None], Contents]  # the file, the column that holds ids
+
+# suffix → the module that reads it, which is loaded then, and its function
+FORMATS = {
+    ".npy": "arrays:read_npy",
+    ".npz": "arrays:read_npz",
+    ".pt": "tensors:read_torch",
+    ".pth": "tensors:read_torch",
+    ".safetensors": "tensors:read_safetensors",
+    ".parquet": "tables:read_parquet",
+    ".pq": "tables:read_parquet",
+    ".csv": "delimited:read_csv",
+    ".tsv": "delimited:read_csv",
+    ".arrow": "tables:read_arrow",
+    ".feather": "tables:read_arrow",
+    ".h5": "hdf5:read_hdf5",
+    ".hdf5": "hdf5:read_hdf5",
+    ".h5ad": "hdf5:read_hdf5",
+}
+
+
+def load_representations(
+    path: str | Path, ids: str | Path | Sequence[Any] | None = None
+) -> Representations:
+    """The representations that a file holds, by name; their numbers are read when they are used.
+
+    ``debiased_cka(load_representations("a.npy"), load_representations("b.npy"))`` takes what it
+    gives as it takes arrays, and so do ``similarity_matrix`` and every measure.
+
+    Args:
+        path: a file of `FORMATS`; ``file.npz:embeddings``, ``file.h5ad:obsm/X_scVI`` or
+            ``file.parquet:vector`` means one of its arrays, datasets or columns of vectors, or all
+            of one group.
+        ids: what the rows are called: the name of a column (or array, or dataset) of the file, a
+            file of labels (one a line, or ``.npy``, or ``table.csv:column``), or the labels
+            themselves. Without, those that the format keeps of a data frame's index or of the cells
+            of an ``.h5ad``, if any. What is compared is joined on them.
+
+    Raises:
+        DataError: there is no such file, it is damaged, or it has no matrix of that name.
+        InputError: the ids are not there, or are not one for each row.
+        UnsafeFileError: opening it would run code.
+        ConfigError: the library that reads the format is not installed.
+
+    """
+    file, chosen = _parted(str(path))
+    contents = _contents(file, str(ids) if isinstance(ids, str | Path) else None)
+    names = _chosen(contents, chosen, file)
+    labels = _labels(ids, contents, file)
+    held = {}
+    for name in names:
+        source = f"{file}:{name}" if name else str(file)
+        rows = contents.matrices[name]()
+        if labels is not None and len(labels) != rows.shape[0]:
+            raise InputError(
+                f"{source}: expected an id for each of its {rows.shape[0]} rows, got {len(labels)}."
+            )
+        held[name or file.stem] = Representation(source, rows, labels)
+    return Representations(held)
+
+
+def is_file_of_representations(text: str) -> bool:
+    """Whether it reads like a file of embeddings, with or without the name of one inside."""
+    return any(Path(part).suffix.lower() in FORMATS for part in (text, text.rpartition(":")[0]))
+
+
+def _parted(text: str) -> tuple[Path, str]:
+    """The file that is there, and what of it is meant."""
+    at = len(text)
+    while at > 0:
+        if Path(text[:at]).is_file():
+            return Path(text[:at]), text[at + 1 :]
+        at = text.rfind(":", 0, at)
+    file = Path(text)
+    what = "a folder, not a file" if file.is_dir() else "no such file"
+    raise DataError(f"{text}: {what}; expected representations ({', '.join(FORMATS)}).")
+
+
+def _contents(file: Path, ids: str | None) -> Contents:
+    known = FORMATS.get(file.suffix.lower())
+    if known is None:
+        raise DataError(
+            f"{file}: expected representations in one of the formats {', '.join(FORMATS)}, got "
+            f"{file.suffix or 'a file without a suffix'}."
+        )
+    if not file.stat().st_size:
+        raise DataError(f"{file}: empty (0 bytes); expected representations.")
+    module, function = known.split(":")
+    reader: Reader = getattr(
+        importlib.import_module(f"stratigraph.representations.{module}"), function
+    )
+    return reader(file, ids)
+
+
+def _labels(ids: Any, contents: Contents, file: Path) -> Any:
+    """The labels of the rows, or None where nothing says what they are called."""
+    if ids is None:
+        return None if contents.index is None else as_index(contents.index(), str(file))
+    if not isinstance(ids, str | Path):
+        return as_index(ids, "ids")
+    return as_index(find_labels(ids, contents.labels, _columns_of, file), f"{file}: {ids}")
+
+
+def _columns_of(name: str) -> dict[str, Callable[[], Any]] | None:
+    """The columns of a file that may hold ids, or None where there is no such file."""
+    try:
+        other, chosen = _parted(name)
+    except DataError:
+        return None
+    return _contents(other, chosen or None).labels
+
+
+def _chosen(contents: Contents, chosen: str, file: Path) -> list[str]:
+    if chosen:
+        group = [name for name in contents.matrices if name.startswith(f"{chosen.strip('/')}/")]
+        if (name := chosen.strip("/")) in contents.matrices:
+            return [name]
+        if group:
+            return group
+        if chosen in contents.refused:
+            raise DataError(f"{file}:{chosen}: cannot be compared: {contents.refused[chosen]}.")
+        if chosen in contents.labels:
+            raise DataError(f"{file}:{chosen}: expected rows × units, got one axis alone.")
+        raise DataError(
+            f"{file}: nothing in it is called {chosen!r}."
+            + suggest(chosen, [name for name in contents.matrices if name] or ["(nothing by name)"])
+        )
+    if not contents.matrices:
+        why = "; ".join(f"{name}: {reason}" for name, reason in contents.refused.items())
+        raise DataError(
+            f"{file}: holds no matrix of rows × units{f' ({why})' if why else ''}; one unit is a "
+            "column, (n, 1)."
+        )
+    return list(contents.matrices)

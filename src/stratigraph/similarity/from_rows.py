@@ -1,0 +1,236 @@
+"""CKA of representations that are read in parts, in bounded memory whatever their length or width.
+
+``sums``     exactly, from sums of products of features (`moments`): memory p·q of all pairs, one
+             pass over blocks of rows
+``kernels``  exactly, where units are many and probes few: K = Σ X_c X_cᵀ over blocks of columns,
+             memory n² for each representation, two passes
+``batches``  debiased CKA where neither fits: random batches of probes, with a 95 % interval
+             (`streaming`)
+
+Whatever has ``shape`` (n, p), ``nbytes`` and ``read(rows, columns)`` can be read so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stratigraph.errors import InputError
+from stratigraph.similarity.centring import CONSTANT, centre, rescaled
+from stratigraph.similarity.cka import EQUIDISTANT, is_rounding
+from stratigraph.similarity.gram import gram, norm64, packed_kernel, packed_length
+from stratigraph.similarity.inputs import as_matrix, check_probes, nonfinite, read_in_parts
+from stratigraph.similarity.moments import CKASums, moments_bytes
+from stratigraph.similarity.streaming import stream_cka
+
+__all__ = ["Found", "cka_from_batches", "cka_from_rows", "random_batches"]
+
+SHARE = 8  # of the memory that one block of rows or columns takes
+BATCH = 250  # probes of a random batch
+LEAST_BATCH = 16
+
+
+@dataclass(frozen=True)
+class Found:
+    """Scores (k, k′), how they were had, name → why one has none; an interval if estimated."""
+
+    values: np.ndarray
+    plan: str
+    reasons: dict[str, str]
+    lower: np.ndarray | None = None
+    upper: np.ndarray | None = None
+
+
+def cka_from_rows(
+    left: Mapping[str, Any], right: Mapping[str, Any] | None, debiased: bool, memory: int
+) -> Found:
+    """CKA of all of ``left`` with all of ``right`` (None: of ``left``).
+
+    Args:
+        left: name → what is read in parts, or a matrix; all of the same probes.
+        right: the same for the other axis.
+        debiased: the debiased score.
+        memory: bytes to hold, at most.
+
+    Raises:
+        InputError: the numbers of probes differ, a value is not finite, or no way fits in memory.
+
+    """
+    every = {f"a[{name!r}]": value for name, value in left.items()}
+    every |= {f"b[{name!r}]": value for name, value in (right or {}).items()}
+    n = _probes(every)
+    check_probes(n, 4 if debiased else 2, "CKA", next(iter(every)))
+    widths = [[_width(value) for value in side.values()] for side in (left, right) if side]
+    sums = 3 * moments_bytes(widths[0], widths[1] if right else None)
+    kernels = 8 * 4 * n * n + 4 * packed_length(n) * len(every)
+    flops = {
+        "sums": 2.0 * n * sum(widths[0]) * sum(widths[-1]),
+        "kernels": 2.0 * n * n * sum(map(sum, widths)),
+    }
+    fits = {"sums": sums <= memory // 2, "kernels": kernels <= memory // 2}
+    ways = sorted((way for way in fits if fits[way]), key=flops.__getitem__)
+    if ways:
+        way = _from_sums if ways[0] == "sums" else _from_kernels
+        return way(left, right, debiased, n, memory)
+    if debiased:
+        return cka_from_batches(left, right, n, memory)
+    raise InputError(
+        f"measure: linear_cka of {n:,} probes and {sum(map(sum, widths)):,} units in all needs "
+        f"{min(sums, kernels) / 1e9:.1f} GB, with {memory / 1e9:.1f} GB allowed (memory=); "
+        "debiased_cka can be had from random batches of the probes."
+    )
+
+
+def _probes(every: Mapping[str, Any]) -> int:
+    (first, n), *others = [(name, value.shape[0]) for name, value in every.items()]
+    for name, count in others:
+        if count != n:
+            raise InputError(f"{name}: expected the same {n} probes as {first}, got {count} rows.")
+    return int(n)
+
+
+def _width(value: Any) -> int:
+    return math.prod(value.shape[1:])
+
+
+def _block(value: Any, rows: np.ndarray, columns: slice, name: str) -> Tensor:
+    """Some rows and columns as a finite matrix."""
+    if read_in_parts(value):
+        part = as_matrix(value.read(rows, columns), name)
+    else:
+        part = as_matrix(value, name)[torch.from_numpy(rows), columns]
+    if nonfinite(part):
+        row, column = np.argwhere(~np.isfinite(part.numpy()))[0].tolist()
+        raise InputError(
+            f"{name}: expected finite values, got {float(part[row, column])} at probe "
+            f"{int(rows[row])}, unit {column + (columns.start or 0)}. Drop or repair them first."
+        )
+    return part
+
+
+def _rows_at_a_time(sides: Sequence[Mapping[str, Any]], memory: int) -> int:
+    units = sum(_width(value) for side in sides for value in side.values())
+    return max(1, memory // SHARE // (8 * 3 * units))
+
+
+def _from_sums(
+    left: Mapping[str, Any], right: Mapping[str, Any] | None, debiased: bool, n: int, memory: int
+) -> Found:
+    sums, whole = CKASums(), slice(None)
+    step = _rows_at_a_time([side for side in (left, right) if side], memory)
+    for start in range(0, n, step):
+        rows = np.arange(start, min(start + step, n))
+        sums.add(
+            {name: _block(value, rows, whole, name) for name, value in left.items()},
+            right and {name: _block(value, rows, whole, name) for name, value in right.items()},
+        )
+    values, reasons = sums.result(debiased)
+    return Found(values, f"exact, from sums over blocks of {min(step, n):,} probes", reasons)
+
+
+def _from_kernels(
+    left: Mapping[str, Any], right: Mapping[str, Any] | None, debiased: bool, n: int, memory: int
+) -> Found:
+    reasons: dict[str, str] = {}
+    sides = [left] if right is None else [left, right]
+    stacked = []
+    for side in sides:
+        vectors = torch.zeros(len(side), packed_length(n), dtype=torch.float32)
+        for row, (name, value) in zip(vectors, side.items(), strict=True):
+            vector, reason = _vector(value, name, n, debiased, memory)
+            if reason:
+                reasons[name] = reason
+                row.fill_(math.nan)
+            else:
+                row[: len(vector)] = vector / norm64(vector)
+        stacked.append(vectors)
+    values = np.zeros((len(stacked[0]), len(stacked[-1])))
+    tile = max(1, memory // SHARE // (8 * sum(map(len, stacked))))
+    own = [np.zeros(len(vectors)) for vectors in stacked]
+    for start in range(0, stacked[0].shape[1], tile):
+        parts = [vectors[:, start : start + tile].double() for vectors in stacked]
+        values += (parts[0] @ parts[-1].T).numpy()
+        own = [o + part.square().sum(1).numpy() for o, part in zip(own, parts, strict=True)]
+    values /= np.sqrt(own[0])[:, None] * np.sqrt(own[-1])[None, :]
+    values = np.clip(values, -1.0 if debiased else 0.0, 1.0)
+    if right is None:
+        np.fill_diagonal(values, np.where(np.isnan(np.diag(values)), math.nan, 1.0))
+    return Found(values, f"exact, from kernels of {n:,} probes over blocks of units", reasons)
+
+
+def _vector(
+    value: Any, name: str, n: int, debiased: bool, memory: int
+) -> tuple[Tensor, str | None]:
+    """The packed centred kernel, from blocks of columns; and why there is none."""
+    rows, units = np.arange(n), _width(value)
+    step = max(1, memory // SHARE // (8 * 3 * n))
+    cuts = [slice(start, min(start + step, units)) for start in range(0, units, step)]
+    kernel = torch.zeros(n, n, dtype=torch.float64)
+    scale: int | None = None
+    for columns in cuts:
+        part = centre(_block(value, rows, columns, name), name)
+        if part.reason:
+            continue
+        if scale is None or part.exponent > scale:
+            # To the largest so far: exact, and no square overflows.
+            kernel = kernel if scale is None else rescaled(kernel, 2 * (part.exponent - scale))
+            scale = part.exponent
+        kernel += gram(rescaled(part.matrix, scale - part.exponent))
+    if scale is None:
+        return kernel[0], CONSTANT
+    squares = kernel.diagonal().clone()
+    size = float(squares.sum())
+    vector = packed_kernel(kernel / size, squares / size, debiased)
+    return vector, EQUIDISTANT if is_rounding(vector, squares / size) else None
+
+
+def random_batches(
+    left: Mapping[str, Any], right: Mapping[str, Any] | None, n: int, size: int, seed: int = 0
+) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor] | None]]:
+    """Batches of the probes in an order drawn from ``seed``, each in the order of the file."""
+    order, whole = np.random.default_rng(seed).permutation(n), slice(None)
+    for start in range(0, n, size):
+        rows = np.sort(order[start : start + size])
+        yield (
+            {name: _block(value, rows, whole, name) for name, value in left.items()},
+            None
+            if right is None
+            else {name: _block(value, rows, whole, name) for name, value in right.items()},
+        )
+
+
+def cka_from_batches(
+    left: Mapping[str, Any],
+    right: Mapping[str, Any] | None,
+    n: int,
+    memory: int,
+    confidence: float = 0.95,
+) -> Found:
+    """Debiased CKA of all of ``left`` with all of ``right`` from random batches, with intervals.
+
+    Raises:
+        InputError: not even a few probes of all fit in ``memory``, or a value is not finite.
+
+    """
+    sides = [side for side in (left, right) if side]
+    size = min(BATCH, _rows_at_a_time(sides, memory), n)
+    if size < LEAST_BATCH:
+        raise InputError(
+            f"memory: {LEAST_BATCH} probes of these representations do not fit in "
+            f"{memory / 1e9:.2g} GB; allow more."
+        )
+    found = stream_cka(random_batches(left, right, n, size), confidence=confidence)
+    return Found(
+        found.values,
+        f"estimated from {found.batches} random batches of {size} probes; widest "
+        f"{confidence:.0%} interval ± {found.width:.2g}",
+        found.reasons,
+        found.lower,
+        found.upper,
+    )
