@@ -9,6 +9,6 @@ from .representations.load import load_representations as load_representations
 from .similarity.cka import debiased_cka as debiased_cka, linear_cka as linear_cka
 from .similarity.procrustes import procrustes_similarity as procrustes_similarity
 from .stages.run import run_study as run_study
-from .stages.train import train as train
+from .stages.trainer import train as train
 from .training.config import RunConfig as RunConfig
 from .version import __version__ as __version__

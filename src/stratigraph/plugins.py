@@ -158,7 +158,7 @@ def load_plugin(where: str, name: str) -> Any:
         raise UntrustedError(_refusal(where, module, study))
     _loaded.add(module)
     with _safe_path():
-        return attribute_of(where, _imported(where, module), attribute)
+        return attribute_of(where, _import(where, module), attribute)
 
 
 def folder_of(name: str) -> Path | None:
@@ -208,7 +208,7 @@ def _safe_path() -> Iterator[None]:
         sys.path[:] = before
 
 
-def _imported(where: str, module: str) -> ModuleType:
+def _import(where: str, module: str) -> ModuleType:
     """A module; its packages first, each looked at before it is run."""
     names = module.split(".")
     try:

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 import stratigraph as sg
-from stratigraph.cli.compare import made
+from stratigraph.cli.compare import make_network
 from stratigraph.cli.main import main
 from stratigraph.records import load_weights
 
@@ -49,7 +49,7 @@ def files(tmp_path, monkeypatch):
         monkeypatch.delitem(sys.modules, name, raising=False)
     for seed, name in enumerate("ab"):
         torch.manual_seed(seed)
-        save_file(made("made_here:make").state_dict(), f"{name}.safetensors")
+        save_file(make_network("made_here:make").state_dict(), f"{name}.safetensors")
     np.savez("cut.npz", x=np.zeros(900))
     whole = (tmp_path / "cut.npz").read_bytes()
     (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
@@ -73,7 +73,7 @@ def test_two_networks(files, capsys):
     assert command(*GIVEN, "--json", "--layers", "type:Linear") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["x"] == found["y"] == ["0", "2"]
-    networks = [made("made_here:make") for _ in range(2)]
+    networks = [make_network("made_here:make") for _ in range(2)]
     for network, name in zip(networks, "ab", strict=True):
         load_weights(network, f"{name}.safetensors")
     want = sg.compare(*networks, np.load("x.npy"), layers=["0", "2"])
@@ -91,7 +91,7 @@ def test_one_network_with_itself(files, capsys):
 
 def test_a_factory_imports_what_is_beside_it_when_it_is_called(files):
     before = list(sys.path)
-    assert made("made_here:neighbour")[0].out_features == 8
+    assert make_network("made_here:neighbour")[0].out_features == 8
     assert sys.path == before
 
 
@@ -102,7 +102,7 @@ def test_a_network_that_is_made_already_is_taken_and_not_shared(files, capsys):
         given = (*BOTH, "--factory", f"made_here:{name}", "--inputs", "x.npy")
         assert command(*given, "--json") == 0
         assert json.loads(capsys.readouterr().out)["values"] == want
-    assert made("made_here:ready") is sys.modules["made_here"].ready
+    assert make_network("made_here:ready") is sys.modules["made_here"].ready
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import errno
 import hashlib
+import importlib
 import json
 import os
 import pickle
@@ -47,7 +48,7 @@ from stratigraph.stages import (  # noqa: E402
 )
 from stratigraph.study import load_study  # noqa: E402
 
-train_module = sys.modules["stratigraph.stages.train"]
+train_module = importlib.import_module("stratigraph.stages.trainer")
 STAGES = ("train", "extract", "compare", "assess", "report")
 STUDY = """
 name: crash

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,7 +42,7 @@ def write_in_place() -> None:
 
 def forget_the_optimiser() -> None:
     """A run goes on with its weights, and with Adam's moments as they are in the beginning."""
-    train = sys.modules["stratigraph.stages.train"]
+    train = importlib.import_module("stratigraph.stages.trainer")
     load = train.load_checkpoint
 
     def load_checkpoint(run: Path, model: Any, optimiser: Any, *more: Any) -> Any:
@@ -55,7 +56,7 @@ def forget_the_optimiser() -> None:
 
 def remove_the_old_checkpoint_first() -> None:
     """The latest moves before the new one is whole."""
-    train = sys.modules["stratigraph.stages.train"]
+    train = importlib.import_module("stratigraph.stages.trainer")
     save = checkpoint.save_checkpoint
 
     def save_checkpoint(run: Path, *rest: Any) -> None:

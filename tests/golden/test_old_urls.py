@@ -8,8 +8,8 @@ inventories were called catalogues, and had a fencing token and a holder.
 
 from __future__ import annotations
 
+import importlib
 import json
-import sys
 import tarfile
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def test_a_whole_one_is_read_and_nothing_of_it_is_published_again(old):
 
 
 def test_a_stopped_one_goes_on_from_where_it_was(old, monkeypatch, tmp_path):
-    module, begun = sys.modules["stratigraph.stages.train"], []
+    module, begun = importlib.import_module("stratigraph.stages.trainer"), []
     real = module.load_checkpoint
     monkeypatch.setattr(module, "load_checkpoint", lambda *a: begun.append(real(*a)) or begun[-1])
     study = sg.load_study(f"{old}/half")

@@ -3,6 +3,7 @@
 python killed.py STUDY_FILE URL N before|after
 """
 
+import importlib
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ from stratigraph.remote import publication
 from stratigraph.stages import open_study, run_stage
 
 file, url, number, when = sys.argv[1:]
-sys.modules["stratigraph.stages.train"].CHECKPOINT_SECONDS = -1.0  # at every step
+importlib.import_module("stratigraph.stages.trainer").CHECKPOINT_SECONDS = -1.0  # at every step
 study = open_study(file, url)
 real, count = publication.create_next, 0
 

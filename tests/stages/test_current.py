@@ -45,7 +45,7 @@ def test_running_it_again_writes_nothing(done, engine, monkeypatch, capsys):
     before = _state(done.path)
     for name, stage in BY_NAME.items():
         monkeypatch.setitem(BY_NAME, name, replace(stage, make=refuse))
-    monkeypatch.setattr("stratigraph.engine.ray._connected", refuse)
+    monkeypatch.setattr("stratigraph.engine.ray._connect", refuse)
     monkeypatch.setattr(LocalEngine, "map", refuse)
     monkeypatch.setattr("stratigraph.study.study.verified", refuse)  # no byte of a matrix is read
     with pytest.raises(SystemExit, match="0"):

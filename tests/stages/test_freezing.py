@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
@@ -33,9 +35,8 @@ def config_of(data, **freezing):
 
 
 def test_a_killed_run_freezes_as_one_that_was_not(data, tmp_path, monkeypatch):
-    import sys
 
-    module = sys.modules["stratigraph.stages.train"]
+    module = importlib.import_module("stratigraph.stages.trainer")
     config = config_of(data)
     train_run(tmp_path / "whole", config)
     metrics = Run(tmp_path / "whole", config).metrics.query("split == 'training'")

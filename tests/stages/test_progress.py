@@ -11,7 +11,7 @@ from rich.console import Console
 
 from stratigraph.engine import LocalEngine
 from stratigraph.stages import Progress, progress as module, run_stage
-from stratigraph.stages.board import Board, clock, drawn, told
+from stratigraph.stages.board import Board, clock, draw_board, tell_board
 from stratigraph.study import load_study
 
 
@@ -52,7 +52,7 @@ def seen(board: Board, now: float, height: int = 24, width: int = 80, stopping=F
     """The rows of the screen."""
     text = io.StringIO()
     console = Console(file=text, width=width, height=height, color_system=None)
-    console.print(drawn(board, now, height, stopping))
+    console.print(draw_board(board, now, height, stopping))
     return text.getvalue().rstrip("\n").split("\n")
 
 
@@ -136,7 +136,7 @@ def test_what_an_interrupted_run_left_behind_is_waiting():
     board = Board([replace(run, state={"state": "running", "step": 300, "pid": 1})], 0.0)
     assert board.counts() == {"waiting": 1}
     assert board.step == 300
-    assert told(board, 0.0) == "training: 30 % of 1,000 steps; 1 waiting"
+    assert tell_board(board, 0.0) == "training: 30 % of 1,000 steps; 1 waiting"
 
 
 @pytest.mark.parametrize("terminal", [True, False])

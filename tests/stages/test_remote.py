@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -159,7 +160,7 @@ def test_another_machine_goes_on_where_one_was_stopped(
 ):
     if store_url.startswith("s3"):
         pytest.skip("the same code on the other stores")
-    module = sys.modules["stratigraph.stages.train"]
+    module = importlib.import_module("stratigraph.stages.trainer")
     for steps in (3, 1):
         elsewhere()
         asked = iter([False] * steps + [True] + [False] * 99)
@@ -245,7 +246,7 @@ def test_a_driver_that_was_overtaken_by_another_machine_goes_on_from_there(
 ):
     """Both train the run; the slower is told at its next publication, and no step is lost."""
     url = f"file://{tmp_path}/store"
-    module = sys.modules["stratigraph.stages.train"]
+    module = importlib.import_module("stratigraph.stages.trainer")
     elsewhere()
     slower = open_study(study_file, url)
     (run,) = slower.runs.values()
@@ -384,7 +385,7 @@ def test_a_study_that_runs_is_listed_as_what_it_last_published(
     study_file, tmp_path, elsewhere, monkeypatch, capsys
 ):
     url = f"file://{tmp_path}/store"
-    module = sys.modules["stratigraph.stages.train"]
+    module = importlib.import_module("stratigraph.stages.trainer")
     real, told = module.save_snapshot, []
 
     def save(directory, step, *rest):

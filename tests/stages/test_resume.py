@@ -13,19 +13,18 @@ import pytest
 from stratigraph.errors import BusyError, ConfigError
 from stratigraph.records import locked
 from stratigraph.stages import train_run
-from stratigraph.stages.train import train
+from stratigraph.stages.trainer import train
 from stratigraph.training import RunConfig
 
 SOURCE = Path(__file__).parents[2] / "src"
 
 # Trains with a checkpoint at every step, and kills itself by SIGKILL after the given checkpoint.
 KILLED = """
-import json, os, signal, sys
+import importlib, json, os, signal, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from stratigraph.stages import train as _
-module = sys.modules["stratigraph.stages.train"]
+module = importlib.import_module("stratigraph.stages.trainer")
 from stratigraph.training import RunConfig
 module.CHECKPOINT_SECONDS = -1
 save, left = module.save_checkpoint, [int(sys.argv[3])]

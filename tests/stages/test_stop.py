@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from stratigraph.errors import ConfigError
 from stratigraph.identity import canonical
 from stratigraph.records import checkpoint_step, read_json, write_json
 from stratigraph.stages import train_run
-from stratigraph.stages.train import train
+from stratigraph.stages.trainer import train
 from stratigraph.study import read_state
 from stratigraph.training import RunConfig
 
@@ -73,7 +74,7 @@ def test_one_signal_stops_with_everything_saved(tmp_path, workers, number):
 def test_what_was_stopped_goes_on_with_the_same_bits(tmp_path, monkeypatch):
     run = config("convolutional")
     train_run(tmp_path / "whole", run)
-    module = sys.modules["stratigraph.stages.train"]
+    module = importlib.import_module("stratigraph.stages.trainer")
     for step in (0, 1, 5, 8):
         asked = iter([False] * (step if step < 2 else 3) + [True] + [False] * 99)
         monkeypatch.setattr(module, "stopping", lambda asked=asked: next(asked))
@@ -95,7 +96,7 @@ def test_a_second_signal_ends_it_at_once():
 
 def test_a_run_does_not_go_on_under_other_conditions(tmp_path, monkeypatch):
     run = config("convolutional")
-    module = sys.modules["stratigraph.stages.train"]
+    module = importlib.import_module("stratigraph.stages.trainer")
     asked = iter([False] * 3 + [True])
     monkeypatch.setattr(module, "stopping", lambda: next(asked))
     train_run(tmp_path / "run", run)

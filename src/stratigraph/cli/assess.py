@@ -11,7 +11,7 @@ import typer
 from stratigraph.cli.options import AsJson, Computing, Opening, Quiet, StudySource
 from stratigraph.cli.run import open_to_compute
 
-__all__ = ["assess", "told"]
+__all__ = ["assess", "tell_findings"]
 
 Published = Annotated[
     bool,
@@ -29,7 +29,7 @@ def _interval(estimate: dict[str, Any]) -> str:
     return f"{number(estimate['value'])} [{number(estimate['lower'])}, {number(estimate['upper'])}]"
 
 
-def told(rows: list[dict[str, Any]]) -> list[str]:
+def tell_findings(rows: list[dict[str, Any]]) -> list[str]:
     """The findings as lines for people: the corrected way, the published verdict beside it."""
     from stratigraph.evidence.claims.shared_features import OF_MEASURES
 
@@ -73,5 +73,5 @@ def assess(
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
-    for line in told(rows):
+    for line in tell_findings(rows):
         typer.echo(line)

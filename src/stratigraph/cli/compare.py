@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import xarray
     from torch import nn
 
-__all__ = ["compare", "made", "read_inputs"]
+__all__ = ["compare", "make_network", "read_inputs"]
 
 Models = Annotated[
     list[Path] | None,
@@ -139,10 +139,10 @@ def _networks(
     batch_size: int,
     device: str,
 ) -> xarray.DataArray:
-    """Both networks made, their weights loaded, and compared."""
+    """Both networks make_network, their weights loaded, and compared."""
     from stratigraph.pairs.networks import compare as compare_networks
     from stratigraph.records import load_weights
-    from stratigraph.stages.train import check_device
+    from stratigraph.training.device import check_device
 
     if len(models) > 2:
         raise ConfigError(f"--model: expected one or two files of weights, got {len(models)}.")
@@ -157,7 +157,7 @@ def _networks(
     shown = read_inputs(inputs)
     made_of: list[nn.Module] = []
     for path, factory in zip(models, factories * (3 - len(factories)), strict=False):
-        network = made(factory)
+        network = make_network(factory)
         if any(network is other for other in made_of):
             network = _copied(network, factory)
         if matched := load_weights(network, path):
@@ -194,7 +194,7 @@ def _copied(network: nn.Module, factory: str) -> nn.Module:
         ) from error
 
 
-def made(factory: str) -> nn.Module:
+def make_network(factory: str) -> nn.Module:
     """The network that ``package.module:function`` makes, called without arguments, or is.
 
     The current folder is looked through too. This imports and runs the module that was named.

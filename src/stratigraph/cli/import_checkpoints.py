@@ -8,7 +8,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from stratigraph.cli.compare import made, read_inputs
+from stratigraph.cli.compare import make_network, read_inputs
 from stratigraph.cli.options import Device, Quiet
 from stratigraph.errors import ConfigError, DataError
 
@@ -87,7 +87,7 @@ def import_checkpoints(
     Runs, seeds and settings are read from the paths. Weights are read without pickles.
     """
     from stratigraph.integrations.import_checkpoints import import_checkpoints as make_study
-    from stratigraph.stages.train import check_device
+    from stratigraph.training.device import check_device
 
     given = [*(checkpoints or []), *(more or [])]
     if not given:
@@ -106,7 +106,7 @@ def import_checkpoints(
         try:
             study = make_study(
                 given,
-                lambda: made(factory),
+                lambda: make_network(factory),
                 shown,
                 out,
                 pattern=pattern,

@@ -61,7 +61,7 @@ def choose_latent_size(
 ) -> None:
     """Find how many latents to use, from a few short trainings (FONDUE). Nothing is written."""
     from stratigraph.stages.latent_size import LatentSizeSettings, choose_latents
-    from stratigraph.stages.train import check_device
+    from stratigraph.training.device import check_device
 
     if study is None or not study.is_dir():
         refuse_given(context, ("trust",), "it is of a study's folder")
@@ -75,7 +75,7 @@ def choose_latent_size(
         )
         typer.echo("latents  ID of mean  ID of sample     gap")
     found = choose_latents(config, settings, None if silent else _tell, device)
-    beside = [] if opened is None else _trained(opened)
+    beside = [] if opened is None else _read_trained(opened)
     if as_json:
         typer.echo(json.dumps(_facts(found, config, beside), indent=1))
         return
@@ -133,7 +133,7 @@ def _answer(found: ChosenLatents) -> str:
     )
 
 
-def _trained(study: Study) -> list[dict[str, Any]]:
+def _read_trained(study: Study) -> list[dict[str, Any]]:
     """The latents of each regime of the runs that were trained and observed, at their last step."""
     from stratigraph.evidence.evidence import observations
 

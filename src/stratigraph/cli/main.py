@@ -100,7 +100,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminated)
+        signal.signal(signal.SIGTERM, _terminate)
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and _in_foreground():
             # Inherited, as from nohup; but here is somebody to press Ctrl-C.
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -149,6 +149,6 @@ def _let_go() -> None:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _terminated(number: int, frame: FrameType | None) -> None:
+def _terminate(number: int, frame: FrameType | None) -> None:
     """SIGTERM means what Ctrl-C means."""
     raise KeyboardInterrupt

@@ -49,10 +49,10 @@ def plan(
         times = {str(count): round(found.seconds(count), 1) for count in counts}
         typer.echo(json.dumps({**dataclasses.asdict(found), "seconds": times}, indent=1))
         return
-    _told(found, counts)
+    _tell_plan(found, counts)
 
 
-def _told(found: StudyPlan, counts: list[int]) -> None:
+def _tell_plan(found: StudyPlan, counts: list[int]) -> None:
     typer.echo(
         f"{found.runs:,} runs, {found.steps:,} steps, {found.snapshots:,} snapshots, "
         f"{found.representations:,} representations"

@@ -52,7 +52,7 @@ def open_to_compute(
             why = "nothing of a study that was recorded is trained"
             refuse_given(context, ("device", "allow_drift"), why)
         if device != "cpu":
-            from stratigraph.stages.train import check_device
+            from stratigraph.training.device import check_device
 
             check_device(device)
         if not begun or computing.engine != "ray":  # which takes seconds, and may not be needed
@@ -71,7 +71,7 @@ def open_to_compute(
     return opened, start
 
 
-def _named(study: Study) -> str:
+def _name_study(study: Study) -> str:
     """How a person names the study: by its URL, if it has one."""
     from stratigraph.study.origin import find_origin
 
@@ -101,7 +101,7 @@ def _end(study: Study, as_json: bool, report: Path | None = None) -> None:
     code = 0 if counts.keys() <= {"done", "diverged"} else 1
     if as_json:
         facts = {
-            "study": _named(study),
+            "study": _name_study(study),
             "folder": str(study.path),
             "exit_code": code,
             "states": counts,
@@ -117,7 +117,7 @@ def _end(study: Study, as_json: bool, report: Path | None = None) -> None:
         raise typer.Exit(code)
     if counts.keys() != {"done"}:
         told = ", ".join(f"{count} {state}" for state, count in counts.items())
-        typer.echo(f"runs: {told}; `stratigraph list {_named(study)}` says why")
+        typer.echo(f"runs: {told}; `stratigraph list {_name_study(study)}` says why")
     if report is not None:
         _tell_headline(study, report)
     raise typer.Exit(code)
@@ -134,8 +134,8 @@ def _tell_headline(study: Study, report: Path) -> None:
     for line in lines:
         typer.echo(line)
     typer.echo(f"report: {report}")
-    if _named(study) != str(study.path):
-        typer.echo(f"published: {_named(study)}")
+    if _name_study(study) != str(study.path):
+        typer.echo(f"published: {_name_study(study)}")
 
 
 def run(

@@ -31,8 +31,8 @@ def verify(
 ) -> None:
     """Check every file of a study against the hash that was written with it."""
     from stratigraph.stages import Progress, repair_study, verify_study
-    from stratigraph.stages.train import check_device
     from stratigraph.study.origin import is_url
+    from stratigraph.training.device import check_device
 
     ours = (*names_of(Computing), "device", "quiet", "trust")
     if not repair:

@@ -127,7 +127,9 @@ def plan_study(config: StudyConfig, engine: Engine) -> StudyPlan:
         return _plan(config, engine, kinds, facts, starting)
 
 
-def _timed(engine: Engine, function: Callable[[T], tuple[Any, ...]], task: T) -> tuple[Any, ...]:
+def _time_stages(
+    engine: Engine, function: Callable[[T], tuple[Any, ...]], task: T
+) -> tuple[Any, ...]:
     """What every worker finds of a task at once: the mean of its numbers."""
     found = [_value(outcome) for outcome in engine.map(function, [task] * engine.workers)]
     return tuple(
@@ -172,24 +174,26 @@ def _plan(
         if measure.name == DECONFOUNDED:
             plans[measure.name] = "as debiased_cka, with the input regressed out"
         task = Comparing(measure.name, table, files, wanted, pairs[measure.name], measure.tolerance)
-        seconds, plan = _timed(engine, compare_sample, task)
+        seconds, plan = _time_stages(engine, compare_sample, task)
         plans.setdefault(measure.name, plan)
         stages.append(Stage(f"compare by {measure.name}", "pairs", pairs[measure.name], seconds))
         if measure.name in JACKKNIFED:
-            count, seconds = _timed(engine, jackknife_sample, task)
+            count, seconds = _time_stages(engine, jackknife_sample, task)
             stages.append(Stage(f"intervals of {measure.name}", "pairs", int(count), seconds))
         matrix += matrix_bytes * (1 if measure.tolerance is None else 3)
     if PUBLISHED.name in config.ways:
-        stages += list(_published(config, stages))
+        stages += list(_plan_published(config, stages))
     measures = [measure.name for measure in config.measures]
     if CORRECTED.cka in measures:
         judging = Judging(table, config.runs, measures, config.probes.count)
-        read, seconds = (len(config.ways) * one for one in _timed(engine, judge_sample, judging))
+        read, seconds = (
+            len(config.ways) * one for one in _time_stages(engine, judge_sample, judging)
+        )
         stages.append(Stage("assess", "pairs", int(read), seconds, alone=True))
     maps, panels = count_panels(config.runs, len(measures))
     seeds = len({run.seed for run in config.runs})
     drawing = Drawing(tuple(facts[0]["layers"]), config.runs[0].snapshots, seeds)
-    a_map, a_panel, map_bytes, panel_bytes = _timed(engine, draw_sample, drawing)
+    a_map, a_panel, map_bytes, panel_bytes = _time_stages(engine, draw_sample, drawing)
     drawn = maps * a_map + panels * a_panel
     stages += [
         Stage("report", "panels", maps + panels, drawn),
@@ -212,7 +216,7 @@ def _plan(
     )
 
 
-def _published(config: StudyConfig, stages: list[Stage]) -> Iterator[Stage]:
+def _plan_published(config: StudyConfig, stages: list[Stage]) -> Iterator[Stage]:
     """The published reading: later snapshots alone, and the pairs that findings read."""
     snapshots = [run.snapshots for run in config.runs]
     share = sum(

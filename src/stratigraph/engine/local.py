@@ -144,7 +144,7 @@ class _Processes:
         address = self._mailbox.address if self._mailbox else None
         try:
             with signals_blocked():  # a process that is born here has them blocked
-                return self._pool.executor.submit(_told, self._function, task, index, address)
+                return self._pool.executor.submit(_do_task, self._function, task, index, address)
         except BrokenProcessPool:  # one has died since the last look
             return None
 
@@ -184,7 +184,7 @@ class _Processes:
             self._mailbox.close()
 
 
-def _told(
+def _do_task(
     function: Callable[[Any], Any], task: Any, index: int, address: str | None
 ) -> tuple[Any, Failure | None]:
     """One task, in a worker that can speak of it: its value, or its failure."""

@@ -66,9 +66,9 @@ class RayEngine:
         if workers is not None and not 1 <= workers <= 100_000:
             raise ConfigError(f"workers: expected 1 to 100000, got {workers}.")
         self._options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": 0}
-        self._ray = _connected(address, workers)
+        self._ray = _connect(address, workers)
         if workers is None or address is None:  # a cluster may grow, and this machine does not
-            room = _room(self._ray, cpus, gpus)
+            room = _count_room(self._ray, cpus, gpus)
             workers = workers or room
         self.workers = workers
         # One for all maps: its process takes a second of a core to start.
@@ -164,7 +164,7 @@ class _RayTasks:
             self._ray.wait(list(pending), num_returns=len(pending), timeout=GONE_SECONDS)
 
 
-def _connected(address: str | None, workers: int | None) -> Any:
+def _connect(address: str | None, workers: int | None) -> Any:
     try:
         import ray
     except ImportError:
@@ -194,7 +194,7 @@ def _connected(address: str | None, workers: int | None) -> Any:
     return ray
 
 
-def _room(ray: Any, cpus: float, gpus: float) -> int:
+def _count_room(ray: Any, cpus: float, gpus: float) -> int:
     """How many tasks the cluster can hold at once, now."""
     there = ray.cluster_resources()
     with contextlib.suppress(ZeroDivisionError):

@@ -126,7 +126,7 @@ def within_tolerances(
         if not own:
             found.append(question)
         elif question.unit == "correlations":
-            found.append(_without(question, list(own)))
+            found.append(_leave_out(question, list(own)))
         else:
             said = " and ".join(f"{measure} to ± {t / 2:g}" for measure, t in own.items())
             times = 2 / LEAST_ROOM if question.unit == "progress" else 1.0
@@ -140,7 +140,7 @@ def within_tolerances(
     return found
 
 
-def _without(question: Question, measures: Sequence[str]) -> Question:
+def _leave_out(question: Question, measures: Sequence[str]) -> Question:
     """The question, not asked of some measures."""
     why = (
         f"It is not asked of {' and '.join(measures)}, whose scores are certified to a tolerance: "

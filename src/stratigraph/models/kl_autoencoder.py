@@ -36,7 +36,7 @@ GROUP = 4  # channels normalised together; width is a multiple
 EPSILON = 1e-6  # of the normalisation, as in the original
 
 
-def _normalised(channels: int) -> tuple[nn.Module, nn.Module]:
+def _make_norm(channels: int) -> tuple[nn.Module, nn.Module]:
     return nn.GroupNorm(channels // GROUP, channels, eps=EPSILON), nn.SiLU()
 
 
@@ -47,9 +47,9 @@ class GroupedBlock(nn.Module):
         super().__init__()
         self.shortcut = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
         self.branch = nn.Sequential(
-            *_normalised(inputs),
+            *_make_norm(inputs),
             nn.Conv2d(inputs, outputs, 3, padding=1),
-            *_normalised(outputs),
+            *_make_norm(outputs),
             nn.Conv2d(outputs, outputs, 3, padding=1),
         )
 
@@ -134,7 +134,7 @@ def kl_encoder(
             before = outputs
         layers[f"down{scale}"] = nn.Conv2d(outputs, outputs, 3, stride=2, padding=1)
     layers.update(_middle(before))
-    layers["norm"] = nn.Sequential(*_normalised(before))
+    layers["norm"] = nn.Sequential(*_make_norm(before))
     return nn.Sequential(layers)
 
 
@@ -176,6 +176,6 @@ def kl_decoder(
             number += 1
             layers[f"block{number}"] = GroupedBlock(before, before)
     layers["output"] = nn.Sequential(
-        *_normalised(before), nn.Conv2d(before, image_shape[0], 3, padding=1)
+        *_make_norm(before), nn.Conv2d(before, image_shape[0], 3, padding=1)
     )
     return nn.Sequential(layers)

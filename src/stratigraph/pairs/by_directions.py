@@ -176,7 +176,7 @@ def _keep(task: _KeepTask) -> dict[str, np.ndarray]:
 
 def _found(task: _KeepTask) -> dict[str, np.ndarray]:
     every = [prepared(source, columns, task.measure) for source in task.sources]
-    cut = [_cut(p, task.measure, task.level) for p in every]
+    cut = [_cut_directions(p, task.measure, task.level) for p in every]
     notes = Notes(
         tuple(p.reason or c.reason for p, c in zip(every, cut, strict=True)),
         tuple(p.doubt for p in every),
@@ -204,7 +204,7 @@ class _Cut:
     reason: str | None = None
 
 
-def _cut(p: Prepared, measure: Measure, level: float) -> _Cut:
+def _cut_directions(p: Prepared, measure: Measure, level: float) -> _Cut:
     nothing = torch.zeros(0, p.n, dtype=torch.float64), torch.zeros(p.n, dtype=torch.float64)
     if p.reason:
         return _Cut(*nothing)
@@ -238,8 +238,8 @@ def _multiply(task: _ProductTask) -> np.ndarray | None:
 
 
 def _brackets(task: _ProductTask) -> np.ndarray:
-    left = [_opened(part) for part in task.left]
-    right = left if task.same else [_opened(part) for part in task.right]
+    left = [_open_source(part) for part in task.left]
+    right = left if task.same else [_open_source(part) for part in task.right]
     ends = np.full((LAYERS, *task.wanted.shape), math.nan)
     top = 0
     for x in left:
@@ -258,7 +258,7 @@ def _brackets(task: _ProductTask) -> np.ndarray:
     return np.where(task.wanted, ends, math.nan)
 
 
-def _opened(part: Directions) -> Mapping[str, np.ndarray]:
+def _open_source(part: Directions) -> Mapping[str, np.ndarray]:
     """A chunk's directions, in memory or in their file."""
     return reread(part) if isinstance(part, Path) else part
 

@@ -204,14 +204,14 @@ def _multiply(task: _ProductTask) -> np.ndarray | None:
 
 
 def _cosines(task: _ProductTask) -> np.ndarray:
-    left = [_opened(part) for part in task.left]
-    right = left if task.same else [_opened(part) for part in task.right]
+    left = [_open_source(part) for part in task.left]
+    right = left if task.same else [_open_source(part) for part in task.right]
     product = _product(task, left, right)
     product /= task.norms[0][:, None] * task.norms[1][None, :]
     return np.where(task.wanted, np.clip(product, *task.bounds), math.nan)[None]
 
 
-def _opened(vectors: Chunk) -> np.ndarray:
+def _open_source(vectors: Chunk) -> np.ndarray:
     """A chunk's vectors, from memory or from their file."""
     if isinstance(vectors, np.ndarray):
         return vectors

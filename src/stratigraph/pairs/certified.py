@@ -31,7 +31,7 @@ __all__ = [
     "certified_plan",
     "certified_procrustes",
     "check_tolerance",
-    "told",
+    "tell_reasons",
 ]
 
 CERTIFIED = ("procrustes_similarity", "linear_cka", "debiased_cka")
@@ -134,12 +134,12 @@ def certified_matrix(
             "measure": chosen.name,
             "tolerance": tolerance,
             "plan": f"{certified_plan(chosen.name)}{kept}",
-            "reasons": json.dumps(told(chosen.name, found, sides[0], sides[-1], level=6)),
+            "reasons": json.dumps(tell_reasons(chosen.name, found, sides[0], sides[-1], level=6)),
         },
     )
 
 
-def told(
+def tell_reasons(
     measure: str, found: Comparison, x: Mapping[str, Any], y: Mapping[str, Any], level: int = 3
 ) -> dict[str, str]:
     """Warn once of every representation that has no score or few digits; name → why no score."""

@@ -135,11 +135,11 @@ def _embed(task: _EmbedTask) -> _Embedded:
     """
     path = task.path
     if path is None:
-        return _made(task)
+        return _make_vectors(task)
     beside = loaded(path.with_suffix(".npz"))
     if beside is not None and path.is_file() and sha256(path) == str(beside["sha256"]):
         return _Embedded(None, beside["norms"], Notes.of(beside))
-    made = _made(task)
+    made = _make_vectors(task)
     # The small file comes last: while it is missing, the large one counts for nothing.
     digest = write_file(path, *npy(np.asarray(made.vectors)))
     facts = {"norms": made.norms, "sha256": np.array(digest), **made.notes.arrays()}
@@ -149,10 +149,10 @@ def _embed(task: _EmbedTask) -> _Embedded:
 
 def _note(task: _EmbedTask) -> Notes:
     """The notes alone."""
-    return _made(task).notes
+    return _make_vectors(task).notes
 
 
-def _made(task: _EmbedTask) -> _Embedded:
+def _make_vectors(task: _EmbedTask) -> _Embedded:
     embed = task.measure.embed
     if embed is None:
         raise InputError(f"measure: {task.measure.name} cannot be embedded as vectors.")

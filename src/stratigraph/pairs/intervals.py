@@ -64,7 +64,7 @@ def interval_matrix(
     n = len(every[0])
     cka = chosen.name in IN_PARTS
     if is_large(every, memory) or (cka and 8 * 6 * n * n > memory):
-        return _estimated(joined, chosen, n, confidence, memory)
+        return _estimate(joined, chosen, n, confidence, memory)
     groups = groups_of(n)
     if n - -(-n // max(groups, 1)) < chosen.least or groups < 2:
         raise InputError(
@@ -83,8 +83,8 @@ def interval_matrix(
             without = np.stack(
                 [
                     similarity_matrix(
-                        _without(left, of_group == g),
-                        None if right is None else _without(right, of_group == g),
+                        _leave_out(left, of_group == g),
+                        None if right is None else _leave_out(right, of_group == g),
                         chosen,
                         memory=memory,
                     )
@@ -98,7 +98,7 @@ def interval_matrix(
     ).assign_attrs(interval=f"{confidence:.0%}, leaving out {groups} groups of probes in turn")
 
 
-def _without(side: Mapping[str, Tensor], group: np.ndarray) -> dict[str, Tensor]:
+def _leave_out(side: Mapping[str, Tensor], group: np.ndarray) -> dict[str, Tensor]:
     rows = torch.from_numpy(np.flatnonzero(~group))
     return {name: matrix[rows.to(matrix.device)] for name, matrix in side.items()}
 
@@ -120,7 +120,7 @@ def _without_groups_of_cka(sides: list[dict[str, Any]], measure: str, groups: in
     return without
 
 
-def _estimated(
+def _estimate(
     sides: list[dict[str, Any]], measure: Measure, n: int, confidence: float, memory: int
 ) -> xarray.DataArray:
     if measure.name != "debiased_cka":

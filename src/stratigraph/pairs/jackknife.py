@@ -60,7 +60,7 @@ class _Blocked:
     rows: np.ndarray
 
 
-def _blocked(x: np.ndarray, groups: int, debiased: bool) -> _Blocked:
+def _block_sums(x: np.ndarray, groups: int, debiased: bool) -> _Blocked:
     """The Gram matrix of centred coordinates (n, r), its probes cut into groups.
 
     The probes of a group stand together; zeros fill the last places, and add nothing to any sum.
@@ -121,7 +121,7 @@ class _Pairs:
     def _prepare(self, row: int) -> tuple[_Blocked, np.ndarray]:
         coordinates = self.read(row)
         self.sizes = np.bincount(np.arange(len(coordinates)) % self.groups, minlength=self.groups)
-        blocked = _blocked(coordinates, self.groups, self.debiased)
+        blocked = _block_sums(coordinates, self.groups, self.debiased)
         norm = _hsic(blocked, blocked, self.sizes, self.debiased)
         # Of equidistant probes, or of what is so without a group, rounding alone is left.
         whole = np.square(blocked.blocks).sum() / len(coordinates) ** 2

@@ -14,7 +14,7 @@ from torch import Tensor
 from stratigraph.errors import InputError
 from stratigraph.pairs.certified import (
     certified_matrix,
-    told,
+    tell_reasons,
 )
 from stratigraph.pairs.labelled import label_matrix
 from stratigraph.pairs.pairwise import Progress, all_pairs
@@ -124,7 +124,7 @@ def _compared(
         progress=progress,
     )
     columns = left if right is None else right
-    reasons = told(chosen.name, found, left, columns, level=4)
+    reasons = tell_reasons(chosen.name, found, left, columns, level=4)
     notes = _notes(chosen, n, {**left, **columns})
     return label_matrix(found.all(), left, columns, chosen.name, str(plan), reasons, notes)
 

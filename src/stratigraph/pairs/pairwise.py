@@ -225,11 +225,11 @@ def _compare(task: _CompareTask) -> tuple[np.ndarray | None, Notes, Notes]:
 
 def _arrays(task: _CompareTask) -> dict[str, np.ndarray]:
     """A block as its file has it."""
-    scores, left, right = _scored(task)
+    scores, left, right = _score_pairs(task)
     return {"scores": scores, **left.arrays("left_"), **right.arrays("right_")}
 
 
-def _scored(task: _CompareTask) -> tuple[np.ndarray, Notes, Notes]:
+def _score_pairs(task: _CompareTask) -> tuple[np.ndarray, Notes, Notes]:
     """Each representation that is wanted is prepared once; then every wanted pair is scored."""
     measure, tolerance = task.measure, task.tolerance
     prepare = measure.prepare if tolerance is None else principal
@@ -245,10 +245,10 @@ def _scored(task: _CompareTask) -> tuple[np.ndarray, Notes, Notes]:
             scores[:, i, j] = between(measure, left[i], right[j])
         else:
             scores[:, i, j] = bracket(left[i], right[j], tolerance)
-    return scores, _noted(left, len(task.left)), _noted(right, len(task.right))
+    return scores, _note_results(left, len(task.left)), _note_results(right, len(task.right))
 
 
-def _noted(prepared: dict[int, Prepared], count: int) -> Notes:
+def _note_results(prepared: dict[int, Prepared], count: int) -> Notes:
     nothing = Prepared(0, "none")
     every = [prepared.get(index, nothing) for index in range(count)]
     return Notes(tuple(p.reason for p in every), tuple(p.doubt for p in every))

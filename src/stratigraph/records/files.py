@@ -147,7 +147,7 @@ def unsealed_json(content: bytes, where: Path | str) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, RecursionError):
         whole = False
     if not whole:
-        raise IntegrityError(_damaged(where))
+        raise IntegrityError(_tell_damage(where))
     return dict(value)
 
 
@@ -186,19 +186,19 @@ def read_text(path: Path) -> str:
     try:
         text = content.decode()
     except UnicodeDecodeError:
-        raise IntegrityError(_damaged(path)) from None
+        raise IntegrityError(_tell_damage(path)) from None
     seal = _SEAL.search(text)
     if seal:
         check_format(int(seal[1]), path)
     if not seal or sealed_text(text) != content:
         raise IntegrityError(
-            f"{_damaged(path)} If you changed it yourself: change your own copy of the file, and "
-            "run that with --out."
+            f"{_tell_damage(path)} If you changed it yourself: change your own copy of the file, "
+            "and run that with --out."
         )
     return text[: seal.start()]
 
 
-def _damaged(path: Path | str) -> str:
+def _tell_damage(path: Path | str) -> str:
     return (
         f"{path}: damaged; its bytes are not those that were written. `stratigraph verify STUDY "
         "--repair` makes anew what can be made."

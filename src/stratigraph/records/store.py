@@ -228,14 +228,14 @@ def verified(directory: Path) -> dict[str, Any]:
         raise DataError(f"{directory}: no record stands here ({MANIFEST} is missing).")
     seen = path.stat().st_ino
     try:
-        return _verified(directory, read_json(path))
+        return _verify(directory, read_json(path))
     except IntegrityError:
         if path.is_file() and path.stat().st_ino != seen:
             return verified(directory)  # a writer replaced the record while it was being read
         raise
 
 
-def _verified(directory: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+def _verify(directory: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     check_format(manifest["format"], directory / MANIFEST)
     for name, facts in manifest["files"].items():
         file = directory / name

@@ -132,14 +132,14 @@ def draw_all(
     found: dict[int, Picture] = {}
     # A fork of a process whose libraries have threads of their own, as macOS's have, may hang.
     workers = min(workers, len(sketches)) if sys.platform == "linux" else 1
-    with _plain_style(), _frozen(), _numbers(min(len(sketches), MOST_IN_PIPE)) as queue:
+    with _plain_style(), _freeze(), _numbers(min(len(sketches), MOST_IN_PIPE)) as queue:
         forks: list[tuple[int, BinaryIO]] = []
         try:
             with suppress(OSError):  # no more processes, or no room for what they draw: fewer draw
                 for _ in range(workers - 1):
                     forks.append(_fork(sketches, formats, queue))
             meanwhile()
-            for index in _taken(queue):
+            for index in _take(queue):
                 found[index] = draw(sketches[index], formats)
             for process, results in forks:
                 if _has_ended(process, results):
@@ -179,7 +179,7 @@ def _has_ended(process: int, results: BinaryIO) -> bool:
 
 
 @contextmanager
-def _frozen() -> Iterator[None]:
+def _freeze() -> Iterator[None]:
     """Within, what was there before is not searched for garbage, of which figures leave much."""
     gc.freeze()
     try:
@@ -200,7 +200,7 @@ def _numbers(count: int) -> Iterator[int]:
         os.close(reading)
 
 
-def _taken(queue: int) -> Iterator[int]:
+def _take(queue: int) -> Iterator[int]:
     while number := os.read(queue, NUMBER.size):
         yield NUMBER.unpack(number)[0]
 
@@ -216,7 +216,7 @@ def _fork(sketches: Sequence[Sketch], formats: Sequence[str], queue: int) -> tup
     if process:
         return process, results
     try:
-        for index in _taken(queue):
+        for index in _take(queue):
             if os.getppid() != parent:  # nobody waits any more, and locks are held by forks too
                 break
             pickle.dump((index, draw(sketches[index], formats)), results)

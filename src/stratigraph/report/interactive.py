@@ -106,7 +106,7 @@ def heat_maps(data: ReportData, most: int = MOST_CELLS) -> tuple[list[dict[str, 
         defined = sum(int(np.isfinite(heat.values).sum()) for _, maps in series for heat in maps)
         if index == 0:
             keep = room / max(cells, 1)
-            series = [(label, _thinned(maps, keep)) for label, maps in series]
+            series = [(label, _thin(maps, keep)) for label, maps in series]
         elif 2 * defined < cells:
             continue
         elif cells > room:
@@ -123,7 +123,7 @@ def heat_maps(data: ReportData, most: int = MOST_CELLS) -> tuple[list[dict[str, 
                 "steps": [heat.row_step for heat in maps],
                 "final": maps[0].column_step,
                 "pairs": [heat.pairs for heat in maps],
-                "values": _rounded(np.stack([heat.values for heat in maps])),
+                "values": _round(np.stack([heat.values for heat in maps])),
             }
             for label, maps in series
         ]
@@ -145,7 +145,7 @@ def _series(
             yield maps
 
 
-def _thinned(maps: list[heat_data.HeatMap], share: float) -> list[heat_data.HeatMap]:
+def _thin(maps: list[heat_data.HeatMap], share: float) -> list[heat_data.HeatMap]:
     """At most that share of the maps, the last and (if there are two) the first among them."""
     count = min(len(maps), max(1, int(share * len(maps))))
     places = np.linspace(len(maps) - 1, 0, count).round().astype(int)[::-1]
@@ -181,7 +181,7 @@ def curves_of(data: ReportData, scored: Scored, kind: str = "similarity") -> lis
                 "steps": steps,
                 "layers": layers,
                 "runs": int(table["runs"].max()),
-                **{name: _rounded(placed[name].to_numpy()) for name in ("mean", "low", "high")},
+                **{name: _round(placed[name].to_numpy()) for name in ("mean", "low", "high")},
             }
         )
     return found
@@ -203,7 +203,7 @@ def _layers(table: pd.DataFrame) -> Iterator[dict[str, str]]:
             }
 
 
-def _rounded(values: np.ndarray) -> list[float | None]:
+def _round(values: np.ndarray) -> list[float | None]:
     """Three decimals, flat; None where undefined. Adding 0 takes the sign from −0."""
     flat = np.asarray(values, dtype=float).ravel().round(3) + 0.0
     return [float(x) if np.isfinite(x) else None for x in flat]

@@ -52,8 +52,8 @@ def finding_rows(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "estimates": [
                     {
                         "measure": measure_name(measure),
-                        "value": _signed(one["value"]),
-                        "interval": f"{_signed(one['lower'])} to {_signed(one['upper'])}",
+                        "value": _with_sign(one["value"]),
+                        "interval": f"{_with_sign(one['lower'])} to {_with_sign(one['upper'])}",
                         "null": f"{one['null']:g}",
                         "seeds": one["seeds"],
                         "runs": one["runs"],
@@ -92,10 +92,10 @@ def changed(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _first(found: dict[str, Any]) -> str:
     one = next(iter(found["estimates"].values()), None)
-    return "–" if one is None else _signed(one["value"])
+    return "–" if one is None else _with_sign(one["value"])
 
 
-def _signed(value: float | None) -> str:
+def _with_sign(value: float | None) -> str:
     return "–" if value is None else f"{value:+.3f}".replace("-", "−")
 
 

@@ -7,5 +7,6 @@ from .open import open_study as open_study
 from .progress import Progress as Progress
 from .run import run_stage as run_stage, run_stages as run_stages, run_study as run_study
 from .score import score_latents as score_latents
-from .train import train_run as train_run, train_study as train_study
+from .train import train_study as train_study
+from .trainer import train_run as train_run
 from .verify import repair_study as repair_study, verify_study as verify_study

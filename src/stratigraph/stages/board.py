@@ -1,7 +1,7 @@
 """All runs of a study at a glance: how many are in which state, how fast, until when, what failed.
 
-Numbers, then ink: `Board` takes what runs say of themselves and counts; `drawn` lays it out on one
-screen, however many runs there are: the counts, those in training, the last that failed.
+Numbers, then ink: `Board` takes what runs say of themselves and counts; `draw_board` lays it out on
+one screen, however many runs there are: the counts, those in training, the last that failed.
 
 Time left is what remains over the steps of the last minute, and never less than the slowest run in
 training needs for itself.
@@ -21,7 +21,7 @@ from rich.text import Text
 
 from stratigraph.study import Run
 
-__all__ = ["Board", "Line", "clock", "drawn"]
+__all__ = ["Board", "Line", "clock", "draw_board", "tell_board"]
 
 BAD = ("diverged", "failed", "killed")
 STATES = ("training", "waiting", "done", "stopped", *BAD, "busy", "unknown")
@@ -143,7 +143,7 @@ def clock(seconds: float | None) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def told(board: Board, now: float) -> str:
+def tell_board(board: Board, now: float) -> str:
     """The board in one line, for where there is no screen."""
     share = 100 * board.step / max(board.steps, 1)
     counts = ", ".join(f"{count} {state}" for state, count in board.counts().items())
@@ -152,7 +152,7 @@ def told(board: Board, now: float) -> str:
     return f"training: {share:.0f} % of {board.steps:,} steps{fast}; {counts}"
 
 
-def drawn(board: Board, now: float, height: int, stopping: bool = False) -> RenderableType:
+def draw_board(board: Board, now: float, height: int, stopping: bool = False) -> RenderableType:
     """The board on a screen of so many rows."""
     head = Table.grid(padding=(0, 2))
     for _ in range(5):

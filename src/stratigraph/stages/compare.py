@@ -264,7 +264,7 @@ def _compare(job: _Job, path: Path, about: dict[str, Any], readers: list[str]) -
             name
             if confounder is None
             else deconfounded_measure(np.asarray(read_coordinates(job.files[confounder]))),
-            wanted=_wanted(job, rows),
+            wanted=_ask_block(job, rows),
             tolerance=job.measure.tolerance,
             engine=job.engine,
             scratch=scratch / probes,
@@ -309,7 +309,7 @@ def write_matrix(
     write_record(path, fill, about)
 
 
-def _wanted(job: _Job, rows: np.ndarray) -> Wanted:
+def _ask_block(job: _Job, rows: np.ndarray) -> Wanted:
     """The pairs asked for, of representations in another order than the labels'."""
 
     def block(x: slice, y: slice) -> np.ndarray:

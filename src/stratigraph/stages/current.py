@@ -77,7 +77,7 @@ def _facts(entry: os.DirEntry[str]) -> Iterator[tuple[str, int, int]]:
             yield file.name, facts.st_size, facts.st_mtime_ns
 
 
-def _asked(study: Study) -> dict[str, Any]:
+def _describe_inputs(study: Study) -> dict[str, Any]:
     """What a stage depends on beside files: the study file, and the code, ours and the user's."""
     with study.reading():
         code = {name: plugin_digest(name) for name in study.config.plugins()}
@@ -91,7 +91,7 @@ def _own_code() -> str:
     return digest([sha256(path) for path in files])
 
 
-def _noted(study: Path) -> dict[str, Any]:
+def _read_notes(study: Path) -> dict[str, Any]:
     try:
         return read_json(study / CURRENT) if (study / CURRENT).is_file() else {}
     except IntegrityError:
@@ -116,7 +116,7 @@ def is_current(
         whole: whether what may go once it was compared has to be there too.
 
     """
-    noted, asked = _noted(study.path), _asked(study)
+    noted, asked = _read_notes(study.path), _describe_inputs(study)
     for stage in stages:
         held = noted.get(stage)
         if held is None or held["asked"] != asked:
@@ -179,16 +179,16 @@ def note_current(study: Study, stage: str, before: Files, made: Made) -> None:
     own = find_files(study.path)[stage]
     for name in STAGES[stage].needs:
         own |= before[name]
-    held = {"asked": _asked(study), "options": made.options, "files": own, **made.facts}
+    held = {"asked": _describe_inputs(study), "options": made.options, "files": own, **made.facts}
     # A hint that cannot be kept is one that is not there.
     with contextlib.suppress(StorageError), locked(study.path, "current", wait=True):
         remove_leftovers(study.path, of=CURRENT)
-        write_json(study.path / CURRENT, {**_noted(study.path), stage: held})
+        write_json(study.path / CURRENT, {**_read_notes(study.path), stage: held})
 
 
 def noted_headline(study: Study) -> list[str] | None:
     """The lines that were printed when the report was written, if it is current."""
     if not is_current(study, ["report"], find_files(study.path)):
         return None
-    lines = _noted(study.path)["report"].get("headline", ())
+    lines = _read_notes(study.path)["report"].get("headline", ())
     return ["".join(c if c.isprintable() else " " for c in str(line)) for line in lines]

@@ -31,7 +31,7 @@ def _conditions(config: RunConfig, device: str) -> dict[str, Any]:
     }
 
 
-def _kept(directory: Path, config: RunConfig) -> dict[str, Any]:
+def _read_conditions(directory: Path, config: RunConfig) -> dict[str, Any]:
     """What ``config.json`` holds; empty if there is none."""
     path = directory / CONFIG
     if not path.is_file():
@@ -59,7 +59,7 @@ def check_conditions(directory: Path, config: RunConfig, device: str) -> None:
         IntegrityError: what says so is damaged.
 
     """
-    kept = _kept(directory, config)
+    kept = _read_conditions(directory, config)
     if not kept or last_kept(directory) is None:
         return
     last = kept["drift"][-1]["conditions"] if kept.get("drift") else kept["conditions"]
@@ -81,7 +81,7 @@ def check_repairable(directory: Path, config: RunConfig, device: str) -> None:
 
     """
     check_conditions(directory, config, device)
-    if _kept(directory, config).get("drift"):
+    if _read_conditions(directory, config).get("drift"):
         raise ConfigError(
             f"{directory}: this run went on under changed conditions (--allow-drift), so it cannot "
             "be made again as it was; train it anew under another --out."
@@ -92,7 +92,7 @@ def keep_conditions(
     directory: Path, config: RunConfig, device: str, *, allow: bool, over: bool
 ) -> None:
     """Write down what a run is trained under; where it goes on, see `check_conditions`."""
-    kept = _kept(directory, config)
+    kept = _read_conditions(directory, config)
     if kept and over:
         return
     try:

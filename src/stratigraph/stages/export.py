@@ -93,7 +93,7 @@ def export_study(study: Study, out: Path, form: str = "parquet") -> int:
         raise StorageError(f"{out}: holds a study; choose another --out.")
     refuse_links(study.path)
     copied = _own_files(study)
-    for name in _listed(out):
+    for name in _list_files(out):
         (out / name).unlink(missing_ok=True)
     write_json(out / EXPORT, {"complete": False})  # until all of it is there
     files: dict[str, str] = {}
@@ -112,7 +112,7 @@ def export_study(study: Study, out: Path, form: str = "parquet") -> int:
                 files |= _matrix(out, f"{place}.nc", matrix)
             else:
                 files |= _table(out, f"{place}.{tables}", pairs_of(own, measure))
-    for name, table in _observed(study):
+    for name, table in _gather_observed(study):
         files |= _table(out, f"{name}.{tables}", table)
     for path in copied:
         files |= _file(out, path.relative_to(study.path).as_posix(), path.read_bytes())
@@ -151,7 +151,7 @@ def _own_files(study: Study) -> list[Path]:
     return found
 
 
-def _listed(out: Path) -> list[str]:
+def _list_files(out: Path) -> list[str]:
     """The files of the export that a folder holds already: they make way for the new ones."""
     try:
         export = find_export(out)
@@ -220,7 +220,7 @@ def pairs_of(study: Study, measure: str) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _observed(study: Study) -> Iterator[tuple[str, pd.DataFrame]]:
+def _gather_observed(study: Study) -> Iterator[tuple[str, pd.DataFrame]]:
     """The tables of all runs, joined."""
     latents: list[pd.DataFrame] = []
     layers: list[pd.DataFrame] = []

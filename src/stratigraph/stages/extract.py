@@ -83,10 +83,12 @@ def extract_study(study: Study, engine: Engine, progress: Progress) -> int:
             )
         check_recorded(study)
         return 0
-    return make_records(engine, progress, "extracting snapshots", extract_snapshot, _wanted(study))
+    return make_records(
+        engine, progress, "extracting snapshots", extract_snapshot, _list_tasks(study)
+    )
 
 
-def _wanted(study: Study) -> Iterator[ReadingTask]:
+def _list_tasks(study: Study) -> Iterator[ReadingTask]:
     for run in study.runs.values():
         remove_leftovers(run.path / f"representations{study.way.folder}")
         keep_probes(study.path, run.config, study.config.probes)

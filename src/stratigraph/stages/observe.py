@@ -167,10 +167,10 @@ def _recorded_weights(run: Run, step: int) -> dict[str, torch.Tensor]:
 
 def observe_study(study: Study, engine: Engine, progress: Progress) -> int:
     """Observe every complete run that has not been, as it is now; return how many were."""
-    return make_records(engine, progress, "observing runs", observe_run, _wanted(study))
+    return make_records(engine, progress, "observing runs", observe_run, _list_tasks(study))
 
 
-def _wanted(study: Study) -> Iterator[ReadingTask]:
+def _list_tasks(study: Study) -> Iterator[ReadingTask]:
     for run_id in study.complete():
         run = study.runs[run_id]
         record = observed_path(run.path, study.way.folder)

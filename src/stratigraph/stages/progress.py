@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress as Bars, TaskID, TextColumn, TimeR
 from rich.table import Column
 
 from stratigraph.engine import stopping
-from stratigraph.stages.board import Board, clock, drawn, told
+from stratigraph.stages.board import Board, clock, draw_board, tell_board
 from stratigraph.study import Run
 
 __all__ = ["Counter", "Progress", "Watch"]
@@ -164,14 +164,14 @@ class Watch:
     def drawn(self) -> RenderableType:
         """The board, as it is drawn on the console now."""
         height = self.progress.console.size.height
-        return drawn(self.board, time.monotonic(), height, stopping())
+        return draw_board(self.board, time.monotonic(), height, stopping())
 
     def update(self) -> None:
         """Where nothing is drawn: a line, if it is time for one."""
         now = time.monotonic()
         if not self.progress.live and now - self.last > LINE_SECONDS:
             self.last = now
-            self.progress.say(told(self.board, now))
+            self.progress.say(tell_board(self.board, now))
 
     def heard(self, run: Run, facts: dict[str, Any]) -> None:
         """What a run in training says of itself."""
@@ -186,7 +186,7 @@ class Watch:
         self.board.ended(run.run_id, {**facts, "reason": why}, time.monotonic())
         # On a screen the counts say that runs are done; what went wrong is told when it closes.
         if not self.progress.live:
-            self._told(f"{facts['state']} {self.over}/{len(self.waiting)}", run.run_id, why)
+            self._tell_end(f"{facts['state']} {self.over}/{len(self.waiting)}", run.run_id, why)
 
     def _warn(self, run: Run, facts: Mapping[str, Any]) -> None:
         """Say the early warnings of a run that have not been said."""
@@ -202,12 +202,12 @@ class Watch:
         for run_id in self.board.failed if self.progress.live else ():
             line = self.board.lines[run_id]
             if run_id in ended:
-                self._told(f"{line.state} at step {line.step}", run_id, line.reason)
+                self._tell_end(f"{line.state} at step {line.step}", run_id, line.reason)
         if self.waiting and self.progress.live:
             counts = ", ".join(f"{n} {state}" for state, n in self.board.counts().items())
             took = clock(time.monotonic() - self.board.began)
             self.progress.say(f"training: {counts}, in {took}")
 
-    def _told(self, what: str, run_id: str, why: str) -> None:
+    def _tell_end(self, what: str, run_id: str, why: str) -> None:
         label = next(run.config.label() for run in self.waiting if run.run_id == run_id)
         self.progress.say(f"{what}  {run_id}  {label}{f': {why}' if why else ''}")

@@ -41,7 +41,7 @@ LEAST = 2  # factors that vary: to tell one from another
 def score_run(task: ReadingTask) -> None:
     """Score one run and write its record."""
     run = task.run
-    reason, rows = _unscored(run.config), []
+    reason, rows = _why_unscored(run.config), []
     if not reason:
         dataset = run.dataset()
         factors = dataset.factors(probe_indices(run.config, task.probes))
@@ -61,7 +61,7 @@ def score_run(task: ReadingTask) -> None:
     write_record(task.record, lambda files: files.table("scores.parquet", table), about)
 
 
-def _unscored(config: RunConfig) -> str:
+def _why_unscored(config: RunConfig) -> str:
     """Why a run cannot be scored, as far as its configuration says."""
     if isinstance(config, RecordedConfig):
         return "it was recorded, without its data's factors"

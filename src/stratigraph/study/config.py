@@ -248,7 +248,7 @@ def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> Stud
         ),
     )
     if table.get("recorded", False) is not False:
-        return _recorded(table, text)
+        return _read_recorded(table, text)
     for key in ("name", "grid", "training"):
         if key not in table:
             raise ConfigError(f"study: {key} is missing.")
@@ -285,7 +285,7 @@ def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> Stud
     )
 
 
-def _recorded(table: dict[str, Any], text: str) -> StudyConfig:
+def _read_recorded(table: dict[str, Any], text: str) -> StudyConfig:
     """A study whose runs were recorded (`stratigraph.record`): they stand in it."""
     if table["recorded"] is not True:
         raise ConfigError(f"recorded: expected true, or nothing, got {table['recorded']!r}.")

@@ -92,11 +92,11 @@ class Selection:
 
     def block(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Which pairs of some rows of the labels with others are asked for: bool (r, c)."""
-        return self._asked(rows[:, None], columns[None, :])
+        return self._is_asked(rows[:, None], columns[None, :])
 
     def of(self, pairs: np.ndarray) -> np.ndarray:
         """Which of some pairs (m, 2) are asked for: bool (m,)."""
-        return self._asked(pairs[:, 0], pairs[:, 1])
+        return self._is_asked(pairs[:, 0], pairs[:, 1])
 
     def unordered(self) -> int:
         """How many pairs are asked for, each once, and each representation with itself."""
@@ -107,7 +107,7 @@ class Selection:
         )
         return (asked + self.count) // 2
 
-    def _asked(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    def _is_asked(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         def same(name: str) -> np.ndarray:
             return np.asarray(self._codes[name][x] == self._codes[name][y])
 

@@ -164,7 +164,7 @@ class Study:
         if self.export is not None:
             self._check_measure(measure)
             return self.export.labels(self.way.folder)
-        return self._opened(measure)[1].copy()
+        return self._open_matrix_of(measure)[1].copy()
 
     def similarity(self, measure: str) -> xr.DataArray:
         """The similarity matrix: (k, k), dims x and y, with the labels as coordinates.
@@ -181,16 +181,16 @@ class Study:
 
         """
         if self.export is not None:
-            return self._exported(self.export, measure)
-        matrix = self._opened(measure)[0].copy(deep=False)
+            return self._read_exported(self.export, measure)
+        matrix = self._open_matrix_of(measure)[0].copy(deep=False)
         matrix.name = measure
         if matrix.attrs.get("tolerance") is not None:
             folder = self._matrix_folder(measure)
-            ends = {end: _mapped(folder / f"{end}.npy") for end in ("lower", "upper")}
+            ends = {end: _map(folder / f"{end}.npy") for end in ("lower", "upper")}
             matrix = matrix.assign_coords({end: (("x", "y"), own) for end, own in ends.items()})
         return matrix
 
-    def _exported(self, export: Export, measure: str) -> xr.DataArray:
+    def _read_exported(self, export: Export, measure: str) -> xr.DataArray:
         self._check_measure(measure)
         labels = export.labels(self.way.folder)
         values, ends = export.matrix(measure, self.way.folder)
@@ -234,7 +234,7 @@ class Study:
         found: list[dict[str, Any]] = held["findings"]
         return found
 
-    def _opened(self, measure: str) -> tuple[xr.DataArray, pd.DataFrame]:
+    def _open_matrix_of(self, measure: str) -> tuple[xr.DataArray, pd.DataFrame]:
         folder = self._matrix_folder(measure)
         # Not by the manifest alone: a file changed where it lies must be found out again.
         files = (path.stat() for path in sorted(folder.iterdir()))
@@ -279,14 +279,14 @@ def _open_matrix(
     """
     about = verified(folder)
     labels = pd.read_parquet(folder / "labels.parquet")
-    values = _mapped(folder / "values.npy")
+    values = _map(folder / "values.npy")
     matrix = xr.DataArray(values, dims=("x", "y"), coords=_coordinates(labels), attrs=about)
     for one in matrix.coords.values():
         one.variable.values.setflags(write=False)
     return matrix, labels
 
 
-def _mapped(path: Path) -> np.ndarray:
+def _map(path: Path) -> np.ndarray:
     values: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     return values
 

@@ -42,7 +42,7 @@ class Check(Protocol):
         ...
 
 
-def _drawn(b: int, shape: Shape, latents: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+def _draw_images(b: int, shape: Shape, latents: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Images (b, c, h, w) in [0, 1], and standard normal noise (b, z)."""
     generator = torch.Generator().manual_seed(seed)
     images = torch.rand(b, *shape, generator=generator)
@@ -63,7 +63,7 @@ def _same(one: Mapping[str, Tensor], other: Mapping[str, Tensor], text: str) -> 
 def check_shapes(architecture: Spec, image_shape: Shape = SHAPE, latents: int = LATENTS) -> None:
     """Images in, images out, linear (logits or means); a sample of mean, log-variance and noise."""
     model = build_vae(architecture, image_shape, latents).eval()
-    images, noise = _drawn(3, image_shape, latents)
+    images, noise = _draw_images(3, image_shape, latents)
     with torch.no_grad():
         output, (mean, log_var, sample) = model(images, noise)
         decoded = model.decode(sample)
@@ -90,7 +90,7 @@ def check_without_noise(
 ) -> None:
     """Without noise the means are decoded."""
     model = build_vae(architecture, image_shape, latents).eval()
-    images, _ = _drawn(3, image_shape, latents)
+    images, _ = _draw_images(3, image_shape, latents)
     with torch.no_grad():
         output, posterior = model(images)
         mean, log_var = model.encode(images)
@@ -104,7 +104,7 @@ def check_without_noise(
 def check_reading(architecture: Spec, image_shape: Shape = SHAPE, latents: int = LATENTS) -> None:
     """Reading passes every layer once, and decodes the mean or the sample as it is told to."""
     model = build_vae(architecture, image_shape, latents)
-    images, noise = _drawn(3, image_shape, latents)
+    images, noise = _draw_images(3, image_shape, latents)
     names = model.layer_names()
     for from_mean in (True, False):
         heard: Counter[str] = Counter()
@@ -178,7 +178,7 @@ def check_stored(architecture: Spec, image_shape: Shape = SHAPE, latents: int = 
     stored = save(model.state_dict())  # refuses tensors that share memory
     other.load_state_dict(load(stored), strict=True)
     with torch.no_grad():
-        one, two = (m(*_drawn(2, image_shape, latents)).output for m in (model, other))
+        one, two = (m(*_draw_images(2, image_shape, latents)).output for m in (model, other))
     require(torch.equal(one, two), f"{architecture}: with weights loaded it gives other images.")
 
 
@@ -190,7 +190,7 @@ def _loss(model: VAE, images: Tensor, noise: Tensor) -> Tensor:
 def check_gradients(architecture: Spec, image_shape: Shape = SHAPE, latents: int = LATENTS) -> None:
     """Finite gradients reach every parameter."""
     model = build_vae(architecture, image_shape, latents)
-    _loss(model, *_drawn(8, image_shape, latents)).backward()  # type: ignore[no-untyped-call]
+    _loss(model, *_draw_images(8, image_shape, latents)).backward()  # type: ignore[no-untyped-call]
     for name, parameter in model.named_parameters():
         slope = parameter.grad
         reached = slope is not None and bool(slope.any())
@@ -202,7 +202,7 @@ def check_gradients(architecture: Spec, image_shape: Shape = SHAPE, latents: int
 def check_layout(architecture: Spec, image_shape: Shape = SHAPE, latents: int = LATENTS) -> None:
     """Channels that lie last in memory, as they do in training, change no number."""
     model = build_vae(architecture, image_shape, latents).eval()
-    images, noise = _drawn(4, image_shape, latents)
+    images, noise = _draw_images(4, image_shape, latents)
     with torch.no_grad():
         rows = model(images, noise).output
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -214,7 +214,7 @@ def check_double(architecture: Spec, image_shape: Shape = SHAPE, latents: int = 
     """In float64 it gives what it gives in float32."""
     single = build_vae(architecture, image_shape, latents).eval()
     double = build_vae(architecture, image_shape, latents).double().eval()
-    images, noise = _drawn(4, image_shape, latents)
+    images, noise = _draw_images(4, image_shape, latents)
     with torch.no_grad():
         exact = double(images.double(), noise.double())
         found = single(images, noise)
@@ -237,7 +237,7 @@ def _train(
     for step in steps:
         optimiser.zero_grad()
         with seeded(step):  # of dropout
-            _loss(model.train(), *_drawn(4, shape, latents, seed=step)).backward()  # type: ignore[no-untyped-call]
+            _loss(model.train(), *_draw_images(4, shape, latents, seed=step)).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     return optimiser
 
@@ -258,7 +258,7 @@ def check_evaluation(
 ) -> None:
     """In evaluation nothing is drawn, nothing changes, and no image depends on the others."""
     model = build_vae(architecture, image_shape, latents).eval()
-    images, noise = _drawn(6, image_shape, latents)
+    images, noise = _draw_images(6, image_shape, latents)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     with torch.no_grad():
         together, again = (model(images, noise).output for _ in range(2))

@@ -41,7 +41,7 @@ def whole() -> dict[str, Evidence]:
     return {"the encoder first": planted(first, 0), "two kinds crossed": planted(crossed, 0)}
 
 
-def _changed(evidence: Evidence, change: Callable[[Pairs], Pairs]) -> Evidence:
+def _change(evidence: Evidence, change: Callable[[Pairs], Pairs]) -> Evidence:
     """The evidence with something done to all of its pairs."""
 
     def every(kind: Mapping[str, Pairs]) -> dict[str, Pairs]:
@@ -55,7 +55,7 @@ def _changed(evidence: Evidence, change: Callable[[Pairs], Pairs]) -> Evidence:
     )
 
 
-def _copied(pairs: Pairs) -> Pairs:
+def _copy(pairs: Pairs) -> Pairs:
     return Pairs(pairs.table.copy(), pairs.values.copy())
 
 
@@ -79,18 +79,18 @@ def lacking() -> dict[str, Evidence]:
         return pairs.where(np.zeros(len(pairs)))
 
     return {
-        "a second seed": _changed(first, of_seed),
-        "a second run": replace(_changed(first, of_run), latents=latents[latents["run"] == run]),
+        "a second seed": _change(first, of_seed),
+        "a second run": replace(_change(first, of_run), latents=latents[latents["run"] == run]),
         "Procrustes": replace(
             first,
             to_final=by_cka(first.to_final),
             final=by_cka(first.final),
             within=by_cka(first.within),
         ),
-        "groups of probes": _changed(first, lambda p: Pairs(p.table, p.values[:, :1])),
-        UNDEFINED: _changed(first, lambda p: Pairs(p.table, np.full_like(p.values, np.nan))),
+        "groups of probes": _change(first, lambda p: Pairs(p.table, p.values[:, :1])),
+        UNDEFINED: _change(first, lambda p: Pairs(p.table, np.full_like(p.values, np.nan))),
         "latents": replace(first, latents=pd.DataFrame()),
-        "any pairs": replace(_changed(first, none), latents=pd.DataFrame()),
+        "any pairs": replace(_change(first, none), latents=pd.DataFrame()),
     }
 
 
@@ -137,13 +137,13 @@ def _check_question(of: str, question: Question, asked: bool) -> None:
 
 
 @cache  # several checks ask the same
-def _asked(claim: Claim, study: str) -> list[Question]:
+def _ask(claim: Claim, study: str) -> list[Question]:
     """What a claim asks of a study, told by its name."""
     missing = study in lacking()
     of = f"{_name(claim)}, of a study {'without' if missing else 'of'} {study}"
     evidence = (lacking() if missing else whole())[study]
     try:
-        questions = claim(_changed(evidence, _copied))  # which it may write into
+        questions = claim(_change(evidence, _copy))  # which it may write into
     except Exception as error:
         raise AssertionError(
             f"{of}: expected questions with `missing`, got {type(error).__name__}: {error}."
@@ -158,14 +158,14 @@ def _asked(claim: Claim, study: str) -> list[Question]:
 def check_questions(claim: Claim) -> None:
     """Asked of any study, it gives questions that say what they are, and can be judged."""
     for study in whole() | lacking():
-        judge(_asked(claim, study), "corrected")
+        judge(_ask(claim, study), "corrected")
 
 
 def check_keys(claim: Claim) -> None:
     """It asks the same questions of every study, by keys that name one each."""
     first: list[str] = []
     for study in whole() | lacking():
-        keys = [question.key for question in _asked(claim, study)]
+        keys = [question.key for question in _ask(claim, study)]
         twice = sorted({key for key in keys if keys.count(key) > 1})
         require(not twice, f"{_name(claim)}: two questions are called {', '.join(twice)}.")
         first = first or keys
@@ -182,9 +182,9 @@ def check_repeated(claim: Claim) -> None:
     Within a run, layers stand in the order of the network.
     """
     for study, evidence in whole().items():
-        here = _values(_asked(claim, study))
-        turned = _changed(evidence, _last_first)
-        before = _changed(turned, _copied)
+        here = _values(_ask(claim, study))
+        turned = _change(evidence, _last_first)
+        before = _change(turned, _copy)
         of = f"{_name(claim)}, of a study of {study}"
         there = _values(claim(turned))
         again = f"{of}, asked again with its runs in another order"

@@ -58,24 +58,24 @@ def gap(a: float, b: float) -> float:
     return apart if math.isfinite(apart) else math.inf
 
 
-def _rotated(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _rotate(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return x @ np.linalg.qr(rng.normal(size=(x.shape[1],) * 2))[0]
 
 
-def _scaled(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _scale(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return x * rng.uniform(2, 5)
 
 
-def _translated(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _translate(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return x + rng.normal(size=x.shape[1]) * 3
 
 
-def _mapped(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _map_affinely(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     stretch = np.diag(rng.uniform(0.2, 4, x.shape[1]))
-    return _rotated(_rotated(x, rng) @ stretch, rng) + rng.normal(size=x.shape[1])
+    return _rotate(_rotate(x, rng) @ stretch, rng) + rng.normal(size=x.shape[1])
 
 
-def _permuted(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _permute(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return x[:, rng.permutation(x.shape[1])]
 
 
@@ -177,11 +177,11 @@ LAWS = {
     "bounds": Law("a score lies outside of them", _outside),
     "itself": Law("a representation scores otherwise with itself", _off_itself),
     "metric": Law("a detour is shorter, or it is some way from x to x", _detour),
-    "rotation": Law("a rotation of one side's units moves the score", _moved_by(_rotated)),
-    "scale": Law("a positive factor on one side moves the score", _moved_by(_scaled)),
-    "translation": Law("an offset of one side's units moves the score", _moved_by(_translated)),
-    "affine": Law("an invertible affine map of one side moves the score", _moved_by(_mapped)),
-    "permutation": Law("another order of one side's units moves the score", _moved_by(_permuted)),
+    "rotation": Law("a rotation of one side's units moves the score", _moved_by(_rotate)),
+    "scale": Law("a positive factor on one side moves the score", _moved_by(_scale)),
+    "translation": Law("an offset of one side's units moves the score", _moved_by(_translate)),
+    "affine": Law("an invertible affine map of one side moves the score", _moved_by(_map_affinely)),
+    "permutation": Law("another order of one side's units moves the score", _moved_by(_permute)),
     "least": Law("so few probes have no score", _too_few),
     "biased": Law("independent representations of many units seem alike", _excess),
 }

@@ -126,7 +126,7 @@ def check_repeated(objective: Objective) -> None:
         require(untouched, f"{_name(objective)} changes {name}, or calls backward by itself.")
 
 
-def _reached(of: Tensor, leaves: Mapping[str, Tensor], name: str) -> set[str]:
+def _reach(of: Tensor, leaves: Mapping[str, Tensor], name: str) -> set[str]:
     """Which leaves a loss sends a gradient to; none of it NaN or infinite."""
     if not of.requires_grad:
         return set()
@@ -147,12 +147,12 @@ def check_gradients(objective: Objective) -> None:
     name = _name(objective)
     one, leaves = pass_of(objective)
     terms = _terms(objective, one)
-    reached = _reached(terms.minimised, leaves, name)
+    reached = _reach(terms.minimised, leaves, name)
     wanted = {leaf for leaf in leaves if leaf == "the output" or leaf.startswith("its ")}
     missed = sorted(wanted - reached)
     require(not missed, f"{name}: no gradient reaches {', '.join(missed)}, so it is not trained.")
     rest = {leaf: value for leaf, value in leaves.items() if leaf != "the output"}
-    if not _reached(terms.regulariser, rest, name):
+    if not _reach(terms.regulariser, rest, name):
         alone = _terms(objective, pass_of(objective, order=(0,) * 6)[0]).regulariser
         require(
             _same(float(alone.detach()), float(terms.regulariser.detach()), ROUNDING),
@@ -167,7 +167,7 @@ def check_losses_apart(objective: Objective) -> None:
     terms = _terms(objective, one)
     if terms.beside is None:
         return
-    both = _reached(terms.loss, leaves, "loss") & _reached(terms.beside, leaves, "beside")
+    both = _reach(terms.loss, leaves, "loss") & _reach(terms.beside, leaves, "beside")
     require(
         not both,
         f"{_name(objective)}: loss and beside both move {', '.join(sorted(both))}; detach what is "

@@ -105,7 +105,7 @@ def planted(plan: Plan, seed: int) -> Evidence:
             for layer in LAYERS:
                 x = _state(plan, rng, factors, maps, own, layer, step, late)
                 if layer == "z_mean":
-                    x, gone = _collapsed(plan, x, passive, step)
+                    x, gone = _collapse(plan, x, passive, step)
                     mean = x
                     left = LATENTS - gone
                     counts.append({"run": run, "step": step, "active": left, "mixed": 0,
@@ -148,7 +148,7 @@ def _state(
     return x[:, :LATENTS] if layer == "z_mean" else x
 
 
-def _collapsed(plan: Plan, mean: np.ndarray, passive: int, step: int) -> tuple[np.ndarray, int]:
+def _collapse(plan: Plan, mean: np.ndarray, passive: int, step: int) -> tuple[np.ndarray, int]:
     """The mean with its last latents shrunk as they collapse, and how many are passive by count.
 
     The means shrink from the beginning, and the variance reaches the prior's only at the planted

@@ -103,7 +103,7 @@ def make_app(
         name = request.path_params["name"]
         if name not in files:
             return JSONResponse({"error": "there is no such file."}, 404)
-        return _tagged(request, KINDS[name.rpartition(".")[2]], files[name])
+        return _tag(request, KINDS[name.rpartition(".")[2]], files[name])
 
     async def view(request: Request) -> Response:
         name = request.path_params["name"]
@@ -180,7 +180,7 @@ def _body(answer: Answer, wanted: str | None) -> tuple[str, bytes]:
     return "application/octet-stream", struct.pack("<I", len(facts)) + facts + values
 
 
-def _tagged(request: Request, kind: str, body: bytes) -> Response:
+def _tag(request: Request, kind: str, body: bytes) -> Response:
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     headers = {"etag": tag, "cache-control": "private, no-cache"}
     if request.headers.get("if-none-match") == tag:

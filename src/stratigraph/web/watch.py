@@ -42,7 +42,7 @@ class Stamps:
         return self.states + self.logged + self.results
 
 
-def _loaded(path: Path, trust: bool) -> Study:
+def _load(path: Path, trust: bool) -> Study:
     study = load_study(path, trust)
     if study.export is not None:
         raise InputError(
@@ -91,7 +91,7 @@ class Watched:
             runs = sorted((self.path / "runs").glob("*/snapshots"))
             found = found, _digest(_facts(path) for path in runs)
         if held is None or held[0] != found:
-            held = self._study = found, _loaded(self.path, self.trust), {}
+            held = self._study = found, _load(self.path, self.trust), {}
         _, study, ways = held
         if way not in study.config.ways and way != "corrected":
             raise DataError(

@@ -62,7 +62,7 @@ class Tracked:
         return replace(self, pairs=self.pairs.without_seed(seed))
 
 
-def _tracked(evidence: Evidence, measure: str, first: str) -> Tracked:
+def _track(evidence: Evidence, measure: str, first: str) -> Tracked:
     every = of_vaes(evidence.within[measure])
     ends = pd.DataFrame({"x": every.table["layer_x"], "y": every.table["layer_y"]})
     mask = ((ends["x"] == first) & (ends["y"] == "z_sample")) | (
@@ -110,7 +110,7 @@ def _at_the_end(sample: Tracked) -> np.ndarray:
     return _correlation(sample.pairs.values, passive, _ends(sample))
 
 
-def _permuted(sample: Tracked, value: float) -> float:
+def _permute(sample: Tracked, value: float) -> float:
     """Two-sided p of the correlation at the end, counts permuted among the runs of each seed."""
     table, ends = sample.pairs.table, _ends(sample)
     rng = np.random.default_rng(0)
@@ -133,7 +133,7 @@ def _why_not(evidence: Evidence) -> str:
             "No run has Gaussian latents that were observed: networks of codes and classifiers "
             "have none, those of VAEs are observed by `stratigraph extract`."
         )
-    if not any(len(_tracked(evidence, m, "z_mean").pairs) for m in evidence.side_by_side):
+    if not any(len(_track(evidence, m, "z_mean").pairs) for m in evidence.side_by_side):
         return "The study does not compare the mean with the sample."
     if evidence.latents["run"].nunique() < FEW:
         return f"Fewer than {FEW} runs."
@@ -145,7 +145,7 @@ def _mean(found: list[np.ndarray], columns: int) -> np.ndarray:
     return np.mean(known, axis=0) if known else np.full(columns, np.nan)
 
 
-def _foretold(sample: Tracked) -> pd.DataFrame:
+def _foretell(sample: Tracked) -> pd.DataFrame:
     """At each step after 0: the two correlations with the final number of passive latents."""
     rows = []
     for key, group in sample.pairs.table.groupby("step_x"):
@@ -170,7 +170,7 @@ def _foretold(sample: Tracked) -> pd.DataFrame:
 
 
 def _ahead(sample: Tracked) -> np.ndarray:
-    table = _foretold(sample)
+    table = _foretell(sample)
     if len(table) < 2:
         return np.array([np.nan])
     time = np.log1p(table["step"].to_numpy(dtype=float))
@@ -193,13 +193,13 @@ def collapse(evidence: Evidence) -> list[Question]:
     lead: list[dict[str, Any]] = []
     if not evidence.latents.empty:
         for measure in evidence.side_by_side:
-            sample = _tracked(evidence, measure, "z_mean")
+            sample = _track(evidence, measure, "z_mean")
             if not len(sample.pairs) or not np.isfinite(_at_the_end(sample)[0]):
                 continue
             one = estimate(sample, _at_the_end)
-            tracked[measure] = replace(one, p=float(np.fmax(one.p, _permuted(sample, one.value))))
+            tracked[measure] = replace(one, p=float(np.fmax(one.p, _permute(sample, one.value))))
             warned[measure] = estimate(sample, _ahead)
-            table = _foretold(sample)
+            table = _foretell(sample)
             steps = {c: _first_told(table, c) for c in ("score", "count", "kl")}
             ratio = steps["count"] / steps["score"]
             lead.append(
@@ -216,7 +216,7 @@ def collapse(evidence: Evidence) -> list[Question]:
                 for row in table.to_dict("records")
             ]
             details += _by_strength(sample, measure)
-            other = _tracked(evidence, measure, "input")
+            other = _track(evidence, measure, "input")
             if len(other.pairs):
                 one = estimate(other, _at_the_end)
                 details.append(

@@ -53,7 +53,7 @@ def encoder_first(evidence: Evidence) -> list[Question]:
             LEAST_GAP,
             _by_configuration(evidence, "similarity"),
             missing,
-            "" if missing else _untrained(evidence),
+            "" if missing else _tell_untrained(evidence),
         ),
         Question(
             "encoder_first_progress",
@@ -105,7 +105,7 @@ def _by_configuration(evidence: Evidence, kind: Kind) -> list[dict]:
     return list(found.values())
 
 
-def _untrained(evidence: Evidence) -> str:
+def _tell_untrained(evidence: Evidence) -> str:
     """How alike to its final state each part was before training."""
     rows, _, untrained = areas(of_vaes(evidence.to_final[evidence.cka]))
     means = [

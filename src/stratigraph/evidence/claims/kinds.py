@@ -99,13 +99,13 @@ def kinds(evidence: Evidence) -> list[Question]:
         ("encoder_first_of_a_kind", 15,
          "Of parts of the same kind the encoder is learned before the decoder",
          "area, encoders less decoders of the same kind, averaged over kinds", crossed),
-        _place, _crossed,
+        _place, _select_crossed,
     )  # fmt: skip
     ask(
         ("convolution_first", 15,
          "At the same place convolutions are learned before parts of other kinds",
          "area, convolutional parts less others, averaged over both places", crossed),
-        _kind, _crossed,
+        _kind, _select_crossed,
     )  # fmt: skip
     for deep, shallow in (("encoder", "decoder"), ("decoder", "encoder")):
         ask(
@@ -137,7 +137,7 @@ def _both(kind: str) -> Callable[[Pairs], Pairs]:
     return keep
 
 
-def _crossed(pairs: Pairs) -> Pairs:
+def _select_crossed(pairs: Pairs) -> Pairs:
     """The networks of data sets on which two kinds stand at both places, beside other kinds.
 
     Networks that are whole, and those of one kind where none is joined to another, tell nothing of

@@ -108,7 +108,7 @@ def _vae(run: Run) -> Run:
     raise InputError(f"run {run.run_id} {what}; choose a VAE.")
 
 
-def _asked(watched: Watched, query: Query) -> tuple[Run, int]:
+def _read_query(watched: Watched, query: Query) -> tuple[Run, int]:
     run = _vae(query.run(watched.study("corrected"), "run"))
     if isinstance(run.config, RecordedConfig):
         raise InputError(
@@ -126,7 +126,7 @@ def _asked(watched: Watched, query: Query) -> tuple[Run, int]:
     return run, step
 
 
-def _kept(watched: Watched, run: Run) -> KeptProbes:
+def _open_kept(watched: Watched, run: Run) -> KeptProbes:
     """What the study itself keeps of its probes: the data set is not opened, wherever it is."""
     study = watched.study("corrected")
 
@@ -139,15 +139,15 @@ def _kept(watched: Watched, run: Run) -> KeptProbes:
 def probes(watched: Watched, query: Query) -> Answer:
     """The probes that reconstructions and traversals may start from, in one row."""
     run = query.run(watched.study("corrected"), "run")
-    return _png(_kept(watched, run).images.permute(0, 2, 3, 1).numpy()[None])
+    return _png(_open_kept(watched, run).images.permute(0, 2, 3, 1).numpy()[None])
 
 
 def posterior(watched: Watched, query: Query) -> Answer:
     """Mean, standard deviation and KL of each latent for one probe."""
-    run, step = _asked(watched, query)
-    mean, log_var = _encoded(watched, run, step, query)
+    run, step = _read_query(watched, query)
+    mean, log_var = _encode(watched, run, step, query)
     kl = 0.5 * (mean.square() + log_var.exp() - log_var - 1)
-    count = len(_kept(watched, run).images)
+    count = len(_open_kept(watched, run).images)
     return Answer(
         {
             "step": step,
@@ -159,8 +159,8 @@ def posterior(watched: Watched, query: Query) -> Answer:
     )
 
 
-def _encoded(watched: Watched, run: Run, step: int, query: Query) -> tuple[torch.Tensor, ...]:
-    kept = _kept(watched, run)
+def _encode(watched: Watched, run: Run, step: int, query: Query) -> tuple[torch.Tensor, ...]:
+    kept = _open_kept(watched, run)
     probe = query.whole("probe", 0, most=len(kept.images) - 1)
     with torch.inference_mode():
         mean, log_var = _networks.at(run, step, kept).encode(kept.images[probe : probe + 1])
@@ -169,18 +169,18 @@ def _encoded(watched: Watched, run: Run, step: int, query: Query) -> tuple[torch
 
 def decoded(watched: Watched, query: Query) -> Answer:
     """What the decoder makes of latents ``z``; without them, of the mean of a probe."""
-    run, step = _asked(watched, query)
+    run, step = _read_query(watched, query)
     if "z" in query.given:
         z = torch.tensor(query.numbers("z", run.config.latents, REACH))
     else:
-        z = _encoded(watched, run, step, query)[0]
+        z = _encode(watched, run, step, query)[0]
     return _png(_decode(watched, run, step, z[None])[None])
 
 
 def traversal(watched: Watched, query: Query) -> Answer:
     """Each latent moved from −2.5 to 2.5 around a probe's mean: a row a latent, in order."""
-    run, step = _asked(watched, query)
-    centre = _encoded(watched, run, step, query)[0]
+    run, step = _read_query(watched, query)
+    centre = _encode(watched, run, step, query)[0]
     values = torch.linspace(-SPAN, SPAN, ACROSS)
     points = centre.repeat(len(centre), ACROSS, 1)
     for latent in range(len(centre)):
@@ -190,7 +190,7 @@ def traversal(watched: Watched, query: Query) -> Answer:
 
 
 def _decode(watched: Watched, run: Run, step: int, z: torch.Tensor) -> np.ndarray:
-    network = _networks.at(run, step, _kept(watched, run))
+    network = _networks.at(run, step, _open_kept(watched, run))
     with torch.inference_mode():
         return to_image(network.decode(z), run.config.reconstruction)
 

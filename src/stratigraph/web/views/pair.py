@@ -73,7 +73,7 @@ def pair(watched: Watched, query: Query) -> Answer:
     alike = index.labels["probes"].iloc[rows[0]] == index.labels["probes"].iloc[rows[1]]
     if math.isfinite(value) and alike and all(record_exists(file.parent) for file in files):
         for file in files:
-            _checked(file.parent, _time(file.parent))
+            _check_pair(file.parent, _time(file.parent))
         facts["interval"] = _interval(files, measure)
         facts["null"] = _null(study, files, measure, full=query.given.get("full") == "1")
     return Answer(facts)
@@ -84,7 +84,7 @@ def _time(record: Path) -> int:
 
 
 @lru_cache(maxsize=256)
-def _checked(record: Path, time: int) -> None:
+def _check_pair(record: Path, time: int) -> None:
     verified(record)
 
 

@@ -24,7 +24,7 @@ __all__ = ["convergence", "models"]
 T = TypeVar("T")
 
 
-def _scored(watched: Watched, query: Query) -> tuple[str, str]:
+def _choose_score(watched: Watched, query: Query) -> tuple[str, str]:
     """The way and the measure asked for, of those that are 1 for identical representations."""
     way = query.text("way", "corrected")
     study = watched.study(way)
@@ -41,7 +41,9 @@ def _scored(watched: Watched, query: Query) -> tuple[str, str]:
     return way, query.choice("measure", scores, scores[0])
 
 
-def _freed(watched: Watched, way: str, measure: str, make: Callable[[ReportData, Scored], T]) -> T:
+def _make_and_free(
+    watched: Watched, way: str, measure: str, make: Callable[[ReportData, Scored], T]
+) -> T:
     """What is made of a matrix, and then its pages given back."""
     data = ReportData(watched.study(way))
     scored = data.scored[measure]
@@ -64,12 +66,12 @@ def convergence(watched: Watched, query: Query) -> Answer:
 
     ``kind`` is ``similarity``, or ``progress`` above the untrained network.
     """
-    way, measure = _scored(watched, query)
+    way, measure = _choose_score(watched, query)
     kind = query.choice("kind", ("similarity", "progress"), "similarity")
 
     every = watched.kept(
         ("curves", way, measure, kind),
-        lambda: _freed(watched, way, measure, partial(curves_of, kind=kind)),
+        lambda: _make_and_free(watched, way, measure, partial(curves_of, kind=kind)),
     )
     labels = [one["configuration"] for one in every]
     chosen = query.choice("configuration", labels, labels[0])
@@ -104,10 +106,10 @@ def _parts(found: dict[str, Any]) -> list[dict[str, Any]]:
 
 def models(watched: Watched, query: Query) -> Answer:
     """Runs at their steps as points of a plane (`map_data.map_of_models`)."""
-    way, measure = _scored(watched, query)
+    way, measure = _choose_score(watched, query)
     every = watched.kept(
         ("models", way, measure),
-        lambda: _freed(watched, way, measure, map_of_models),
+        lambda: _make_and_free(watched, way, measure, map_of_models),
     )
     if not every:
         raise InputError(
