@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from stratigraph.engine import one_thread
-from stratigraph.pairs.matrix import StoredComparison, compare_stored
+from stratigraph.pairs.stored import StoredComparison, compare_stored
 from stratigraph.records import MANIFEST, read_json
 from stratigraph.similarity.reduction import read_coordinates
 

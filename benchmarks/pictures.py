@@ -19,8 +19,8 @@ from PIL import Image
 
 import stratigraph as sg
 from stratigraph.models import architectures
-from stratigraph.report.figure_data import Images, reconstructed
 from stratigraph.report.figures.images import draw_images
+from stratigraph.report.image_data import Images, reconstructed
 from stratigraph.study import ProbesConfig, probe_images
 from stratigraph.training import RunConfig
 

@@ -4,7 +4,7 @@
 
 Each study is planned, then run in a temporary folder, stage by stage, with a process for each core,
 in one call; so the plan's calibration and the run meet the same machine. Neither study is what a
-calibration runs (48 steps of each kind of network, and stand-ins of a few snapshots).
+calibration runs (48 steps of each kind of network, and samples of all else).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from stratigraph.stages import STAGES, Progress, open_study, run_stage
 # What `plan` counts separately, and one stage of a run does: by the first word of its name.
 STAGE_OF = {"start": "train", "train": "train", "extract": "extract", "observe": "extract",
             "score": "extract", "compare": "compare", "intervals": "compare", "assess": "assess",
-            "report": "report"}  # fmt: skip
+            "report": "report", "report's": "report"}  # fmt: skip
 
 
 def planned(plan: StudyPlan) -> dict[str, float]:

@@ -42,7 +42,7 @@ from cores import own_seconds, timed
 from stratigraph.engine import LocalEngine, one_thread
 from stratigraph.pairs.blocks import Notes, blocks, folded, read_scores
 from stratigraph.pairs.comparison import Comparison
-from stratigraph.pairs.matrix import compare_stored
+from stratigraph.pairs.stored import compare_stored
 from stratigraph.records import Files, snapshot_path, write_record, write_text
 from stratigraph.similarity.reduction import reduce_units
 from stratigraph.stages.compare import compare_study, representation_table, write_matrix

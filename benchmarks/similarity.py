@@ -36,7 +36,8 @@ import peers
 from stratigraph.activations import read_network
 from stratigraph.data import draw_probes
 from stratigraph.engine import LocalEngine
-from stratigraph.pairs.matrix import compare_stored, similarity_matrix
+from stratigraph.pairs.matrix import similarity_matrix
+from stratigraph.pairs.stored import compare_stored
 from stratigraph.similarity.cka import DEBIASED_CKA, LINEAR_CKA
 from stratigraph.similarity.measure import between
 from stratigraph.similarity.procrustes import PROCRUSTES_SIMILARITY

@@ -90,7 +90,8 @@ def blank_figures():
     """Within it reports have all of their words and numbers, and nothing is drawn."""
     from stratigraph.report.drawing import Picture
 
-    def blank(sketches, formats, workers):
+    def blank(sketches, formats, workers, meanwhile):
+        meanwhile()
         return {one.name: Picture(dict.fromkeys(formats, b""), 1, 1) for one in sketches}
 
     @contextmanager

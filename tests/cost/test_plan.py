@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -11,12 +10,15 @@ import pandas as pd
 import pytest
 
 from stratigraph.cli.main import main
+from stratigraph.cost import findings
+from stratigraph.cost.calibrate import Kind, calibrate, find_kinds
+from stratigraph.cost.figures import count_panels
+from stratigraph.cost.findings import Judging, judge_sample
 from stratigraph.cost.pairs import drawn_blocks
-from stratigraph.cost.plan import StudyPlan, _calibrate, _key, _Kind, plan_study
-from stratigraph.cost.results import Measured, scaled
+from stratigraph.cost.plan import StudyPlan, plan_study
 from stratigraph.engine import LocalEngine
 from stratigraph.stages.compare import in_blocks_order
-from stratigraph.study import Selection
+from stratigraph.study import Selection, claim_pairs
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +60,12 @@ def test_times_add_up(plan):
     assert names == [
         "start", "train", "extract", "observe", "score latents", "compare by debiased_cka",
         "intervals of debiased_cka",
-        "compare by procrustes_similarity", "assess", "report",
+        "compare by procrustes_similarity", "assess", "report", "report's tables",
     ]  # fmt: skip
     assert all(stage.seconds > 0 for stage in plan.stages)
     assert plan.seconds(1) == pytest.approx(sum(stage.seconds for stage in plan.stages))
-    # Findings and report are of one process, whatever there is beside it.
-    assert plan.seconds(10**6) >= plan.longest + sum(stage.seconds for stage in plan.stages[-2:])
+    # Findings are of one process, whatever there is beside it.
+    assert plan.seconds(10**6) >= plan.longest + plan.stages[-3].seconds
     # More workers than runs are of no use to training: a run is trained by one.
     assert plan.seconds(10**6) >= plan.longest
 
@@ -82,27 +84,48 @@ def test_drawn_blocks_stand_for_all_pairs(tiny_study, names):
         assert not (asked & ~wanted.block(rows, rows)).any()
 
 
-def test_two_stand_ins_make_a_line():
-    one = Measured(pairs=100, seeds=2, assess=1.0, report=5.0, bytes=1000)
-    two = Measured(pairs=300, seeds=2, assess=2.0, report=8.0, bytes=1500)
-    found = scaled([one, two], pairs=1100, seeds=5, count=10)
-    assert found == Measured(1100, 5, 2 * (1.0 + 1000 / 200), 5.0 + 9 * 3.0, 1000 + 9 * 500)
-    assert scaled([one], pairs=100, seeds=2, count=1) == one
+def test_findings_of_a_large_study_are_timed_on_some_of_its_runs(tiny_study, monkeypatch):
+    own = tiny_study.labels("debiased_cka")
+    first = own[own["run"] == own["run"].iloc[0]]
+    objective = {"name": "beta_vae"}
+    runs = [
+        replace(tiny_study.config.runs[0], objective={**objective, "beta": beta}, seed=seed)
+        for beta in (1, 2, 4, 8)
+        for seed in (0, 1)
+    ]
+    labels = pd.concat(
+        [first.assign(run=run.run_id, strength=run.strength, seed=run.seed) for run in runs],
+        ignore_index=True,
+    )
+    task = Judging(labels, runs, ["debiased_cka", "procrustes_similarity"], 24)
+    pairs = len(claim_pairs(labels))
+    assert findings._some(task, pairs) == runs
+    monkeypatch.setattr(findings, "ENOUGH", pairs // 8)
+    some = findings._some(task, pairs)
+    assert [(run.strength, run.seed) for run in some] == [(1, 0), (1, 1), (2, 0), (2, 1)]
+    counted, seconds = judge_sample(task)
+    assert counted == pairs
+    assert seconds > 0
+
+
+def test_panels_are_about_those_of_the_report(tiny_study):
+    maps, panels = count_panels(tiny_study.config.runs, 2)
+    assert maps == len(list((tiny_study.path / "figures").glob("heat-*.webp")))
+    assert panels == 2 * 3 + 4 + 24
 
 
 def test_runs_that_freeze_are_a_kind_of_their_own(tiny_study, tmp_path):
     run = tiny_study.config.runs[0]
     freezes = replace(run, freezing={"every": 10, "patience": 1})
-    assert _key(run) != _key(freezes)
-    found = _calibrate(_Kind(freezes, tiny_study.config, tmp_path))
+    assert len(find_kinds([run, freezes])) == 2
+    found = calibrate(Kind(freezes, tiny_study.config, tmp_path))
     assert found["step"] > 0
 
 
 def test_the_command_tells_it_and_writes_nothing(tiny_file, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    stand_in = Measured(pairs=100, seeds=2, assess=1.0, report=5.0, bytes=1000)  # made above
-    monkeypatch.setattr(sys.modules["stratigraph.cost.results"], "measure_results",
-                        lambda task: stand_in)  # fmt: skip
+    monkeypatch.setattr("stratigraph.cost.plan.judge_sample", lambda task: (100, 1.0))
+    monkeypatch.setattr("stratigraph.cost.plan.draw_sample", lambda task: (1.0, 1.0, 1000, 1000))
     with pytest.raises(SystemExit) as stopped:
         main(["plan", str(tiny_file), "--workers", "1", "--on", "8", "--json"])
     assert not stopped.value.code

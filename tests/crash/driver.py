@@ -38,6 +38,7 @@ from operations import Operations  # noqa: E402
 from stratigraph.engine import LocalEngine  # noqa: E402
 from stratigraph.errors import StorageError, StratigraphError  # noqa: E402
 from stratigraph.report import write as report_module  # noqa: E402
+from stratigraph.report.data import ReportData  # noqa: E402
 from stratigraph.stages import (  # noqa: E402
     open_study,
     run_stage,
@@ -143,13 +144,14 @@ def prepare(folder: Path, until: str) -> Prepared:
     shutil.copytree(before, folder / "warm")
     stage(until, folder / "warm")  # what is imported and cached here is there in every fork
     if until == "report":  # draw once: forks write what was drawn
-        explored = report_module.explore(open_study(before))
-        made = list(report_module.sections(open_study(before), None, []))
-        drawn = report_module.draw_all([sketch for one in made for sketch in one.figures])
-        report_module.sections = lambda study, evidence, findings: made
-        report_module.draw_all = lambda sketches, formats, workers: drawn
-        report_module.explore = lambda study: explored
-        report_module.gather = lambda study: None
+        data = ReportData(open_study(before))
+        explored, made = report_module.explore(data), report_module.sections(data)
+        drawn = report_module.draw_all([sketch for one in made.values() for sketch in one])
+        report_module.sections = lambda data: made
+        report_module.draw_all = lambda sketches, formats, workers, meanwhile: (meanwhile(), drawn)[
+            1
+        ]
+        report_module.explore = lambda data: explored
     shutil.copytree(before, whole)
     outcome, log = forked(lambda: recorded(until, whole))
     assert outcome == "done", log

@@ -9,7 +9,8 @@ import pytest
 from stratigraph.cost.plan import plan_study
 from stratigraph.engine import LocalEngine
 from stratigraph.errors import InputError
-from stratigraph.report import figure_data
+from stratigraph.report.data import ReportData
+from stratigraph.report.image_data import samples, traversal
 from stratigraph.stages import run_study
 from stratigraph.study import load_config, observed_path, probe_images, representations_path
 from stratigraph.web.query import Query
@@ -88,9 +89,10 @@ def test_the_report_has_reconstructions_and_says_why_no_more(study, run):
     assert any(name.startswith("reconstructions-") for name in names)
     assert not any(name.startswith(("samples-", "traversal-")) for name in names)
     with pytest.raises(InputError, match="is a network of codes, which has no Gaussian latents"):
-        figure_data.traversal(run, None, None)
+        traversal(run, None, None)
+    configurations = ReportData(study).configurations
     with pytest.raises(InputError, match="the study has no VAE of"):
-        figure_data.samples(study, figure_data.configurations(study)[0].data, 2)
+        samples(configurations, configurations[0].data, 2)
 
 
 def test_the_page_says_why_its_latents_are_not_shown(study, run):

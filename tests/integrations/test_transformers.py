@@ -1,5 +1,6 @@
 """The Hugging Face callback, against the real trainer and a small random network."""
 
+import json
 import warnings
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 import stratigraph as sg
 from stratigraph.cli.main import main
+from stratigraph.errors import InputError
 from stratigraph.study import load_study
 
 with warnings.catch_warnings():
@@ -83,3 +85,36 @@ def test_two_networks_of_structures():
     assert "bert.pooler" in names
     assert "bert[last_hidden_state]" in names
     np.testing.assert_allclose(np.diag(again), 1, atol=1e-6)
+
+
+def texts(batch_size):
+    """Batches of tokens, each padded to its longest, with their masks."""
+    rng = torch.Generator().manual_seed(5)
+    order = torch.randperm(48, generator=rng).tolist()
+    rows = [torch.randint(3, 50, (2 + i % 13,), generator=rng) for i in order]
+    for start in range(0, 48, batch_size):
+        some = rows[start : start + batch_size]
+        ids = torch.nn.utils.rnn.pad_sequence(some, batch_first=True)
+        lengths = torch.tensor([len(row) for row in some])
+        yield {"input_ids": ids, "attention_mask": torch.arange(ids.shape[1]) < lengths[:, None]}
+
+
+def test_padding_is_left_out_and_the_batch_size_does_not_matter():
+    a, b = network(0), network(1)
+    (whole,) = texts(48)
+
+    def mean(model):
+        with torch.no_grad():
+            last = model.eval().bert(**whole).last_hidden_state
+        there = whole["attention_mask"][..., None]
+        return (last * there).sum(1) / there.sum(1)
+
+    want = sg.debiased_cka(mean(a), mean(b))
+    name = "bert.encoder.layer.1.output.LayerNorm"
+    for size in (4, 16, 48):
+        found = sg.compare(a, b, texts(size), reduce="tokens")
+        assert float(found.sel(x=name, y=name)) == pytest.approx(want, abs=1e-5)
+        assert {"bert.embeddings.position_embeddings"} == set(json.loads(found.attrs["left_out"]))
+    bare = [{"input_ids": batch["input_ids"]} for batch in texts(16)]
+    with pytest.raises(InputError, match=r"tokens, and nothing says which .*mask="):
+        sg.compare(a, b, bare, reduce="tokens")

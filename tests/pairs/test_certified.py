@@ -9,12 +9,13 @@ import pytest
 import textbook
 import torch
 from hypothesis import given, settings, strategies as st
-from representations import gaussian, layers
 
+from representations import gaussian, layers
 from stratigraph.engine import LocalEngine
 from stratigraph.errors import InputError
 from stratigraph.pairs.certified import certified_matrix, certified_procrustes
-from stratigraph.pairs.matrix import compare_stored, similarity_matrix
+from stratigraph.pairs.matrix import similarity_matrix
+from stratigraph.pairs.stored import compare_stored
 from stratigraph.similarity.leading import bracket, columns, leading, principal
 from stratigraph.similarity.measure import UndefinedWarning
 from stratigraph.similarity.reduction import reduce_units

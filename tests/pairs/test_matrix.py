@@ -7,11 +7,12 @@ import json
 import numpy as np
 import pytest
 import textbook
-from representations import gaussian, layers
 
+from representations import gaussian, layers
 from stratigraph.engine import LocalEngine
 from stratigraph.errors import DataError, InputError
-from stratigraph.pairs.matrix import compare_stored, explain, similarity_matrix
+from stratigraph.pairs.matrix import explain, similarity_matrix
+from stratigraph.pairs.stored import compare_stored
 from stratigraph.similarity.measure import UndefinedWarning
 from stratigraph.similarity.reduction import read_coordinates, reduce_units
 

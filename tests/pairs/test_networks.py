@@ -177,3 +177,108 @@ def test_a_network_without_layers_is_told(inputs):
         sg.compare(a, a, torch.rand(20, 8))
     with pytest.raises(InputError, match=r"expected names, globs or types, got \[\]"):
         sg.compare(net(0), net(1), inputs, layers=["3"], layers_b=[])
+
+
+class Odd(nn.Module):
+    """One layer of three that cannot be compared, from its first batch or a later one."""
+
+    def __init__(self, seed, kind):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.first, self.odd, self.last, self.kind = (
+            nn.Linear(4, 5), nn.Identity(), nn.Linear(5, 3), kind,
+        )  # fmt: skip
+
+    def forward(self, x):
+        h = self.first(x)
+        self.odd(
+            {
+                "masked": lambda: torch.where(h > 0, h, -torch.inf),
+                "late": lambda: torch.where(x[:, :1] > 9, torch.inf, h),
+                "complex": lambda: torch.fft.fft(h),
+                "half": lambda: h.mul(1e6).half(),
+            }[self.kind]()
+        )
+        return self.last(h)
+
+
+@pytest.mark.filterwarnings("ignore:.*is NaN for 'odd'")
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("masked", "not finite: "),
+        ("late", "not finite: "),
+        ("complex", "complex (complex64)"),
+        ("half", "not finite: "),
+    ],
+)
+@pytest.mark.parametrize(
+    ("measure", "memory"),
+    [("debiased_cka", 1 << 30), ("debiased_cka", 800), ("procrustes_similarity", 1 << 30)],
+    ids=["sums", "batches", "held"],
+)
+def test_a_layer_that_cannot_be_compared_is_nan_beside_the_others(kind, reason, measure, memory):
+    x = torch.randn(80, 4, generator=torch.Generator().manual_seed(0))
+    x[70, 0] = 10
+    a, b = Odd(0, kind), Odd(1, kind)
+    options = {"measure": measure, "memory": memory, "batch_size": 40}
+    found = sg.compare(a, b, [x[:40], x[40:]], **options)
+    assert np.isnan(found.values).tolist() == [[0, 1, 0], [1, 1, 1], [0, 1, 0]]
+    assert json.loads(found.attrs["reasons"])["odd"].startswith(reason)
+    without = sg.compare(a, b, [x[:40], x[40:]], layers=["first", "last"], **options)
+    np.testing.assert_allclose(found.sel(x=["first", "last"], y=["first", "last"]), without)
+    with pytest.raises(InputError, match=r"^layers: none of a Odd can be compared; odd is "):
+        sg.compare(a, b, x, layers="odd", **options)
+    itself = sg.compare(a, a, x, **options)
+    assert np.isnan(itself.values).tolist() == [[0, 1, 0], [1, 1, 1], [0, 1, 0]]
+
+
+@pytest.mark.filterwarnings("ignore:.*is NaN for ")
+def test_captured_layers_that_cannot_be_compared_are_nan_beside_the_others():
+    a, b = (sg.capture(Odd(seed, "masked"), torch.randn(20, 4)) for seed in (0, 1))
+    found = sg.similarity_matrix(dict(a), dict(b))
+    assert np.isnan(found.values).tolist() == [[0, 1, 0], [1, 1, 1], [0, 1, 0]]
+    assert json.loads(found.attrs["reasons"])["odd"].startswith("not finite")
+
+
+def test_memory_holds_from_the_first_batch_on():
+    """Also where one batch is too large: none larger than what fits is shown to the networks."""
+    sizes = []
+
+    def call(model, batch):
+        sizes.append(len(batch))
+        return model(batch)
+
+    a, b = (nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU()) for _ in range(2))
+    x = torch.randn(40, 1, 66, 66)  # 2 layers of 4·64·64 numbers: 128 KB an input and network
+    for inputs in (x, [x]):
+        sizes.clear()
+        found = sg.compare(a, b, inputs, memory="8 MB", call=call)
+        assert "batches" in found.attrs["plan"]
+        assert max(sizes) <= 8
+        assert sum(sizes) == 2 * (8 + 5 + 4 + 40)
+    for words, text in (("much", "got 'much'"), (0, "got 0")):
+        with pytest.raises(
+            InputError, match=rf'^memory: expected a number of bytes, .*"2 GB"; {text}'
+        ):
+            sg.compare(a, b, x, memory=words)
+
+
+def test_left_out_layers_are_told(inputs):
+    class Table(nn.Module):
+        def forward(self, x):
+            return torch.arange(120.0)[:, None]
+
+    class Uses(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.layer = Table(), nn.Linear(4, 3)
+
+        def forward(self, x):
+            self.table(x)
+            return self.layer(x)
+
+    model, x = Uses(), torch.randn(120, 4)  # as many rows as the table has
+    found = sg.compare(model, model, x)
+    assert list(found.x.values) == ["layer"]
+    assert "no axis follows" in json.loads(found.attrs["left_out"])["table"]

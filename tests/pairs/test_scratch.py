@@ -10,13 +10,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from representations import gaussian
 
+from representations import gaussian
 from stratigraph import memory
 from stratigraph.errors import InputError, StorageError
 from stratigraph.pairs import by_vectors
-from stratigraph.pairs.matrix import compare_stored, similarity_matrix
+from stratigraph.pairs.matrix import similarity_matrix
 from stratigraph.pairs.pairwise import all_pairs
+from stratigraph.pairs.stored import compare_stored
 from stratigraph.similarity.catalog import MEASURES
 from stratigraph.similarity.gram import packed_length
 from stratigraph.similarity.reduction import reduce_units

@@ -19,7 +19,6 @@ from stratigraph.report import drawing, write_report
 from stratigraph.report.drawing import FORMATS, Sketch, check_formats, draw, draw_all
 from stratigraph.report.figures import draw_convergence
 from stratigraph.report.figures.style import new_figure, step_axis
-from stratigraph.report.section import Section
 
 BEGINS = {"webp": b"RIFF", "png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
 
@@ -34,7 +33,7 @@ def line(height):
 
 
 def sketches(count):
-    return [Sketch(f"line-{i}", partial(line, i / count), f"Line {i}.") for i in range(count)]
+    return [Sketch(f"line-{i}", partial(line, i / count), "measures") for i in range(count)]
 
 
 def test_every_format_is_of_the_one_figure():
@@ -77,7 +76,7 @@ def killed_in_a_fork(parent, height):
 
 def test_what_a_lost_process_took_is_drawn_all_the_same():
     own = [
-        Sketch(sketch.name, partial(killed_in_a_fork, os.getpid(), i / 7), sketch.caption)
+        Sketch(sketch.name, partial(killed_in_a_fork, os.getpid(), i / 7))
         for i, sketch in enumerate(sketches(7))
     ]
     assert draw_all(own, workers=4) == draw_all(sketches(7))
@@ -100,7 +99,7 @@ def test_an_error_is_raised_here_and_no_process_is_left(workers, monkeypatch):
     forks, fork = [], drawing._fork
     monkeypatch.setattr(drawing, "_fork", lambda *given: forks.append(fork(*given)) or forks[-1])
     with pytest.raises(ValueError, match="no such number"):
-        draw_all([*sketches(2), Sketch("bad", fail, ""), *sketches(2)], workers=workers)
+        draw_all([*sketches(2), Sketch("bad", fail), *sketches(2)], workers=workers)
     assert len(forks) == workers - 1
     for process, _ in forks:
         with pytest.raises(ChildProcessError):
@@ -122,8 +121,8 @@ def suffixes(folder):
 
 def test_formats_that_were_asked_for_are_drawn_again(tiny_study, tmp_path, monkeypatch):
     """And no longer, once others are asked for."""
-    few = Section("few", "Few", "Two lines.", sketches(2))
-    monkeypatch.setattr("stratigraph.report.write.sections", lambda *_: [few])
+    few = {"measures-behave": sketches(2)}
+    monkeypatch.setattr("stratigraph.report.write.sections", lambda data: few)
     page = write_report(tiny_study, tmp_path, formats=["pdf", "svg"])
     assert suffixes(tmp_path) == {".webp", ".pdf", ".svg", ".json"}
     assert "File: figures/line-1.webp, .pdf, .svg<" in page.read_text()

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from stratigraph.report import interactive, report_path
+from stratigraph.report.data import ReportData
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def open_page(browser):
 
 @pytest.fixture(scope="module")
 def data(tiny_study):
-    return interactive.interactive_data(tiny_study)
+    return interactive.interactive_data(ReportData(tiny_study))
 
 
 def _written(value):

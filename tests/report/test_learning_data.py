@@ -7,15 +7,17 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from stratigraph.evidence import gather
 from stratigraph.evidence.settling import areas
 from stratigraph.report import learning_data as learning
-from stratigraph.report.figure_data import configurations, samples
+from stratigraph.report.data import ReportData
+from stratigraph.report.heat_data import comparisons
+from stratigraph.report.image_data import samples
+from stratigraph.report.map_data import map_of_models
 
 
 @pytest.fixture(scope="module")
-def evidence(tiny_study):
-    return gather(tiny_study)
+def data(tiny_study):
+    return ReportData(tiny_study)
 
 
 def test_an_interval_over_seeds_is_students():
@@ -31,12 +33,12 @@ def test_an_interval_over_seeds_is_students():
     assert np.isnan(found.loc["b", "low"])  # one run has no interval
 
 
-def test_layer_pairs_are_those_of_the_matrix(tiny_study, evidence):
-    table = learning.layer_pairs(tiny_study, evidence, "debiased_cka")
+def test_layer_pairs_are_those_of_the_matrix(tiny_study, data):
+    table = learning.layer_pairs(data, data.evidence, "debiased_cka")
     assert set(table["pair"]) == {"input and sample", "mean and sample"}
     matrix = tiny_study.similarity("debiased_cka").values
     labels = tiny_study.labels("debiased_cka")
-    c = configurations(tiny_study)[0]
+    c = data.configurations[0]
     expected = []
     for run in c.runs:
         own = labels[(labels["run"] == run.run_id) & (labels["step"] == 5)]
@@ -51,8 +53,8 @@ def test_layer_pairs_are_those_of_the_matrix(tiny_study, evidence):
     assert row["runs"].item() == 2
 
 
-def test_similarity_to_the_input_is_a_column_of_the_matrix(tiny_study):
-    table = learning.to_input(tiny_study, "debiased_cka")
+def test_similarity_to_the_input_is_a_column_of_the_matrix(tiny_study, data):
+    table = learning.to_input(data, data.scored["debiased_cka"])
     matrix = tiny_study.similarity("debiased_cka").values
     labels = tiny_study.labels("debiased_cka")
     values = []
@@ -65,39 +67,39 @@ def test_similarity_to_the_input_is_a_column_of_the_matrix(tiny_study):
     assert "input" not in set(table["layer"])
 
 
-def test_settling_is_the_mean_of_the_areas(tiny_study, evidence):
-    table = learning.settled(tiny_study, evidence, "debiased_cka")
-    rows, area, _ = areas(evidence.to_final["debiased_cka"])
+def test_settling_is_the_mean_of_the_areas(data):
+    table = learning.settled(data, data.evidence, "debiased_cka")
+    rows, area, _ = areas(data.evidence.to_final["debiased_cka"])
     own = area[(rows["layer_x"] == "decoder.output").to_numpy(), 0]
     row = table[(table["layer"] == "decoder.output") & (table["kind"] == "similarity")]
     assert row["mean"].item() == pytest.approx(own.mean())
     assert row["runs"].item() == 4
 
 
-def test_regimes_count_every_latent(tiny_study, evidence):
-    table = learning.regimes(tiny_study, evidence)
+def test_regimes_count_every_latent(data):
+    table = learning.regimes(data, data.evidence)
     sums = table.groupby(["configuration", "step"])["mean"].sum()
     assert sums.to_numpy() == pytest.approx(10)
 
 
-def test_maps_between_configurations_pair_different_seeds(tiny_study):
-    found = learning.comparisons(tiny_study, "debiased_cka")
+def test_maps_between_configurations_pair_different_seeds(data):
+    found = comparisons(data, data.scored["debiased_cka"])
     (one,) = found
     assert one.title.startswith("strengths: beta_vae, beta = 1 (rows)")
     assert one.heat.pairs == 2  # seed 0 with seed 1, and 1 with 0; never one seed with itself
 
 
-def test_the_map_of_models_keeps_the_distances_of_layer_matrices(tiny_study):
-    (found,) = learning.map_of_models(tiny_study, "debiased_cka")
+def test_the_map_of_models_keeps_the_distances_of_layer_matrices(data):
+    (found,) = map_of_models(data, data.scored["debiased_cka"])
     assert len(found.points) == 16
     assert 0 < found.explained[1] <= found.explained[0] <= 1
     assert found.points["x"].mean() == pytest.approx(0, abs=1e-9)
 
 
-def test_samples_are_the_same_draws_for_every_network(tiny_study):
-    c = configurations(tiny_study)[0]
-    grid = samples(tiny_study, c.data, 5)
+def test_samples_are_the_same_draws_for_every_network(data):
+    c = data.configurations[0]
+    grid = samples(data.configurations, c.data, 5)
     assert grid.images.shape == (2, 5, 32, 32, 1)
     assert ((grid.images >= 0) & (grid.images <= 1)).all()
-    again = samples(tiny_study, c.data, 5)
+    again = samples(data.configurations, c.data, 5)
     np.testing.assert_array_equal(grid.images, again.images)

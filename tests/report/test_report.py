@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
 from stratigraph.records import write_text
-from stratigraph.report import (
-    figure_data as numbers,
-    headline,
-    reach_table,
-    report_path,
-    write_report,
-)
+from stratigraph.report import data as report_data, headline, reach_table, report_path, write_report
+from stratigraph.report.data import ReportData
 from stratigraph.report.figures.style import new_figure, step_axis
+from stratigraph.report.heat_data import heat_map
+from stratigraph.report.image_data import traversal
+from stratigraph.report.learning_data import curves
 from stratigraph.study import load_study, probe_images
 
 
-def test_configurations_join_seeds(tiny_study):
-    found = numbers.configurations(tiny_study)
+@pytest.fixture(scope="module")
+def data(tiny_study):
+    return ReportData(tiny_study)
+
+
+def test_configurations_join_seeds(data):
+    found = data.configurations
     assert [c.label for c in found] == ["beta_vae, beta = 1", "beta_vae, beta = 4"]
     assert [[run.config.seed for run in c.runs] for c in found] == [[0, 1], [0, 1]]
 
 
-def test_heat_maps_keep_within_run_and_across_seeds_apart(tiny_study):
-    runs = numbers.configurations(tiny_study)[0].runs
+def test_heat_maps_keep_within_run_and_across_seeds_apart(tiny_study, data):
+    runs = data.configurations[0].runs
     matrix = tiny_study.similarity("debiased_cka").values
     labels = tiny_study.labels("debiased_cka")
 
@@ -36,11 +40,11 @@ def test_heat_maps_keep_within_run_and_across_seeds_apart(tiny_study):
         chosen = (labels["run"] == run.run_id) & (labels["step"] == step)
         return np.flatnonzero(chosen)
 
-    within = numbers.heat_map(tiny_study, "debiased_cka", runs, 2, 12, across_seeds=False)
+    within = heat_map(data.scored["debiased_cka"], runs, 2, 12, across_seeds=False)
     blocks = [matrix[np.ix_(rows(run, 2), rows(run, 12))] for run in runs]
     np.testing.assert_allclose(within.values, np.mean(blocks, axis=0))
     assert within.pairs == 2
-    across = numbers.heat_map(tiny_study, "debiased_cka", runs, 2, 12, across_seeds=True)
+    across = heat_map(data.scored["debiased_cka"], runs, 2, 12, across_seeds=True)
     blocks = [matrix[np.ix_(rows(a, 2), rows(b, 12))] for a in runs for b in runs if a is not b]
     np.testing.assert_allclose(across.values, np.mean(blocks, axis=0))
     assert across.pairs == 1
@@ -48,15 +52,14 @@ def test_heat_maps_keep_within_run_and_across_seeds_apart(tiny_study):
     assert within.rows[-1] == "decoder.output"
 
 
-def test_no_heat_map_of_pairs_that_were_not_compared(tiny_study):
-    runs = numbers.configurations(tiny_study)[0].runs
-    assert (
-        numbers.heat_map(tiny_study, "procrustes_similarity", runs, 2, 5, across_seeds=True) is None
-    )
+def test_no_heat_map_of_pairs_that_were_not_compared(data):
+    runs = data.configurations[0].runs
+    scored = data.scored["procrustes_similarity"]
+    assert heat_map(scored, runs, 2, 5, across_seeds=True) is None
 
 
-def test_curves_end_at_one(tiny_study):
-    table = numbers.curves(tiny_study, "debiased_cka")
+def test_curves_end_at_one(data):
+    table = curves(data, data.scored["debiased_cka"])
     final = table[table["step"] == 12]
     np.testing.assert_allclose(final["mean"], 1, atol=1e-6)
     assert (table["low"] <= table["mean"] + 1e-12).all()
@@ -67,7 +70,7 @@ def test_curves_end_at_one(tiny_study):
 def test_a_traversal_moves_one_latent(tiny_study):
     run = next(iter(tiny_study.runs.values()))
     images = probe_images(run.config, tiny_study.config.probes)
-    grid = numbers.traversal(run, images[:1], images, count=5)
+    grid = traversal(run, images[:1], images, count=5)
     assert grid.images.shape == (10, 5, 32, 32, 1)
     assert grid.images.min() >= 0
     assert grid.images.max() <= 1
@@ -75,8 +78,8 @@ def test_a_traversal_moves_one_latent(tiny_study):
     assert order == sorted(order, reverse=True)
 
 
-def test_reach_table_counts_layers_and_runs(tiny_study):
-    table = reach_table(tiny_study, "debiased_cka").set_index("part")
+def test_reach_table_counts_layers_and_runs(tiny_study, data):
+    table = reach_table(data.scored["debiased_cka"]).set_index("part")
     assert table.loc["encoder", "layers"] == 4 * 5
     assert table.loc["decoder", "layers"] == 4 * 6
     assert table.loc["latents", "layers"] == 4 * 2
@@ -132,6 +135,19 @@ def test_any_number_of_processes_draws_the_same_bytes(tiny_study, tmp_path):
         assert (tmp_path / "figures" / path.name).read_bytes() == path.read_bytes(), path.name
 
 
+def test_a_report_computes_each_of_its_parts_once(tiny_study, tmp_path, without_ink, monkeypatch):
+    asked = []
+    for name in ("similarity_to_final", "_configurations", "gather", "probe_indices"):
+        real = getattr(report_data, name)
+        monkeypatch.setattr(
+            report_data, name, lambda *given, n=name, f=real: asked.append(n) or f(*given)
+        )
+    write_report(tiny_study, tmp_path)
+    assert Counter(asked) == {
+        "similarity_to_final": 2, "_configurations": 1, "gather": 1, "probe_indices": 1,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("payload", ["<img src=x onerror=alert(1)>", "</title><script>x</script>"])
 def test_what_a_study_says_is_escaped(tiny_study, tmp_path, without_ink, payload):
     import shutil
@@ -168,7 +184,7 @@ def test_labels_say_what_tells_configurations_apart_and_no_more(tiny_study):
             scores=lambda: ["any"],
             labels=lambda _: {"run": list(runs)},
         )
-        return [c.label for c in numbers.configurations(study)]
+        return [c.label for c in ReportData(study).configurations]
 
     annealed = {"name": "annealed_vae", "c_max": 5, "gamma": 10}
     same = labels(annealed, {**annealed, "c_max": 25}, {"name": "beta_vae", "beta": 2})

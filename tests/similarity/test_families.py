@@ -253,7 +253,7 @@ def test_soft_matching_splits_units():
 
 
 def test_measures_of_units_need_the_units(tmp_path):
-    from stratigraph.pairs.matrix import compare_stored
+    from stratigraph.pairs.stored import compare_stored
 
     with pytest.raises(InputError, match="depends on the units themselves"):
         compare_stored([tmp_path / "x.npy"], "soft_matching")

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 from representations import gaussian, rotation
-from stratigraph.pairs.matrix import compare_stored, explain, similarity_matrix
+from stratigraph.pairs.matrix import explain, similarity_matrix
+from stratigraph.pairs.stored import compare_stored
 from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.measure import UndefinedWarning, score
 from stratigraph.similarity.reduction import reduce_units

@@ -17,7 +17,9 @@ from stratigraph.engine import LocalEngine
 from stratigraph.errors import IntegrityError
 from stratigraph.latents.scores import SCORES, MIGSettings, disentanglement_scores
 from stratigraph.records import MANIFEST, read_json
-from stratigraph.report import learning_data as learning, report_path
+from stratigraph.report import report_path
+from stratigraph.report.data import ReportData
+from stratigraph.report.learning_data import disentanglement
 from stratigraph.stages import Progress, export_study, run_stage, score_latents, verify_study
 from stratigraph.stages.score import score_run
 from stratigraph.stages.task import task_of
@@ -143,7 +145,7 @@ def test_damage_is_found(copied):
 
 
 def test_the_numbers_of_the_figure_are_means_over_seeds(tiny_study):
-    table = learning.disentanglement(tiny_study)
+    table = disentanglement(ReportData(tiny_study))
     one = table[(table["score"] == "mig") & (table["step"] == 12)].iloc[0]
     assert one["runs"] == 2
     assert one["n"] == 24

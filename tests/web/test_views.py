@@ -11,7 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from stratigraph.report import figure_data, interactive
+from stratigraph.report import interactive
+from stratigraph.report.data import ReportData
+from stratigraph.report.image_data import to_image
 from stratigraph.similarity.cka import debiased_cka
 from stratigraph.similarity.reduction import read_coordinates
 from stratigraph.similarity.uncertainty import cka_null
@@ -138,13 +140,11 @@ def test_a_pair_over_training(served, tiny_study, runs):
 
 
 def test_convergence_is_what_the_report_shows(served, tiny_study):
+    data = ReportData(tiny_study)
+    curves = interactive.curves_of(data, data.scored["debiased_cka"])
     for label in served.ask("convergence")["configurations"]:
         facts = served.ask("convergence", configuration=label)
-        (own,) = (
-            one
-            for one in interactive.curves_of(tiny_study, "debiased_cka")
-            if one["configuration"] == label
-        )
+        (own,) = (one for one in curves if one["configuration"] == label)
         assert {key: facts[key] for key in ("steps", "mean", "low", "high")} == {
             key: own[key] for key in ("steps", "mean", "low", "high")
         }
@@ -180,10 +180,10 @@ def test_the_real_decoder_draws(served, tiny_study, runs):
         model = run.model(step).eval()
         with torch.inference_mode():
             mean, log_var = model.encode(images[3:4])
-            image = figure_data.to_image(model.decode(mean), run.config.reconstruction)[0, ..., 0]
+            image = to_image(model.decode(mean), run.config.reconstruction)[0, ..., 0]
             moved = mean.clone()
             moved[0, 2] = 2.5
-            last = figure_data.to_image(model.decode(moved), run.config.reconstruction)[0, ..., 0]
+            last = to_image(model.decode(moved), run.config.reconstruction)[0, ..., 0]
         facts = served.ask("posterior", run=run.run_id, step=step, probe=3)
         np.testing.assert_allclose(facts["mean"], mean[0], atol=1e-4)
         np.testing.assert_allclose(facts["sd"], (0.5 * log_var[0]).exp(), atol=1e-4)

@@ -1,9 +1,8 @@
 """What a network does with the probes, layer by layer."""
 
 from stratigraph.activations.capture import (
+    Captured as Captured,
     capture as capture,
-    check_repeats as check_repeats,
-    reader as reader,
     reading as reading,
 )
 from stratigraph.activations.extract import (
@@ -13,3 +12,6 @@ from stratigraph.activations.extract import (
     read_network as read_network,
 )
 from stratigraph.activations.layers import select_layers as select_layers
+from stratigraph.activations.learned import Learned as Learned
+from stratigraph.activations.reader import Reader as Reader, reader as reader
+from stratigraph.activations.state import undisturbed as undisturbed, unwrapped as unwrapped

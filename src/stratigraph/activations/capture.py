@@ -1,195 +1,80 @@
-"""Reading named layers of any network, while it runs.
-
-Forward hooks copy what each chosen module returns, at the moment it returns it, so an in-place
-operation downstream cannot change what was read. The network runs in ``eval`` and without
-gradients, and is left in the mode it was found in, with the buffers that it had and without hooks,
-whatever happens. Its passes draw from random streams of their own, which begin where the caller's
-stand and leave those where they are.
-
-Gradients are off by ``no_grad`` and not by ``inference_mode``: a network that caches a tensor in
-its first pass, such as a table of positions, trains with it later.
-"""
+"""What the layers of a network return on given inputs: as it runs, or all of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from stratigraph.activations.batches import (
-    Fingerprint,
-    batches_of,
-    count_of,
-    first_rows,
-    given,
-    run,
-)
-from stratigraph.activations.layers import Layers, choose_layers, select_layers
-from stratigraph.activations.outputs import numbered
-from stratigraph.activations.reduce import Reduce, reduced
-from stratigraph.activations.streams import put_streams, streams
+from stratigraph.activations.batches import Fingerprint, count_of, given, run, whole
+from stratigraph.activations.calls import Call, Calls
+from stratigraph.activations.layers import Layers
+from stratigraph.activations.learned import Learned
+from stratigraph.activations.masks import mask_for, masked_batches
+from stratigraph.activations.reader import reader
+from stratigraph.activations.reduce import Reduce
+from stratigraph.activations.state import undisturbed, unwrapped
 from stratigraph.errors import InputError
 
-__all__ = ["Captured", "capture", "check_repeats", "reader", "reading", "select_layers"]
-
-
-REPEATED = 8  # inputs on which two passes are compared
+__all__ = ["Captured", "capture", "reading"]
 
 
 class Captured(dict[str, Tensor]):
-    """Layer → activations (n, …), and the digest of the inputs that they are of.
+    """Layer → activations (n, …), and what is known of them beside.
 
-    ``similarity_matrix`` refuses two of different inputs; ``dict(captured)`` forgets the digest.
+    Attributes:
+        inputs: the digest of the inputs that they are of: ``similarity_matrix`` refuses two of
+            different inputs, and ``dict(captured)`` forgets it.
+        left_out: layer → why it was not read.
+        learned: what the first passes told of the network; given again, they are not made again.
+
     """
 
     inputs: str = ""
+    left_out: dict[str, str]
+    learned: Learned
 
 
 @contextmanager
 def reading(
     model: nn.Module, layers: Sequence[str], receive: Callable[[str, Any], None]
 ) -> Iterator[None]:
-    """Within the context, call ``receive(name, output)`` each time a chosen layer returns.
+    """Within the context, call ``receive(name, output)`` each time a chosen module returns.
 
-    ``output`` may be changed in place by what runs next: ``receive`` copies what it keeps. The
-    network is in ``eval`` mode; whoever runs it turns gradients off.
+    ``output`` is as the module gave it, and may be changed in place by what runs next: ``receive``
+    copies what it keeps. The network is left as it was found; whoever runs it turns gradients off.
     """
 
-    def hook(name: str) -> Callable[..., None]:
-        def called(module: nn.Module, args: Any, output: Any) -> None:
-            receive(name, output)
+    def told(call: Call, module: nn.Module, output: Any) -> None:
+        if call.name in layers:
+            receive(call.name, output)
 
-        return called
-
-    modules = dict(model.named_modules())
-    buffers = _buffers(model)
-    training = {name: module.training for name, module in modules.items()}
-    handles = []
-    try:
-        handles += [modules[name].register_forward_hook(hook(name)) for name in layers]
-        model.eval()
+    calls = Calls(model, told)
+    with undisturbed(model), calls.listening():
+        calls.begin(1)
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
-        for name, module in modules.items():
-            module.training = training[name]
-        _put_back(buffers)
-
-
-Buffers = list[tuple[nn.Module, str, Tensor | None, Tensor | None]]
-
-
-def _buffers(model: nn.Module) -> Buffers:
-    """Every buffer of every module, with a copy of its values."""
-    return [
-        (module, name, buffer, None if buffer is None else buffer.detach().clone())
-        for module in model.modules()
-        for name, buffer in module._buffers.items()
-    ]
-
-
-def _put_back(buffers: Buffers) -> None:
-    """Undo what passes did to buffers; those that they left alone are not touched."""
-    for module, name, buffer, values in buffers:
-        module._buffers[name] = buffer
-        if buffer is None or values is None or torch.equal(buffer, values):
-            continue
-        with torch.inference_mode(buffer.is_inference()), torch.no_grad():
-            buffer.copy_(values)
-
-
-@contextmanager
-def reader(
-    model: nn.Module, layers: Layers = None, reduce: Reduce = None
-) -> Iterator[Callable[[Callable[[], Any], int], dict[str, Tensor]]]:
-    """A function that runs one pass and gives what each layer returned in it.
-
-    It takes what runs the pass and the number of its inputs; it gives layer → tensor (n, …), a copy
-    on the network's device, in the order in which the layers ran. Several readers may be open at
-    once, of networks that share modules too: each reads its own passes alone.
-    """
-    chosen = choose_layers(model, layers)
-    runs: dict[str, list[dict[str, Tensor]]] = {}
-    order: list[str] = []
-    refused: list[InputError] = []
-    lacking: set[str] = set()
-    own = streams()
-    size: int | None = None
-
-    def receive(name: str, output: Any) -> None:
-        if size is None:
-            return
-        try:
-            # A part that is asked for by name need not be the only one.
-            parts = numbered(name, output, size, chosen.parts.get(name), lacking)
-        except InputError as error:
-            if name in chosen.required:
-                raise
-            refused.append(error)  # left out, as layers are that do not run
-            return
-        if name not in runs:
-            order.append(name)
-        runs.setdefault(name, []).append(
-            {key: _copied(reduced(reduce, key, part), part) for key, part in parts.items()}
-        )
-
-    def read(call: Callable[[], Any], rows: int) -> dict[str, Tensor]:
-        nonlocal size, own
-        for one in (runs, order, refused):
-            one.clear()
-        size, callers = rows, streams()
-        put_streams(own)
-        try:
-            with torch.no_grad():
-                call()
-        finally:
-            size, own = None, streams()
-            put_streams(callers)
-        if refused and not runs:
-            raise refused[0]
-        silent = [name for name in chosen.modules if name in chosen.required - runs.keys()]
-        if silent or not runs:
-            raise InputError(
-                f"layers {', '.join(silent or chosen.modules)}: they did not run in a forward "
-                "pass, so there is nothing to read; choose among those that do."
-            )
-        found: dict[str, Tensor] = {}
-        for name in order:
-            every = runs[name]
-            for number, parts in enumerate(every, 1):
-                # The run's number stands before the part: block#2[0].
-                head = name if len(every) == 1 else f"{name}#{number}"
-                found |= {head + key.removeprefix(name): part for key, part in parts.items()}
-        runs.clear()
-        return found
-
-    with reading(model, chosen.modules, receive):
-        yield read
-
-
-def _copied(value: Tensor, source: Tensor) -> Tensor:
-    """A copy, unless reducing made one."""
-    shared = value.untyped_storage().data_ptr() == source.untyped_storage().data_ptr()
-    return value.clone() if shared else value
 
 
 def capture(
-    model: nn.Module,
+    model: Any,
     inputs: Any,
     layers: Layers = None,
     *,
     batch_size: int = 256,
     call: Callable[[Any, slice], Any] | None = None,
     reduce: Reduce = None,
+    mask: Any = None,
+    learned: Learned | None = None,
 ) -> Captured:
     """What the chosen layers return for ``inputs``: layer → tensor (n, …) on the CPU.
 
     Args:
-        model: any module.
+        model: any module, or an exported program; of a data-parallel or compiled one, what it
+            wraps.
         inputs: a tensor (n, …), a tuple or mapping of such, a DataLoader or any iterable of
             batches; see `stratigraph.activations.batches`.
         layers: names, globs or types; see `stratigraph.activations.layers`.
@@ -197,36 +82,45 @@ def capture(
         call: runs one pass on a batch and its slice of the n inputs; by default the batch is given
             to the model by its type.
         reduce: makes large maps smaller; see `stratigraph.activations.reduce`.
+        mask: which tokens are there, where the network is not told: (n, t), the name of an input,
+            or a function of a batch; see `stratigraph.activations.masks`.
+        learned: of an earlier capture of the same network, layers and kind of inputs.
 
     Raises:
-        InputError: no inputs, a batch size below 1, an unknown layer, a layer asked for by name
-            that does not run, or one that returns no tensor with a row for every input; or, without
-            ``call``, one that returns something else for the same inputs again.
+        InputError: no inputs, a batch size below 1, an unknown layer, a network that sets itself up
+            in its first pass, a layer asked for by name that does not run or returns no tensor with
+            an axis that follows the inputs; or, without ``call``, one that returns something else
+            for the same inputs again.
 
     """
+    own_model = unwrapped(model)
+    model = own_model if not hasattr(model, "modules") else model
     n = count_of(inputs)
-    batches = batches_of(inputs, batch_size)
     fingerprint = Fingerprint()
     found: dict[str, list[Tensor]] = {}
-    done, checked = 0, call is not None
-    with reader(model, layers, reduce) as read:
-        for batch, rows in batches:
-            if not checked:
-                check_repeats(model, batch, rows, layers)
-                checked = True
-            fingerprint.add(batch)
-            own = given(batch, model)
+    done = 0
+
+    def show(pair: Any, at: slice) -> Any:
+        own = given(pair[0], own_model)
+        return run(own_model, own) if call is None else call(own, at)
+
+    with reader(model, layers, reduce, learned) as reading:
+        for pair, rows in masked_batches(inputs, batch_size, mask):
+            if reading.learned is None:
+                # All inputs, where they are there: a first batch may be of one.
+                few = ((inputs, None), n) if whole(inputs) and n is not None else (pair, rows)
+                reading.learn(show, few, (pair, rows), check=call is None, fill=call is None)
+            fingerprint.add(pair[0])
+            own = mask_for(pair, mask, rows)
             at = slice(done, done + rows)
-
-            def one_pass(own: Any = own, at: slice = at) -> Any:
-                return run(model, own) if call is None else call(own, at)
-
-            _keep(found, read(one_pass, rows), at, n)
+            _keep(found, reading.read(partial(show, pair, at), rows, own), at, n)
             done += rows
     result = Captured()
     for name, parts in found.items():
         result[name] = parts[0] if len(parts) == 1 else torch.cat(parts)
     result.inputs = fingerprint.digest
+    if reading.learned is not None:
+        result.learned, result.left_out = reading.learned, reading.learned.left_out
     return result
 
 
@@ -234,12 +128,6 @@ def _keep(
     found: dict[str, list[Tensor]], read: dict[str, Tensor], at: slice, n: int | None
 ) -> None:
     """Put a batch's rows into one array each where n is known, and beside the others otherwise."""
-    if at.start and read.keys() != found.keys():
-        raise InputError(
-            f"layers: inputs from {at.start} on gave {sorted(read.keys() ^ found.keys())} too or "
-            "not, unlike those before; a network that runs other layers for other inputs cannot "
-            "be read as a whole."
-        )
     for name, value in read.items():
         # Normal tensors, not ones of inference mode: the caller may differentiate through them.
         with torch.inference_mode(False):
@@ -250,38 +138,10 @@ def _keep(
                 if not at.start:
                     found[name] = [torch.empty((n, *value.shape[1:]), dtype=value.dtype)]
                 place = found[name][0][at]
-        if place.shape != value.shape:
+        first = found[name][0].shape[1:]
+        if first != value.shape[1:]:
             raise InputError(
-                f"layer {name}: expected {tuple(place.shape)} as in the first batch, got "
-                f"{tuple(value.shape)}; inputs of one length, or `reduce`, make them alike."
+                f"layer {name}: expected {tuple(first)} for each input as in the first batch, got "
+                f"{tuple(value.shape[1:])}; inputs of one length, or `reduce`, make them alike."
             )
         place.copy_(value)
-
-
-def check_repeats(
-    model: nn.Module,
-    batch: Any,
-    rows: int,
-    layers: Layers = None,
-    call: Callable[[nn.Module, Any], Any] = run,
-) -> None:
-    """Refuse a network that answers the same inputs differently: it would be compared with noise.
-
-    Raises:
-        InputError: a layer's output is another in a second pass.
-
-    """
-    few, size = first_rows(batch, rows, REPEATED)
-    with reader(model, layers) as read:
-        first, second = (read(lambda: call(model, given(few, model)), size) for _ in range(2))
-    for name, output in first.items():
-        # A GPU may add in another order; noise that anyone would put in is far above this.
-        again = second.get(name)
-        rough = output.dtype in (torch.float16, torch.bfloat16)
-        near = {"rtol": 1e-2, "atol": 1e-3} if rough else {"rtol": 1e-4, "atol": 1e-6}
-        if again is None or not torch.allclose(output, again, equal_nan=True, **near):
-            raise InputError(
-                f"layer {name}: it returned other values for the same inputs in a second pass, in "
-                "eval mode; it draws random numbers. Turn its dropout or sampling off, or pass "
-                "`call`, which fixes the draw."
-            )

@@ -24,7 +24,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stratigraph.activations.capture import capture, select_layers
+from stratigraph.activations.capture import Captured, capture
+from stratigraph.activations.layers import select_layers
+from stratigraph.activations.learned import Learned
 from stratigraph.errors import InputError
 from stratigraph.models import VAE, Network
 
@@ -111,15 +113,13 @@ def read_network(
         batch = batch.contiguous(memory_format=torch.channels_last)
         model.read(batch, noise[rows].to(device), from_mean=decoder_input == "mean")
 
-    def read(inputs: Tensor, group: Sequence[str]) -> dict[str, Tensor]:
-        return capture(model, inputs, group, batch_size=batch_size, call=run)
+    def read(inputs: Tensor, group: Sequence[str], learned: Learned | None = None) -> Captured:
+        return capture(model, inputs, group, batch_size=batch_size, call=run, learned=learned)
 
-    bytes_of = {
-        name: len(images) * one.numel() * one.element_size()
-        for name, one in read(images[:1], names).items()
-    }
+    few = read(images[:1], names)
+    bytes_of = {name: len(images) * one.numel() * one.element_size() for name, one in few.items()}
     for group in _groups(names, bytes_of, memory):
-        activations = read(images, group)
+        activations = read(images, group, few.learned.only(group))
         for name in group:
             activation = activations.pop(name).numpy()
             if name in shown:

@@ -6,12 +6,17 @@
 ``nn.Linear``         a type: every module of it, subclasses too
 ``type:*Conv*``       the same by a glob of class names, for study files and the shell
 ``block[0]``          one part of what ``block`` returns (`stratigraph.activations.outputs`)
-nothing               the model's own ``layer_names()`` where it has them, its leaves otherwise
+``block#2``           its second run in a pass, of a module that runs several times
+nothing               the model's own ``layer_names()`` where it has them, else the leaves that run
 ====================  =========================================================================
 
+A module that stands in the network under two names has the first, and can be asked for by either.
+
+The leaves are those of the calls that happen: a module in whose run no other module ran. So torch's
+attention is one, which has a module inside that never runs, and so is a quantised module.
+
 A layer that is named in full has to run; of those that a glob, a type or nothing brings, the ones
-that do not run in a pass are left out (a head that is not used, the projection inside torch's
-attention).
+that do not run in a pass are left out, such as a head that is not used.
 """
 
 from __future__ import annotations
@@ -24,6 +29,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from stratigraph.errors import InputError, suggest
 
@@ -32,7 +38,8 @@ __all__ = ["Chosen", "Layers", "choose_layers", "select_layers"]
 Layers = str | type[nn.Module] | Sequence[str | type[nn.Module]] | None
 
 OF_TYPE = "type:"
-PART = re.compile(r"(.+?)((?:\[[^\[\]]+\])+)")  # a module's name, and a part of what it returns
+# A module's name, which of its runs, and a part of what it returns.
+ASKED = re.compile(r"(.+?)(?:#(\d+))?((?:\[[^\[\]]+\])*)")
 
 
 @dataclass(frozen=True)
@@ -42,23 +49,31 @@ class Chosen:
     Attributes:
         modules: the modules to hook, in the order of the network.
         required: those of them that have to run in every pass.
-        parts: module → the parts that are wanted of what it returns; nothing means all.
+        parts: module → (run, part) wanted of what it returns, a run of 0 being every one and an
+            empty part all of them; nothing means all.
+        leaves: of these modules, those are meant that are leaves of the calls of a pass.
 
     """
 
     modules: tuple[str, ...]
     required: frozenset[str]
-    parts: dict[str, frozenset[str]]
+    parts: dict[str, frozenset[tuple[int, str]]]
+    leaves: bool = False
 
 
 def select_layers(model: nn.Module, layers: Layers = None) -> list[str]:
-    """The layers meant by names, globs and types, in the order of the network.
+    """The modules meant by names, globs and types, in the order of the network.
+
+    Which leaves run is known by a pass alone: here nothing means the modules without any inside.
 
     Raises:
         InputError: a name, glob or type that matches nothing; near names are in the message.
 
     """
-    return list(choose_layers(model, layers).modules)
+    chosen = choose_layers(model, layers)
+    if not chosen.leaves:
+        return list(chosen.modules)
+    return [name for name in chosen.modules if not _children(model.get_submodule(name))]
 
 
 def choose_layers(model: nn.Module, layers: Layers = None) -> Chosen:
@@ -76,11 +91,10 @@ def choose_layers(model: nn.Module, layers: Layers = None) -> Chosen:
         if callable(own):
             names = tuple(own())
             return Chosen(names, frozenset(names), {})
-        leaves = (name for name, module in modules.items() if not _children(module))
-        return Chosen(tuple(leaves), frozenset(), {})
+        return Chosen(tuple(modules), frozenset(), {}, leaves=True)
     chosen: set[str] = set()
     required: set[str] = set()
-    parts: dict[str, set[str] | None] = {}
+    parts: dict[str, set[tuple[int, str]] | None] = {}
     wanted: Any = layers
     several = isinstance(wanted, Iterable) and not isinstance(wanted, str | type)
     for pattern in wanted if several else [wanted]:
@@ -99,12 +113,12 @@ def choose_layers(model: nn.Module, layers: Layers = None) -> Chosen:
         elif pattern.startswith(OF_TYPE):
             matched = _of_type(modules, pattern.removeprefix(OF_TYPE))
         else:
-            matched = _named(modules, pattern, parts)
-        if isinstance(pattern, str) and pattern.partition("[")[0] in modules:
-            required.update(matched)
+            matched = _named(model, modules, pattern, parts)
+            if (asked := ASKED.fullmatch(pattern)) and (asked[1] in matched or pattern in matched):
+                required.update(matched)
         chosen.update(matched)
     wanted = {name: frozenset(some) for name, some in parts.items() if some is not None}
-    ordered = tuple(name for name in modules if name in chosen)
+    ordered = (*(n for n in modules if n in chosen), *sorted(chosen - modules.keys()))
     return Chosen(ordered, frozenset(required), wanted)
 
 
@@ -112,7 +126,7 @@ def check_readable(model: nn.Module) -> None:
     """Refuse what has no layers that can be read, in words of ours.
 
     Raises:
-        InputError: it is no module, is compiled by TorchScript, or has no memory for its weights.
+        InputError: it is no module, is compiled by TorchScript, or has weights without a shape yet.
 
     """
     if not isinstance(model, nn.Module):
@@ -122,22 +136,28 @@ def check_readable(model: nn.Module) -> None:
             f"model: a TorchScript module ({model.original_name}) runs without Python's hooks; "
             "give the nn.Module that it was made of."
         )
-    empty = (n for n, p in (*model.named_parameters(), *model.named_buffers()) if p.is_meta)
-    if (first := next(empty, None)) is not None:
-        raise InputError(
-            f"model: {first} is on the meta device, without values; load its weights, or "
-            "model.to_empty(device=…) and initialise them."
-        )
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if is_lazy(tensor):
+            raise InputError(
+                f"model: {name} has no shape yet: a lazy module sets itself up in its first pass, "
+                "and a reading starts nothing. Run the network once yourself first, on inputs like "
+                "those it will have."
+            )
 
 
 def _named(
-    modules: dict[str, nn.Module], pattern: str, parts: dict[str, set[str] | None]
+    model: nn.Module,
+    modules: dict[str, nn.Module],
+    pattern: str,
+    parts: dict[str, set[tuple[int, str]] | None],
 ) -> list[str]:
     """The modules of a name or glob; what it asks of their outputs goes into ``parts``."""
-    found = PART.fullmatch(pattern)
-    name, part = (found[1], found[2]) if found else (pattern, "")
-    if name in modules:  # most are names in full, and a network has hundreds of modules
-        matched = [name]
+    asked = ASKED.fullmatch(pattern)
+    name, run, part = (asked[1], int(asked[2] or 0), asked[3]) if asked else (pattern, 0, "")
+    if pattern in modules:
+        name, run, part = pattern, 0, ""
+    if name in modules or _other_name(model, name):
+        matched = [name]  # most are names in full, and a network has hundreds of modules
     else:
         expression = re.compile(_expression(name))
         matched = [known for known in modules if expression.fullmatch(known)]
@@ -147,11 +167,19 @@ def _named(
         )
     for known in matched:
         some = parts.setdefault(known, set())
-        if part and some is not None:
-            some.add(part)
+        if (run or part) and some is not None:
+            some.add((run, part))
         else:
             parts[known] = None  # asked for as a whole
     return matched
+
+
+def _other_name(model: nn.Module, name: str) -> bool:
+    """Whether a shared module has this name too, which `named_modules` leaves away."""
+    try:
+        return bool(name) and isinstance(model.get_submodule(name), nn.Module)
+    except AttributeError:
+        return False
 
 
 def _of_type(modules: dict[str, nn.Module], pattern: str) -> list[str]:

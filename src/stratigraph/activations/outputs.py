@@ -1,15 +1,13 @@
-"""The tensors in what a layer returns, each under a name.
+"""The tensors in what a layer returns, each under a name, and each dense.
 
 - A tensor is the layer itself: ``conv1``.
 - Of a tuple, list, mapping or dataclass (a Hugging Face ``ModelOutput``, a namedtuple), every
-  tensor is a part: ``lstm[0]``, ``block[hidden_states][2]``, ``vae[mean]``. If it is the only one,
-  it bears the layer's name alone.
-- Of parts, those count that have a row for every input; a loss, an LSTM's state (layers, n, …) and
-  what is no tensor (a cache, ``None``) are left out.
-- A layer without any such tensor (a table of positions) is an error if it was asked for by its name
-  in full, and left out otherwise.
-- A layer that runs more than once in a pass is one layer for each run: ``block#1``, ``block#2``, in
-  the order in which they ran.
+  tensor is a part: ``lstm[0]``, ``block[hidden_states][2]``, ``vae[mean]``. What is no tensor (a
+  cache, ``None``) is left out.
+- A recurrent module's last state (layers, n, h) is a row for every input, (n, layers·h).
+- A ``PackedSequence`` and a nested tensor are padded with zeros, to (n, t, …), and the number of
+  tokens of each input is known to `stratigraph.activations.reduce`.
+- Sparse tensors are made dense, quantised and 8-bit floating-point ones float32.
 """
 
 from __future__ import annotations
@@ -18,16 +16,45 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-from stratigraph.errors import InputError
+__all__ = ["Part", "lengths_of", "output_parts", "returned_parts"]
 
-__all__ = ["numbered", "output_parts"]
+Packed = Tensor | PackedSequence
 
 
-def output_parts(output: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
-    """(path, tensor) for every tensor in an output, in its order; a bare tensor's path is empty."""
-    if isinstance(output, Tensor):
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One tensor of what a layer returned.
+
+    Attributes:
+        path: where it stood in the output, such as ``[0]``; a bare tensor's is empty.
+        value: dense, on its device; not a copy where nothing had to be changed.
+        lengths: (n,), how many tokens of each input are there, where the kind of output says so.
+
+    """
+
+    path: str
+    value: Tensor
+    lengths: Tensor | None = None
+
+
+def returned_parts(module: nn.Module, output: Any) -> Iterator[Part]:
+    """Every tensor in a layer's output, in its order."""
+    recurrent = isinstance(module, nn.RNNBase) and isinstance(output, tuple)
+    for path, value in output_parts(output):
+        lengths = lengths_of(value)
+        dense = _dense(value)
+        if recurrent and path != "[0]" and dense.ndim == 3:
+            dense = dense.transpose(0, 1).flatten(1)
+        yield Part(path, dense, lengths)
+
+
+def output_parts(output: Any, path: str = "") -> Iterator[tuple[str, Packed]]:
+    """(path, tensor) for every tensor in an output, as it stands there."""
+    if isinstance(output, Tensor | PackedSequence):
         yield path, output
     elif isinstance(output, Mapping):  # before dataclasses: a ModelOutput is both
         for key, value in output.items():
@@ -43,49 +70,22 @@ def output_parts(output: Any, path: str = "") -> Iterator[tuple[str, Tensor]]:
             yield from output_parts(getattr(output, field.name), f"{path}[{field.name}]")
 
 
-def numbered(
-    name: str, output: Any, size: int, wanted: frozenset[str] | None, lacking: set[str]
-) -> dict[str, Tensor]:
-    """What a layer returned for ``size`` inputs, as name → tensor.
+def lengths_of(value: Any) -> Tensor | None:
+    """(n,): how many tokens of each input a packed or nested tensor holds."""
+    if isinstance(value, PackedSequence):
+        return pad_packed_sequence(value, batch_first=True)[1]
+    if isinstance(value, Tensor) and value.is_nested and value.dim() > 1:
+        return torch.tensor([len(part) for part in value.unbind()], device=value.device)
+    return None
 
-    Args:
-        name: the layer's.
-        output: what it returned.
-        size: rows that each has to have.
-        wanted: the parts asked for, such as ``[0]``; None is all.
-        lacking: parts that lacked a row for an input in this pass or an earlier one, which is
-            noted here: that a batch of one input fits a table of one row says nothing.
 
-    Raises:
-        InputError: it holds no tensor with a row for every input, or not the parts asked for.
-
-    """
-    if isinstance(output, Tensor) and wanted is None:
-        if output.ndim == 0 or len(output) != size or name in lacking:
-            lacking.add(name)
-            raise InputError(
-                f"layer {name}: expected a first axis of {size}, one row for each input, "
-                f"got shape {tuple(output.shape)}."
-            )
-        return {name: output}
-    every = dict(output_parts(output))
-    lacking |= {name + p for p, part in every.items() if not part.ndim or len(part) != size}
-    parts = {path: part for path, part in every.items() if name + path not in lacking}
-    if wanted is not None:
-        missing = sorted(path for path in wanted if path not in parts)
-        if missing:
-            raise InputError(
-                f"layer {name}: it returned no part {name}{missing[0]} with a row for each of the "
-                f"{size} inputs; it has {', '.join(name + path for path in parts) or 'none'}."
-            )
-        return {name + path: parts[path] for path in parts if path in wanted}
-    if not parts:
-        shapes = ", ".join(f"{path} {tuple(part.shape)}" for path, part in every.items())
-        raise InputError(
-            f"layer {name}: expected a tensor with a row for each of {size} inputs, it returned "
-            f"{type(output).__name__}{f' of {shapes}' if shapes else ' without one'}; read one of "
-            "its children instead."
-        )
-    if len(parts) == 1:
-        return {name: next(iter(parts.values()))}
-    return {name + path: part for path, part in parts.items()}
+def _dense(value: Packed) -> Tensor:
+    if isinstance(value, PackedSequence):
+        return pad_packed_sequence(value, batch_first=True)[0]
+    if value.is_nested:
+        return torch.nested.to_padded_tensor(value, 0.0)
+    if value.layout is not torch.strided:
+        value = value.to_dense()
+    if value.is_quantized:
+        return value.dequantize()
+    return value.float() if value.is_floating_point() and value.element_size() == 1 else value

@@ -5,8 +5,9 @@ them is the default. ``reduce`` chooses something else, and the result says so:
 
 ================  =============================================================================
 ``"spatial"``     (n, c, …) → (n, c): the mean over every axis after the second
-``"tokens"``      (n, …, d) → (n, d): the mean over every axis between the first and the last
-``"first"``       (n, t, …) → (n, …): the first token, such as a class token
+``"tokens"``      (n, …, d) → (n, d): the mean over every axis between the first and the last; of
+                  padded inputs over the tokens that are there (`stratigraph.activations.masks`)
+``"first"``       (n, t, …) → (n, …): the first token that is there, such as a class token
 ``"sample:512"``  that many units of all, drawn once (seed 0), the same in every batch
 a function        tensor (n, …) → tensor (n, …)
 a mapping         glob of layer names → one of these; the first that matches; others stay whole
@@ -30,7 +31,7 @@ from torch import Tensor
 
 from stratigraph.errors import InputError, suggest
 
-__all__ = ["Reduce", "describe", "named", "reduced"]
+__all__ = ["Reduce", "choice", "describe", "named", "of_tokens", "reduced"]
 
 How = str | Callable[[Tensor], Tensor]
 Reduce = How | Mapping[str, How] | None
@@ -43,29 +44,55 @@ def _spatial(x: Tensor) -> Tensor:
     return x.flatten(2).mean(2) if x.ndim > 2 else x
 
 
-def _tokens(x: Tensor) -> Tensor:
-    return x.flatten(1, -2).mean(1) if x.ndim > 2 else x
+def _tokens(x: Tensor, axis: int = 1, there: Tensor | None = None) -> Tensor:
+    if x.ndim < 3:
+        return x
+    if there is not None:
+        x = x.movedim(axis, 1)
+        present = there.to(x.device)[(..., *[None] * (x.ndim - 2))]
+        # Chosen and not multiplied: what fills a batch up may be NaN or infinite.
+        x = torch.where(present, x, 0).sum(1, keepdim=True) / present.sum(1, keepdim=True)
+    return x.flatten(1, -2).mean(1)
 
 
-def _first(x: Tensor) -> Tensor:
-    return x[:, 0] if x.ndim > 2 else x
+def _first(x: Tensor, axis: int = 1, there: Tensor | None = None) -> Tensor:
+    if x.ndim < 3:
+        return x
+    if there is None:
+        return x[:, 0]
+    at = there.to(torch.uint8).argmax(1).to(x.device)
+    return x.movedim(axis, 1)[torch.arange(len(x), device=x.device), at]
 
 
-NAMED: dict[str, Callable[[Tensor], Tensor]] = {
+OF_TOKENS: dict[str, Callable[..., Tensor]] = {"tokens": _tokens, "first": _first}
+NAMED: dict[str, Callable[..., Tensor]] = {
     "spatial": _spatial,
-    "tokens": _tokens,
-    "first": _first,
+    **OF_TOKENS,
 }
 
 
-def reduced(reduce: Reduce, name: str, output: Tensor) -> Tensor:
+def of_tokens(reduce: Reduce, name: str) -> bool:
+    """Whether a layer's tokens are told apart, so that it matters which are there."""
+    how = choice(reduce, name)
+    return isinstance(how, str) and how in OF_TOKENS
+
+
+def reduced(
+    reduce: Reduce, name: str, output: Tensor, tokens: tuple[int, Tensor] | None = None
+) -> Tensor:
     """A layer's output as the caller wants it; the output itself where nothing was chosen.
+
+    Args:
+        reduce: the choice.
+        name: the layer's.
+        output: (n, …).
+        tokens: the axis of its tokens, and which of them are there (n, t).
 
     Raises:
         InputError: an unknown choice, or a function that does not keep a row for every input.
 
     """
-    how = _choice(reduce, name)
+    how = choice(reduce, name)
     if how is None:
         return output
     if isinstance(how, str) and how.startswith(SAMPLE):
@@ -78,7 +105,8 @@ def reduced(reduce: Reduce, name: str, output: Tensor) -> Tensor:
         )
     # In float32: the mean of many half-precision numbers would lose digits.
     wide = output.float() if output.dtype in (torch.float16, torch.bfloat16) else output
-    found = function(wide)
+    told = tokens if isinstance(how, str) and how in OF_TOKENS else None
+    found = function(wide) if told is None else OF_TOKENS[str(how)](wide, *told)
     if not isinstance(found, Tensor) or found.ndim == 0 or len(found) != len(output):
         got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
         raise InputError(
@@ -135,7 +163,8 @@ def _stable(value: Any) -> str:
     return text
 
 
-def _choice(reduce: Reduce, name: str) -> How | None:
+def choice(reduce: Reduce, name: str) -> How | None:
+    """What is to be done with a layer; None leaves it whole."""
     if not isinstance(reduce, Mapping):
         return reduce
     for pattern, how in reduce.items():

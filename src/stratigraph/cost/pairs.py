@@ -20,9 +20,9 @@ import pandas as pd
 import torch
 
 from stratigraph.engine import one_thread
-from stratigraph.pairs.jackknife import groups_of, jackknife_pairs, tiled
-from stratigraph.pairs.matrix import compare_stored
+from stratigraph.pairs.jackknife import TASK_PAIRS, groups_of, jackknife_pairs, tiled
 from stratigraph.pairs.pairwise import PAIR_BLOCK
+from stratigraph.pairs.stored import compare_stored
 from stratigraph.similarity.measure import Measure
 from stratigraph.similarity.reduction import read_coordinates
 from stratigraph.stages.compare import in_blocks_order
@@ -33,7 +33,7 @@ __all__ = ["Comparing", "compare_sample", "drawn_blocks", "jackknife_sample"]
 SAMPLED = 48  # representations of which vectors are made
 LEAST_BLOCKS, MOST_BLOCKS = 4, 48  # of pairs, that are compared
 BLOCK_SECONDS = 8.0  # after which no more are
-SAMPLED_PAIRS = 120  # pairs whose probes are left out
+REPEATED = 3  # times that probes are left out of a pair once more
 
 
 @dataclass(frozen=True)
@@ -121,19 +121,34 @@ def drawn_blocks(
 
 
 def jackknife_sample(task: Comparing) -> tuple[int, float]:
-    """How many pairs findings read, and the seconds of leaving probes out of them."""
+    """How many pairs findings read, and the seconds of leaving probes out of them.
+
+    A task makes the Gram matrix of each representation in its pairs once: so what that
+    takes, and what a pair takes, are told apart by pairs of one with itself, asked for repeatedly.
+    """
     pairs = claim_pairs(task.table)
     pairs = pairs[task.wanted.of(pairs)]
     n = len(read_coordinates(task.files[0]))
     pairs = pairs[tiled(pairs, task.table["layer"].to_numpy()[pairs[:, 0]], n)]
+    if not len(pairs):
+        return 0, 0.0
     confounder = None
     if task.measure == DECONFOUNDED:
         confounder = int(task.table.index[task.table["layer"] == "input"][0])
-    middle = max(0, len(pairs) // 2 - SAMPLED_PAIRS // 2)
-    sample = pairs[middle : middle + SAMPLED_PAIRS]
-    began = time.perf_counter()
+    rows = np.unique(pairs)
+    rows = rows[np.linspace(0, len(rows) - 1, min(SAMPLED, len(rows))).astype(int)]
+    seconds = []
     with one_thread():
-        jackknife_pairs(
-            task.files, sample, task.measure, confounder=confounder, groups=groups_of(n)
-        )
-    return len(pairs), (time.perf_counter() - began) / max(len(sample), 1) * len(pairs)
+        for times in (1, 1, 1 + REPEATED):  # the first is for the libraries to be loaded
+            own = np.repeat(rows, times)
+            began = time.perf_counter()
+            jackknife_pairs(
+                task.files, np.stack([own, own], axis=1), task.measure,
+                confounder=confounder, groups=groups_of(n),
+            )  # fmt: skip
+            seconds.append(time.perf_counter() - began)
+    a_pair = max(seconds[2] - seconds[1], 0.0) / (REPEATED * len(rows))
+    a_matrix = max(seconds[1] / len(rows) - a_pair, 0.0)
+    starts = range(0, len(pairs), TASK_PAIRS)
+    matrices = sum(len(np.unique(pairs[start : start + TASK_PAIRS])) for start in starts)
+    return len(pairs), matrices * a_matrix + len(pairs) * a_pair

@@ -2,61 +2,48 @@
 
 The counts (runs, steps, snapshots, representations, pairs) follow from the study's file. The times
 follow from a short calibration on this machine: each kind of network takes some steps, is read and
-observed once, and a sample of the pairs is compared, in as many processes at once as there are
-workers, since cores that share memory slow each other; small studies of its networks and random
-scores are judged and reported on. Nothing is written into the study.
+observed once, and samples of the pairs are compared, in as many processes at once as there are
+workers, since cores that share memory slow each other; claims are asked of random scores, and one
+figure of each kind is drawn. Nothing is written into the study.
 """
 
 from __future__ import annotations
 
 import math
-import resource
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
+from stratigraph.cost.calibrate import Kind, calibrate, find_kinds, mean_of
+from stratigraph.cost.figures import TABLES, Drawing, count_panels, draw_sample
+from stratigraph.cost.findings import Judging, judge_sample
 from stratigraph.cost.pairs import Comparing, compare_sample, jackknife_sample
-from stratigraph.cost.results import plan_results
 from stratigraph.engine import Engine, Outcome
 from stratigraph.errors import ConfigError, StratigraphError
-from stratigraph.identity import canonical
 from stratigraph.pairs.jackknife import JACKKNIFED
-from stratigraph.records import MANIFEST, read_json, save_snapshot, snapshot_path
-from stratigraph.stages.compare import BAND
-from stratigraph.stages.extract import extract_snapshot
-from stratigraph.stages.freezing import freezer_of
-from stratigraph.stages.observe import observe_run
-from stratigraph.stages.score import score_run
-from stratigraph.stages.task import ReadingTask
+from stratigraph.stages.compare import BAND, label_row
 from stratigraph.study import (
+    CORRECTED,
     DECONFOUNDED,
     PUBLISHED,
     Run,
     Selection,
     StudyConfig,
-    claim_pairs,
-    observed_path,
     probes_digest,
-    representations_path,
-    scores_path,
 )
-from stratigraph.training import (
-    RunConfig,
-    initial_state,
-    training_states,
-    validation_indices,
-    validation_terms,
-)
+from stratigraph.training import RunConfig
 
 __all__ = ["Stage", "StudyPlan", "plan_study"]
 
-WARM, TIMED = 8, 40  # steps of a calibration
+T = TypeVar("T")
+
+UNKNOWN = {"units": 1, "reason": "", "doubt": ""}  # of a layer
 
 
 @dataclass(frozen=True)
@@ -101,15 +88,6 @@ class StudyPlan:
         )
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """Runs that cost the same: one of them, standing for all."""
-
-    config: RunConfig
-    study: StudyConfig
-    folder: Path
-
-
 def plan_study(config: StudyConfig, engine: Engine) -> StudyPlan:
     """Calibrate on this machine, and say what a study will cost.
 
@@ -129,122 +107,39 @@ def plan_study(config: StudyConfig, engine: Engine) -> StudyPlan:
         )
     for run in config.runs:
         run.dataset().prepare()
-    kinds: dict[tuple[Any, ...], list[RunConfig]] = {}
-    for run in config.runs:
-        kinds.setdefault(_key(run), []).append(run)
+    kinds = find_kinds(config.runs)
     with tempfile.TemporaryDirectory(prefix="stratigraph-plan-") as place:
         # Each kind at least once, and enough of them that all workers are busy together.
         copies = max(1, math.ceil(engine.workers / len(kinds)))
         tasks = [
-            _Kind(runs[0], config, Path(place) / f"{number}-{copy}")
+            Kind(runs[0], config, Path(place) / f"{number}-{copy}")
             for copy in range(copies)
-            for number, runs in enumerate(kinds.values())
+            for number, runs in enumerate(kinds)
         ]
         found: dict[int, list[dict[str, Any]]] = {}
         began = time.time()
-        for outcome in engine.map(_calibrate, tasks):
+        for outcome in engine.map(calibrate, tasks):
             found.setdefault(outcome.index % len(kinds), []).append(_value(outcome))
-        facts = [_mean(found[number]) for number in range(len(kinds))]
+        facts = [mean_of(found[number]) for number in range(len(kinds))]
         # The first so many tasks began when the last worker had started.
         begun = sorted(one["began"] for every in found.values() for one in every)
         starting = max(begun[engine.workers - 1] - began, 0.0)
-        return _plan(config, engine, list(kinds.values()), facts, starting)
+        return _plan(config, engine, kinds, facts, starting)
+
+
+def _timed(engine: Engine, function: Callable[[T], tuple[Any, ...]], task: T) -> tuple[Any, ...]:
+    """What every worker finds of a task at once: the mean of its numbers."""
+    found = [_value(outcome) for outcome in engine.map(function, [task] * engine.workers)]
+    return tuple(
+        column[0] if isinstance(column[0], str) else float(np.mean(column))
+        for column in zip(*found, strict=True)
+    )
 
 
 def _value(outcome: Outcome) -> Any:
     if outcome.failure is not None:
         raise StratigraphError(f"calibration: {outcome.failure.message}")
     return outcome.value
-
-
-def _key(run: RunConfig) -> tuple[Any, ...]:
-    return (
-        repr(sorted(run.data.items(), key=str)),
-        run.architecture_name,
-        run.latents,
-        run.batch_size,
-        _cost(run),
-        canonical(run.freezing),
-    )
-
-
-def _cost(run: RunConfig) -> str:
-    """What of its objective a run's cost depends on: not the strength, unless it is of codes."""
-    free = run.strength_name if run.gaussian else None
-    return canonical({key: value for key, value in run.objective.items() if key != free})
-
-
-def _mean(values: list[dict[str, Any]]) -> dict[str, Any]:
-    first = values[0]
-    numbers = [key for key, value in first.items() if isinstance(value, int | float)]
-    return {**first, **{key: float(np.mean([v[key] for v in values])) for key in numbers}}
-
-
-def _task(
-    kind: str, run: Run, steps: tuple[int, ...], record: Path, study: StudyConfig
-) -> ReadingTask:
-    config = run.config.to_dict()
-    return ReadingTask(
-        kind, run.path, config, steps, study.probes, study.activations, "", record, {}
-    )
-
-
-def _calibrate(kind: _Kind) -> dict[str, Any]:
-    """What a run of this kind costs in its parts, in seconds of one core, and bytes."""
-    config, study = kind.config, kind.study
-    started = time.time()
-    dataset = config.dataset()
-    short = replace(config, steps=WARM + TIMED, snapshots=(0, WARM + TIMED))
-    state = initial_state(short, dataset)
-    run = Run(kind.folder, replace(config, steps=1, snapshots=(0, 1)))
-    # Sizes are those of an untrained network: in its first steps a decoder often has fewer
-    # directions than it has then, and at the end.
-    save_snapshot(run.path, 0, state.model, {"run_id": run.run_id})
-    began = time.perf_counter()
-    for reached in training_states(short, dataset, state, freezer_of(short, dataset, state)):
-        if reached.step == WARM:
-            began = time.perf_counter()
-    a_step = (time.perf_counter() - began) / TIMED
-
-    held_out = validation_indices(config, dataset)
-    began = time.perf_counter()
-    validation_terms(config, dataset, state, held_out)
-    save_snapshot(run.path, 1, state.model, {"run_id": run.run_id})
-    a_snapshot = time.perf_counter() - began
-
-    times = []
-    for step in (0, 1):
-        began = time.perf_counter()
-        extract_snapshot(
-            _task("extract", run, (step,), representations_path(run.path, step), study)
-        )
-        times.append(time.perf_counter() - began)
-    began = time.perf_counter()
-    observe_run(_task("observe", run, (0, 1), observed_path(run.path), study))
-    observed = (time.perf_counter() - began) / 2
-    began = time.perf_counter()
-    # What takes time is of the last step alone.
-    score_run(_task("score", run, (0, 1), scores_path(run.path), study))
-    scored = time.perf_counter() - began
-    record = representations_path(run.path, 0)
-    layers = [layer["name"] for layer in read_json(record / MANIFEST)["about"]["layers"]]
-    return {
-        "began": started,
-        "step": a_step,
-        "snapshot": a_snapshot,
-        "extract": times[1],
-        "observe": observed,
-        "score": scored,
-        "weights": _bytes(snapshot_path(run.path, 1)),
-        "coordinates": _bytes(record),
-        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "layers": layers,
-        "record": record,
-    }
-
-
-def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir())
 
 
 def _plan(
@@ -277,22 +172,29 @@ def _plan(
         if measure.name == DECONFOUNDED:
             plans[measure.name] = "as debiased_cka, with the input regressed out"
         task = Comparing(measure.name, table, files, wanted, pairs[measure.name], measure.tolerance)
-        seconds, plan = _value(*engine.map(compare_sample, [task]))
+        seconds, plan = _timed(engine, compare_sample, task)
         plans.setdefault(measure.name, plan)
         stages.append(Stage(f"compare by {measure.name}", "pairs", pairs[measure.name], seconds))
         if measure.name in JACKKNIFED:
-            count, seconds = _value(*engine.map(jackknife_sample, [task]))
-            stages.append(Stage(f"intervals of {measure.name}", "pairs", count, seconds))
+            count, seconds = _timed(engine, jackknife_sample, task)
+            stages.append(Stage(f"intervals of {measure.name}", "pairs", int(count), seconds))
         matrix += matrix_bytes * (1 if measure.tolerance is None else 3)
     if PUBLISHED.name in config.ways:
         stages += list(_published(config, stages))
-    results = plan_results(config, engine, pairs_of, len(claim_pairs(table)))
-    if results is not None:
-        read, times = results.pairs * len(config.ways), len(config.ways)
-        stages += [
-            Stage("assess", "pairs", read, results.assess * times, alone=True),
-            Stage("report", "runs", len(config.runs), results.report, alone=True),
-        ]
+    measures = [measure.name for measure in config.measures]
+    if CORRECTED.cka in measures:
+        judging = Judging(table, config.runs, measures, config.probes.count)
+        read, seconds = (len(config.ways) * one for one in _timed(engine, judge_sample, judging))
+        stages.append(Stage("assess", "pairs", int(read), seconds, alone=True))
+    maps, panels = count_panels(config.runs, len(measures))
+    seeds = len({run.seed for run in config.runs})
+    drawing = Drawing(tuple(facts[0]["layers"]), config.runs[0].snapshots, seeds)
+    a_map, a_panel, map_bytes, panel_bytes = _timed(engine, draw_sample, drawing)
+    drawn = maps * a_map + panels * a_panel
+    stages += [
+        Stage("report", "panels", maps + panels, drawn),
+        Stage("report's tables", "runs", len(config.runs), TABLES * drawn, alone=True),
+    ]
     disk = total("weights", lambda r: len(r.snapshots))
     disk += total("coordinates", lambda r: len(r.snapshots)) * (2 if len(config.ways) > 1 else 1)
     return StudyPlan(
@@ -302,7 +204,7 @@ def _plan(
         representations=len(table),
         pairs=pairs,
         plans=plans,
-        disk=int(disk + matrix + (results.bytes if results else 0)),
+        disk=int(disk + matrix + maps * map_bytes + panels * panel_bytes),
         memory=int(engine.workers * max(fact["memory"] for fact in facts) + BAND),
         stages=tuple(stages),
         workers=engine.workers,
@@ -337,6 +239,7 @@ def _representations(
             probes = probes_digest(run, config.probes)
             for step in run.snapshots:
                 for layer in fact["layers"]:
-                    rows.append((run.run_id, step, layer, probes))
+                    about = {**UNKNOWN, "name": layer}
+                    rows.append(label_row(Run(fact["record"], run), step, about, probes))
                     files.append(fact["record"] / f"{layer}.npy")
-    return pd.DataFrame(rows, columns=["run", "step", "layer", "probes"]), files
+    return pd.DataFrame(rows), files

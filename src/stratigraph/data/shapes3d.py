@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterator
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from stratigraph.data.archives import guarded
@@ -64,6 +63,8 @@ def load_shapes3d(
 
 
 def _images(path: Path, size: int) -> Iterator[np.ndarray]:
+    import h5py
+
     expected = (math.prod(FACTOR_SIZES), *IMAGE)
     with guarded(path, "HDF5 file"), h5py.File(path, "r") as file:
         images = file.get("images")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ from stratigraph.study.selection import claim_pairs
 from stratigraph.study.study import Study
 from stratigraph.training import RunConfig
 
-__all__ = ["Evidence", "Pairs", "gather"]
+__all__ = ["Evidence", "Pairs", "gather", "sides"]
 
 # What is known of each side of a pair.
 SIDES = (
@@ -155,18 +156,18 @@ def _settings(config: RunConfig) -> tuple[str, str]:
     return canonical({**values, "objective": objective}), canonical({**values, "objective": ""})
 
 
-def _sides(study: Study, labels: pd.DataFrame) -> pd.DataFrame:
+def sides(labels: pd.DataFrame, configs: Mapping[str, RunConfig]) -> pd.DataFrame:
     """The labels of every representation, with what claims need to know of its run."""
-    table = labels.copy()
-    configs = {
-        run_id: canonical({**run.config.to_dict(), "seed": 0}) for run_id, run in study.runs.items()
+    settings = {run_id: _settings(config) for run_id, config in configs.items()}
+    of_run: dict[str, dict[str, Any]] = {
+        "config": {i: canonical({**one.to_dict(), "seed": 0}) for i, one in configs.items()},
+        "but_strength": {run_id: two[0] for run_id, two in settings.items()},
+        "but_objective": {run_id: two[1] for run_id, two in settings.items()},
+        "supervised": {run_id: config.supervised for run_id, config in configs.items()},
     }
-    supervised = {run_id: run.config.supervised for run_id, run in study.runs.items()}
-    table["config"] = table["run"].map(configs)
-    settings = {run_id: _settings(run.config) for run_id, run in study.runs.items()}
-    table["but_strength"] = table["run"].map({run: two[0] for run, two in settings.items()})
-    table["but_objective"] = table["run"].map({run: two[1] for run, two in settings.items()})
-    table["supervised"] = table["run"].map(supervised)
+    table = labels.copy()
+    for name, values in of_run.items():
+        table[name] = table["run"].map(values)
     table["part"] = table["layer"].map(part_of)
     table["last"] = table["step"] == table.groupby("run")["step"].transform("max")
     return table
@@ -236,21 +237,21 @@ def gather(study: Study) -> Evidence:
         raise _half_compared(study, measures[-1])
     # Of the same representations, every measure has the same labels.
     labels = study.labels(measures[0] if measures else study.way.cka)
-    sides = _sides(study, labels)
-    reached = sides.groupby("run")["step"].max()
+    every = sides(labels, {run_id: run.config for run_id, run in study.runs.items()})
+    reached = every.groupby("run")["step"].max()
     complete = {
         str(run) for run, step in reached.items() if step == study.runs[str(run)].config.steps
     }
-    kept = sides["run"].isin(complete).to_numpy()
+    kept = every["run"].isin(complete).to_numpy()
     pairs = claim_pairs(labels)
     pairs = pairs[kept[pairs[:, 0]] & kept[pairs[:, 1]]]
-    table = Pairs.labelled(sides, pairs)
+    table = Pairs.labelled(every, pairs)
     for measure in measures:
-        every = Pairs(table, _scores(study, measure, pairs, len(labels)))
-        to_final[measure], final[measure], within[measure] = every.split()
+        scored = Pairs(table, _scores(study, measure, pairs, len(labels)))
+        to_final[measure], final[measure], within[measure] = scored.split()
         tolerance = study.similarity(measure).attrs.get("tolerance")
         # Where probes were left out, the score of all of them was computed too, exactly.
-        if tolerance is not None and every.values.shape[1] == 1:
+        if tolerance is not None and scored.values.shape[1] == 1:
             tolerances[measure] = float(tolerance)
     latents, layers = observations(study)
     probes = _count_probes(study, complete)

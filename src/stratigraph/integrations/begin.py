@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from stratigraph.activations.layers import Layers
+from stratigraph.activations.masks import MaskOf
 from stratigraph.activations.reduce import Reduce
 from stratigraph.errors import ConfigError
 from stratigraph.integrations.probes import Posterior, ProbeReader
@@ -34,6 +35,7 @@ def record(
     snapshots: Schedule = "log",
     layers: Layers = None,
     reduce: Reduce = None,
+    mask: MaskOf = None,
     posterior: Posterior | None = None,
     call: Callable[[nn.Module, Any], Any] | None = None,
     measures: Sequence[str] = ("debiased_cka", "procrustes_similarity"),
@@ -47,7 +49,8 @@ def record(
     """Begin to record a training; the network as it is now is the first snapshot.
 
     Args:
-        model: the network that is about to be trained.
+        model: the network that is about to be trained; of one under ``DistributedDataParallel``
+            what it wraps, on one process alone, without waiting for the others.
         probes: the fixed inputs that it is read on: a tensor, a tuple or mapping of such, or a list
             of batches (`stratigraph.activations.batches`).
         to: the study's folder; a further run goes beside those that stand there.
@@ -58,6 +61,8 @@ def record(
             of steps, or a function step → bool; the last step is kept in any case.
         layers: names, globs or types (`stratigraph.activations.layers`).
         reduce: makes large maps smaller (`stratigraph.activations.reduce`).
+        mask: which tokens are there, where the network is not told: the name of an input, or a
+            function of a batch (`stratigraph.activations.masks`).
         posterior: of a VAE: (model, batch) → mean and log-variance, for the latents' regimes.
         call: runs a pass; by default the batch is given by its type.
         measures: that the study will be compared by.
@@ -88,7 +93,7 @@ def record(
         raise ConfigError(f"measures: expected a list of names, got {measures!r}.")
     config, inputs = describe_run(
         model, probes, name, settings, seed, layers=layers, reduce=reduce, posterior=posterior,
-        call=call, data=data, batch_size=batch_size, roles=roles,
+        call=call, data=data, batch_size=batch_size, roles=roles, mask=mask,
     )  # fmt: skip
     folder = open_recorded(Path(to), measures)
     return Recorder(folder, config, inputs, as_schedule(snapshots), weights, log_every, start)
@@ -108,6 +113,7 @@ def describe_run(
     data: str,
     batch_size: int,
     roles: Any,
+    mask: MaskOf = None,
 ) -> tuple[RecordedConfig, ProbeReader]:
     """What a run is known by, and how its network is read; see `record` for the arguments.
 
@@ -128,11 +134,12 @@ def describe_run(
             "sg.record(…, name=…); call the setting something else."
         )
     told = as_roles(roles)
-    inputs = ProbeReader(model, probes, layers, reduce, posterior, call, batch_size, told)
+    inputs = ProbeReader(model, probes, layers, reduce, posterior, call, batch_size, told, mask)
+    inputs.learn()
     config = RecordedConfig(
         data={"name": data},
         objective={"name": name, **(settings or {})},
-        architecture=type(model).__name__,
+        architecture=type(inputs.model).__name__,
         latents=inputs.latents,
         seed=seed,
         probes=inputs.digest,

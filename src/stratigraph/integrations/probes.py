@@ -16,9 +16,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stratigraph.activations import capture, reading
+from stratigraph.activations import (
+    Captured,
+    Learned,
+    capture,
+    select_layers,
+    undisturbed,
+    unwrapped,
+)
 from stratigraph.activations.batches import Fingerprint, batches_of, given, run
 from stratigraph.activations.layers import Layers, choose_layers
+from stratigraph.activations.masks import MaskOf
 from stratigraph.activations.reduce import Reduce, named
 from stratigraph.errors import InputError
 from stratigraph.identity import digest
@@ -42,10 +50,12 @@ class ProbeReader:
         call: Callable[[nn.Module, Any], Any] | None,
         batch_size: int,
         roles: Roles | None = None,
+        mask: MaskOf = None,
     ) -> None:
-        self.model, self.layers, self.reduce = model, layers, reduce
+        self.outer, self.model = model, unwrapped(model)
+        self.layers, self.reduce, self.mask = layers, reduce, mask
         self.posterior, self.call, self.roles = posterior, call or run, roles or Roles()
-        chosen = choose_layers(model, layers)
+        self._learned: Learned | None = None
         # Kept as batches: an iterator gives them once, and they are read at every snapshot.
         self.batches: list[tuple[Any, int]] = []
         fingerprint = Fingerprint()
@@ -60,10 +70,29 @@ class ProbeReader:
         # What the study calls each layer; a role that no layer has is told before anything begins.
         self.names: dict[str, str] = {}
         if self.roles:
-            self.names = self.roles.names([*self._capture(self.batches[:1], reduce=reduce)])
-        self.latents = self.read_posterior().shape[-1] if self.has_posterior else 0
-        parts = sorted((name, sorted(some)) for name, some in chosen.parts.items() if some)
-        self.reading = digest([list(chosen.modules), parts, named(reduce)])
+            self.names = self.roles.names([*self.learn().labels.values()])
+        self.latents = 0
+        if self.has_posterior:
+            self.learn()  # a network that is not ready for a pass is refused before any other
+            self.latents = self.read_posterior().shape[-1]
+        chosen, modules = choose_layers(self.model, layers), select_layers(self.model, layers)
+        parts = sorted(
+            (name, sorted(f"#{run}{part}" if run else part for run, part in some))
+            for name, some in chosen.parts.items()
+            if some
+        )
+        self.reading = digest([modules, parts, named(reduce)])
+
+    def learn(self) -> Learned:
+        """What the first passes tell of the layers.
+
+        Raises:
+            InputError: the network cannot be read; see `stratigraph.capture`.
+
+        """
+        if self._learned is None:
+            self._learned = self._capture(self.batches[:1], self.layers, self.reduce).learned
+        return self._learned
 
     def name_layers(self, posterior: np.ndarray | None) -> Iterator[tuple[str, str, Tensor]]:
         """Every layer on the probes: what the study calls it, what the network does, and it.
@@ -97,19 +126,32 @@ class ProbeReader:
         return self.posterior is not None or self.roles.gaussian
 
     def read(self) -> dict[str, Tensor]:
-        """Every chosen layer on the probes, by the network's own names."""
-        return self._capture(self.batches, reduce=self.reduce)
+        """Every chosen layer on the probes, (n, p…) of numbers, by the network's own names."""
+        found = self._capture(self.batches, self.layers, self.reduce, self.learn())
+        return {
+            name: (value.float() if value.dtype is torch.bool else value).reshape(
+                len(value), *(value.shape[1:] or (1,))
+            )
+            for name, value in found.items()
+            if value.numel()
+        }
 
     def _capture(
-        self, batches: list[tuple[Any, int]], layers: Layers = None, reduce: Reduce = None
-    ) -> dict[str, Tensor]:
+        self,
+        batches: list[tuple[Any, int]],
+        layers: Layers,
+        reduce: Reduce,
+        learned: Learned | None = None,
+    ) -> Captured:
         with same_draws():
             return capture(
-                self.model,
+                self.outer,
                 [batch for batch, _ in batches],
-                self.layers if layers is None else layers,
+                layers,
                 call=lambda batch, rows: self.call(self.model, batch),
                 reduce=reduce,
+                mask=self.mask,
+                learned=learned,
             )
 
     def read_posterior(self) -> np.ndarray:
@@ -119,7 +161,7 @@ class ProbeReader:
         if self.posterior is None:
             raise InputError("posterior: the recorder was given none.")
         parts = []
-        with reading(self.model, (), lambda name, output: None), torch.no_grad(), same_draws():
+        with undisturbed(self.outer), torch.no_grad(), same_draws():
             for batch, rows in self.batches:
                 pair = tuple(self.posterior(self.model, given(batch, self.model)))
                 shapes = [tuple(getattr(part, "shape", ())) for part in pair]
@@ -143,7 +185,7 @@ class ProbeReader:
             [both] if both else [self.roles.layer_of(r, self.names) for r in ("mean", "log_var")]
         )
         modules = sorted({re.split(r"[#\[]", str(layer))[0] for layer in layers})
-        read = self._capture(self.batches, modules)
+        read = self._capture(self.batches, modules, None)
         mean, log_var = (read[str(layers[at])].float() for at in (0, -1))
         if both:
             if mean.ndim < 2 or mean.shape[1] % 2:

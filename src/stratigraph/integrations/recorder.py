@@ -268,7 +268,8 @@ class Recorder:
                 kl.append(kl_by_latent(*posterior))
             for layer, module, activation in self.inputs.name_layers(posterior):
                 name = layer.replace("/", "|")  # it names a file
-                shares[name] = constant_share(activation)
+                size = activation.abs() if activation.is_complex() else activation
+                shares[name] = constant_share(size)
                 reduced = reduce_units(activation, f"layer {name}")
                 files.array(f"{name}.npy", reduced.coordinates)
                 facts = {"units": reduced.units, "reason": reduced.reason, "doubt": reduced.doubt}

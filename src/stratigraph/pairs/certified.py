@@ -134,7 +134,7 @@ def certified_matrix(
             "measure": chosen.name,
             "tolerance": tolerance,
             "plan": f"{certified_plan(chosen.name)}{kept}",
-            "reasons": json.dumps(told(chosen.name, found, sides[0], sides[-1], level=4)),
+            "reasons": json.dumps(told(chosen.name, found, sides[0], sides[-1], level=6)),
         },
     )
 

@@ -15,7 +15,6 @@ Source: Efron & Stein 1981; Shao & Wu 1989 (leaving out d at a time).
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -27,7 +26,9 @@ from torch import Tensor
 
 from stratigraph.errors import InputError
 from stratigraph.pairs.jackknife import groups_of, pair_scores
-from stratigraph.pairs.matrix import MEMORY, similarity_matrix
+from stratigraph.pairs.labelled import label_matrix
+from stratigraph.pairs.matrix import similarity_matrix
+from stratigraph.pairs.planner import MEMORY
 from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.from_rows import cka_from_batches
 from stratigraph.similarity.inputs import IN_PARTS, as_matrices, is_large, join_sides
@@ -122,8 +123,6 @@ def _without_groups_of_cka(sides: list[dict[str, Any]], measure: str, groups: in
 def _estimated(
     sides: list[dict[str, Any]], measure: Measure, n: int, confidence: float, memory: int
 ) -> xarray.DataArray:
-    import xarray
-
     if measure.name != "debiased_cka":
         raise InputError(
             f"measure: an interval of {measure.name} needs every number and {n} × {n} kernels at "
@@ -132,21 +131,13 @@ def _estimated(
     right = sides[1] if len(sides) > 1 else None
     found = cka_from_batches(sides[0], right, n, memory, confidence)
     columns = sides[0] if right is None else right
-    return xarray.DataArray(
+    return label_matrix(
         found.values,
-        dims=("x", "y"),
-        coords={
-            "x": list(sides[0]),
-            "y": list(columns),
-            "lower": (("x", "y"), found.lower),
-            "upper": (("x", "y"), found.upper),
-        },
-        name=measure.name,
-        attrs={
-            "measure": measure.name,
-            "plan": found.plan,
-            "interval": f"{confidence:.0%}, from the spread of batches",
-            "reasons": json.dumps(found.reasons),
-            "notes": "{}",
-        },
+        sides[0],
+        columns,
+        measure.name,
+        found.plan,
+        found.reasons,
+        ends=(found.lower, found.upper),
+        interval=f"{confidence:.0%}, from the spread of batches",
     )

@@ -14,9 +14,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stratigraph.errors import InputError
+from stratigraph.memory import physical_memory
+from stratigraph.pairs.pairwise import PAIR_BLOCK
 from stratigraph.similarity.measure import Measure
 
-__all__ = ["Plan", "choose"]
+__all__ = ["MEMORY", "Plan", "check_room", "choose"]
+
+MEMORY = 2 << 30  # bytes of prepared vectors that are held, unless another number is asked for
 
 
 @dataclass(frozen=True)
@@ -69,3 +74,17 @@ def choose(
         f"{embedded:.2g} flops through packed Gram matrices ({held / 1e6:.0f} MB in {where}), "
         f"{direct:.2g} in feature space",
     )
+
+
+def check_room(rows: int, columns: int, n: int, way: str) -> None:
+    """Refuse what this machine cannot hold, before anything of it is allocated."""
+    needed = 2 * 8 * rows * columns  # the matrix, and its blocks
+    if way != "vectors":
+        needed += 8 * n * n * min(2 * PAIR_BLOCK, rows + columns)
+    there = physical_memory()
+    if there is not None and needed > there:
+        raise InputError(
+            f"{rows or columns} × {columns} representations of {n} probes need about "
+            f"{needed / 1e9:.1f} GB, and this machine has {there / 1e9:.1f} GB; compare fewer "
+            "representations, or fewer probes, at a time."
+        )

@@ -1,4 +1,4 @@
-"""The report of a study: numbers (`figure_data`), then ink (`figures`), then one HTML file."""
+"""The report of a study: numbers (`data`), then ink (`figures`), then one HTML file."""
 
 from stratigraph.report.drawing import check_formats as check_formats
 from stratigraph.report.headline import headline as headline, reach_table as reach_table

@@ -6,7 +6,7 @@ the quickest of rasters, so the report embeds the very bytes of ``figures/<name>
 
 Sketches are drawn by this process and by forks of it, which take the next number from one pipe. A
 fork has the numbers and the imported libraries at once, where a new process would import them for
-longer than it draws; it draws from numbers in memory, on one thread, and opens nothing of a study.
+longer than it draws; it draws on one thread, and writes nothing of a study.
 What a fork did not hand back, this process draws: so a lost fork loses nothing, and an error is
 raised where it can be seen. Bytes do not depend on who drew them.
 """
@@ -23,9 +23,9 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import matplotlib as mpl
@@ -44,6 +44,7 @@ DATELESS = {"png": "Software", "pdf": "CreationDate", "svg": "Date"}
 FORMATS = (SHOWN, *DATELESS)
 # Letters that an editor can edit. Names within an SVG are hashes with a salt, which is else random.
 WRITTEN: dict[Any, Any] = {"savefig.dpi": 150, "pdf.fonttype": 42, "svg.hashsalt": "stratigraph"}
+FONT = ["DejaVu Sans"]  # is matplotlib's own: a dozen others are not looked for, text by text
 PIXELS = 96  # of a page, to an inch
 NUMBER = struct.Struct("=I")
 PATIENCE = 60.0  # seconds that a fork may take for a figure when nothing is left to draw
@@ -53,11 +54,20 @@ MOST_IN_PIPE = 16_000  # numbers: the 64 KiB of a pipe hold them before anybody 
 
 @dataclass(frozen=True)
 class Sketch:
-    """A figure that is not drawn yet: what will draw it, with its numbers."""
+    """A figure that is not drawn yet.
+
+    Args:
+        name: its file's.
+        draw: what will draw it, with its numbers.
+        kind: what its caption is found by; by default its name.
+        facts: that its caption tells.
+
+    """
 
     name: str
     draw: Callable[[], Figure]
-    caption: str
+    kind: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,9 +115,20 @@ def draw(sketch: Sketch, formats: Sequence[str] = (SHOWN,)) -> Picture:
 
 
 def draw_all(
-    sketches: Sequence[Sketch], formats: Sequence[str] = (SHOWN,), workers: int = 1
+    sketches: Sequence[Sketch],
+    formats: Sequence[str] = (SHOWN,),
+    workers: int = 1,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> dict[str, Picture]:
-    """Draw figures with so many processes: name → picture, in the order of the sketches."""
+    """Draw figures with so many processes: name → picture, in the order of the sketches.
+
+    Args:
+        sketches: what is drawn.
+        formats: in which.
+        workers: how many processes draw, this one among them.
+        meanwhile: what this one does first, while others draw.
+
+    """
     found: dict[int, Picture] = {}
     # A fork of a process whose libraries have threads of their own, as macOS's have, may hang.
     workers = min(workers, len(sketches)) if sys.platform == "linux" else 1
@@ -117,6 +138,7 @@ def draw_all(
             with suppress(OSError):  # no more processes, or no room for what they draw: fewer draw
                 for _ in range(workers - 1):
                     forks.append(_fork(sketches, formats, queue))
+            meanwhile()
             for index in _taken(queue):
                 found[index] = draw(sketches[index], formats)
             for process, results in forks:
@@ -139,6 +161,7 @@ def _plain_style() -> Iterator[None]:
     """Within, matplotlib has its own defaults: no ``matplotlibrc`` of the folder rules."""
     with mpl.rc_context():
         mpl.rcdefaults()
+        mpl.rcParams["font.sans-serif"] = FONT
         yield
 
 

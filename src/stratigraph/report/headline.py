@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stratigraph.evidence import LEAST_ROOM, similarity_to_final, steps_to_reach
+from stratigraph.evidence import LEAST_ROOM, steps_to_reach
+from stratigraph.report.data import ReportData, Scored
 from stratigraph.report.figures.style import measure_name
 from stratigraph.study import Study
 
@@ -16,13 +17,13 @@ __all__ = ["THRESHOLD", "headline", "reach_table"]
 THRESHOLD = 0.9
 
 
-def reach_table(study: Study, measure: str, column: str = "similarity") -> pd.DataFrame:
+def reach_table(scored: Scored, column: str = "similarity") -> pd.DataFrame:
     """By part of the network: median step at which a layer reaches the threshold, and quartiles.
 
     Columns: part, median, lower, upper, layers (run × layer pairs counted), undefined (of them,
     those that have no trajectory), untrained (mean similarity to the final state at step 0).
     """
-    reached = steps_to_reach(similarity_to_final(study, measure), THRESHOLD, column)
+    reached = steps_to_reach(scored.to_final, THRESHOLD, column)
     rows = []
     for part in ("encoder", "latents", "decoder", "network"):
         chosen = reached[reached["part"] == part]
@@ -51,8 +52,8 @@ def headline(study: Study) -> list[str]:
         f"{study.config.name}: step at which a layer reaches {THRESHOLD} of its final similarity, "
         "median over runs and layers (quartiles)"
     ]
-    for measure in study.scores():
-        tables = {c: reach_table(study, measure, c) for c in ("similarity", "progress")}
+    for measure, scored in ReportData(study).scored.items():
+        tables = {c: reach_table(scored, c) for c in ("similarity", "progress")}
         for column, what in (
             ("similarity", measure_name(measure)),
             ("progress", "  above the untrained network"),

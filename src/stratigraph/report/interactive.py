@@ -10,15 +10,15 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from stratigraph.report import figure_data as numbers
+from stratigraph.report import heat_data, learning_data
+from stratigraph.report.data import Configuration, ReportData, Scored
 from stratigraph.report.figures.style import (
     PARTS,
     SCORES,
@@ -27,7 +27,6 @@ from stratigraph.report.figures.style import (
     short,
     stops,
 )
-from stratigraph.study import Study
 
 __all__ = [
     "MOST_CELLS",
@@ -54,14 +53,14 @@ class Explore:
     left_out: list[str]
 
 
-def explore(study: Study) -> Explore:
+def explore(data: ReportData) -> Explore:
     """The interactive section of a study's report."""
-    data = interactive_data(study)
+    held = interactive_data(data)
     own = resources.files("stratigraph.report").joinpath("templates")
     script = "".join(
         own.joinpath(name).read_text("utf-8") for name in ("draw.js", "interactive.js")
     )
-    return Explore(embed(data), Markup(script), data["left_out"])
+    return Explore(embed(held), Markup(script), held["left_out"])
 
 
 def embed(data: dict[str, Any]) -> Markup:
@@ -70,22 +69,22 @@ def embed(data: dict[str, Any]) -> Markup:
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
-def interactive_data(study: Study) -> dict[str, Any]:
+def interactive_data(data: ReportData) -> dict[str, Any]:
     """Everything the section draws, and the colours it draws with."""
-    heat, left_out = heat_maps(study)
+    heat, left_out = heat_maps(data)
     return {
-        "configurations": [c.label for c in numbers.configurations(study)],
-        "measures": {measure: measure_name(measure) for measure in study.scores()},
+        "configurations": [c.label for c in data.configurations],
+        "measures": {measure: measure_name(measure) for measure in data.scored},
         "colours": stops(SCORES),
         "undefined": mpl.colors.to_hex(SCORES(np.nan)),
         "heat": heat,
-        "curves": curves(study),
+        "curves": curves(data),
         "left_out": left_out,
     }
 
 
-def heat_maps(study: Study, most: int = MOST_CELLS) -> tuple[list[dict[str, Any]], list[str]]:
-    """Layers at every step against layers of the final state, as `figure_data.heat_map` has them.
+def heat_maps(data: ReportData, most: int = MOST_CELLS) -> tuple[list[dict[str, Any]], list[str]]:
+    """Layers at every step against layers of the final state, as `heat_data.heat_map` has them.
 
     The first measure is always there, with fewer steps where it has more than ``most`` cells.
     Another is there if its maps were computed whole, which is to say that at least half of
@@ -101,12 +100,8 @@ def heat_maps(study: Study, most: int = MOST_CELLS) -> tuple[list[dict[str, Any]
     found: list[dict[str, Any]] = []
     left_out: list[str] = []
     room = most
-    for index, measure in enumerate(study.scores()):
-        series = [
-            (c.label, maps)
-            for c in numbers.configurations(study)
-            for maps in _series(study, measure, c)
-        ]
+    for index, (measure, scored) in enumerate(data.scored.items()):
+        series = [(c.label, maps) for c in data.configurations for maps in _series(data, scored, c)]
         cells = sum(heat.values.size for _, maps in series for heat in maps)
         defined = sum(int(np.isfinite(heat.values).sum()) for _, maps in series for heat in maps)
         if index == 0:
@@ -136,50 +131,34 @@ def heat_maps(study: Study, most: int = MOST_CELLS) -> tuple[list[dict[str, Any]
 
 
 def _series(
-    study: Study, measure: str, c: numbers.Configuration
-) -> Iterator[list[numbers.HeatMap]]:
+    data: ReportData, scored: Scored, c: Configuration
+) -> Iterator[list[heat_data.HeatMap]]:
     """A configuration's maps over the steps that its runs share: within runs, then across."""
-    steps = sorted(set.intersection(*(set(study.steps(run)) for run in c.runs)))
-    excerpt = _excerpt(study, measure, c)
+    steps = sorted(set.intersection(*(set(data.study.steps(run)) for run in c.runs)))
     for across in (False, True):
         maps = [
             heat
             for step in steps
-            if (heat := numbers.heat_map(excerpt, measure, c.runs, step, steps[-1],
-                                         across_seeds=across))
-        ]  # fmt: skip
+            if (heat := heat_data.heat_map(scored, c.runs, step, steps[-1], across_seeds=across))
+        ]
         if maps:
             yield maps
 
 
-def _excerpt(study: Study, measure: str, c: numbers.Configuration) -> Study:
-    """The part of a matrix that a configuration's maps read, so that each is not a whole read.
-
-    A study's matrix and labels are opened, and given coordinates, at every call; that is seconds
-    a map where there are tens of thousands of representations.
-    """
-    labels = study.labels(measure)
-    labels = labels[labels["run"].isin([run.run_id for run in c.runs])]
-    rows = labels.index.to_numpy()
-    matrix = SimpleNamespace(values=study.similarity(measure).values[np.ix_(rows, rows)])
-    labels = labels.reset_index(drop=True)
-    return cast(Study, SimpleNamespace(similarity=lambda _: matrix, labels=lambda _: labels))
-
-
-def _thinned(maps: list[numbers.HeatMap], share: float) -> list[numbers.HeatMap]:
+def _thinned(maps: list[heat_data.HeatMap], share: float) -> list[heat_data.HeatMap]:
     """At most that share of the maps, the last and (if there are two) the first among them."""
     count = min(len(maps), max(1, int(share * len(maps))))
     places = np.linspace(len(maps) - 1, 0, count).round().astype(int)[::-1]
     return [maps[place] for place in places]
 
 
-def curves(study: Study) -> list[dict[str, Any]]:
+def curves(data: ReportData) -> list[dict[str, Any]]:
     """`curves_of` every measure: similarity to the final state over training."""
-    return [one for measure in study.scores() for one in curves_of(study, measure)]
+    return [one for scored in data.scored.values() for one in curves_of(data, scored)]
 
 
-def curves_of(study: Study, measure: str, kind: str = "similarity") -> list[dict[str, Any]]:
-    """Every configuration's approach to its final state, as `figure_data.curves` has it.
+def curves_of(data: ReportData, scored: Scored, kind: str = "similarity") -> list[dict[str, Any]]:
+    """Every configuration's approach to its final state, as `learning_data.curves` has it.
 
     Returns:
         One mapping for each configuration: ``layers`` with their names, colours and dashes;
@@ -188,7 +167,7 @@ def curves_of(study: Study, measure: str, kind: str = "similarity") -> list[dict
 
     """
     found = []
-    every = numbers.curves(study, measure, kind)
+    every = learning_data.curves(data, scored, kind)
     every = every[every["part"] != "input"]
     for label, table in every.groupby("configuration", sort=False):
         layers = list(_layers(table))
@@ -197,7 +176,7 @@ def curves_of(study: Study, measure: str, kind: str = "similarity") -> list[dict
         placed = table.set_index(["layer", "step"]).reindex(order)
         found.append(
             {
-                "measure": measure,
+                "measure": scored.measure,
                 "configuration": label,
                 "steps": steps,
                 "layers": layers,

@@ -1,236 +1,229 @@
-"""The report's sections: which figures answer which question, in the order of a reader."""
+"""The report's sections: which figures answer which question, in the order of a reader.
+
+What is said of them stands in ``templates/prose.html``, by the kind of figure.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
-from stratigraph.evidence import LEAST_ROOM, Evidence, similarity_to_final
+import numpy as np
+from matplotlib.figure import Figure
+
 from stratigraph.evidence.claims.shared_features import sharing
-from stratigraph.report import (
-    figure_data as numbers,
-    figures as ink,
-    learning_data as learning,
-    sections_of_networks as networks,
-)
+from stratigraph.latents.scores import SCORES
+from stratigraph.report import figures as ink, heat_data as heat, learning_data as learning
+from stratigraph.report.data import ReportData, slug
+from stratigraph.report.drawing import Sketch
 from stratigraph.report.headline import THRESHOLD
-from stratigraph.report.section import Material, Section
-from stratigraph.study import Study
+from stratigraph.report.image_data import SPAN, Images, reconstructions, samples, traversal
+from stratigraph.report.map_data import map_of_models
+from stratigraph.study import probe_images
 
-__all__ = ["sections"]
+__all__ = ["SECTIONS", "sections"]
 
-
-def sections(study: Study, evidence: Evidence | None, findings: list[dict]) -> Iterator[Section]:
-    """Every section that has something to show: numbers, and what will draw them."""
-    material = Material(study, evidence, findings)
-    kinds: list[Callable[[Material], Section]] = [
-        _findings, _convergence, _settled, _layer_pairs, _heat_maps, _between, _map,
-        networks.show_latents, networks.show_disentanglement, networks.show_dimensions,
-        _measures, networks.show_losses, networks.show_images,
-    ]  # fmt: skip
-    for make in kinds:
-        section = make(material)
-        if section.figures:
-            yield section
+MOST_BETWEEN = 6
+SHOWN_IMAGES = 10
+TRAVERSAL_PROBES = 200
+ESTIMATORS = {
+    "two_nn": "two nearest neighbours",
+    "levina_bickel": "maximum likelihood, 20 neighbours",
+}
 
 
-def _findings(of: Material) -> Section:
-    section = Section(
-        "findings-figure",
-        "The findings at a glance",
-        "Each question's estimate and 95 % interval, less the value it is tested against. A filled "
-        "mark is the CKA (or the only measure), an open one Procrustes similarity.",
-    )
-    own = [row for row in of.findings if row["way"] == "corrected"]
+def sections(data: ReportData) -> dict[str, list[Sketch]]:
+    """Every section that has something to show: its numbers, and what will draw them.
+
+    Figures whose names are alike as files get names of their own, or one would be lost.
+    """
+    found: dict[str, list[Sketch]] = {}
+    seen: Counter[str] = Counter()
+    for name, make in SECTIONS.items():
+        for sketch in make(data):
+            seen[sketch.name] += 1
+            count = seen[sketch.name]
+            own = sketch.name if count == 1 else f"{sketch.name}-{count}"
+            sketch = dataclasses.replace(sketch, name=own, kind=sketch.kind or sketch.name)
+            found.setdefault(name, []).append(sketch)
+    return found
+
+
+def _findings(data: ReportData) -> Iterator[Sketch]:
+    own = [row for row in data.findings if row["way"] == "corrected"]
     if any(row["estimates"] for row in own):
-        section.add(
-            "findings",
-            partial(ink.draw_findings, own),
-            "Estimates and 95 % intervals: jackknife over seeds and, for CKA, over probes too. "
-            "Cut off beyond ±1.",
+        yield Sketch("findings", partial(ink.draw_findings, own))
+
+
+def _convergence(data: ReportData) -> Iterator[Sketch]:
+    raw = {name: scored.to_final for name, scored in data.scored.items()}
+    title = "Mean over layers of each part, all runs"
+    yield Sketch("parts", partial(ink.draw_parts, raw, title, THRESHOLD))
+    tables = {name: learning.curves(data, scored) for name, scored in data.scored.items()}
+    labels: dict[tuple[str, str, str], list[str]] = {}
+    for c in data.configurations:
+        labels.setdefault((c.objective, c.data, c.architecture), []).append(c.label)
+    several = len({architecture for _, _, architecture in labels}) > 1
+    for (objective, source, architecture), own in labels.items():
+        title = f"{objective} on {source}"
+        title += f", {architecture.replace('_', ' ')}" if several else ""
+        name = f"convergence-{slug(title.replace(' on ', '-', 1))}"
+        yield Sketch(
+            name, partial(ink.draw_convergence, tables, own, title, THRESHOLD), "convergence"
         )
-    return section
 
 
-def _convergence(of: Material) -> Section:
-    study = of.study
-    configurations = numbers.configurations(study)
-    tables = {measure: numbers.curves(study, measure) for measure in study.scores()}
-    raw = {measure: similarity_to_final(study, measure) for measure in study.scores()}
-    section = Section(
-        "convergence",
-        "Encoder against decoder",
-        "How near each layer is to its own final state, within its run, as training goes on. The "
-        "first point is the untrained network.",
-    )
-    section.add(
-        "parts",
-        partial(ink.draw_parts, raw, "Mean over layers of each part, all runs", THRESHOLD),
-        "Mean similarity to the final state over the layers of encoder, latents and decoder; "
-        "bands are the extremes over runs. Right: the same as progress above the untrained "
-        f"network, over layers with room to move (1 − s₀ ≥ {LEAST_ROOM}), cut off below −1: "
-        "with little room, small differences count for much.",
-    )
-    for objective, data, architecture in dict.fromkeys(
-        (c.objective, c.data, c.architecture) for c in configurations
-    ):
-        labels = [
-            c.label
-            for c in configurations
-            if (c.objective, c.data, c.architecture) == (objective, data, architecture)
-        ]
-        several = len({c.architecture for c in configurations}) > 1
-        suffix = f", {architecture.replace('_', ' ')}" if several else ""
-        section.add(
-            f"convergence-{numbers.slug(f'{objective}-{data}{suffix}')}",
-            partial(
-                ink.draw_convergence, tables, labels, f"{objective} on {data}{suffix}", THRESHOLD
-            ),
-            "Each layer's similarity to its final state (mean over seeds, band: extremes). "
-            "Solid blue: encoder, dash-dotted green: mean and log-variance, dotted pink: the "
-            "sample (under shared noise, so alike from the start where a latent has "
-            "collapsed), dashed orange: decoder; darker is nearer to the input of its part. "
-            f"Thin line: {THRESHOLD}.",
-        )
-    return section
-
-
-def _settled(of: Material) -> Section:
-    section = Section(
-        "settled",
-        "The order in which layers settle",
-        "The area under each layer's curve above, over the logarithm of training: 1 for a layer "
-        "that never differs from its final state. Left as it is, right above the untrained "
-        "network, for layers that had room to move.",
-    )
-    if of.evidence is None:
-        return section
-    for measure in of.evidence.side_by_side:
-        table = learning.settled(of.study, of.evidence, measure)
+def _settled(data: ReportData) -> Iterator[Sketch]:
+    if data.evidence is None:
+        return
+    for measure in data.evidence.side_by_side:
+        table = learning.settled(data, data.evidence, measure)
         if len(table):
-            section.add(
-                f"settled-{measure}",
-                partial(ink.draw_settled, table, measure),
-                "Mean and 95 % interval over runs. Blue: encoder, green: mean and log-variance, "
-                "pink: sample, orange: decoder.",
-            )
-    return section
+            draw = partial(ink.draw_settled, table, measure)
+            yield Sketch(f"settled-{measure}", draw, "settled")
 
 
-def _layer_pairs(of: Material) -> Section:
-    section = Section(
-        "layer-pairs",
-        "Mean, sample and input",
-        "The sample of a collapsed latent is noise: its similarity to the mean and to the input "
-        "falls with every latent that collapses.",
-    )
-    if of.evidence is None:
-        return section
-    tables = {m: learning.layer_pairs(of.study, of.evidence, m) for m in of.evidence.side_by_side}
-    tables = {measure: table for measure, table in tables.items() if len(table)}
+def _layer_pairs(data: ReportData) -> Iterator[Sketch]:
+    if data.evidence is None:
+        return
+    every = {m: learning.layer_pairs(data, data.evidence, m) for m in data.evidence.side_by_side}
+    tables = {measure: table for measure, table in every.items() if len(table)}
     for group in dict.fromkeys(g for table in tables.values() for g in table["group"]):
-        section.add(
-            f"pairs-{numbers.slug(group)}",
-            partial(ink.draw_layer_pairs, tables, group),
-            f"{group}: similarity of two layers of one run at one step; mean and 95 % interval "
-            "over seeds.",
-        )
-    table = learning.to_input(of.study, of.evidence.cka)
+        draw = partial(ink.draw_layer_pairs, tables, group)
+        yield Sketch(f"pairs-{slug(group)}", draw, "pairs", {"group": group})
+    cka = data.evidence.cka
+    table = learning.to_input(data, data.scored[cka])
     if len(table):
-        section.add(
-            "to-input",
-            partial(
-                ink.draw_layer_lines,
-                table,
-                ink.measure_name(of.evidence.cka),
-                "Similarity to the input",
-                (-0.05, 1.03),
-            ),
-            "Each layer's similarity to the input over training; mean and 95 % interval over runs.",
-        )
-    return section
+        name, limits = ink.measure_name(cka), (-0.05, 1.03)
+        title = "Similarity to the input"
+        yield Sketch("to-input", partial(ink.draw_layer_lines, table, name, title, limits))
 
 
-def _heat_maps(of: Material) -> Section:
-    study = of.study
-    section = Section(
-        "heat-maps",
-        "Layers against layers",
-        "Every layer at a step against every layer of the final state. Pairs within a run and "
-        "pairs across seeds answer different questions and are never averaged together. Grey "
-        "cells are undefined, or were not asked for; a debiased score below 0 is drawn as 0.",
-    )
-    measure = study.scores()[0]
-    for c in numbers.configurations(study):
-        steps = numbers.panel_steps(c.runs)
+def _heat_maps(data: ReportData) -> Iterator[Sketch]:
+    for c in data.configurations:
+        steps = heat.panel_steps(c.runs)
         rows = [
             [
-                heat
+                one
                 for step in steps
-                if (heat := numbers.heat_map(study, measure, c.runs, step, steps[-1],
-                                             across_seeds=across))
+                if (one := heat.heat_map(data.first, c.runs, step, steps[-1], across_seeds=across))
             ]
             for across in (False, True)
-        ]  # fmt: skip
-        rows = [row for row in rows if row]
-        if rows:
-            section.add(
-                f"heat-{c.slug}",
-                partial(ink.draw_heat_maps, rows, measure, c.label),
-                f"{c.label}: layers at steps {', '.join(f'{s:,}' for s in steps)} against the "
-                "final state. Above: each run with itself; below: runs of different seeds.",
+        ]
+        if any(rows):
+            draw = partial(
+                ink.draw_heat_maps, list(filter(None, rows)), data.first.measure, c.label
             )
-    return section
+            yield Sketch(f"heat-{c.slug}", draw, "heat", {"label": c.label, "steps": steps})
 
 
-def _between(of: Material) -> Section:
-    section = Section(
-        "between",
-        "Configurations against each other",
-        "Layers of two configurations at their last steps; runs of different seeds throughout, so "
-        "that shared initial weights help neither. Networks of different data have no probe in "
-        "common and are not compared.",
-    )
-    measure = of.study.scores()[0]
-    maps = learning.comparisons(of.study, measure)
+def _between(data: ReportData) -> Iterator[Sketch]:
+    maps = heat.comparisons(data, data.first)
     for kind in ("strengths", "objectives", "architectures", "classifier"):
         chosen = [one for one in maps if one.title.startswith(kind)]
         if chosen:
-            section.add(
-                f"between-{kind}",
-                partial(ink.draw_between, chosen[:6], measure),
-                f"Means over {chosen[0].heat.pairs} pairs of runs and more.",
-            )
-    return section
+            draw = partial(ink.draw_between, chosen[:MOST_BETWEEN], data.first.measure)
+            yield Sketch(f"between-{kind}", draw, "between", {"pairs": chosen[0].heat.pairs})
 
 
-def _map(of: Material) -> Section:
-    section = Section(
-        "map",
-        "Map of models",
-        "Each run at each step by its whole layer × layer matrix, on the two directions in which "
-        "these matrices differ most.",
-    )
-    measure = of.study.scores()[0]
-    for found in learning.map_of_models(of.study, measure):
-        section.add(
-            f"map-{numbers.slug(found.title)}",
-            partial(ink.draw_model_map, found, measure),
-            "Points grow with training; a line is a run.",
-        )
-    return section
+def _map(data: ReportData) -> Iterator[Sketch]:
+    for found in map_of_models(data, data.first):
+        draw = partial(ink.draw_model_map, found, data.first.measure)
+        yield Sketch(f"map-{slug(found.title)}", draw, "map")
 
 
-def _measures(of: Material) -> Section:
-    section = Section(
-        "measures-behave",
-        "How the measures behave",
-        "Gaussian matrices of 50 features that share some: with few probes both biased measures "
-        "find similarity where there is none. So read the debiased score, or the smaller of two.",
-    )
-    section.add(
-        "measures",
-        partial(ink.draw_measures, sharing()),
-        "Mean and extremes over draws. Dotted: the share of features that is shared.",
-    )
-    return section
+def _latents(data: ReportData) -> Iterator[Sketch]:
+    if data.evidence is None:
+        return
+    table = learning.regimes(data, data.evidence)
+    if len(table):
+        latents = max(run.config.latents for run in data.study.runs.values())
+        yield Sketch("regimes", partial(ink.draw_regimes, table, latents))
+
+
+def _disentanglement(data: ReportData) -> Iterator[Sketch]:
+    table = learning.disentanglement(data)
+    if table.empty:
+        return
+    titles = {k: title for score in SCORES.values() for k, title in score.titles.items()}
+    last = table[table["step"] == table.groupby("configuration")["step"].transform("max")]
+    facts = {"probes": sorted(set(table["n"])), "scores": list(SCORES.values())}
+    yield Sketch("disentanglement", partial(ink.draw_scores, last, titles), facts=facts)
+    if table["step"].nunique() > 1:
+        quick = table[table["score"].isin([name for name, one in SCORES.items() if one.quick])]
+        draw = partial(ink.draw_scores_over_training, quick, titles)
+        yield Sketch("disentanglement-over-training", draw, facts=facts)
+
+
+def _dimensions(data: ReportData) -> Iterator[Sketch]:
+    if data.evidence is None:
+        return
+    table = learning.dimensions(data, data.evidence)
+    for estimator, name in ESTIMATORS.items() if len(table) else ():
+        own = table[(table["estimator"] == estimator) & table["mean"].notna()]
+        if len(own):
+            draw = partial(ink.draw_layer_lines, own, "intrinsic dimension", f"By {name}")
+            yield Sketch(f"dimension-{slug(estimator)}", draw, "dimension")
+
+
+def _measures(_: ReportData) -> Iterator[Sketch]:
+    yield Sketch("measures", lambda: ink.draw_measures(sharing()))
+
+
+def _losses(data: ReportData) -> Iterator[Sketch]:
+    table = learning.losses(data)
+    if data.study.config.recorded:
+        table = table[np.isfinite(table["loss"])]
+        draw = partial(ink.draw_losses, table, ("loss",), "loss")
+    else:
+        table = table[np.isfinite(table["reconstruction"])]
+        draw = partial(ink.draw_losses, table)
+    if len(table):
+        yield Sketch("losses", draw)
+
+
+def _images(data: ReportData) -> Iterator[Sketch]:
+    if data.study.config.recorded:  # neither the networks nor the images are ours
+        return
+    configurations = [c for c in data.configurations if not c.first.config.supervised]
+    probes = {c.label: probe_images(c.first.config, data.study.config.probes)
+              for c in configurations}  # fmt: skip
+    shown = {label: images[:SHOWN_IMAGES] for label, images in probes.items()}
+    for source in dict.fromkeys(c.data for c in configurations):
+        draw = _decoded("decoded from the mean", reconstructions, configurations, source, shown)
+        facts = {"count": SHOWN_IMAGES}
+        yield Sketch(f"reconstructions-{slug(source)}", draw, "reconstructions", facts)
+        if any(c.data == source and c.first.config.gaussian for c in configurations):
+            draw = _decoded("the same draws of z", samples, configurations, source, SHOWN_IMAGES)
+            yield Sketch(f"samples-{slug(source)}", draw, "samples")
+        # Codes are learned without a prior to draw from, or latents to move along.
+    for c in (one for one in configurations if one.first.config.gaussian):
+        images = probes[c.label]
+        many = images[:TRAVERSAL_PROBES]
+        draw = _decoded(f"latent from −{SPAN} to {SPAN}", traversal, c.first, images[:1], many)
+        yield Sketch(f"traversal-{c.slug}", draw, "traversal", {"label": c.label, "span": SPAN})
+
+
+def _decoded(note: str, make: Callable[..., Images], *given: Any) -> Callable[[], Figure]:
+    """What draws a grid of images: whoever draws it decodes them, so all cores do."""
+    return lambda: ink.draw_images(make(*given), note)
+
+
+SECTIONS: dict[str, Callable[[ReportData], Iterator[Sketch]]] = {
+    "findings-figure": _findings,
+    "convergence": _convergence,
+    "settled": _settled,
+    "layer-pairs": _layer_pairs,
+    "heat-maps": _heat_maps,
+    "between": _between,
+    "map": _map,
+    "latents": _latents,
+    "disentanglement": _disentanglement,
+    "dimension": _dimensions,
+    "measures-behave": _measures,
+    "losses": _losses,
+    "images": _images,
+}

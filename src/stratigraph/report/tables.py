@@ -1,4 +1,4 @@
-"""The report's tables and sentences: what the figures do not show."""
+"""The report's tables: what the figures do not show."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import torch
 
 from stratigraph.evidence.claims.shared_features import OF_MEASURES
 from stratigraph.records import MANIFEST, read_json
-from stratigraph.report import figure_data as numbers
+from stratigraph.report.data import ReportData
 from stratigraph.report.figures.style import measure_name
 from stratigraph.report.headline import reach_table
 from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.kernel_cka import DECONFOUNDED_SOURCE
-from stratigraph.study import DECONFOUNDED, Run, Study, probe_indices, similarity_path, warning_of
+from stratigraph.study import DECONFOUNDED, Study, similarity_path, warning_of
 from stratigraph.version import __version__
 
-__all__ = ["changed", "counts", "finding_rows", "made", "measure_rows", "reach_rows", "run_row"]
+__all__ = ["changed", "finding_rows", "measure_rows", "reach_rows", "run_rows", "versions"]
 
 
 def _number(value: float, digits: int = 0) -> str:
@@ -103,11 +103,10 @@ def _small(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def reach_rows(study: Study) -> Iterator[dict[str, Any]]:
+def reach_rows(data: ReportData) -> Iterator[dict[str, Any]]:
     """A row a measure and part: when layers reach the threshold, and from where."""
-    for measure in study.scores():
-        raw = reach_table(study, measure)
-        progress = reach_table(study, measure, "progress")
+    for measure, scored in data.scored.items():
+        raw, progress = reach_table(scored), reach_table(scored, "progress")
         for one, two in zip(_rows(raw), _rows(progress), strict=True):
             yield {
                 "measure": measure_name(measure),
@@ -122,24 +121,25 @@ def reach_rows(study: Study) -> Iterator[dict[str, Any]]:
             }
 
 
-def run_row(run: Run) -> dict[str, Any]:
-    """A run's row: state, snapshots and its last held-out losses, nats an image."""
-    state = run.state
-    row = {
-        "id": run.run_id,
-        "label": run.config.label(),
-        "state": state["state"],
-        "reason": state.get("reason", ""),
-        "warning": warning_of(state),
-        "step": f"{state['step']:,}",
-        "snapshots": len(run.steps),
-        **dict.fromkeys(("loss", "reconstruction", "kl"), "–"),
-    }
-    if run.steps:
-        held_out = run.metrics.query("split == 'validation'")
-        for name in ("loss", "reconstruction", "kl") if len(held_out) else ():
-            row[name] = _number(float(held_out[name].iloc[-1]), 2)
-    return row
+def run_rows(data: ReportData) -> Iterator[dict[str, Any]]:
+    """A row a run: state, snapshots and its last held-out losses, nats an image."""
+    for run_id, run in data.study.runs.items():
+        state, logged = run.state, data.metrics.get(run_id)
+        row = {
+            "id": run_id,
+            "label": run.config.label(),
+            "state": state["state"],
+            "reason": state.get("reason", ""),
+            "warning": warning_of(state),
+            "step": f"{state['step']:,}",
+            "snapshots": len(run.steps),
+            **dict.fromkeys(("loss", "reconstruction", "kl"), "–"),
+        }
+        if logged is not None:
+            held_out = logged[logged["split"] == "validation"]
+            for name in ("loss", "reconstruction", "kl") if len(held_out) else ():
+                row[name] = _number(float(held_out[name].iloc[-1]), 2)
+        yield row
 
 
 def measure_rows(study: Study) -> Iterator[dict[str, str]]:
@@ -161,52 +161,9 @@ def _source(measure: str) -> str:
     return DECONFOUNDED_SOURCE if measure == DECONFOUNDED else find_measure(measure).source
 
 
-def counts(study: Study) -> str:
-    """How much there is, in a sentence."""
-    runs = list(study.runs.values())
-    snapshots = sum(len(run.steps) for run in runs)
-    done = sum(run.state["state"] == "done" for run in runs)
-    representations = len(study.labels(study.scores()[0]))
+def versions() -> str:
+    """What made a report."""
     return (
-        f"{len(runs)} runs ({done} done), {snapshots} snapshots, {representations:,} "
-        f"representations of {_probe_counts(study)} probes."
-    )
-
-
-def _probe_counts(study: Study) -> str:
-    """How many probes there are, for each set of data (duplicates may have been dropped)."""
-    configs = {c.data: c.first.config for c in numbers.configurations(study)}
-    counts = {len(probe_indices(config, study.config.probes)) for config in configs.values()}
-    return " or ".join(f"{count:,}" for count in sorted(counts)) or "no"
-
-
-def made(study: Study) -> str:
-    """Versions, probes and way of reading, in a few sentences."""
-    versions = (
         f"stratigraph {__version__}, torch {torch.__version__}, numpy {np.__version__}, Python "
         f"{platform.python_version()}."
-    )
-    same = (
-        "Representations are centred in float64 and compared through coordinates with the same "
-        "inner products."
-    )
-    if study.config.recorded:
-        return (
-            f"{versions} Recorded while the networks were trained elsewhere, on "
-            f"{_probe_counts(study)} probes of the caller's. {same}"
-        )
-    probes, reading = study.config.probes, study.config.activations
-    source = {
-        "validation": "held-out images",
-        "training": "training images",
-        "paper": "images drawn with replacement from the whole set, as published",
-    }[probes.source]
-    decoder = {
-        "mean": "the mean of the posterior",
-        "shared_noise": "a sample under one noise draw shared by all snapshots",
-        "fresh_noise": "a sample under noise drawn afresh for each snapshot, as published",
-    }[reading.decoder_input]
-    return (
-        f"{versions} Probes: {_probe_counts(study)} {source} (seed "
-        f"{probes.seed}). The decoder was read from {decoder}. {same}"
     )

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from stratigraph.engine import one_thread
 from stratigraph.errors import InputError, IntegrityError
-from stratigraph.evidence import LEAST_ROOM, gather
+from stratigraph.evidence import LEAST_ROOM
 from stratigraph.records import MANIFEST, Files, read_json, record_exists, write_record
-from stratigraph.report import figure_data as numbers, tables
-from stratigraph.report.drawing import SHOWN, Picture, check_formats, draw_all
+from stratigraph.report import tables
+from stratigraph.report.data import ReportData
+from stratigraph.report.drawing import SHOWN, Picture, Sketch, check_formats, draw_all
 from stratigraph.report.headline import THRESHOLD
 from stratigraph.report.interactive import explore
-from stratigraph.report.section import Section
 from stratigraph.report.sections import sections
 from stratigraph.study import Study
 from stratigraph.study.layout import page_path
@@ -58,27 +58,27 @@ def write_report(
     """
     place = study.path if to is None else to
     drawn_in = check_formats(_formats_of(place / "figures") if formats is None else formats)
-    if not study.scores():
+    data = ReportData(study)
+    if not data.scored:
         raise InputError(
             f"study {study.config.name} has no similarity matrix to report on; run `stratigraph "
             "compare`, with at least one measure that is 1 for identical representations."
         )
-    if not numbers.configurations(study):
+    if not data.configurations:
         raise InputError(
             f"study {study.config.name} has no run that reached its last step, so nothing has a "
             f"final state to report on; `stratigraph list {study.path}` says why."
         )
-    judged = study.way.cka in study.measures()
-    # Findings of other matrices than these would be told beside the wrong figures.
-    findings = study.findings if study.findings_are_current() else []
     with one_thread():
-        # Figures of a study that was compared by other measures alone need no evidence of claims.
-        evidence = gather(study) if judged else None
-        found = list(sections(study, evidence, findings))
-        _number_twins(found)
-        sketches = [sketch for section in found for sketch in section.figures]
-        pictures = draw_all(sketches, drawn_in, workers or _cores())
-        html = render(study, found, findings, pictures)
+        found = sections(data)
+        told: dict[str, Any] = {}
+        pictures = draw_all(
+            list(chain(*found.values())),
+            drawn_in,
+            workers or _cores(),
+            lambda: told.update(_page_facts(data)),
+        )
+        html = render(found, pictures, told)
 
     def figures(files: Files) -> None:
         for name, picture in sorted(pictures.items()):
@@ -89,17 +89,6 @@ def write_report(
     write_record(place / "figures", figures, {"formats": list(drawn_in)})
     write_record(path.parent, lambda files: files.add(path.name, html.encode()))
     return path
-
-
-def _number_twins(found: Sequence[Section]) -> None:
-    """Give figures whose names are alike as files names of their own, or one would be lost."""
-    seen: Counter[str] = Counter()
-    for section in found:
-        for index, sketch in enumerate(section.figures):
-            seen[sketch.name] += 1
-            if seen[sketch.name] > 1:
-                name = f"{sketch.name}-{seen[sketch.name]}"
-                section.figures[index] = dataclasses.replace(sketch, name=name)
 
 
 def drawn_formats(study: Study) -> list[str]:
@@ -121,11 +110,28 @@ def _formats_of(folder: Path) -> list[str]:
     return []
 
 
+def _page_facts(data: ReportData) -> dict[str, Any]:
+    """What the page tells beside its figures."""
+    study = data.study
+    return {
+        "study": study.config,
+        "codes": any(not (c.gaussian or c.supervised) for c in study.config.runs),
+        "representations": len(data.first.labels),
+        "probes": data.probes,
+        "explore": explore(data),
+        "findings": tables.finding_rows(data.findings),
+        "ways": tables.changed(data.findings),
+        "threshold": THRESHOLD,
+        "least_room": LEAST_ROOM,
+        "reach": list(tables.reach_rows(data)),
+        "runs": list(tables.run_rows(data)),
+        "measures": list(tables.measure_rows(study)),
+        "versions": tables.versions(),
+    }
+
+
 def render(
-    study: Study,
-    found: Sequence[Section],
-    findings: list[dict[str, Any]],
-    pictures: Mapping[str, Picture],
+    found: Mapping[str, Sequence[Sketch]], pictures: Mapping[str, Picture], told: Mapping[str, Any]
 ) -> str:
     """The report as one HTML file, with its figures and its script in it."""
     environment = jinja2.Environment(
@@ -135,19 +141,8 @@ def render(
         trim_blocks=True,
     )
     environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
+    environment.filters["joined"] = lambda text: Markup(" ").join(text.split())
+    environment.filters["settings"] = vars
     return environment.get_template("report.html").render(
-        study=study.config,
-        counts=tables.counts(study),
-        sections=list(found),
-        pictures=pictures,
-        shown=SHOWN,
-        explore=explore(study),
-        findings=tables.finding_rows(findings),
-        ways=tables.changed(findings),
-        threshold=THRESHOLD,
-        least_room=LEAST_ROOM,
-        reach=list(tables.reach_rows(study)),
-        runs=[tables.run_row(run) for run in study.runs.values()],
-        measures=list(tables.measure_rows(study)),
-        made=tables.made(study),
+        sections=found, pictures=pictures, shown=SHOWN, **told
     )

@@ -20,6 +20,7 @@ Cost: n²p flops in float64 and one n × n eigendecomposition.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,9 @@ from torch import Tensor
 from stratigraph.errors import DataError, InputError
 from stratigraph.similarity.centring import CONSTANT, Centred, centre, power_of_two, rescaled
 from stratigraph.similarity.gram import gram
-from stratigraph.similarity.inputs import as_matrix, nonfinite
+from stratigraph.similarity.inputs import as_matrix
 from stratigraph.similarity.spectral import signs
+from stratigraph.similarity.unfit import unfit
 
 __all__ = ["Reduction", "read_coordinates", "reduce_units"]
 
@@ -71,12 +73,11 @@ def reduce_units(activations: Any, name: str = "activations") -> Reduction:
             float32 holds with all its digits (1e-32 to 1e37).
 
     """
+    if why := unfit(activations, name):
+        nothing = np.full((len(activations) + 1, 1), np.nan, np.float32)
+        return Reduction(nothing, math.prod(np.shape(activations)[1:]), reason=why)
     x = as_matrix(activations, name)
     n, p = x.shape
-    found = nonfinite(x)
-    if found:
-        nothing = np.full((n + 1, 1), np.nan, np.float32)
-        return Reduction(nothing, p, reason=f"not finite: {found}")
     largest = float(max(-x.min(), x.max()))
     if largest and not SMALLEST <= largest <= LARGEST:
         raise InputError(

@@ -38,7 +38,7 @@ from stratigraph.pairs.jackknife import (
     jackknife_pairs,
     tiled,
 )
-from stratigraph.pairs.matrix import compare_stored
+from stratigraph.pairs.stored import compare_stored
 from stratigraph.plugins import is_plugin, plugin_digest
 from stratigraph.records import MANIFEST, Files, remove_leftovers, remove_record, write_record
 from stratigraph.similarity.kernel_cka import deconfounded_measure

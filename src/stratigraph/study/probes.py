@@ -155,6 +155,8 @@ def probe_noise(
         seed = derived_seed(probes.seed, f"fresh noise of {run.run_id}", step)
     else:
         seed = derived_seed(probes.seed, "shared noise")
-    # Drawn a latent at a time, so that networks with more latents share the first of them.
+    # Drawn a latent at a time, so that networks with more latents share the first of them; but for
+    # the last 16 numbers, which torch draws anew where their count is no multiple of 16. Drawing
+    # them otherwise would change what the studies that there are were read under.
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(run.config.latents, count, generator=generator).T.contiguous()

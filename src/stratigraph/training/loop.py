@@ -140,9 +140,10 @@ def build_network(config: RunConfig, dataset: DataFacts) -> Network:
             config.architecture, shape, config.latents, seed=seed, initialisation=scheme
         )
         _check_posterior(config, model)
-    modules = _parts(config).modules
-    if modules:
-        own = nn.ModuleDict(modules)
+    parts = _parts(config)
+    if parts.modules:
+        own = nn.ModuleDict(parts.modules)
+        own.adam = parts.adam  # type: ignore[assignment]  # settings, beside what they are for
         initialise(own, scheme, derived_seed(config.seed, "objective"))
         model.add_module(OWN, own)
     return model
@@ -178,7 +179,7 @@ def initial_state(
     own = [p for name, p in model.named_parameters() if name.startswith(f"{OWN}.")]
     groups = [{"params": of_network}]
     if own:
-        groups.append({"params": own, **_parts(config).adam})
+        groups.append({"params": own, **getattr(model, OWN).adam})
     optimiser = torch.optim.Adam(
         groups,
         lr=config.learning_rate,

@@ -1,4 +1,4 @@
-"""Ink: one kind of figure a file, each drawn from numbers of `figure_data`."""
+"""Ink: one kind of figure a file, each drawn from its numbers."""
 
 from stratigraph.report.figures.convergence import (
     draw_convergence as draw_convergence,

@@ -29,7 +29,7 @@ def draw_convergence(
     """One row a measure, one column a configuration, one line a layer (mean over seeds).
 
     Args:
-        tables: measure → table as `figure_data.curves` gives.
+        tables: measure → table as `learning_data.curves` gives.
         labels: the configurations to draw.
         title: what the columns share.
         threshold: drawn as a thin line.

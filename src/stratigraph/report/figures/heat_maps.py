@@ -9,9 +9,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from stratigraph.report.figure_data import HeatMap
 from stratigraph.report.figures.style import SCORES, STYLE, measure_name, new_figure, short
-from stratigraph.report.learning_data import Between
+from stratigraph.report.heat_data import Between, HeatMap
 
 __all__ = ["draw_between", "draw_heat_maps"]
 
@@ -60,13 +59,13 @@ def draw_heat_maps(rows: Sequence[Sequence[HeatMap]], measure: str, label: str) 
                     else f"within run ({heat.pairs} run{'s' * (heat.pairs != 1)})"
                 )
                 axis.set_title(f"step {heat.row_step:,} to {heat.column_step:,}\n{kind}")
-                axis.set_xticks(
-                    np.arange(len(heat.columns)), [short(n) for n in heat.columns], rotation=90
-                )
+                lowest = r + 1 == len(rows) or c >= len(rows[r + 1])
+                across = [short(n) for n in heat.columns] if lowest else []
+                axis.set_xticks(np.arange(len(heat.columns)), across, rotation=90)
                 axis.set_yticks(
                     np.arange(len(heat.rows)), [short(n) for n in heat.rows] if c == 0 else []
                 )
-                axis.set_xlabel(f"layers at step {heat.column_step:,}")
+                axis.set_xlabel(f"layers at step {heat.column_step:,}" if lowest else "")
                 axis.set_ylabel("layers at the earlier step" if c == 0 else "")
                 axis.spines[:].set_visible(False)
         figure.colorbar(image, ax=axes, shrink=0.6, label=measure_name(measure))

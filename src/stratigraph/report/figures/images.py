@@ -6,8 +6,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from stratigraph.report.figure_data import Images
 from stratigraph.report.figures.style import STYLE, new_figure
+from stratigraph.report.image_data import Images
 
 __all__ = ["draw_images"]
 

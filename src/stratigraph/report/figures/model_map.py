@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from stratigraph.report.figures.style import STYLE, measure_name, new_figure, ordered_colours
-from stratigraph.report.learning_data import ModelMap
+from stratigraph.report.map_data import ModelMap
 
 __all__ = ["draw_model_map"]
 

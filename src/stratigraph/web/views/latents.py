@@ -18,7 +18,7 @@ from stratigraph.errors import InputError
 from stratigraph.latents import REGIMES
 from stratigraph.models import VAE
 from stratigraph.records import record_exists, verified
-from stratigraph.report.figure_data import SPAN, to_image
+from stratigraph.report.image_data import SPAN, to_image
 from stratigraph.study import Run, observed_path, read_probes
 from stratigraph.study.probes import KeptProbes
 from stratigraph.training import DataFacts, RecordedConfig

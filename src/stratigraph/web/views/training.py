@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from stratigraph.errors import InputError
-from stratigraph.report import figure_data as numbers, learning_data as learning
+from stratigraph.report.data import ReportData, Scored
 from stratigraph.report.figures.style import measure_name
 from stratigraph.report.interactive import curves_of
-from stratigraph.study import Study
+from stratigraph.report.learning_data import curves
+from stratigraph.report.map_data import map_of_models
 from stratigraph.web.query import Answer, Query, defined
 from stratigraph.web.watch import Watched
 
@@ -39,11 +41,12 @@ def _scored(watched: Watched, query: Query) -> tuple[str, str]:
     return way, query.choice("measure", scores, scores[0])
 
 
-def _freed(watched: Watched, way: str, measure: str, make: Callable[[Study], T]) -> T:
-    """What is made of a study, and then the pages of the matrix it was read from given back."""
-    study = watched.study(way)
-    found = make(study)
-    _let_go(study.similarity(measure).values)
+def _freed(watched: Watched, way: str, measure: str, make: Callable[[ReportData, Scored], T]) -> T:
+    """What is made of a matrix, and then its pages given back."""
+    data = ReportData(watched.study(way))
+    scored = data.scored[measure]
+    found = make(data, scored)
+    _let_go(scored.values)
     return found
 
 
@@ -66,7 +69,7 @@ def convergence(watched: Watched, query: Query) -> Answer:
 
     every = watched.kept(
         ("curves", way, measure, kind),
-        lambda: _freed(watched, way, measure, lambda study: curves_of(study, measure, kind)),
+        lambda: _freed(watched, way, measure, partial(curves_of, kind=kind)),
     )
     labels = [one["configuration"] for one in every]
     chosen = query.choice("configuration", labels, labels[0])
@@ -79,7 +82,8 @@ def convergence(watched: Watched, query: Query) -> Answer:
     }
 
     def table() -> pd.DataFrame:
-        rows = numbers.curves(watched.study(way), measure, kind)
+        data = ReportData(watched.study(way))
+        rows = curves(data, data.scored[measure], kind)
         return rows[rows["configuration"] == chosen].assign(measure=measure, kind=kind, way=way)
 
     return Answer(facts, None, table)
@@ -99,11 +103,11 @@ def _parts(found: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def models(watched: Watched, query: Query) -> Answer:
-    """Runs at their steps as points of a plane (`learning_data.map_of_models`)."""
+    """Runs at their steps as points of a plane (`map_data.map_of_models`)."""
     way, measure = _scored(watched, query)
     every = watched.kept(
         ("models", way, measure),
-        lambda: _freed(watched, way, measure, lambda study: learning.map_of_models(study, measure)),
+        lambda: _freed(watched, way, measure, map_of_models),
     )
     if not every:
         raise InputError(
@@ -117,7 +121,7 @@ def models(watched: Watched, query: Query) -> Answer:
     points = found.points
     shown = [
         {"label": c.label, "objective": c.objective}
-        for c in numbers.configurations(watched.study(way))
+        for c in ReportData(watched.study(way)).configurations
         if c.label in set(points["configuration"])
     ]
     rank = {one["label"]: place for place, one in enumerate(shown)}

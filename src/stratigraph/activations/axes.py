@@ -1,0 +1,115 @@
+"""Which axis of a layer's output is the inputs'.
+
+An axis is the inputs' if its size follows their number. One pass of 8 inputs and one of the last 5
+of them tell it from every axis that only happens to be as long: a table of positions or of weights,
+a mask for all, the time of a recurrent network that puts time first. An output has to have one such
+axis, and is then read as (n, …) with that axis first. And what an input gives has to be the same in
+both passes, whatever the others are: statistics of a batch are no representation of an input.
+
+A network that runs on one number of inputs alone (exported so, or with that number in a ``view``)
+is shown the same inputs in turned order: what is of the inputs turns with them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+__all__ = ["Seen", "axis_that_follows", "axis_that_turns", "depends", "repeats", "seen"]
+
+SKETCH = 1 << 14  # numbers of a row that are kept, to be compared
+FAR = 0.1  # of a layer's spread: int8 with a scale for each batch stays below, batch statistics not
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An output of one pass: its shape, and some of its values along each axis of the inputs' size.
+
+    Attributes:
+        shape: of the output.
+        rows: the number of inputs of the pass.
+        rough: it has few digits.
+        sketches: axis → (rows, some units).
+
+    """
+
+    shape: tuple[int, ...]
+    rows: int
+    rough: bool
+    sketches: dict[int, Tensor]
+
+
+def seen(value: Tensor, rows: int) -> Seen:
+    """What is kept of an output of a pass of so many inputs."""
+    sketches = {}
+    for axis, size in enumerate(value.shape):
+        if size == rows and value.numel():
+            flat = value.movedim(axis, 0).reshape(rows, -1)
+            step = torch.linspace(0, flat.shape[1] - 1, min(SKETCH, flat.shape[1]))
+            some = flat.index_select(1, step.round().long().to(flat.device))
+            exact = some.is_floating_point() or some.is_complex()
+            sketches[axis] = some.float() if exact and some.element_size() < 4 else some
+            sketches[axis] = sketches[axis] if exact else some.double()
+    rough = value.is_floating_point() and value.element_size() < 4
+    return Seen(tuple(value.shape), rows, rough, sketches)
+
+
+def axis_that_follows(one: Seen, two: Seen) -> tuple[int | None, str]:
+    """The inputs' axis, from passes of two numbers of inputs; or None, and why there is none."""
+    shapes = f"{one.shape} for {one.rows} inputs and {two.shape} for {two.rows}"
+    if len(one.shape) != len(two.shape):
+        return None, f"it has another number of axes for another number of inputs: {shapes}"
+    sizes = zip(one.shape, two.shape, strict=True)
+    return _only([i for i, pair in enumerate(sizes) if pair == (one.rows, two.rows)], shapes)
+
+
+def axis_that_turns(one: Seen, turned: Seen) -> tuple[int | None, str]:
+    """The same from two passes of the same inputs, the last of which stood first in the second."""
+    axes = [
+        axis
+        for axis, values in one.sketches.items()
+        if (other := turned.sketches.get(axis)) is not None
+        and _near(values.roll(1, 0), other, one.rough)
+        and not _near(values, other, one.rough)
+    ]
+    return _only(axes, f"{one.shape}, for the same {one.rows} inputs in two orders")
+
+
+def _only(axes: list[int], shapes: str) -> tuple[int | None, str]:
+    if len(axes) == 1:
+        return axes[0], ""
+    if axes:
+        return None, f"{len(axes)} axes follow the inputs, got {shapes}"
+    return None, f"no axis follows the inputs, got {shapes}"
+
+
+def repeats(one: Seen, two: Seen, axis: int) -> bool:
+    """Whether the inputs of the second pass, the last ones of the first, gave the same again."""
+    x, y = _common(one, two, axis)
+    return x is None or y is None or _near(x, y, one.rough)
+
+
+def depends(one: Seen, two: Seen, axis: int) -> bool:
+    """Whether they gave something far from it, beside how far inputs are from each other."""
+    x, y = _common(one, two, axis)
+    if x is None or y is None or not (x.isfinite().all() and y.isfinite().all()):
+        return False
+    spread = torch.linalg.vector_norm(x - x.mean(0))
+    least = 1e-3 * torch.linalg.vector_norm(x)
+    return bool(torch.linalg.vector_norm(x - y) > FAR * torch.maximum(spread, least))
+
+
+def _common(one: Seen, two: Seen, axis: int) -> tuple[Tensor | None, Tensor | None]:
+    x, y = one.sketches.get(axis), two.sketches.get(axis)
+    if x is None or y is None or x.shape[1] != y.shape[1]:  # of other lengths
+        return None, None
+    rows = min(len(x), len(y))
+    return x[-rows:], y[-rows:]
+
+
+def _near(x: Tensor, y: Tensor, rough: bool) -> bool:
+    # A GPU may add in another order; noise that anyone would put in is far above this.
+    near = {"rtol": 1e-2, "atol": 1e-3} if rough else {"rtol": 1e-4, "atol": 1e-6}
+    return x.shape == y.shape and torch.allclose(x, y, equal_nan=True, **near)

@@ -1,0 +1,217 @@
+"""Which tokens of an input are there, and which only fill a batch up.
+
+The mask is found where it is used, among the arguments of the modules that run:
+
+=======================================  ==========================================================
+``attention_mask``, …                    (n, t), 1 where a token is there
+``src_key_padding_mask``, …              (n, t), true (or -inf) where none is, as torch has it
+``lengths``, ``…_lengths``               (n,), how many tokens are there, from the first on
+a ``PackedSequence``, a nested tensor    carry their lengths
+=======================================  ==========================================================
+
+or given by the caller, for all. A layer's mask is that of the innermost call around it that has one
+as long as its tokens. Masks of other tokens (``encoder_attention_mask`` in a decoder) are no
+layer's, and a length that both have is not guessed at.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from stratigraph.activations.batches import batches_of, count_of, whole
+from stratigraph.activations.outputs import lengths_of
+from stratigraph.errors import InputError
+
+__all__ = [
+    "Mask",
+    "MaskOf",
+    "fitting",
+    "known_arguments",
+    "mask_for",
+    "masked_batches",
+    "masks_among",
+]
+
+MaskOf = Tensor | np.ndarray | str | Callable[[Any], Any] | None
+
+THERE = ("attention_mask", "decoder_attention_mask", "input_mask", "token_mask")
+PADDED = ("src_key_padding_mask", "tgt_key_padding_mask", "key_padding_mask")
+OTHERS = ("encoder_attention_mask", "memory_key_padding_mask")
+LENGTHS = ("lengths", "seq_lens", "seq_lengths")
+ENDINGS = ("_lengths", "_lens")
+QUERY = ("query", "key")
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Which tokens are there.
+
+    Attributes:
+        there: (n, t), or None where lengths say it.
+        lengths: (n,).
+        sizes: how many tokens those that have these lengths may be; None is any number.
+        others: it is of other tokens than the layers inside that call return.
+
+    """
+
+    there: Tensor | None = None
+    lengths: Tensor | None = None
+    sizes: frozenset[int] | None = None
+    others: bool = False
+
+    def of(self, t: int) -> Tensor | None:
+        """(n, t) booleans, or None where it is not of so many tokens."""
+        if self.there is not None:
+            return self.there if self.there.shape[1] == t else None
+        if self.lengths is None or t < (longest := int(self.lengths.max())):
+            return None
+        if self.sizes is not None and t != longest and t not in self.sizes:
+            return None
+        return torch.arange(t, device=self.lengths.device) < self.lengths[:, None]
+
+
+def known_arguments(module: nn.Module) -> dict[str, int]:
+    """The arguments of a module's pass that may be a mask, and where each stands."""
+    try:
+        names = list(inspect.signature(module.forward).parameters)
+    except (TypeError, ValueError):
+        names = []
+    return {name: place for place, name in enumerate(names) if _known(name) or name in QUERY}
+
+
+def masks_among(
+    places: dict[str, int], args: tuple[Any, ...], kwargs: dict[str, Any], rows: int
+) -> list[Mask]:
+    """The masks among the arguments of a call, of a pass of so many inputs."""
+    given = {name: args[place] for name, place in places.items() if place < len(args)} | kwargs
+    query, key = map(given.get, QUERY)
+    found = []
+    for name in filter(_known, given):
+        mask = _named_mask(name, given[name], rows)
+        if mask is not None and mask.lengths is not None:
+            mask = replace(mask, sizes=_tokens_of((*args, *kwargs.values()), rows))
+        # An attention's mask is of its keys, and what it returns is of its queries.
+        if mask is not None and (name != "key_padding_mask" or key is None or key is query):
+            found.append(mask)
+    first = args[0] if args else None
+    if isinstance(first, PackedSequence | Tensor) and (lengths := lengths_of(first)) is not None:
+        found.append(Mask(lengths=lengths, sizes=frozenset()))
+    return found
+
+
+def _tokens_of(values: tuple[Any, ...], rows: int) -> frozenset[int]:
+    """How many tokens the tensors have that a call was given: (n, t, …) or (t, n, …)."""
+    shapes = [v.shape for v in values if isinstance(v, Tensor) and not v.is_nested and v.ndim > 1]
+    first = {shape[1] for shape in shapes if shape[0] == rows}
+    return frozenset(first | {shape[0] for shape in shapes if shape[1] == rows})
+
+
+def masked_batches(
+    inputs: Any, batch_size: int, mask: Any, order: np.ndarray | None = None
+) -> Iterator[tuple[tuple[Any, Any], int]]:
+    """Each batch with the rows of a mask (n, t) that was given for all, and how many they are.
+
+    Raises:
+        InputError: a mask that is none, or is of another number of inputs.
+
+    """
+    if mask is not None and not isinstance(mask, Tensor | np.ndarray | str) and not callable(mask):
+        raise InputError(
+            "mask: expected (n, t) with 1 where a token is there, lengths (n,), the name of an "
+            f"input or a function of a batch, got a {type(mask).__name__}."
+        )
+    given = mask if isinstance(mask, Tensor | np.ndarray) else None
+    if given is None:
+        for batch, rows in batches_of(inputs, batch_size, order):
+            yield (batch, None), rows
+        return
+    if whole(inputs):
+        if len(given) != count_of(inputs):
+            raise InputError(
+                f"mask: expected a row for each of the {count_of(inputs)} inputs, got {len(given)}."
+            )
+        yield from batches_of((inputs, given), batch_size, order)
+        return
+    done = 0
+    for batch, rows in batches_of(inputs, batch_size):
+        yield (batch, given[done : done + rows]), rows
+        done += rows
+
+
+def mask_for(pair: tuple[Any, Any], mask: Any, rows: int) -> Mask | None:
+    """The caller's mask of a batch of `masked_batches`."""
+    if mask is None:
+        return None
+    batch, value = pair
+    if isinstance(mask, str):
+        if not isinstance(batch, Mapping) or mask not in batch:
+            known = ", ".join(map(str, batch)) if isinstance(batch, Mapping) else "no names"
+            raise InputError(f"mask: the inputs have no {mask!r}; they have {known}.")
+        value = batch[mask]
+    elif callable(mask) and not isinstance(mask, Tensor):
+        value = mask(batch)
+    value = torch.as_tensor(value)
+    found = _named_mask(LENGTHS[0] if value.ndim == 1 else THERE[0], value, rows)
+    if found is None:
+        raise InputError(
+            f"mask: expected ({rows}, t) with 1 where a token is there, or lengths ({rows},), got "
+            f"{value.dtype} of shape {tuple(value.shape)}."
+        )
+    return found
+
+
+def fitting(frames: Iterator[list[Mask]], tokens: list[int]) -> tuple[int, Tensor] | str | None:
+    """The mask of an output, from the calls around it, innermost first.
+
+    Args:
+        frames: the masks of each call.
+        tokens: sizes of the axes that may be the tokens'.
+
+    Returns:
+        which of the sizes and its mask (n, t); a text where two would do; None where none does.
+
+    """
+    for masks in frames:
+        found = [
+            (place, there, mask.others)
+            for mask in masks
+            for place, size in enumerate(tokens)
+            if (there := mask.of(size)) is not None
+        ]
+        if not found:
+            continue
+        place, there, _ = found[0]
+        same = all(p == place and torch.equal(t.cpu(), there.cpu()) for p, t, _ in found)
+        if not same or all(others for _, _, others in found):
+            return "masks of several kinds of tokens are as long as its tokens"
+        return place, there
+    return None
+
+
+def _known(name: str) -> bool:
+    return name in (*THERE, *PADDED, *OTHERS, *LENGTHS) or name.endswith(ENDINGS)
+
+
+def _named_mask(name: str, value: Any, rows: int) -> Mask | None:
+    if not isinstance(value, Tensor) or value.ndim == 0 or len(value) != rows or value.is_nested:
+        return None
+    if value.ndim == 1 and _counts(name, value):
+        return Mask(lengths=value.long())
+    if value.ndim != 2 or name in LENGTHS or name.endswith(ENDINGS):
+        return None
+    if value.is_floating_point() and bool((value <= 0).all()):  # added to scores: 0 is there
+        return Mask(value == 0, others=name in OTHERS)
+    padded = name in PADDED or name == OTHERS[1]
+    return Mask((value == 0) if padded else (value != 0), others=name in OTHERS)
+
+
+def _counts(name: str, value: Tensor) -> bool:
+    return (name in LENGTHS or name.endswith(ENDINGS)) and not value.is_floating_point()
