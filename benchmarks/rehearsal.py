@@ -45,7 +45,9 @@ from stratigraph.pairs.comparison import Comparison
 from stratigraph.pairs.stored import compare_stored
 from stratigraph.records import Files, snapshot_path, write_record, write_text
 from stratigraph.similarity.reduction import reduce_units
-from stratigraph.stages.compare import compare_study, representation_table, write_matrix
+from stratigraph.stages.compare import compare_study
+from stratigraph.stages.labels import representation_table
+from stratigraph.stages.matrix_record import write_matrix
 from stratigraph.stages.progress import Progress
 from stratigraph.stages.task import reading_digest
 from stratigraph.study import Selection, Study, load_study, representations_path

@@ -88,7 +88,7 @@ def test_bands_do_not_change_a_bit(certified, tmp_path, monkeypatch):
     """Written a row at a time, from blocks in another order than the rows."""
     other = sg.load_study(shutil.copytree(certified.path, tmp_path / "study"))
     shutil.rmtree(other.path / "similarity" / "linear_cka")
-    monkeypatch.setattr(importlib.import_module("stratigraph.stages.compare"), "BAND", 1)
+    monkeypatch.setattr(importlib.import_module("stratigraph.stages.matrix_record"), "BAND", 1)
     assert compare_study(other, LocalEngine(1), QUIET) == ["linear_cka"]
     for part in ("values", "lower", "upper"):
         name = f"similarity/linear_cka/{part}.npy"

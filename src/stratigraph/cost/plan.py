@@ -27,7 +27,8 @@ from stratigraph.cost.pairs import Comparing, compare_sample, jackknife_sample
 from stratigraph.engine import Engine, Outcome
 from stratigraph.errors import ConfigError, StratigraphError
 from stratigraph.pairs.jackknife import JACKKNIFED
-from stratigraph.stages.compare import BAND, label_row
+from stratigraph.stages.labels import label_row
+from stratigraph.stages.matrix_record import BAND
 from stratigraph.study import (
     CORRECTED,
     DECONFOUNDED,

@@ -15,21 +15,20 @@ Of the pairs that findings read, the scores with groups of probes left out are k
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from stratigraph.durable import sha256
 from stratigraph.engine import Engine
-from stratigraph.errors import ConfigError, DataError
-from stratigraph.identity import canonical, digest, plain
+from stratigraph.errors import ConfigError
+from stratigraph.identity import digest, plain
 from stratigraph.pairs.blocks import Wanted
-from stratigraph.pairs.comparison import Comparison, Part
+from stratigraph.pairs.comparison import Part
 from stratigraph.pairs.jackknife import (
     GROUPS,
     JACKKNIFED,
@@ -40,99 +39,26 @@ from stratigraph.pairs.jackknife import (
 )
 from stratigraph.pairs.stored import compare_stored
 from stratigraph.plugins import is_plugin, plugin_digest
-from stratigraph.records import MANIFEST, Files, remove_leftovers, remove_record, write_record
+from stratigraph.records import Files, remove_leftovers, remove_record, write_record
 from stratigraph.similarity.kernel_cka import deconfounded_measure
 from stratigraph.similarity.reduction import read_coordinates
+from stratigraph.stages.labels import representation_table
+from stratigraph.stages.matrix_record import write_matrix
 from stratigraph.stages.progress import Progress
-from stratigraph.stages.recorded import check_recorded
-from stratigraph.stages.task import current_facts, reading_digest
+from stratigraph.stages.task import current_facts
 from stratigraph.study import (
     DECONFOUNDED,
     MeasureConfig,
-    Run,
     Selection,
     Study,
     claim_pairs,
     jackknife_path,
-    representations_path,
     similarity_path,
 )
 
-__all__ = ["compare_study", "label_row", "representation_table", "write_matrix"]
+__all__ = ["compare_study", "in_blocks_order"]
 
-BAND = 384 * 2**20  # bytes of a band of rows
 SCRATCH = ".scratch-"  # blocks of a comparison that was interrupted: the next one goes on
-
-
-class Representations(NamedTuple):
-    """Every representation of a study: labels, files, one hash of all, and what read them."""
-
-    labels: pd.DataFrame
-    files: list[Path]
-    source: str
-    readers: list[str]
-
-
-def representation_table(study: Study) -> Representations:
-    """Every representation there is.
-
-    Rows are ordered by run (as in the study file), step and layer (as in the network).
-
-    Raises:
-        DataError: there is none, or a recorded study has lost some.
-        IntegrityError: one is damaged.
-
-    """
-    check_recorded(study)
-    rows: list[dict[str, Any]] = []
-    files: list[Path] = []
-    hashes, readers = [], set()
-    for run in study.runs.values():
-        about = reading_digest(study, run)
-        for step in study.steps(run):
-            record = representations_path(run.path, step, study.way.folder)
-            facts = current_facts(record, about)
-            if facts is None:
-                continue
-            hashes.append([run.run_id, step, sha256(record / MANIFEST)])
-            readers.add(canonical(facts.get("read_by", "unknown")))
-            for layer in facts["layers"]:
-                rows.append(label_row(run, step, layer, about["probes"]))
-                files.append(record / f"{layer['name']}.npy")
-    if not rows:
-        raise DataError(
-            f"study {study.config.name} has nothing to compare yet; "
-            "run `stratigraph extract` first."
-        )
-    return Representations(pd.DataFrame(rows), files, digest(hashes), sorted(readers))
-
-
-def label_row(run: Run, step: int, layer: Mapping[str, Any], probes: str) -> dict[str, Any]:
-    """The label of one representation: of which run, step, layer and probes.
-
-    Args:
-        run: that it is of.
-        step: the snapshot's.
-        layer: ``name``, ``units``, ``reason`` and ``doubt``, as the record has them.
-        probes: the digest of those it is over.
-
-    """
-    config = run.config
-    return {
-        "run": run.run_id,
-        "data": config.data["name"],
-        "architecture": config.architecture_name,
-        "objective": config.objective["name"],
-        "strength": np.nan if config.strength is None else float(config.strength),
-        "latents": config.latents,
-        "seed": config.seed,
-        "step": step,
-        "layer": layer["name"],
-        "units": layer["units"],
-        "probes": probes,
-        "reason": layer["reason"] or "",
-        "doubt": layer["doubt"] or "",
-    }
 
 
 @dataclass(frozen=True)
@@ -282,33 +208,6 @@ def _compare(job: _Job, path: Path, about: dict[str, Any], readers: list[str]) -
     write_matrix(path, labels.assign(reason=reasons), parts, kinds, about)
 
 
-def write_matrix(
-    path: Path,
-    labels: pd.DataFrame,
-    parts: list[tuple[np.ndarray, Comparison]],
-    kinds: Sequence[Part],
-    about: dict[str, Any],
-) -> None:
-    """Write the record of a matrix over all sets of probes, in bands of rows.
-
-    Args:
-        path: where it will stand.
-        labels: one row a representation, (k, …).
-        parts: of each set, the rows of the labels that it has, and their scores.
-        kinds: the scores, and the ends of their intervals where there are any.
-        about: what the record says of itself.
-
-    """
-
-    def fill(files: Files) -> None:
-        for kind in kinds:
-            shape = len(labels), len(labels)
-            files.bands(f"{kind}.npy", shape, _bands(parts, len(labels), kind))
-        files.table("labels.parquet", labels)
-
-    write_record(path, fill, about)
-
-
 def _ask_block(job: _Job, rows: np.ndarray) -> Wanted:
     """The pairs asked for, of representations in another order than the labels'."""
 
@@ -316,20 +215,6 @@ def _ask_block(job: _Job, rows: np.ndarray) -> Wanted:
         return job.wanted.block(rows[x], rows[y])
 
     return block
-
-
-def _bands(
-    parts: list[tuple[np.ndarray, Comparison]], count: int, kind: Part
-) -> Iterator[np.ndarray]:
-    """The rows of the matrix, NaN between two sets of probes, some at a time."""
-    height = max(BAND // (8 * count), 1)
-    for start in range(0, count, height):
-        band = np.full((min(height, count - start), count), np.nan)
-        for rows, scores in parts:
-            chosen = np.flatnonzero((rows >= start) & (rows < start + height))
-            if len(chosen):
-                band[np.ix_(rows[chosen] - start, rows)] = scores.rows(chosen, kind)
-        yield band
 
 
 def in_blocks_order(labels: pd.DataFrame) -> np.ndarray:

@@ -24,6 +24,7 @@ from stratigraph.study.layout import (
     scores_path as scores_path,
     similarity_path as similarity_path,
 )
+from stratigraph.study.load import load_study as load_study
 from stratigraph.study.probes import (
     keep_probes as keep_probes,
     probe_images as probe_images,
@@ -39,5 +40,5 @@ from stratigraph.study.selection import (
     claim_pairs as claim_pairs,
     select_pairs as select_pairs,
 )
-from stratigraph.study.study import Study as Study, load_study as load_study
+from stratigraph.study.study import Study as Study
 from stratigraph.study.ways import CORRECTED as CORRECTED, PUBLISHED as PUBLISHED, WAYS as WAYS

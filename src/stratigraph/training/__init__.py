@@ -7,10 +7,8 @@ from stratigraph.training.freezing import (
     trainable_layers as trainable_layers,
 )
 from stratigraph.training.loop import (
-    DataFacts as DataFacts,
     DivergedError as DivergedError,
     TrainingState as TrainingState,
-    build_network as build_network,
     initial_state as initial_state,
     split_of as split_of,
     to_batch as to_batch,
@@ -18,6 +16,7 @@ from stratigraph.training.loop import (
     validation_indices as validation_indices,
     validation_terms as validation_terms,
 )
+from stratigraph.training.network import DataFacts as DataFacts, build_network as build_network
 from stratigraph.training.recorded import RecordedConfig as RecordedConfig, any_config as any_config
 from stratigraph.training.schedule import SnapshotSchedule as SnapshotSchedule
 from stratigraph.training.seeds import derived_seed as derived_seed, step_noise as step_noise
