@@ -32,6 +32,14 @@ def needs(seed):
 def fails():
     return {}["width"]
 
+class Tokens(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words = nn.Embedding(10, 6)
+        self.out = nn.Linear(6, 3)
+    def forward(self, ids, here):
+        return self.out(self.words(ids))
+
 ready = make()
 parts = nn.ModuleDict({"net": make()})
 single = make()
@@ -81,6 +89,22 @@ def test_two_networks(files, capsys):
     assert command(*GIVEN, "--measure", "procrustes_similarity", "--explain") == 0
     told = capsys.readouterr().out
     assert "procrustes_similarity of 40 inputs\nplan: " in told
+
+
+def test_tokens_that_are_not_there_do_not_count(files, capsys):
+    """What stands in the padding changes nothing, once it is said which input is the mask."""
+    rng = np.random.default_rng(0)
+    save_file(make_network("made_here:Tokens").state_dict(), "t.safetensors")
+    here = np.arange(7) < rng.integers(2, 8, (40, 1))
+    ids = rng.integers(0, 10, (40, 7))
+    found = []
+    for padding in (0, 9):
+        np.savez("tokens.npz", ids=np.where(here, ids, padding), here=here.astype(np.int64))
+        asked = ("--model", "t.safetensors", "--factory", "made_here:Tokens", "--inputs")
+        asked = (*asked, "tokens.npz", "--reduce", "tokens", "--mask", "here", "--memory", "50 MB")
+        assert command(*asked, "--json") == 0
+        found.append(json.loads(capsys.readouterr().out)["values"])
+    assert found[0] == found[1]
 
 
 def test_one_network_with_itself(files, capsys):

@@ -57,7 +57,7 @@ Layers = Annotated[
 ]
 
 
-NETWORKS = ("factory", "inputs", "layers", "reduce", "batch_size", "device")
+NETWORKS = ("factory", "inputs", "layers", "reduce", "mask", "memory", "batch_size", "device")
 
 
 def compare(
@@ -76,6 +76,13 @@ def compare(
         str | None,
         typer.Option("--reduce", help="Large maps: spatial, tokens, first or sample:<units>."),
     ] = None,
+    mask: Annotated[
+        str | None,
+        typer.Option("--mask", help="The input of --inputs that says which tokens are there."),
+    ] = None,
+    memory: Annotated[
+        str, typer.Option("--memory", help="To hold at most: 500MB, 2 GB, or a number of bytes.")
+    ] = "2 GB",
     batch_size: Annotated[int, typer.Option("--batch-size", help="Inputs of one pass.")] = 256,
     device: Annotated[str, typer.Option("--device", help="Where the networks run.")] = "cpu",
     as_json: AsJson = False,
@@ -110,7 +117,18 @@ def compare(
             raise ConfigError("compare: expected a study or --model, got both; leave one away.")
         why = "it is of a study; two networks are compared here in one process"
         refuse_given(context, (*names_of(Opening, Computing), "quiet"), why)
-        found = _networks(model, factory or [], inputs, measure, layers, reduce, batch_size, device)
+        found = _networks(
+            model,
+            factory or [],
+            inputs,
+            device,
+            measure=measure,
+            layers=layers,
+            reduce=reduce,
+            mask=mask,
+            memory=memory,
+            batch_size=batch_size,
+        )
         _print(found, as_json, explain)
         return
     if study is None:
@@ -133,13 +151,10 @@ def _networks(
     models: list[Path],
     factories: list[str],
     inputs: Path | None,
-    measure: str,
-    layers: list[str] | None,
-    reduce: str | None,
-    batch_size: int,
     device: str,
+    **how: Any,
 ) -> xarray.DataArray:
-    """Both networks make_network, their weights loaded, and compared."""
+    """Both networks made, their weights loaded, and compared as `stratigraph.compare` takes it."""
     from stratigraph.pairs.networks import compare as compare_networks
     from stratigraph.records import load_weights
     from stratigraph.training.device import check_device
@@ -164,15 +179,7 @@ def _networks(
             typer.echo(matched, err=True)
         made_of.append(network.to(where))
     try:
-        return compare_networks(
-            made_of[0],
-            made_of[-1],
-            shown,
-            measure,
-            layers,
-            reduce=reduce,
-            batch_size=batch_size,
-        )
+        return compare_networks(made_of[0], made_of[-1], shown, **how)
     except (RuntimeError, TypeError, IndexError) as error:  # the networks', of such inputs
         told = f"{type(error).__name__}: {error}".splitlines()[0]
         raise DataError(f"{inputs}: the networks cannot be shown it ({told}).") from error
