@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from stratigraph.engine import one_thread
+from stratigraph.pairs.coordinates import read_coordinates
 from stratigraph.pairs.stored import StoredComparison, compare_stored
 from stratigraph.records import MANIFEST, read_json
-from stratigraph.similarity.reduction import read_coordinates
 
 TOLERANCES = (0.1, 0.01, 0.001)
 FLOAT32 = 1e-6  # what exact CKA may be off by

@@ -29,7 +29,6 @@ __all__ = [
     "Images",
     "Indices",
     "Latents",
-    "Matrix",
     "Representation",
     "Scalar",
 ]
@@ -41,4 +40,3 @@ BytesImages: TypeAlias = UInt8[np.ndarray, "b c h w"]
 Indices: TypeAlias = Int[np.ndarray, " b"]
 Factors: TypeAlias = Int[np.ndarray, "b f"]
 Representation: TypeAlias = Float[np.ndarray, "n p"]
-Matrix: TypeAlias = Float[np.ndarray, "k k"]

@@ -49,7 +49,7 @@ def test_its_weights_still_represent_the_same(folder):
     """The network, its initialisation and the probes are those of then, to float32's accuracy."""
     study = sg.load_study(folder)
     (run,) = study.runs.values()
-    from stratigraph.similarity.reduction import read_coordinates
+    from stratigraph.pairs.coordinates import read_coordinates
     from stratigraph.study import probe_images, representations_path
 
     images = probe_images(run.config, study.config.probes)

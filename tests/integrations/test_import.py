@@ -15,7 +15,7 @@ from stratigraph.errors import ConfigError, DataError, InputError, UnsafeFileErr
 from stratigraph.integrations.neighbours import APART, Neighbours, weights_digest
 from stratigraph.integrations.recorder import TrainingWarning
 from stratigraph.integrations.series import find_series
-from stratigraph.similarity.reduction import read_coordinates
+from stratigraph.pairs.coordinates import read_coordinates
 from stratigraph.study import load_study
 
 ROLES = "encoder=enc.*,mean=fc_mu,log_var=fc_var,decoder=dec.*"

@@ -11,10 +11,11 @@ import textbook
 from representations import gaussian, layers
 from stratigraph.engine import LocalEngine
 from stratigraph.errors import DataError, InputError
+from stratigraph.pairs.coordinates import read_coordinates
 from stratigraph.pairs.matrix import explain, similarity_matrix
 from stratigraph.pairs.stored import compare_stored
 from stratigraph.similarity.measure import UndefinedWarning
-from stratigraph.similarity.reduction import read_coordinates, reduce_units
+from stratigraph.similarity.reduction import reduce_units
 
 MEASURES = ("linear_cka", "debiased_cka", "procrustes_similarity")
 

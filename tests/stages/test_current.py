@@ -40,8 +40,10 @@ def refuse(*_: object, **__: object) -> None:
     raise AssertionError("something was done of which nothing was left to do")
 
 
-@pytest.mark.parametrize("engine", ["local", "ray"])
-def test_running_it_again_writes_nothing(done, engine, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("engine", "source"), [("local", "folder"), ("ray", "folder"), ("ray", "file")]
+)
+def test_running_it_again_writes_nothing(done, tiny_file, engine, source, monkeypatch, capsys):
     before = _state(done.path)
     for name, stage in BY_NAME.items():
         monkeypatch.setitem(BY_NAME, name, replace(stage, make=refuse))
@@ -49,13 +51,19 @@ def test_running_it_again_writes_nothing(done, engine, monkeypatch, capsys):
     monkeypatch.setattr(LocalEngine, "map", refuse)
     monkeypatch.setattr("stratigraph.study.study.verified", refuse)  # no byte of a matrix is read
     with pytest.raises(SystemExit, match="0"):
-        main(["run", str(done.path), "--engine", engine])
+        where = (
+            [str(done.path)] if source == "folder" else [str(tiny_file), "--out", str(done.path)]
+        )
+        main(["run", *where, "--engine", engine])
     told = capsys.readouterr()
     assert "nothing was left to do" in told.out + told.err
     assert "reaches 0.9 of its final similarity" in told.out
     assert _state(done.path) == before
-    for stage in STAGES if engine == "local" else ():
-        run_stage(stage, done, LocalEngine(1))
+    for stage in STAGES:
+        run_stage(stage, done, refuse)
+    for stage in STAGES[:-1]:
+        with pytest.raises(SystemExit, match="0"):
+            main([stage, str(done.path), "--engine", engine])
     assert _state(done.path) == before
 
 

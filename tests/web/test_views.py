@@ -11,11 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
+from stratigraph.pairs.coordinates import read_coordinates
 from stratigraph.report import interactive
 from stratigraph.report.data import ReportData
 from stratigraph.report.image_data import to_image
 from stratigraph.similarity.cka import debiased_cka
-from stratigraph.similarity.reduction import read_coordinates
 from stratigraph.similarity.uncertainty import cka_null
 from stratigraph.study import observed_path, probe_images, representations_path
 

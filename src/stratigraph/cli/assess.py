@@ -68,7 +68,7 @@ def assess(
     from stratigraph.stages import Progress, run_stage
 
     opened, start = open_to_compute(context, study, opening, computing)
-    run_stage("assess", opened, start(), Progress(quiet), published=published)
+    run_stage("assess", opened, start, Progress(quiet), published=published)
     rows = opened.findings
     if as_json:
         typer.echo(json.dumps(rows, indent=1))

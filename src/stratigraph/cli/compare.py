@@ -25,7 +25,16 @@ from stratigraph.cli.compare_files import (
     find_files,
 )
 from stratigraph.cli.inspect import finite
-from stratigraph.cli.options import AsJson, Computing, Opening, Quiet, names_of, refuse_given
+from stratigraph.cli.options import (
+    AsJson,
+    Computing,
+    Limits,
+    Opening,
+    Quiet,
+    find_new_study,
+    names_of,
+    refuse_given,
+)
 from stratigraph.cli.run import open_to_compute
 from stratigraph.errors import ConfigError, DataError
 from stratigraph.plugins import attribute_of, parted
@@ -62,7 +71,7 @@ NETWORKS = ("factory", "inputs", "layers", "reduce", "mask", "memory", "batch_si
 
 def compare(
     context: typer.Context,
-    opening: Opening,
+    limits: Limits,
     computing: Computing,
     sources: Sources = None,
     model: Models = None,
@@ -90,6 +99,13 @@ def compare(
     explain: Annotated[
         bool, typer.Option("--explain", help="Print how each matrix was computed, and why so.")
     ] = False,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            help="Of a study: its folder or URL. Of files: a table of scores, .csv or .parquet.",
+        ),
+    ] = None,
     ids: Ids = None,
     figure: Drawn = None,
     interval: WithInterval = False,
@@ -105,7 +121,8 @@ def compare(
         why = "it is not of files of representations"
         of_others = (*NETWORKS, *names_of(Computing), "quiet", "max_runs", "trust")
         refuse_given(context, of_others, why)
-        compare_files(files, measure, ids, figure, opening.out, interval, as_json, explain)
+        table = None if out is None else Path(out)
+        compare_files(files, measure, ids, figure, table, interval, as_json, explain)
         return
     refuse_given(context, ("ids", "figure", "interval"), "it is of files of representations")
     if sources and len(sources) > 1:
@@ -116,7 +133,7 @@ def compare(
         if study is not None:
             raise ConfigError("compare: expected a study or --model, got both; leave one away.")
         why = "it is of a study; two networks are compared here in one process"
-        refuse_given(context, (*names_of(Opening, Computing), "quiet"), why)
+        refuse_given(context, (*names_of(Limits, Computing), "out", "quiet"), why)
         found = _networks(
             model,
             factory or [],
@@ -140,8 +157,9 @@ def compare(
     refuse_given(context, (*NETWORKS, "measure", "as_json"), why)
     from stratigraph.stages import Progress, run_stage
 
+    opening = Opening(limits.max_runs, limits.trust, None if out is None else find_new_study(out))
     opened, start = open_to_compute(context, study, opening, computing)
-    run_stage("compare", opened, start(), Progress(quiet))
+    run_stage("compare", opened, start, Progress(quiet))
     if explain:
         for name in opened.measures():
             typer.echo(f"{name}: {opened.similarity(name).attrs['plan']}")

@@ -12,7 +12,7 @@ import numpy as np
 import typer
 
 from stratigraph.cli.inspect import finite
-from stratigraph.cli.options import find_place
+from stratigraph.cli.options import find_study
 from stratigraph.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Sources = Annotated[
     typer.Argument(
         help="A study file (.yaml), or the folder or URL of a study; or files of representations.",
         metavar="[STUDY | FILE…]",
-        parser=find_place,
+        parser=find_study,
     ),
 ]
 Ids = Annotated[

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stratigraph.cli.inspect import finite
-from stratigraph.cli.options import AsJson, Device, Quiet, Trust, find_place, refuse_given
+from stratigraph.cli.options import AsJson, Device, Quiet, Trust, find_study, refuse_given
 from stratigraph.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ Source = Annotated[
     typer.Argument(
         help="A study file, or a study's folder or URL: its first run's configuration is used.",
         metavar="[STUDY]",
-        parser=find_place,
+        parser=find_study,
     ),
 ]
 

@@ -28,13 +28,15 @@ __all__ = [
     "Computing",
     "Device",
     "LightFolder",
+    "Limits",
     "Opening",
     "Quiet",
     "StudyFolder",
     "StudySource",
     "Trust",
     "UnusablePlace",
-    "find_place",
+    "find_new_study",
+    "find_study",
     "refuse_given",
     "refuse_idle",
     "spread",
@@ -57,18 +59,18 @@ def _at(text: str, *, light: bool = False, new: bool = False) -> Path:
         raise UnusablePlace(error) from error
 
 
-def find_place(text: str) -> Path:
+def find_study(text: str) -> Path:
     """The folder that is meant; of a URL its working copy, brought up to date."""
     return _at(text)
 
 
 def _find_light(text: str) -> Path:
-    """As `find_place`, without weights and representations."""
+    """As `find_study`, without weights and representations."""
     return _at(text, light=True)
 
 
-def _find_new(text: str) -> Path:
-    """As `find_place`, for a study that need not be there yet."""
+def find_new_study(text: str) -> Path:
+    """As `find_study`, for a study that need not be there yet."""
     return _at(text, new=True)
 
 
@@ -77,11 +79,11 @@ StudySource = Annotated[
     typer.Argument(
         help="A study file (.yaml), or the folder or URL of a study.",
         metavar="STUDY",
-        parser=find_place,
+        parser=find_study,
     ),
 ]
 StudyFolder = Annotated[
-    Path, typer.Argument(help="The folder or URL of a study.", metavar="STUDY", parser=find_place)
+    Path, typer.Argument(help="The folder or URL of a study.", metavar="STUDY", parser=find_study)
 ]
 LightFolder = Annotated[
     Path, typer.Argument(help="The folder or URL of a study.", metavar="STUDY", parser=_find_light)
@@ -92,7 +94,7 @@ Out = Annotated[
         "--out",
         help="The study's folder or URL (s3://…); results/<file's name> if not given.",
         metavar="DIR",
-        parser=_find_new,
+        parser=find_new_study,
     ),
 ]
 MaxRuns = Annotated[int, typer.Option("--max-runs", help="Refuse a larger grid.")]
@@ -123,12 +125,18 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.
 
 
 @dataclass(frozen=True)
-class Opening:
+class Limits:
+    """What may be run of a study."""
+
+    max_runs: MaxRuns = 1000
+    trust: Trust = False
+
+
+@dataclass(frozen=True)
+class Opening(Limits):
     """Where a study is, beside its file, and what may be run of it."""
 
     out: Out = None
-    max_runs: MaxRuns = 1000
-    trust: Trust = False
 
 
 @dataclass(frozen=True)
@@ -161,7 +169,7 @@ class Computing:
         return LocalEngine(self.workers)
 
 
-GROUPS = (Opening, Computing)
+GROUPS = (Limits, Opening, Computing)
 
 
 def names_of(*groups: type) -> tuple[str, ...]:

@@ -41,12 +41,11 @@ def open_to_compute(
     """A study, and what starts the engine; what cannot work is told before a folder is begun."""
     from stratigraph.stages import open_study
 
-    begun = study.is_dir()
     refuse_idle(context, study)
     start: Callable[[], Engine] = cache(lambda: computing.start(asked[0].resources))
     asked: list[StudyConfig] = []
 
-    def check(config: StudyConfig) -> None:
+    def check(config: StudyConfig, begun: bool) -> None:
         asked.append(config)
         if config.recorded:
             why = "nothing of a study that was recorded is trained"
@@ -149,15 +148,12 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a whole study, from training to its report. The same command again goes on."""
-    from stratigraph.stages.current import is_finished
+    from stratigraph.stages import Progress, run_stages
     from stratigraph.study.layout import page_path
 
     opened, start = open_to_compute(context, study, opening, computing, device)
-    if not is_finished(opened):
-        from stratigraph.stages import Progress, run_stages
-
-        run_stages(opened, start(), Progress(quiet), device, allow_drift)
-    elif not (quiet or as_json):
+    done = run_stages(opened, start, Progress(quiet), device, allow_drift)
+    if not (done or quiet or as_json):
         typer.echo("nothing was left to do")
     _end(opened, as_json, page_path(opened.path))
 
@@ -176,7 +172,7 @@ def train(
     from stratigraph.stages import Progress, run_stage
 
     opened, start = open_to_compute(context, study, opening, computing, device)
-    run_stage("train", opened, start(), Progress(quiet), device, allow_drift)
+    run_stage("train", opened, start, Progress(quiet), device, allow_drift)
     _end(opened, as_json)
 
 
@@ -191,7 +187,7 @@ def extract(
     from stratigraph.stages import Progress, run_stage
 
     opened, start = open_to_compute(context, study, opening, computing)
-    run_stage("extract", opened, start(), Progress(quiet))
+    run_stage("extract", opened, start, Progress(quiet))
 
 
 def report(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stratigraph.cli.options import AsJson, Computing, Device, Quiet, Trust, names_of, refuse_given
-from stratigraph.errors import IntegrityError, StratigraphError
+from stratigraph.errors import ConfigError, IntegrityError
 
 if TYPE_CHECKING:
     from stratigraph.study import ResourcesConfig
@@ -44,10 +44,10 @@ def verify(
     folder = Path(study)
     if repair:
         check_device(device)
-        where = computing.start(_resources(folder, trust))
     found = verify_study(folder)
     left = found.damages
     if repair and left:
+        where = computing.start(_resources(folder))
         left = repair_study(folder, found, where, Progress(quiet), device, trust)
     if as_json:
         facts = {
@@ -80,13 +80,13 @@ def verify(
         raise typer.Exit(IntegrityError.exit_code)
 
 
-def _resources(folder: Path, trust: bool) -> ResourcesConfig | None:
-    """What the study's tasks ask for; None of one that cannot be read, of which repair says why."""
+def _resources(folder: Path) -> ResourcesConfig | None:
+    """What the study's tasks ask for; None of one whose file is damaged: repair says so."""
     from stratigraph.study import load_study
 
     try:
-        return load_study(folder, trust).config.resources
-    except StratigraphError:
+        return load_study(folder).config.resources
+    except (ConfigError, IntegrityError):
         return None
 
 

@@ -3,8 +3,8 @@
 The counts (runs, steps, snapshots, representations, pairs) follow from the study's file. The times
 follow from a short calibration on this machine: each kind of network takes some steps, is read and
 observed once, and samples of the pairs are compared, in as many processes at once as there are
-workers, since cores that share memory slow each other; claims are asked of random scores, and one
-figure of each kind is drawn. Nothing is written into the study.
+workers, since cores that share memory slow each other; claims are asked of random scores, and
+a map and a panel of lines are drawn. Nothing is written into the study.
 """
 
 from __future__ import annotations

@@ -32,10 +32,9 @@ from stratigraph.data.stored import StoredImages, store
 from stratigraph.durable import sha256
 from stratigraph.errors import DataError
 
-__all__ = ["FAMILY", "describe_root", "load_idx", "loader"]
+__all__ = ["describe_root", "load_idx", "loader"]
 
 DEBIAN = {"fashion_mnist": "/usr/share/datasets/fashion-mnist"}
-FAMILY = ("fashion_mnist", "kmnist", "mnist")
 # Where torchvision keeps each, below the root that it was given.
 TORCHVISION = {"fashion_mnist": "FashionMNIST", "kmnist": "KMNIST", "mnist": "MNIST"}
 PARTS = ("train", "t10k")

@@ -15,6 +15,7 @@ from jaxtyping import Int
 
 from stratigraph.data.dataset import Dataset
 from stratigraph.errors import InputError
+from stratigraph.values import is_number
 
 __all__ = ["Split", "check_seed", "split"]
 
@@ -37,7 +38,7 @@ def split(
         InputError: `validation` is not in [0, 1), or leaves a part that was asked for empty.
 
     """
-    if isinstance(validation, bool) or not 0.0 <= validation < 1.0:
+    if not is_number(validation) or not 0.0 <= validation < 1.0:
         raise InputError(f"validation {validation!r}; expected a fraction from 0 to below 1")
     images = dataset.distinct() if drop_duplicates else np.arange(len(dataset), dtype=np.int64)
     held_out = round(validation * len(images))

@@ -62,13 +62,12 @@ class LocalEngine:
         heard: Hear | None = None,
     ) -> Iterator[Outcome]:
         """See `Engine.map`."""
-        if self.workers == 1:
-            outcomes = _in_process(function, tasks, tick, heard)
-        else:
-            processes = _Processes(function, self._pools, heard is not None)
-            outcomes = run_tasks(processes, tasks, tick, heard)
         with listening():
-            yield from outcomes
+            if self.workers == 1:
+                yield from _in_process(function, tasks, tick, heard)
+            else:
+                processes = _Processes(function, self._pools, heard is not None)
+                yield from run_tasks(processes, tasks, tick, heard)
 
 
 @contextmanager

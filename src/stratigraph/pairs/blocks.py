@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from stratigraph.errors import StorageError
+from stratigraph.pairs.coordinates import read_coordinates
 from stratigraph.records import write_file
 from stratigraph.similarity.measure import Measure, Prepared
-from stratigraph.similarity.reduction import read_coordinates
 
 __all__ = [
     "Block",

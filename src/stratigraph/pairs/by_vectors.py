@@ -36,10 +36,10 @@ from stratigraph.pairs.blocks import (
     read_scores,
 )
 from stratigraph.pairs.comparison import Comparison
+from stratigraph.pairs.coordinates import read_coordinates
 from stratigraph.pairs.embedding import Chunk, Embeddings
 from stratigraph.similarity.gram import gram
 from stratigraph.similarity.measure import Measure
-from stratigraph.similarity.reduction import read_coordinates
 
 __all__ = ["by_vectors"]
 

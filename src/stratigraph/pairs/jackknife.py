@@ -31,7 +31,7 @@ import numpy as np
 
 from stratigraph.engine import Engine, LocalEngine, one_thread
 from stratigraph.errors import InputError
-from stratigraph.similarity.reduction import read_coordinates
+from stratigraph.pairs.coordinates import read_coordinates
 from stratigraph.similarity.uncertainty import hsic_from_sums
 
 __all__ = [

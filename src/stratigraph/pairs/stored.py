@@ -13,12 +13,12 @@ from stratigraph.errors import InputError
 from stratigraph.pairs.blocks import Wanted, cuts
 from stratigraph.pairs.certified import certified_plan, check_tolerance
 from stratigraph.pairs.comparison import Comparison
+from stratigraph.pairs.coordinates import read_coordinates
 from stratigraph.pairs.pairwise import Progress, all_pairs
 from stratigraph.pairs.planner import MEMORY, check_room, choose
 from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.inputs import check_probes
 from stratigraph.similarity.measure import Measure
-from stratigraph.similarity.reduction import read_coordinates
 
 __all__ = ["StoredComparison", "compare_stored"]
 

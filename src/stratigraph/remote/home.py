@@ -20,7 +20,7 @@ from stratigraph.remote.publication import publishing, put_back, sweep
 from stratigraph.remote.store import Store, open_store
 from stratigraph.remote.versions import check_version
 from stratigraph.remote.working_copy import Part, fetch, is_published
-from stratigraph.study.layout import STUDY_FILE, find_place, places_of
+from stratigraph.study.layout import STUDY_FILE, Writer, find_place, places_of
 from stratigraph.study.origin import keep_origin, spell_url
 
 __all__ = [
@@ -39,7 +39,7 @@ AT_ONCE = 16  # parts that are fetched at a time
 UNFINISHED = "unfinished"  # where earlier versions kept blocks of matrices in the making
 
 
-def _part(ledger: str, writer: str, run: str = "*") -> Part:
+def _part(ledger: str, writer: Writer, run: str = "*") -> Part:
     own = places_of(writer)
     passing = tuple(place.glob(run) for place in own if place.until == "newer")
     return Part(ledger, tuple(place.glob(run) for place in own), passing)
@@ -50,7 +50,7 @@ def _part_of_run(run_id: str) -> Part:
 
 
 FILE = _part("ledgers/study", "file")
-STAGES = {"": _part("ledgers/stages", "results"), "report": _part("ledgers/report", "report")}
+PARTS = {"": _part("ledgers/stages", "results"), "report": _part("ledgers/report", "report")}
 
 
 def _is_light(path: str) -> bool:
@@ -138,7 +138,7 @@ class RemoteHome:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             runs = [(_part_of_run(run), self.folder / "runs" / run, "")
                     for run in self._store.names("runs")]  # fmt: skip
-            stages = [(part, self.folder, name) for name, part in STAGES.items()]
+            stages = [(part, self.folder, name) for name, part in PARTS.items()]
             for job in [pool.submit(bring, *one) for one in [*runs, *stages]]:
                 job.result()
 
@@ -151,10 +151,10 @@ class RemoteHome:
     def writing(self, stage: str = "") -> Iterator[None]:
         """Write a study's results or report, here and at the URL, every minute and at the end."""
         with locked(self.folder, stage):
-            if stage not in STAGES:  # training, whose runs are published one by one
+            if stage not in PARTS:  # training, whose runs are published one by one
                 yield
                 return
-            with publishing(self._store, self.folder, STAGES[stage], EVERY):
+            with publishing(self._store, self.folder, PARTS[stage], EVERY):
                 yield
 
     @contextmanager
@@ -222,7 +222,7 @@ def verify_url(url: str, *, repair: bool = False) -> Checked:
     files = size = 0
     damaged: dict[str, str] = {}
     back: set[str] = set()
-    for part in (FILE, *STAGES.values(), *map(_part_of_run, store.names("runs"))):
+    for part in (FILE, *PARTS.values(), *map(_part_of_run, store.names("runs"))):
         wrong: dict[str, str] = {}
         for place, version in read_newest(store, part.ledger).entries.items():
             reason, count, length = check_version(store, place, version)

@@ -210,7 +210,8 @@ def _fork(sketches: Sequence[Sketch], formats: Sequence[str], queue: int) -> tup
     parent, results = os.getpid(), tempfile.TemporaryFile()  # noqa: SIM115
     with warnings.catch_warnings():
         # Python warns of locks that other threads hold now and nobody lets go of in the fork: it
-        # takes none but those of matplotlib and Pillow, which draw in this thread alone.
+        # takes none but those of matplotlib and Pillow, which draw in this thread alone, and of
+        # torch, which decodes images on one thread (`write_report`), so without its pool's.
         warnings.simplefilter("ignore", DeprecationWarning)
         process = os.fork()
     if process:

@@ -46,13 +46,20 @@ def reach_table(scored: Scored, column: str = "similarity") -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def headline(study: Study) -> list[str]:
-    """What a study prints when it is done: a line a measure and a reading of it, for people."""
+def headline(study: Study, data: ReportData | None = None) -> list[str]:
+    """What a study prints when it is done: a line a measure and a reading of it, for people.
+
+    Args:
+        study: a compared study.
+        data: the report's, where that was made.
+
+    """
+    data = data or ReportData(study)
     lines = [
         f"{study.config.name}: step at which a layer reaches {THRESHOLD} of its final similarity, "
         "median over runs and layers (quartiles)"
     ]
-    for measure, scored in ReportData(study).scored.items():
+    for measure, scored in data.scored.items():
         tables = {c: reach_table(scored, c) for c in ("similarity", "progress")}
         for column, what in (
             ("similarity", measure_name(measure)),

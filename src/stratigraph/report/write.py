@@ -40,6 +40,7 @@ def write_report(
     *,
     formats: Iterable[str] | None = None,
     workers: int | None = None,
+    data: ReportData | None = None,
 ) -> Path:
     """Draw every figure of a study and write its report; return the report's path.
 
@@ -50,6 +51,7 @@ def write_report(
         formats: of `drawing.FORMATS`, in which figures are drawn beside the report's own; by
             default those in which they were drawn before.
         workers: processes that draw; by default one for each core. The bytes are the same.
+        data: the numbers of the report, where they were made.
 
     Raises:
         InputError: the study has no matrix of a similarity yet, or there is no such format.
@@ -58,7 +60,7 @@ def write_report(
     """
     place = study.path if to is None else to
     drawn_in = check_formats(_formats_of(place / "figures") if formats is None else formats)
-    data = ReportData(study)
+    data = data or ReportData(study)
     if not data.scored:
         raise InputError(
             f"study {study.config.name} has no similarity matrix to report on; run `stratigraph "

@@ -22,21 +22,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from stratigraph.errors import DataError, InputError
+from stratigraph.errors import InputError
 from stratigraph.similarity.centring import CONSTANT, Centred, centre, power_of_two, rescaled
 from stratigraph.similarity.gram import gram
 from stratigraph.similarity.inputs import as_matrix
 from stratigraph.similarity.spectral import signs
 from stratigraph.similarity.unfit import unfit
 
-__all__ = ["Reduction", "read_coordinates", "reduce_units"]
+__all__ = ["Reduction", "reduce_units"]
 
 CHUNK = 4096  # units at a time: the float64 copy of a wide layer never exists whole
 LARGEST = 1e37  # float32 holds 3.4e38; a row's coordinates may exceed its largest entry
@@ -94,26 +93,6 @@ def reduce_units(activations: Any, name: str = "activations") -> Reduction:
         rows[n] = torch.linalg.vector_norm(whole.mean)
     rows = rescaled(rows, -whole.exponent).to(torch.float32)
     return Reduction(rows.cpu().numpy(), p, whole.reason, whole.doubt)
-
-
-def read_coordinates(path: Path | str, centred: bool = True) -> Tensor:
-    """The coordinates of a stored reduction, memory-mapped: centred, or with their mean added.
-
-    Raises:
-        DataError: the file is missing, or is not a matrix of numbers.
-
-    """
-    try:
-        stored = np.load(path, mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read as coordinates: {error}") from error
-    if stored.ndim != 2 or stored.dtype.kind != "f" or len(stored) < 2:
-        raise DataError(
-            f"{path}: expected coordinates of floats, (n + 1, r), "
-            f"got {stored.dtype} of shape {stored.shape}."
-        )
-    rows = torch.from_numpy(stored)
-    return rows[:-1] if centred else rows[:-1] + rows[-1]
 
 
 def _wide(x: Tensor, name: str) -> tuple[Centred, Tensor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from stratigraph.errors import InputError
+from stratigraph.values import is_whole
 
 __all__ = ["in_bytes", "in_words"]
 
@@ -24,7 +25,7 @@ def in_bytes(size: int | str, name: str = "memory") -> int:
     """
     if isinstance(size, str) and (found := SIZE.fullmatch(size)):
         size = round(float(found[1]) * 1024 ** PREFIXES.index(found[2].upper()))
-    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+    if not is_whole(size) or size < 1:
         raise InputError(
             f'{name}: expected a number of bytes, or words such as "2 GB"; got {size!r}.'
         )

@@ -47,6 +47,8 @@ def assess_study(
 ) -> list[dict[str, Any]]:
     """Judge every claim, write ``findings.json``, and return what it holds.
 
+    As all that a stage calls, it is for who holds the study's lock (`run_stage` does).
+
     Args:
         study: a compared study.
         engine: where the published reading is made, if it is asked for and not there yet.
@@ -68,8 +70,11 @@ def assess_study(
     remove_leftovers(study.path, of=findings_path(study.path).name)
     score_latents(study, engine, progress)  # an earlier version may have left them unscored
     found, sources = [], {}
-    for way in _ways(study, published):
-        if way is not study:
+    ways = {way.way.name: way for way in study.ways()}
+    if published:
+        ways[PUBLISHED.name] = study.read(PUBLISHED)
+    for way in ways.values():
+        if way.way.name != study.way.name:
             progress.say(f"the {way.way.name} way: {way.way.told}")
             read_study(way, engine, progress)
             compare_study(way, engine, progress)
@@ -86,14 +91,6 @@ def assess_study(
     }
     write_json(findings_path(study.path), {**about, "findings": rows})
     return rows
-
-
-def _ways(study: Study, published: bool) -> list[Study]:
-    """The study in each way that is judged: once one was asked for, it stays."""
-    other = study.read(PUBLISHED)
-    if published or PUBLISHED.name in study.config.ways or other.measures():
-        return [study, other]
-    return [study]
 
 
 def _plain(finding: Finding) -> dict[str, Any]:

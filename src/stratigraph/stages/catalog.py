@@ -51,15 +51,17 @@ def _assess(work: Work) -> Made:
 def _report(work: Work) -> Made:
     from stratigraph.records import remove_leftovers
     from stratigraph.report import drawn_formats, headline, write_report
+    from stratigraph.report.data import ReportData
 
     # It is drawn here, wherever tasks run: on as many cores as they may take of this machine.
     workers = work.engine.workers if work.engine.name == "local" else None
     with work.home.writing("report"):
         for name in ("figures", "report"):
             remove_leftovers(work.study.path, of=name)
-        path = write_report(work.study, formats=work.formats, workers=workers)
+        data = ReportData(work.study)
+        path = write_report(work.study, formats=work.formats, workers=workers, data=data)
     work.progress.say(f"report: {path}")
-    return Made({"formats": drawn_formats(work.study)}, {"headline": headline(work.study)})
+    return Made({"formats": drawn_formats(work.study)}, {"headline": headline(work.study, data)})
 
 
 STAGES = {

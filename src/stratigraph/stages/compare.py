@@ -29,6 +29,7 @@ from stratigraph.errors import ConfigError
 from stratigraph.identity import digest, plain
 from stratigraph.pairs.blocks import Wanted
 from stratigraph.pairs.comparison import Part
+from stratigraph.pairs.coordinates import read_coordinates
 from stratigraph.pairs.jackknife import (
     GROUPS,
     JACKKNIFED,
@@ -41,7 +42,6 @@ from stratigraph.pairs.stored import compare_stored
 from stratigraph.plugins import is_plugin, plugin_digest
 from stratigraph.records import Files, remove_leftovers, remove_record, write_record
 from stratigraph.similarity.kernel_cka import deconfounded_measure
-from stratigraph.similarity.reduction import read_coordinates
 from stratigraph.stages.labels import representation_table
 from stratigraph.stages.matrix_record import write_matrix
 from stratigraph.stages.progress import Progress

@@ -50,7 +50,6 @@ from stratigraph.records import (
 )
 from stratigraph.report import report_path
 from stratigraph.study import (
-    PUBLISHED,
     STUDY_FILE,
     Study,
     findings_path,
@@ -87,7 +86,7 @@ def export_study(study: Study, out: Path, form: str = "parquet") -> int:
         raise InputError(f"{study.path}: is an export already; copy the folder.")
     if out.exists() and not out.is_dir():
         raise StorageError(f"{out}: expected a folder, or nothing; choose another --out.")
-    if not any(own.measures() for own in _ways(study)):
+    if not any(own.measures() for own in study.ways()):
         study.labels(study.config.measures[0].name)  # raises, and says what to do
     if (out / STUDY_FILE).is_file() and not (out / EXPORT).is_file() and find_export(out) is None:
         raise StorageError(f"{out}: holds a study; choose another --out.")
@@ -99,7 +98,7 @@ def export_study(study: Study, out: Path, form: str = "parquet") -> int:
     files: dict[str, str] = {}
     matrices: dict[str, Any] = {}
     tables = "csv" if form == "csv" else "parquet"
-    for own in _ways(study):
+    for own in study.ways():
         measures, way = own.measures(), own.way.folder
         if measures:
             labels = own.labels(measures[0]).rename_axis("row").reset_index()
@@ -186,14 +185,6 @@ def _is_stray(study: Path, path: Path) -> bool:
     """Whether a link lies in a record that does not list it: nothing reads it."""
     record = study / path.parent
     return record_exists(record) and path.name in unlisted(record)
-
-
-def _ways(study: Study) -> list[Study]:
-    """The study in each way that its file asks for, and in the one it was opened in."""
-    names = [*study.config.ways, study.way.name]
-    if study.read(PUBLISHED).measures():  # it was asked for once
-        names.append(PUBLISHED.name)
-    return [study.read(way) for way in dict.fromkeys(names)]
 
 
 def pairs_of(study: Study, measure: str) -> pd.DataFrame:

@@ -22,7 +22,7 @@ from stratigraph.records import Files, remove_leftovers, write_record
 from stratigraph.similarity.reduction import reduce_units
 from stratigraph.stages.progress import Progress
 from stratigraph.stages.recorded import check_recorded
-from stratigraph.stages.task import ReadingTask, make_records, task_of
+from stratigraph.stages.task import ReadingTask, make_records, reading_digest, task_of
 from stratigraph.study import Study, keep_probes, probe_images, probe_noise, representations_path
 
 __all__ = ["extract_snapshot", "extract_study"]
@@ -92,6 +92,7 @@ def _list_tasks(study: Study) -> Iterator[ReadingTask]:
     for run in study.runs.values():
         remove_leftovers(run.path / f"representations{study.way.folder}")
         keep_probes(study.path, run.config, study.config.probes)
+        about = reading_digest(study, run)
         for step in study.steps(run):
             record = representations_path(run.path, step, study.way.folder)
-            yield task_of("extract", study, run, [step], record, {})
+            yield task_of("extract", study, run, [step], record, about)

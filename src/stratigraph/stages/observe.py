@@ -27,6 +27,7 @@ import torch
 from stratigraph.engine import Engine
 from stratigraph.identity import digest
 from stratigraph.latents import decodability, intrinsic_dimensions, kl_by_latent, regimes
+from stratigraph.pairs.coordinates import read_coordinates
 from stratigraph.records import (
     MANIFEST,
     Files,
@@ -35,9 +36,14 @@ from stratigraph.records import (
     remove_leftovers,
     write_record,
 )
-from stratigraph.similarity.reduction import read_coordinates
 from stratigraph.stages.progress import Progress
-from stratigraph.stages.task import ReadingTask, make_records, representations_of, task_of
+from stratigraph.stages.task import (
+    ReadingTask,
+    make_records,
+    reading_digest,
+    representations_of,
+    task_of,
+)
 from stratigraph.study import (
     ProbesConfig,
     Run,
@@ -178,5 +184,5 @@ def _list_tasks(study: Study) -> Iterator[ReadingTask]:
         held = representations_of(study, run)
         if held:
             hashes = digest([[step, files] for step, files in held.items()])
-            about = {"observed": 1, "representations": hashes}
+            about = {**reading_digest(study, run), "observed": 1, "representations": hashes}
             yield task_of("observe", study, run, held, record, about)

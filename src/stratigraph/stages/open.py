@@ -32,7 +32,7 @@ def open_study(
     most_runs: int = 1000,
     *,
     trust: bool = False,
-    check: Callable[[StudyConfig], None] | None = None,
+    check: Callable[[StudyConfig, bool], None] | None = None,
     begin: bool = True,
 ) -> Study:
     """The study in a folder, to go on with; or a study file's, whose folder is made when it is new.
@@ -46,7 +46,8 @@ def open_study(
         out: the folder or URL of a study file's study; by default ``results/<file's name>``.
         most_runs: a larger grid is refused.
         trust: run the modules that a folder's study names, whoever made it.
-        check: raises where the study cannot be run here; nothing was written then.
+        check: raises where the study cannot be run here; it is told whether the study was begun,
+            and nothing is written before.
         begin: whether the folder is made where it is new.
 
     Raises:
@@ -65,15 +66,15 @@ def open_study(
         study = load_study(path, trust)
         study.require_plugins()
         if check is not None:
-            check(study.config)
+            check(study.config, True)
         return study
     if not path.exists():
         raise DataError(f"{path}: no such study file or folder.")
     config = load_config(path, most_runs)
-    if check is not None:
-        check(config)
     folder = Path(DEFAULT_PARENT, path.stem) if out is None else find_folder(out)
     _check_begun(folder)
+    if check is not None:
+        check(config, (folder / STUDY_FILE).is_file())
     if (folder.exists() or folder.is_symlink()) and not folder.is_dir():
         raise StorageError(f"{folder}: expected a folder, or nothing; choose another --out.")
     held, text = folder / STUDY_FILE, None

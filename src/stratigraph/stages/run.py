@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ __all__ = ["run_stage", "run_stages", "run_study"]
 def run_stage(
     stage: str,
     study: Study,
-    engine: Engine | None = None,
+    engine: Engine | Callable[[], Engine] | None = None,
     progress: Progress | None = None,
     device: str = "cpu",
     allow_drift: bool = False,
@@ -43,7 +43,8 @@ def run_stage(
     Args:
         stage: its name.
         study: a study's folder, opened.
-        engine: where tasks run; by default one process for each core.
+        engine: where tasks run, or what starts it if there is something to do; by default one
+            process for each core.
         progress: by default silent.
         device: that is trained on.
         allow_drift: go on with runs that were begun under other versions, data or device.
@@ -56,7 +57,7 @@ def run_stage(
 
     """
     study.require_plugins()
-    engine, progress = engine or LocalEngine(), progress or Progress(quiet=True)
+    progress = progress or Progress(quiet=True)
     asked: dict[str, Any] = {"published": True} if published else {}
     if formats is not None:
         from stratigraph.report import check_formats
@@ -67,11 +68,12 @@ def run_stage(
     if not (anew or home.apart) and is_current(study, [stage], before, asked, whole=True):
         progress.say(f"{stage}: nothing was left to do")
         return
-    if home.apart and stage != "train" and engine.name != "local":
-        engine = LocalEngine()
+    where = _start(engine)
+    if home.apart and stage != "train" and where.name != "local":
+        where = LocalEngine()
     with progress.showing():
         made = STAGES[stage].make(
-            Work(study, home, engine, progress, device, allow_drift, published, formats)
+            Work(study, home, where, progress, device, allow_drift, published, formats)
         )
     note_current(study, stage, before, made)
 
@@ -107,25 +109,33 @@ def run_study(
 
     """
     study = open_study(source, out, most_runs, trust=trust)
-    run_stages(study, engine, progress, device, allow_drift)
+    if not run_stages(study, engine, progress, device, allow_drift) and progress is not None:
+        progress.say("nothing was left to do")
     return study
 
 
 def run_stages(
     study: Study,
-    engine: Engine | None = None,
+    engine: Engine | Callable[[], Engine] | None = None,
     progress: Progress | None = None,
     device: str = "cpu",
     allow_drift: bool = False,
-) -> None:
-    """All stages of a study that is open, as `run_stage` takes each."""
-    engine, progress = engine or LocalEngine(), progress or Progress(quiet=True)
+) -> bool:
+    """All stages of a study that is open, as `run_stage` takes each; whether any was left to do."""
+    progress = progress or Progress(quiet=True)
     if is_finished(study):
-        progress.say("nothing was left to do")
-        return
+        return False
+    where = _start(engine)
     stages = stages_of(study)
     for stage in stages:
         if find_home(study.path).apart or not is_current(study, [stage], find_files(study.path)):
-            run_stage(stage, study, engine, progress, device, allow_drift)
+            run_stage(stage, study, where, progress, device, allow_drift)
     if "assess" not in stages:
         progress.say(f"findings: none, since {study.way.cka} is not among the measures")
+    return True
+
+
+def _start(engine: Engine | Callable[[], Engine] | None) -> Engine:
+    if engine is None:
+        return LocalEngine()
+    return engine() if callable(engine) else engine

@@ -27,7 +27,13 @@ from stratigraph.latents.decoding import UNORDERED
 from stratigraph.latents.scores import SCORES, disentanglement_scores
 from stratigraph.records import write_record
 from stratigraph.stages.progress import Progress
-from stratigraph.stages.task import ReadingTask, make_records, representations_of, task_of
+from stratigraph.stages.task import (
+    ReadingTask,
+    make_records,
+    reading_digest,
+    representations_of,
+    task_of,
+)
 from stratigraph.study import CORRECTED, Study, probe_indices, representations_path, scores_path
 from stratigraph.training import RecordedConfig, RunConfig
 
@@ -108,5 +114,10 @@ def _wanted(study: Study) -> Iterator[ReadingTask]:
         held = representations_of(study, run)
         if held:
             hashes = digest([[step, files.get(POSTERIOR)] for step, files in held.items()])
-            about = {"scored": 1, "settings": settings_in_use(), "representations": hashes}
+            about = {
+                **reading_digest(study, run),
+                "scored": 1,
+                "settings": settings_in_use(),
+                "representations": hashes,
+            }
             yield task_of("score", study, run, held, scores_path(run.path), about)

@@ -60,7 +60,7 @@ class ReadingTask:
     @property
     def label(self) -> str:
         """What it is called in a cluster's dashboard."""
-        step = f" step {self.steps[0]}" if len(self.steps) == 1 else ""
+        step = f" step {self.steps[0]}" if self.kind == "extract" else ""
         return f"{self.kind} {self.folder.name[:4]}{step}"
 
 
@@ -78,7 +78,7 @@ def task_of(
         config.activations,
         study.way.folder,
         record,
-        {**reading_digest(study, run), **about},
+        dict(about),
     )
 
 
@@ -150,7 +150,7 @@ def make_records(
         if isinstance(failure.error, StratigraphError):
             raise failure.error
         raise StratigraphError(
-            f"{what}: {len(failures)} of {len(tasks)} failed; the first, {task.label}: "
-            f"{failure.message}\n{failure.traceback}"
+            f"{what}: {len(failures)} of {len(tasks)} failed; the first, {task.folder.name} at "
+            f"step {task.steps[-1]}: {failure.message}\n{failure.traceback}"
         )
     return len(tasks)

@@ -26,6 +26,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 __all__ = [
     "CONFIG",
@@ -36,6 +37,7 @@ __all__ = [
     "STATE",
     "STUDY_FILE",
     "Place",
+    "Writer",
     "find_place",
     "findings_path",
     "is_root",
@@ -60,6 +62,9 @@ CURRENT = "current.json"
 EXPORT = "export.json"  # of an export alone
 
 
+Writer = Literal["file", "run", "results", "report"]
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a study holds things of one kind.
@@ -68,9 +73,9 @@ class Place:
         pattern: of paths within the study, of a record's folder or of a file: ``{run}`` and
             ``{name}`` stand for any name, ``{step}`` for a number, ``{way}`` for a way of reading.
         stage: what makes it, and makes it anew. The published way is read by ``assess``. The study
-            file has no stage: only its user has it.
+            file has no stage, since only its user has it, nor has the note of what is current.
         writer: who writes it, one at a time: the study ``file``'s user, the trainer of a ``run``,
-            whoever makes ``results``, or the ``report``.
+            whoever makes ``results``, or the ``report``; nobody of what stays on this machine.
         light: whether it is little, and enough to list a study by.
         until: when it may go: once it was ``compared``, since it can be read again; or once there
             is a ``newer`` one.
@@ -81,9 +86,9 @@ class Place:
 
     pattern: str
     stage: str
-    writer: str
+    writer: Writer | None
     light: bool = False
-    until: str = ""
+    until: Literal["compared", "newer"] | None = None
     trusted: bool = True
 
     @cached_property
@@ -99,7 +104,7 @@ class Place:
 
 PLACES = (
     Place("study.yaml", "", "file", light=True),
-    Place("current.json", "", "", trusted=False),
+    Place("current.json", "", None, trusted=False),
     Place("runs/{run}/config.json", "train", "run", light=True),
     Place("runs/{run}/state.json", "train", "run", light=True, trusted=False),
     Place("runs/{run}/metrics", "train", "run", light=True),
@@ -126,7 +131,7 @@ def find_place(path: str) -> Place | None:
     return next((place for place in PLACES if place.expression.fullmatch(path)), None)
 
 
-def places_of(writer: str) -> list[Place]:
+def places_of(writer: Writer) -> list[Place]:
     """The places that one writer writes."""
     return [place for place in PLACES if place.writer == writer]
 

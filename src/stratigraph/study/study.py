@@ -29,7 +29,7 @@ from stratigraph.study.layout import (
     similarity_path,
 )
 from stratigraph.study.run import Run
-from stratigraph.study.ways import CORRECTED, Way, find_way
+from stratigraph.study.ways import CORRECTED, WAYS, Way, find_way
 
 __all__ = ["Study"]
 
@@ -82,6 +82,12 @@ class Study:
         chosen = find_way(way) if isinstance(way, str) else way
         own = self.file or self.config
         return replace(self, config=own.read(chosen), way=chosen, file=own)
+
+    def ways(self) -> list[Study]:
+        """The study in each way that it is read: once one was asked for, it stays."""
+        names = {CORRECTED.name, *self.config.ways, self.way.name}
+        names |= {name for name in WAYS if self.read(name).measures()}
+        return [self.read(name) for name in WAYS if name in names]
 
     def steps(self, run: Run) -> list[int]:
         """The steps of a run's snapshots that are compared."""

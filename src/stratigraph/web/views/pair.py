@@ -17,6 +17,7 @@ import numpy as np
 from scipy import stats
 
 from stratigraph.errors import InputError
+from stratigraph.pairs.coordinates import read_coordinates
 from stratigraph.pairs.jackknife import (
     JACKKNIFED,
     MOST_PROBES,
@@ -26,7 +27,6 @@ from stratigraph.pairs.jackknife import (
 from stratigraph.records import record_exists, verified
 from stratigraph.report.figures.style import measure_name
 from stratigraph.similarity.measure import between
-from stratigraph.similarity.reduction import read_coordinates
 from stratigraph.study import DECONFOUNDED, Study, representations_path, study_measure
 from stratigraph.web.query import Answer, Query, defined
 from stratigraph.web.views.heat import indexed
