@@ -241,6 +241,67 @@ class Crossed(nn.Module):
         return self.inner[0](x)
 
 
+class Told(nn.Module):
+    """Given something about its tokens under a name of its own, and inside a mask of pairs."""
+
+    def __init__(self, argument, inside=None):
+        super().__init__()
+        self.argument, self.inside = argument, inside
+        self.layer = Between() if inside else nn.Linear(8, 8)
+
+    def forward(self, x, told=None):
+        pairs = torch.ones(x.shape[1], x.shape[1]).tril()
+        return self.layer(x, **{self.inside: pairs}) if self.inside else self.layer(x)
+
+
+class Between(nn.Linear):
+    def __init__(self):
+        super().__init__(8, 8)
+
+    def forward(self, x, attention_mask):
+        return super().forward(x)
+
+
+def told_as(argument, inside=None):
+    """The same, its argument being called so."""
+    model = Told(argument, inside)
+    code = f"lambda self, x, {argument}=None: Told.forward(self, x, {argument})"
+    model.__class__ = type("Told", (Told,), {"forward": eval(code, {"Told": Told})})
+    return model
+
+
+@pytest.mark.parametrize("argument", ["lengths", "x_len", "seq_length"])
+def test_lengths_have_many_names_and_masks_of_pairs_are_none(argument):
+    """As many inputs as tokens: a mask (t, t) is not one (n, t)."""
+    x, lengths = torch.randn(12, 12, 8), torch.arange(12) % 7 + 1
+    there = (torch.arange(12) < lengths[:, None])[..., None]
+    for inside in (None, "attention_mask"):
+        model = told_as(argument, inside)
+        wanted = (model.layer(x, *[None] * bool(inside)) * there).sum(1) / lengths[:, None]
+        read = capture(model, {"x": x, argument: lengths}, "layer", reduce="tokens")
+        torch.testing.assert_close(read["layer"], wanted)
+
+
+@pytest.mark.parametrize("argument", ["mask", "padding_mask", "valid_mask"])
+def test_what_a_mask_means_is_not_guessed_at(argument):
+    x, there = torch.randn(12, 6, 8), torch.arange(6) < (torch.arange(12) % 5 + 2)[:, None]
+    there[:8] = True  # the first are whole
+    model = told_as(argument)
+    with pytest.raises(InputError, match=rf"^layer layer: whether 1 in '{argument}' is a token"):
+        capture(model, {"x": x, argument: there}, reduce="tokens")
+    read = capture(model, {"x": x, argument: ~there}, reduce="tokens", mask=there)
+    wanted = (model.layer(x) * there[..., None]).sum(1) / there.sum(1, keepdim=True)
+    torch.testing.assert_close(read["layer"], wanted)
+
+
+def test_a_mask_that_comes_late_is_not_passed_over():
+    x, there = torch.randn(12, 6, 8), torch.arange(6) < (torch.arange(12) % 5 + 2)[:, None]
+    batches = [{"x": x, "attention_mask": None}, {"x": x, "attention_mask": there}]
+    with pytest.raises(InputError, match=r"^layer layer: 'attention_mask' came with these inputs"):
+        capture(told_as("attention_mask"), batches, reduce="tokens")
+    assert capture(told_as("attention_mask"), batches)["layer"].shape == (24, 6, 8)
+
+
 def test_masks_of_two_kinds_of_tokens_are_not_guessed_at():
     x, one = noise(10, 4, 3), torch.ones(10, 4)
     other = one.clone()

@@ -24,7 +24,7 @@ class Learned:
         axes: the inputs' axis of each, and how many axes it has.
         labels: what each is called, in the order in which they ran.
         left_out: layer → why it is not read.
-        masked: some module was given a mask.
+        masked: the arguments that were masks, as (module, argument).
         fixed: the number of inputs that the network ran on, which does not run on few; or 0.
 
     """
@@ -32,7 +32,7 @@ class Learned:
     axes: dict[Key, tuple[int, int]]
     labels: dict[Key, str]
     left_out: dict[str, str] = field(default_factory=dict)
-    masked: bool = False
+    masked: frozenset[tuple[str, str]] = frozenset()
     fixed: int = 0
 
     def only(self, names: Iterable[str]) -> Learned:

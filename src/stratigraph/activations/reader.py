@@ -80,7 +80,7 @@ class Reader:
         self._seen: dict[Key, Seen] | None = None
         self._ran: dict[str, int] = {}
         self._leaves: set[str] = set()
-        self._masked = False
+        self._masks: list[set[tuple[str, str]]] = []  # of every pass that is learned from
         self._taking: Taking | None = None
         self._tokens: dict[Key, tuple[int, ...]] = {}
 
@@ -96,9 +96,10 @@ class Reader:
         if self.learned is None:
             raise InputError("read: nothing was learned of the network yet; call learn first.")
         self._taking = Taking(self.learned, self.reduce, rows, mask, self._tokens, self.lost)
+        self.calls.masked = self.learned.masked
         try:
             self._pass(call, rows)
-            return self._taking.finished()
+            return self._taking.finished(self.calls.late)
         except InputError:
             raise
         except Exception as error:
@@ -180,14 +181,19 @@ class Reader:
             if key in labels and isinstance(place, int)
         }
         fixed = batch[1] if turns else 0
-        self.learned = Learned(kept, labels, left_out, self._masked, fixed)
+        masked = frozenset(set.intersection(*self._masks))
+        self.learned = Learned(kept, labels, left_out, masked, fixed)
 
     def _look(self, show: Show, batch: Any, at: slice) -> dict[Key, Seen]:
         """What every layer returns in a pass, as far as it is kept to learn from."""
         self._seen, self._before, self._ran = {}, self._ran, {}
+        self._masks.append(set())
         try:
             self._pass(lambda: show(batch, at), at.stop - at.start)
             return self._seen
+        except Exception:
+            self._masks.pop()
+            raise
         finally:
             self._seen = None
 
@@ -279,7 +285,8 @@ class Reader:
             put_streams(callers)
 
     def _receive(self, call: Call, module: nn.Module, output: Any) -> None:
-        self._masked |= bool(call.masks)
+        if self._seen is not None:
+            self._masks[-1].update((call.name, mask.name) for mask in call.masks)
         if self._taking is not None:
             self._taking.masks += call.masks
         if call.name not in self.names:
