@@ -190,10 +190,11 @@ class Reader:
         self._masks.append(set())
         try:
             self._pass(lambda: show(batch, at), at.stop - at.start)
-            return self._seen
         except Exception:
             self._masks.pop()
             raise
+        else:
+            return self._seen
         finally:
             self._seen = None
 
