@@ -567,6 +567,8 @@ def test_rows_that_depend_on_the_others_are_left_out():
     assert list(read) == ["0"]
     assert set(read.left_out) == {"1", "2"}
     assert "depends on the other inputs" in read.left_out["1"]
+    called = capture(model, noise(40, 3), call=lambda batch, rows: model(batch))
+    assert called.left_out == read.left_out
     with pytest.raises(InputError, match=r"^layer 1: .*depends on the other inputs of its batch"):
         capture(model, noise(30, 3), "1")
     # Inputs given time first are taken for the steps: each depends on those before it.
@@ -600,3 +602,29 @@ def test_what_compiles_and_what_wraps():
         read = capture(wrapped, x)
         assert list(read) == ["0", "1"]
         assert torch.equal(read["1"], want["1"])
+
+
+def test_draws_that_a_call_fixes_are_not_taken_for_other_inputs(tmp_path):
+    """By the place of an input in its batch, or by its number: both are the caller's choice."""
+
+    class Noisy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 3)
+
+        def forward(self, x, noise=None):
+            return self.layer(x) + (torch.randn_like(x) if noise is None else noise)
+
+    model, x, drawn = nn.ModuleDict({"noisy": Noisy()}), noise(30, 3), noise(30, 3, seed=1)
+
+    def seeded(batch, rows):
+        torch.manual_seed(0)
+        return model["noisy"](batch)
+
+    for call in (seeded, lambda batch, rows: model["noisy"](batch, drawn[rows])):
+        read = capture(model, x, ["**"], call=call)
+        assert set(read) == {"noisy", "noisy.layer"}
+    assert sg.record(Noisy(), x, tmp_path / "mine").close() is None
+    mixing = nn.Sequential(nn.Linear(16, 16), nn.TransformerEncoderLayer(16, 1, 8))  # over inputs
+    with pytest.raises(InputError, match=r"^layer 1: .*depends on the other inputs"):
+        sg.record(mixing, noise(30, 4, 16), tmp_path / "other", layers=["1"])

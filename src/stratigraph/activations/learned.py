@@ -136,9 +136,14 @@ def _check_required(
 
 
 def without_dependent(
-    one: Mapping[Key, Seen], two: Mapping[Key, Seen], axes: dict[Key, int | str]
+    one: Mapping[Key, Seen],
+    two: Mapping[Key, Seen],
+    axes: dict[Key, int | str],
+    rows: int,
+    modules: Iterable[nn.Module],
 ) -> None:
-    """Leave out what an input gives differently where other inputs stand beside it."""
+    """Leave out what the last inputs give differently where other inputs stand beside them."""
+    rough = any("quantized" in type(module).__module__ for module in modules)
     for key, axis in axes.items():
-        if isinstance(axis, int) and depends(one[key], two[key], axis):
+        if isinstance(axis, int) and key in two and depends(one[key], two[key], axis, rows, rough):
             axes[key] = "what an input gives depends on the other inputs of its batch"

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from stratigraph.activations.axes import Seen, axis_that_follows, axis_that_turns, repeats, seen
-from stratigraph.activations.batches import few_rows, turned
+from stratigraph.activations.batches import few_rows, turned, with_others
 from stratigraph.activations.calls import Call, Calls
 from stratigraph.activations.layers import Layers, choose_layers
 from stratigraph.activations.learned import Key, Learned, choose_parts, without_dependent
@@ -129,8 +129,8 @@ class Reader:
             inputs: of which a few are shown, and how many there are.
             batch: the first, and how many inputs it has; shown to a network that runs on no other
                 number of them.
-            check: refuse a network that answers the same inputs differently, and leave out layers
-                in which an input's values depend on the others beside it.
+            check: refuse a network that answers the same inputs differently. Otherwise draws are
+                the caller's, who may fix them by the place of an input in its batch.
             fill: with few inputs, show some of them more than once.
 
         Raises:
@@ -166,7 +166,13 @@ class Reader:
             if check and (turns or not _repeated(one, two, axes)):
                 self._check_repeats(two, again())
                 if not turns:
-                    without_dependent(one, two, axes)
+                    without_dependent(one, two, axes, fewer, self.modules.values())
+            elif not check and not turns and count > fewer:
+                # The same draws, and the same inputs in the same places, as in the first pass.
+                state.put_back()
+                self._own = own
+                other = self._look(show, with_others(few, count, fewer), slice(0, count))
+                without_dependent(one, other, axes, fewer, self.modules.values())
         finally:
             state.put_back()
             self._own = own
