@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 import stratigraph as sg
 from stratigraph.errors import DataError, InputError, StratigraphError, UnsafeFileError
+from stratigraph.pairs.intervals import interval_matrix
 from stratigraph.representations import rows as rows_of_files
 from stratigraph.representations.load import is_file_of_representations
 
@@ -318,3 +319,12 @@ def test_names_of_files_are_told_from_those_of_studies():
         assert is_file_of_representations(name)
     for name in ("study.yaml", "results/quick", "s3://bucket/study"):
         assert not is_file_of_representations(name)
+
+
+def test_memory_is_said_in_words_too(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    held = sg.load_representations(tmp_path / "x.npy")
+    for compare in (sg.similarity_matrix, interval_matrix):
+        assert compare(held, {"y": Y}, memory="2 GB").item() == pytest.approx(TRUE, abs=1e-6)
+        with pytest.raises(InputError, match=r"^memory: expected a number of bytes, .*got 'much'"):
+            compare(held, {"y": Y}, memory="much")

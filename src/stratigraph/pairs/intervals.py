@@ -32,6 +32,7 @@ from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.from_rows import cka_from_batches
 from stratigraph.similarity.inputs import IN_PARTS, as_matrices, is_large, join_sides
 from stratigraph.similarity.measure import Measure
+from stratigraph.similarity.sizes import in_bytes
 
 if TYPE_CHECKING:
     import xarray
@@ -45,7 +46,7 @@ def interval_matrix(
     measure: str | Measure = "debiased_cka",
     *,
     confidence: float = 0.95,
-    memory: int = MEMORY,
+    memory: int | str = MEMORY,
 ) -> xarray.DataArray:
     """`similarity_matrix` with the coordinates ``lower`` and ``upper`` (x, y) beside each score.
 
@@ -56,7 +57,7 @@ def interval_matrix(
     """
     if not 0 < confidence < 1:
         raise InputError(f"confidence: expected a number between 0 and 1, got {confidence!r}.")
-    chosen = find_measure(measure)
+    chosen, memory = find_measure(measure), in_bytes(memory)
     given = {"a": a} if b is None else {"a": a, "b": b}
     joined = join_sides(given)
     every = [value for side in joined for value in side.values()]

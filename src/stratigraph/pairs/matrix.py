@@ -39,6 +39,7 @@ from stratigraph.similarity.inputs import (
 )
 from stratigraph.similarity.measure import Measure, tell
 from stratigraph.similarity.reduction import read_coordinates
+from stratigraph.similarity.sizes import in_bytes
 from stratigraph.similarity.streaming import shuffled_batches, stream_cka
 from stratigraph.similarity.unfit import fit_entries, numbers_as_units, with_unfit
 
@@ -57,7 +58,7 @@ def similarity_matrix(
     *,
     tolerance: float | None = None,
     precision: float | None = None,
-    memory: int = MEMORY,
+    memory: int | str = MEMORY,
     progress: Progress | None = None,
 ) -> xarray.DataArray:
     """Compare every representation of ``a`` with every one of ``b`` (of ``a`` where None).
@@ -72,8 +73,9 @@ def similarity_matrix(
             for certain (`certified`); Procrustes and linear CKA only.
         precision: read probes in random batches until every 95 % interval is within ± this
             (`streaming`); debiased CKA only.
-        memory: bytes of prepared vectors to hold; more goes to a scratch folder. Representations on
-            a disk (`load_representations`) that would take more are read in parts, for CKA.
+        memory: bytes of prepared vectors to hold, or words such as ``"2 GB"``; more goes to a
+            scratch folder. Representations on a disk (`load_representations`) that would take more
+            are read in parts, for CKA.
         progress: called with (tasks done, tasks in all).
 
     Returns:
@@ -86,7 +88,7 @@ def similarity_matrix(
         InputError: an entry cannot be compared; the message names it.
 
     """
-    chosen = find_measure(measure)
+    chosen, memory = find_measure(measure), in_bytes(memory)
     _check_inputs(a, b)
     if tolerance is not None and precision is not None:
         raise InputError("tolerance and precision: expected one of them, got both.")
