@@ -32,7 +32,7 @@ from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.from_rows import cka_from_batches
 from stratigraph.similarity.inputs import IN_PARTS, as_matrices, is_large, join_sides
 from stratigraph.similarity.measure import Measure
-from stratigraph.similarity.sizes import in_bytes
+from stratigraph.similarity.sizes import in_bytes, in_words
 
 if TYPE_CHECKING:
     import xarray
@@ -128,7 +128,7 @@ def _estimated(
     if measure.name != "debiased_cka":
         raise InputError(
             f"measure: an interval of {measure.name} needs every number and {n} × {n} kernels at "
-            f"once, more than {memory / 1e9:.3g} GB (memory=); one of debiased_cka does not."
+            f"once, more than {in_words(memory)} (memory=); one of debiased_cka does not."
         )
     right = sides[1] if len(sides) > 1 else None
     found = cka_from_batches(sides[0], right, n, memory, confidence)

@@ -39,7 +39,7 @@ from stratigraph.similarity.inputs import (
 )
 from stratigraph.similarity.measure import Measure, tell
 from stratigraph.similarity.reduction import read_coordinates
-from stratigraph.similarity.sizes import in_bytes
+from stratigraph.similarity.sizes import in_bytes, in_words
 from stratigraph.similarity.streaming import shuffled_batches, stream_cka
 from stratigraph.similarity.unfit import fit_entries, numbers_as_units, with_unfit
 
@@ -163,8 +163,8 @@ def _in_parts(sides: list[dict[str, Any]], measure: Measure, memory: int) -> xar
     if measure.name not in IN_PARTS:
         size = sum(value.nbytes for side in sides for value in side.values())
         raise InputError(
-            f"measure: {measure.name} needs every number at once, {size / 1e9:.3g} GB and copies, "
-            f"with {memory / 1e9:.3g} GB allowed (memory=); {' and '.join(IN_PARTS)} do not."
+            f"measure: {measure.name} needs every number at once, {in_words(size)} and copies, "
+            f"with {in_words(memory)} allowed (memory=); {' and '.join(IN_PARTS)} do not."
         )
     right = sides[1] if len(sides) > 1 else None
     found = cka_from_rows(sides[0], right, measure.name == "debiased_cka", memory)
