@@ -283,6 +283,20 @@ def test_lengths_have_many_names_and_masks_of_pairs_are_none(argument):
         torch.testing.assert_close(read["layer"], wanted)
 
 
+def test_lengths_are_not_of_fewer_tokens_that_happen_to_be_as_many_as_the_longest():
+    class Strided(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.layer = nn.Conv1d(8, 6, 2, stride=2), nn.Linear(6, 6)
+
+        def forward(self, x, lengths):
+            return self.layer(self.conv(x.transpose(1, 2)).transpose(1, 2))
+
+    inputs = {"x": torch.randn(12, 16, 8), "lengths": torch.arange(12) % 8 + 1}
+    with pytest.raises(InputError, match=r"^layer layer: its tokens \(8,\) are not those of"):
+        capture(Strided(), inputs, "layer", reduce="tokens")
+
+
 @pytest.mark.parametrize("argument", ["mask", "padding_mask", "valid_mask"])
 def test_what_a_mask_means_is_not_guessed_at(argument):
     x, there = torch.randn(12, 6, 8), torch.arange(6) < (torch.arange(12) % 5 + 2)[:, None]

@@ -60,7 +60,8 @@ class Mask:
     Attributes:
         there: (n, t), or None where lengths say it.
         lengths: (n,).
-        sizes: how many tokens those that have these lengths may be; None is any number.
+        sizes: how many tokens those that have these lengths may be; None is any number, and none
+            at all as many as the longest has, which is what packed ones are padded to.
         others: it is of other tokens than the layers inside that call return.
         name: the argument that it came as; empty where an input carries it.
         unclear: whether 1 is a token or fills up is not known.
@@ -80,7 +81,7 @@ class Mask:
             return self.there if self.there.shape[1] == t else None
         if self.lengths is None or t < (longest := int(self.lengths.max())):
             return None
-        if self.sizes is not None and t != longest and t not in self.sizes:
+        if self.sizes is not None and t not in (self.sizes or {longest}):
             return None
         return torch.arange(t, device=self.lengths.device) < self.lengths[:, None]
 
