@@ -1,20 +1,31 @@
 """Rows that carry labels are joined on them; position counts only where there are none.
 
 The labels of a data frame are its index, those of an xarray array the coordinate of its first
-dimension, and those of anything else that has some its ``ids``, one for each row. All that are
-compared have to hold the same ones, each once, and are put into the order of the first.
+dimension (or the first coordinate along it that tells all rows apart), and those of anything else
+that has some its ``ids``, one for each row. All that are compared have to hold the same ones, each
+once, and are put into the order of the first.
+
+What lies ``beside`` the numbers in a file and looks like ids, but was not said to be any, is not
+passed over: such files are not paired by position.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from stratigraph.errors import InputError
 
-__all__ = ["find_ids", "join_rows"]
+__all__ = ["called_as_ids", "find_ids", "join_rows"]
 
 SOME = 3  # labels that a message names
+IDS = re.compile(r"(^|[_\s./])(ids?|idx|index|keys?|uuids?|barcodes?)$", re.IGNORECASE)
+
+
+def called_as_ids(name: Any) -> bool:
+    """Whether a column has a name that ids have, such as ``sample_id``."""
+    return isinstance(name, str) and IDS.search(name) is not None
 
 
 def find_ids(value: Any) -> Any | None:
@@ -22,7 +33,7 @@ def find_ids(value: Any) -> Any | None:
     if hasattr(value, "iloc") and hasattr(value, "index"):
         return value.index
     if hasattr(value, "dims") and hasattr(value, "indexes"):
-        return value.indexes.get(value.dims[0]) if value.dims else None
+        return _of_rows(value) if value.dims else None
     return getattr(value, "ids", None)
 
 
@@ -38,6 +49,7 @@ def join_rows(values: Mapping[str, Any]) -> dict[str, Any]:
 
     """
     labelled = {name: ids for name, value in values.items() if (ids := find_ids(value)) is not None}
+    _check_beside(values, labelled)
     if len(labelled) < 2:
         return dict(values)
     _check_dimensions({name: values[name] for name in labelled})
@@ -60,6 +72,29 @@ def join_rows(values: Mapping[str, Any]) -> dict[str, Any]:
             )
         joined[name] = _take(values[name], places)
     return joined
+
+
+def _of_rows(array: Any) -> Any | None:
+    """The labels along an xarray array's first dimension."""
+    import pandas as pd
+
+    rows = array.dims[0]
+    if rows in array.indexes:
+        return array.indexes[rows]
+    along = (pd.Index(c.values) for c in array.coords.values() if c.dims == (rows,))
+    return next((ids for ids in along if ids.is_unique and not ids.hasnans), None)
+
+
+def _check_beside(values: Mapping[str, Any], labelled: Mapping[str, Any]) -> None:
+    """Refuse rows by position where what lies beside them says, perhaps, what they are."""
+    beside = {name: held for name, one in values.items() if (held := getattr(one, "beside", ""))}
+    if beside and len({*beside.values(), *labelled}) > 1:  # of one file, rows are the same
+        name, held = next(iter(beside.items()))
+        raise InputError(
+            f"{name}: {held} may hold the ids of its rows, and what it is compared with has ids "
+            "too; name them (ids=, --ids), or, if rows correspond as they stand, give arrays "
+            "without ids."
+        )
 
 
 def _take(value: Any, places: Any) -> Any:

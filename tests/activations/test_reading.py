@@ -1,6 +1,7 @@
 """What is read of networks that are not plain: time first, packed, padded, set up by inputs."""
 
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -241,6 +242,81 @@ class Crossed(nn.Module):
         return self.inner[0](x)
 
 
+class Told(nn.Module):
+    """Given something about its tokens under a name of its own, and inside a mask of pairs."""
+
+    def __init__(self, argument, inside=None):
+        super().__init__()
+        self.argument, self.inside = argument, inside
+        self.layer = Between() if inside else nn.Linear(8, 8)
+
+    def forward(self, x, told=None):
+        pairs = torch.ones(x.shape[1], x.shape[1]).tril()
+        return self.layer(x, **{self.inside: pairs}) if self.inside else self.layer(x)
+
+
+class Between(nn.Linear):
+    def __init__(self):
+        super().__init__(8, 8)
+
+    def forward(self, x, attention_mask):
+        return super().forward(x)
+
+
+def told_as(argument, inside=None):
+    """The same, its argument being called so."""
+    model = Told(argument, inside)
+    code = f"lambda self, x, {argument}=None: Told.forward(self, x, {argument})"
+    model.__class__ = type("Told", (Told,), {"forward": eval(code, {"Told": Told})})
+    return model
+
+
+@pytest.mark.parametrize("argument", ["lengths", "x_len", "seq_length"])
+def test_lengths_have_many_names_and_masks_of_pairs_are_none(argument):
+    """As many inputs as tokens: a mask (t, t) is not one (n, t)."""
+    x, lengths = torch.randn(12, 12, 8), torch.arange(12) % 7 + 1
+    there = (torch.arange(12) < lengths[:, None])[..., None]
+    for inside in (None, "attention_mask"):
+        model = told_as(argument, inside)
+        wanted = (model.layer(x, *[None] * bool(inside)) * there).sum(1) / lengths[:, None]
+        read = capture(model, {"x": x, argument: lengths}, "layer", reduce="tokens")
+        torch.testing.assert_close(read["layer"], wanted)
+
+
+def test_lengths_are_not_of_fewer_tokens_that_happen_to_be_as_many_as_the_longest():
+    class Strided(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.layer = nn.Conv1d(8, 6, 2, stride=2), nn.Linear(6, 6)
+
+        def forward(self, x, lengths):
+            return self.layer(self.conv(x.transpose(1, 2)).transpose(1, 2))
+
+    inputs = {"x": torch.randn(12, 16, 8), "lengths": torch.arange(12) % 8 + 1}
+    with pytest.raises(InputError, match=r"^layer layer: its tokens \(8,\) are not those of"):
+        capture(Strided(), inputs, "layer", reduce="tokens")
+
+
+@pytest.mark.parametrize("argument", ["mask", "padding_mask", "valid_mask"])
+def test_what_a_mask_means_is_not_guessed_at(argument):
+    x, there = torch.randn(12, 6, 8), torch.arange(6) < (torch.arange(12) % 5 + 2)[:, None]
+    there[:8] = True  # the first are whole
+    model = told_as(argument)
+    with pytest.raises(InputError, match=rf"^layer layer: whether 1 in '{argument}' is a token"):
+        capture(model, {"x": x, argument: there}, reduce="tokens")
+    read = capture(model, {"x": x, argument: ~there}, reduce="tokens", mask=there)
+    wanted = (model.layer(x) * there[..., None]).sum(1) / there.sum(1, keepdim=True)
+    torch.testing.assert_close(read["layer"], wanted)
+
+
+def test_a_mask_that_comes_late_is_not_passed_over():
+    x, there = torch.randn(12, 6, 8), torch.arange(6) < (torch.arange(12) % 5 + 2)[:, None]
+    batches = [{"x": x, "attention_mask": None}, {"x": x, "attention_mask": there}]
+    with pytest.raises(InputError, match=r"^layer layer: 'attention_mask' came with these inputs"):
+        capture(told_as("attention_mask"), batches, reduce="tokens")
+    assert capture(told_as("attention_mask"), batches)["layer"].shape == (24, 6, 8)
+
+
 def test_masks_of_two_kinds_of_tokens_are_not_guessed_at():
     x, one = noise(10, 4, 3), torch.ones(10, 4)
     other = one.clone()
@@ -401,7 +477,8 @@ class Starts(nn.Module):
     def __init__(self, kind):
         super().__init__()
         self.kind, self.scale, self.seen = kind, nn.Parameter(torch.ones(3)), {}
-        self.started = False
+        self.started, self.deep = False, {"of": {}}
+        self.held = SimpleNamespace(scale=None, made=[])
         if kind == "buffer":
             self.started = None
             del self.started
@@ -413,6 +490,16 @@ class Starts(nn.Module):
         if self.kind == "kept":
             self.seen["x"] = self.seen.get("x", 0) + float(x[0, 0])
             return x + self.seen["x"]
+        if self.kind == "deep":
+            if not self.deep["of"]:
+                self.scale.data = 1 / x.std(0)
+                self.deep["of"]["started"] = True
+            return x * self.scale
+        if self.kind == "object":
+            if self.held.scale is None:
+                self.held.scale = 1 / x.std(0)
+                self.held.made.append(True)
+            return x * self.held.scale
         if not self.started:
             if self.kind in ("flag", "buffer"):
                 self.scale.data = 1 / x.std(0)
@@ -420,7 +507,7 @@ class Starts(nn.Module):
         return self.late(x) if self.kind == "made" else x * self.scale
 
 
-@pytest.mark.parametrize("kind", ["flag", "buffer", "made", "kept"])
+@pytest.mark.parametrize("kind", ["flag", "buffer", "made", "kept", "deep", "object"])
 def test_a_network_that_its_first_inputs_set_up_is_refused(kind, tmp_path):
     model, x = nn.Sequential(Starts(kind)), noise(30, 3)
     names = set(model[0].__dict__)
@@ -430,14 +517,18 @@ def test_a_network_that_its_first_inputs_set_up_is_refused(kind, tmp_path):
         "record": lambda: sg.record(model, x, tmp_path / "mine"),
     }
     for call in calls.values():
-        with pytest.raises(InputError, match=r"^model: a pass changes 0\.\w+, .* run the network"):
+        with pytest.raises(
+            InputError, match=r"^model: a pass changes 0\.[\w.]+, .* run the network"
+        ):
             call()
         assert torch.equal(model[0].scale, torch.ones(3))
         assert not model[0].started
         assert set(model[0].__dict__) == names
         assert not model[0].seen
+        assert not model[0].deep["of"]
+        assert (model[0].held.scale, model[0].held.made) == (None, [])
         assert not list(model[0].children())
-    if kind in ("flag", "buffer", "made"):
+    if kind != "kept":
         model(x)  # the caller's own
         assert list(capture(model, x))
 
@@ -490,6 +581,8 @@ def test_rows_that_depend_on_the_others_are_left_out():
     assert list(read) == ["0"]
     assert set(read.left_out) == {"1", "2"}
     assert "depends on the other inputs" in read.left_out["1"]
+    called = capture(model, noise(40, 3), call=lambda batch, rows: model(batch))
+    assert called.left_out == read.left_out
     with pytest.raises(InputError, match=r"^layer 1: .*depends on the other inputs of its batch"):
         capture(model, noise(30, 3), "1")
     # Inputs given time first are taken for the steps: each depends on those before it.
@@ -523,3 +616,29 @@ def test_what_compiles_and_what_wraps():
         read = capture(wrapped, x)
         assert list(read) == ["0", "1"]
         assert torch.equal(read["1"], want["1"])
+
+
+def test_draws_that_a_call_fixes_are_not_taken_for_other_inputs(tmp_path):
+    """By the place of an input in its batch, or by its number: both are the caller's choice."""
+
+    class Noisy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(3, 3)
+
+        def forward(self, x, noise=None):
+            return self.layer(x) + (torch.randn_like(x) if noise is None else noise)
+
+    model, x, drawn = nn.ModuleDict({"noisy": Noisy()}), noise(30, 3), noise(30, 3, seed=1)
+
+    def seeded(batch, rows):
+        torch.manual_seed(0)
+        return model["noisy"](batch)
+
+    for call in (seeded, lambda batch, rows: model["noisy"](batch, drawn[rows])):
+        read = capture(model, x, ["**"], call=call)
+        assert set(read) == {"noisy", "noisy.layer"}
+    assert sg.record(Noisy(), x, tmp_path / "mine").close() is None
+    mixing = nn.Sequential(nn.Linear(16, 16), nn.TransformerEncoderLayer(16, 1, 8))  # over inputs
+    with pytest.raises(InputError, match=r"^layer 1: .*depends on the other inputs"):
+        sg.record(mixing, noise(30, 4, 16), tmp_path / "other", layers=["1"])

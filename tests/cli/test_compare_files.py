@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -87,6 +88,11 @@ def test_names_tell_files_apart(folder, capsys):
     assert out.splitlines()[0].split() == ["a", "b", "enc", "dec", "even"]
     assert "plan: " in out
     assert "enc: 200 × 6, layers.npz:enc" in out
+    for name, values in (("a.h5", X), ("b.h5", Y)):
+        with h5py.File(name, "w") as file:
+            file["obsm/X_pca"] = values
+    _, out, _ = run(capsys, "a.h5:obsm/X_pca", "b.h5:obsm/X_pca")
+    assert out.splitlines()[0].split() == ["b"]
 
 
 @pytest.mark.parametrize("measure", ["debiased_cka", "procrustes_similarity"])

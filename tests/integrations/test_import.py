@@ -334,3 +334,4 @@ def test_what_cannot_be_imported(tmp_path):
     ):
         with pytest.raises(InputError, match=said):
             sg.import_checkpoints(tmp_path / "step1.pt", factory, inputs, tmp_path / "study")
+    assert not (tmp_path / "study").exists()  # nothing is begun before a run was tried

@@ -256,7 +256,7 @@ def test_memory_holds_from_the_first_batch_on():
         found = sg.compare(a, b, inputs, memory="8 MB", call=call)
         assert "batches" in found.attrs["plan"]
         assert max(sizes) <= 8
-        assert sum(sizes) == 2 * (8 + 5 + 4 + 40)
+        assert sum(sizes) == 2 * (8 + 5 + 8 + 4 + 40)
     for words, text in (("much", "got 'much'"), (0, "got 0")):
         with pytest.raises(
             InputError, match=rf'^memory: expected a number of bytes, .*"2 GB"; {text}'

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 
 import stratigraph as sg
 from stratigraph.errors import DataError, InputError, StratigraphError, UnsafeFileError
+from stratigraph.pairs.intervals import interval_matrix
 from stratigraph.representations import rows as rows_of_files
 from stratigraph.representations.load import is_file_of_representations
 
@@ -168,6 +169,31 @@ def test_the_index_of_a_frame_counts_only_as_ids(tmp_path):
         assert sg.debiased_cka(a, b) == pytest.approx(TRUE, abs=1e-6)
 
 
+def test_a_line_that_counts_the_columns_is_no_row(tmp_path):
+    pd.DataFrame(X).to_csv(tmp_path / "a.csv", index=False)
+    assert sg.load_representations(tmp_path / "a.csv")["a"].shape == X.shape
+
+
+@pytest.mark.parametrize("kind", ["a.parquet", "a.feather", "a.npz", "a.pt", "a.h5"])
+def test_what_may_be_ids_is_not_passed_over(kind, tmp_path):
+    """Files with a column of vectors or an array, and ids beside it, are not paired by position."""
+    for folder, x, names in (("left", X, NAMES), ("right", Y[ORDER], NAMES[ORDER])):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / kind
+        if kind.endswith((".parquet", ".feather")):
+            table = pd.DataFrame({"path": names, "vector": list(x)})
+            (table.to_parquet if kind.endswith("t") else table.to_feather)(path)
+        else:
+            write(path, x, names)
+    left, right = (sg.load_representations(tmp_path / side / kind) for side in ("left", "right"))
+    with pytest.raises(InputError, match=r"(path|sample_id) may hold the ids of its rows"):
+        sg.debiased_cka(left, right)
+    with pytest.raises(InputError, match="may hold the ids"):
+        sg.debiased_cka(left, frame(Y, NAMES))
+    assert sg.debiased_cka(left, Y) == pytest.approx(TRUE, abs=1e-6)  # an array: as they stand
+    assert sg.similarity_matrix(left).values == pytest.approx(1)
+
+
 def test_text_that_looks_like_numbers_is_text_where_zeros_lead(tmp_path):
     table = pd.DataFrame({"sample_id": [f"{i:03d}" for i in range(N)], "u": X[:, 0], "v": X[:, 1]})
     table.to_csv(tmp_path / "a.csv", index=False)
@@ -197,6 +223,8 @@ def make_wrong(folder):
     (folder / "empty.npy").write_bytes(b"")
     (folder / "text.csv").write_text("a,b\n1,x\n2,y\n")
     (folder / "late.csv").write_text("a,b\n" + "1,2\n" * 300 + "1,x\n")
+    (folder / "years.csv").write_text("2019,2020\n1.5,2\n2.5,3\n")
+    (folder / "levels.csv").write_text(",,a\nx,0,1.5\nx,1,2.5\n")
     (folder / "named.csv").write_text("sample_id,b\n1,2\n2,3\n")
     (folder / "holes.csv").write_text("a,b\n1,\n2,3\n")
     (folder / "x.xlsx").write_bytes(b"PK")
@@ -235,6 +263,8 @@ def make_wrong(folder):
         ("x.npy", "text.csv", "expected one column of ids, got 2; name it, text.csv:a"),
         ("text.csv", None, r"expected columns of numbers, got 'b' \(text\); leave it out, or name"),
         ("late.csv", None, "column 'b' holds numbers at first, and text further on"),
+        ("years.csv", None, "the first line, 2019, 2020, may be names or a row"),
+        ("levels.csv", None, "2 columns have no name, as an index of several levels"),
         ("named.csv", None, "column 'sample_id' of numbers is called as ids are; name it as such"),
         ("broken.parquet", None, "not readable as Parquet"),
         ("broken.h5", None, "not readable as HDF5"),
@@ -289,3 +319,12 @@ def test_names_of_files_are_told_from_those_of_studies():
         assert is_file_of_representations(name)
     for name in ("study.yaml", "results/quick", "s3://bucket/study"):
         assert not is_file_of_representations(name)
+
+
+def test_memory_is_said_in_words_too(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    held = sg.load_representations(tmp_path / "x.npy")
+    for compare in (sg.similarity_matrix, interval_matrix):
+        assert compare(held, {"y": Y}, memory="2 GB").item() == pytest.approx(TRUE, abs=1e-6)
+        with pytest.raises(InputError, match=r"^memory: expected a number of bytes, .*got 'much'"):
+            compare(held, {"y": Y}, memory="much")

@@ -38,8 +38,15 @@ def labelled(values, order=None):
     return array if order is None else array.isel(probe=order)
 
 
-@pytest.mark.parametrize("left", [framed, labelled])
-@pytest.mark.parametrize("right", [framed, labelled])
+def beside(values, order=None):
+    """Labels in a coordinate that is no index, after one that does not tell rows apart."""
+    along = {"kind": ("row", [0] * len(values)), "probe": ("row", IDS)}
+    array = xarray.DataArray(values, dims=("row", "unit"), coords=along)
+    return array if order is None else array.isel(row=order)
+
+
+@pytest.mark.parametrize("left", [framed, labelled, beside])
+@pytest.mark.parametrize("right", [framed, labelled, beside])
 def test_the_same_labels_in_another_order_are_joined(left, right):
     a, b = left(X), right(Y, ORDER)
     assert debiased_cka(a, b) == pytest.approx(TRUE, abs=1e-12)
@@ -136,3 +143,5 @@ def test_rows_without_labels_beside_labels_in_two_orders_are_ambiguous():
 def test_a_column_of_text_is_told_to_be_the_index():
     with pytest.raises(InputError, match=r"'who' holds .*; if it holds ids, make it the index"):
         debiased_cka(framed(X).assign(who=IDS), framed(Y))
+    with pytest.raises(InputError, match=r"'sample_id' of numbers is called as ids are"):
+        debiased_cka(framed(X).assign(sample_id=ORDER), framed(Y))

@@ -4,7 +4,9 @@ An axis is the inputs' if its size follows their number. One pass of 8 inputs an
 of them tell it from every axis that only happens to be as long: a table of positions or of weights,
 a mask for all, the time of a recurrent network that puts time first. An output has to have one such
 axis, and is then read as (n, …) with that axis first. And what an input gives has to be the same in
-both passes, whatever the others are: statistics of a batch are no representation of an input.
+both passes, whatever the others are: statistics of a batch are no representation of an input. Where
+the caller runs the passes, and may fix draws by the place of an input in its batch, a third pass
+tells that, of the same inputs in the same places beside others.
 
 A network that runs on one number of inputs alone (exported so, or with that number in a ``view``)
 is shown the same inputs in turned order: what is of the inputs turns with them.
@@ -20,7 +22,9 @@ from torch import Tensor
 __all__ = ["Seen", "axis_that_follows", "axis_that_turns", "depends", "repeats", "seen"]
 
 SKETCH = 1 << 14  # numbers of a row that are kept, to be compared
-FAR = 0.1  # of a layer's spread: int8 with a scale for each batch stays below, batch statistics not
+# Of a layer's spread: attention across inputs is above, from 0.13 on. With few digits, or int8 with
+# a scale for each batch, some 0.09 are rounding.
+FAR, FAR_ROUGH = 0.03, 0.1
 
 
 @dataclass(frozen=True)
@@ -91,14 +95,16 @@ def repeats(one: Seen, two: Seen, axis: int) -> bool:
     return x is None or y is None or _near(x, y, one.rough)
 
 
-def depends(one: Seen, two: Seen, axis: int) -> bool:
-    """Whether they gave something far from it, beside how far inputs are from each other."""
+def depends(one: Seen, two: Seen, axis: int, rows: int, rough: bool) -> bool:
+    """Whether so many last inputs gave far from it, beside how far they are from each other."""
     x, y = _common(one, two, axis)
+    x, y = (None if some is None else some[-rows:] for some in (x, y))
     if x is None or y is None or not (x.isfinite().all() and y.isfinite().all()):
         return False
     spread = torch.linalg.vector_norm(x - x.mean(0))
     least = 1e-3 * torch.linalg.vector_norm(x)
-    return bool(torch.linalg.vector_norm(x - y) > FAR * torch.maximum(spread, least))
+    far = FAR_ROUGH if rough or one.rough else FAR
+    return bool(torch.linalg.vector_norm(x - y) > far * torch.maximum(spread, least))
 
 
 def _common(one: Seen, two: Seen, axis: int) -> tuple[Tensor | None, Tensor | None]:

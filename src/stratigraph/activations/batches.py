@@ -46,6 +46,7 @@ __all__ = [
     "run",
     "turned",
     "whole",
+    "with_others",
 ]
 
 
@@ -183,6 +184,12 @@ def few_rows(batch: Any, rows: int, count: int, start: int = 0) -> Any:
         chosen: slice | Tensor = slice(start, start + count)
     else:  # in their order: packed sequences may have to be sorted by length
         chosen = torch.arange(count) * rows // count
+    return mapped(batch, lambda part: _rows_of(part, chosen, rows))
+
+
+def with_others(batch: Any, rows: int, kept: int) -> Any:
+    """The batch with its last inputs as they are, and the first of these in place of all before."""
+    chosen = torch.arange(rows).clamp(min=rows - kept)
     return mapped(batch, lambda part: _rows_of(part, chosen, rows))
 
 

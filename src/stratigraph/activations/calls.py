@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrize import ParametrizationList
 
-from stratigraph.activations.masks import Mask, known_arguments, masks_among
+from stratigraph.activations.masks import Mask, known_arguments, masks_among, of_pairs
 
 __all__ = ["Call", "Calls"]
 
@@ -45,18 +45,25 @@ class Calls:
         receive: told of each call and its module's output, which what runs next may change in
             place: it copies what it keeps.
 
+    Attributes:
+        masked: (module, argument) of the masks that count; None: every one.
+        late: arguments of this pass that look like masks, and are not among them.
+
     """
 
     def __init__(self, model: nn.Module, receive: Callable[[Call, nn.Module, Any], None]) -> None:
         self.model, self.receive = model, receive
         self.stack: list[Call] = []
         self.rows: int | None = None  # of the pass that is going on; None: nobody listens
+        self.masked: frozenset[tuple[str, str]] | None = None
+        self.late: list[str] = []
         self._counts: Counter[str] = Counter()
 
     def begin(self, rows: int) -> None:
         """A pass of so many inputs begins."""
         self.stack.clear()
         self._counts.clear()
+        self.late.clear()
         self.rows = rows
 
     def end(self) -> None:
@@ -86,8 +93,8 @@ class Calls:
                 return
             self._counts[name] += 1
             call = Call(name, self._counts[name])
-            call.masks = masks_among(places, args, kwargs, self.rows)
-            call.bears = not all(mask.others for mask in call.masks)
+            call.masks = self._that_count(name, masks_among(places, args, kwargs, self.rows))
+            call.bears = not all(mask.others or mask.unclear for mask in call.masks)
             for outer in self.stack:
                 outer.leaf = False
                 outer.bears = outer.bears and not call.masks
@@ -103,6 +110,17 @@ class Calls:
                 self.stack.pop()
 
         return before, after
+
+    def _that_count(self, name: str, masks: list[Mask]) -> list[Mask]:
+        if self.masked is None:
+            return masks
+        count = []
+        for mask in masks:
+            if not mask.name or (name, mask.name) in self.masked:
+                count.append(mask)
+            elif not (mask.others or mask.unclear or of_pairs(mask)):
+                self.late.append(mask.name)
+        return count
 
 
 def _modules(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:

@@ -24,7 +24,7 @@ class Learned:
         axes: the inputs' axis of each, and how many axes it has.
         labels: what each is called, in the order in which they ran.
         left_out: layer → why it is not read.
-        masked: some module was given a mask.
+        masked: the arguments that were masks, as (module, argument).
         fixed: the number of inputs that the network ran on, which does not run on few; or 0.
 
     """
@@ -32,7 +32,7 @@ class Learned:
     axes: dict[Key, tuple[int, int]]
     labels: dict[Key, str]
     left_out: dict[str, str] = field(default_factory=dict)
-    masked: bool = False
+    masked: frozenset[tuple[str, str]] = frozenset()
     fixed: int = 0
 
     def only(self, names: Iterable[str]) -> Learned:
@@ -136,9 +136,14 @@ def _check_required(
 
 
 def without_dependent(
-    one: Mapping[Key, Seen], two: Mapping[Key, Seen], axes: dict[Key, int | str]
+    one: Mapping[Key, Seen],
+    two: Mapping[Key, Seen],
+    axes: dict[Key, int | str],
+    rows: int,
+    modules: Iterable[nn.Module],
 ) -> None:
-    """Leave out what an input gives differently where other inputs stand beside it."""
+    """Leave out what the last inputs give differently where other inputs stand beside them."""
+    rough = any("quantized" in type(module).__module__ for module in modules)
     for key, axis in axes.items():
-        if isinstance(axis, int) and depends(one[key], two[key], axis):
+        if isinstance(axis, int) and key in two and depends(one[key], two[key], axis, rows, rough):
             axes[key] = "what an input gives depends on the other inputs of its batch"

@@ -9,9 +9,11 @@ The mask is found where it is used, among the arguments of the modules that run:
 a ``PackedSequence``, a nested tensor    carry their lengths
 =======================================  ==========================================================
 
-or given by the caller, for all. A layer's mask is that of the innermost call around it that has one
-as long as its tokens. Masks of other tokens (``encoder_attention_mask`` in a decoder) are no
-layer's, and a length that both have is not guessed at.
+or given by the caller, for all. An argument counts if its size follows the inputs, as a mask of
+attention (t, t) does not, however many inputs there are. A layer's mask is that of the innermost
+call around it that has one as long as its tokens. Masks of other tokens (``encoder_attention_mask``
+in a decoder) are no layer's, and a length that both have is not guessed at; nor is what 1 means in
+an argument of another name that ends in ``mask``.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ __all__ = [
     "mask_for",
     "masked_batches",
     "masks_among",
+    "of_pairs",
 ]
 
 MaskOf = Tensor | np.ndarray | str | Callable[[Any], Any] | None
@@ -45,8 +48,8 @@ MaskOf = Tensor | np.ndarray | str | Callable[[Any], Any] | None
 THERE = ("attention_mask", "decoder_attention_mask", "input_mask", "token_mask")
 PADDED = ("src_key_padding_mask", "tgt_key_padding_mask", "key_padding_mask")
 OTHERS = ("encoder_attention_mask", "memory_key_padding_mask")
-LENGTHS = ("lengths", "seq_lens", "seq_lengths")
-ENDINGS = ("_lengths", "_lens")
+LENGTHS = ("lengths", "length", "lens", "seqlens")
+ENDINGS = ("_lengths", "_length", "_lens", "_len")
 QUERY = ("query", "key")
 
 
@@ -57,8 +60,11 @@ class Mask:
     Attributes:
         there: (n, t), or None where lengths say it.
         lengths: (n,).
-        sizes: how many tokens those that have these lengths may be; None is any number.
+        sizes: how many tokens those that have these lengths may be; None is any number, and none
+            at all as many as the longest has, which is what packed ones are padded to.
         others: it is of other tokens than the layers inside that call return.
+        name: the argument that it came as; empty where an input carries it.
+        unclear: whether 1 is a token or fills up is not known.
 
     """
 
@@ -66,6 +72,8 @@ class Mask:
     lengths: Tensor | None = None
     sizes: frozenset[int] | None = None
     others: bool = False
+    name: str = ""
+    unclear: bool = False
 
     def of(self, t: int) -> Tensor | None:
         """(n, t) booleans, or None where it is not of so many tokens."""
@@ -73,7 +81,7 @@ class Mask:
             return self.there if self.there.shape[1] == t else None
         if self.lengths is None or t < (longest := int(self.lengths.max())):
             return None
-        if self.sizes is not None and t != longest and t not in self.sizes:
+        if self.sizes is not None and t not in (self.sizes or {longest}):
             return None
         return torch.arange(t, device=self.lengths.device) < self.lengths[:, None]
 
@@ -98,6 +106,7 @@ def masks_among(
         mask = _named_mask(name, given[name], rows)
         if mask is not None and mask.lengths is not None:
             mask = replace(mask, sizes=_tokens_of((*args, *kwargs.values()), rows))
+        mask = mask and replace(mask, name=name)
         # An attention's mask is of its keys, and what it returns is of its queries.
         if mask is not None and (name != "key_padding_mask" or key is None or key is query):
             found.append(mask)
@@ -168,7 +177,7 @@ def mask_for(pair: tuple[Any, Any], mask: Any, rows: int) -> Mask | None:
     return found
 
 
-def fitting(frames: Iterator[list[Mask]], tokens: list[int]) -> tuple[int, Tensor] | str | None:
+def fitting(frames: Iterator[list[Mask]], tokens: list[int]) -> tuple[int, Tensor] | str:
     """The mask of an output, from the calls around it, innermost first.
 
     Args:
@@ -176,28 +185,45 @@ def fitting(frames: Iterator[list[Mask]], tokens: list[int]) -> tuple[int, Tenso
         tokens: sizes of the axes that may be the tokens'.
 
     Returns:
-        which of the sizes and its mask (n, t); a text where two would do; None where none does.
+        which of the sizes and its mask (n, t); a text where two would do, empty where none does.
 
     """
+    unclear = ""
     for masks in frames:
         found = [
             (place, there, mask.others)
             for mask in masks
             for place, size in enumerate(tokens)
-            if (there := mask.of(size)) is not None
+            if (there := mask.of(size)) is not None and not mask.unclear
         ]
         if not found:
+            mine = ((m.name, m.of(size)) for m in masks if m.unclear for size in tokens)
+            some = (n for n, one in mine if one is not None and one.any() and not one.all())
+            unclear = unclear or next(some, "")
             continue
         place, there, _ = found[0]
         same = all(p == place and torch.equal(t.cpu(), there.cpu()) for p, t, _ in found)
         if not same or all(others for _, _, others in found):
             return "masks of several kinds of tokens are as long as its tokens"
         return place, there
-    return None
+    return unclear and f"whether 1 in {unclear!r} is a token or only fills a batch up is not known"
+
+
+def of_pairs(mask: Mask) -> bool:
+    """Whether it is one of pairs of tokens (t, t), as causal ones are."""
+    there = mask.there
+    if there is None or there.shape[0] != there.shape[1]:
+        return False
+    return torch.equal(there, there.tril()) or torch.equal(there, there.triu())
 
 
 def _known(name: str) -> bool:
-    return name in (*THERE, *PADDED, *OTHERS, *LENGTHS) or name.endswith(ENDINGS)
+    clear = name in (*THERE, *PADDED, *OTHERS, *LENGTHS) or name.endswith(ENDINGS)
+    return clear or _unclear(name)
+
+
+def _unclear(name: str) -> bool:
+    return name.endswith("mask") and name not in (*THERE, *PADDED, *OTHERS)
 
 
 def _named_mask(name: str, value: Any, rows: int) -> Mask | None:
@@ -207,6 +233,9 @@ def _named_mask(name: str, value: Any, rows: int) -> Mask | None:
         return Mask(lengths=value.long())
     if value.ndim != 2 or name in LENGTHS or name.endswith(ENDINGS):
         return None
+    if _unclear(name):
+        flags = not value.is_floating_point() and bool(((value == 0) | (value == 1)).all())
+        return Mask(value != 0, unclear=True) if flags else None
     if value.is_floating_point() and bool((value <= 0).all()):  # added to scores: 0 is there
         return Mask(value == 0, others=name in OTHERS)
     padded = name in PADDED or name == OTHERS[1]

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from stratigraph.activations.axes import Seen, axis_that_follows, axis_that_turns, repeats, seen
-from stratigraph.activations.batches import few_rows, turned
+from stratigraph.activations.batches import few_rows, turned, with_others
 from stratigraph.activations.calls import Call, Calls
 from stratigraph.activations.layers import Layers, choose_layers
 from stratigraph.activations.learned import Key, Learned, choose_parts, without_dependent
@@ -80,7 +80,7 @@ class Reader:
         self._seen: dict[Key, Seen] | None = None
         self._ran: dict[str, int] = {}
         self._leaves: set[str] = set()
-        self._masked = False
+        self._masks: list[set[tuple[str, str]]] = []  # of every pass that is learned from
         self._taking: Taking | None = None
         self._tokens: dict[Key, tuple[int, ...]] = {}
 
@@ -96,9 +96,10 @@ class Reader:
         if self.learned is None:
             raise InputError("read: nothing was learned of the network yet; call learn first.")
         self._taking = Taking(self.learned, self.reduce, rows, mask, self._tokens, self.lost)
+        self.calls.masked = self.learned.masked
         try:
             self._pass(call, rows)
-            return self._taking.finished()
+            return self._taking.finished(self.calls.late)
         except InputError:
             raise
         except Exception as error:
@@ -128,8 +129,8 @@ class Reader:
             inputs: of which a few are shown, and how many there are.
             batch: the first, and how many inputs it has; shown to a network that runs on no other
                 number of them.
-            check: refuse a network that answers the same inputs differently, and leave out layers
-                in which an input's values depend on the others beside it.
+            check: refuse a network that answers the same inputs differently. Otherwise draws are
+                the caller's, who may fix them by the place of an input in its batch.
             fill: with few inputs, show some of them more than once.
 
         Raises:
@@ -165,7 +166,13 @@ class Reader:
             if check and (turns or not _repeated(one, two, axes)):
                 self._check_repeats(two, again())
                 if not turns:
-                    without_dependent(one, two, axes)
+                    without_dependent(one, two, axes, fewer, self.modules.values())
+            elif not check and not turns and count > fewer:
+                # The same draws, and the same inputs in the same places, as in the first pass.
+                state.put_back()
+                self._own = own
+                other = self._look(show, with_others(few, count, fewer), slice(0, count))
+                without_dependent(one, other, axes, fewer, self.modules.values())
         finally:
             state.put_back()
             self._own = own
@@ -180,13 +187,19 @@ class Reader:
             if key in labels and isinstance(place, int)
         }
         fixed = batch[1] if turns else 0
-        self.learned = Learned(kept, labels, left_out, self._masked, fixed)
+        masked = frozenset(set.intersection(*self._masks))
+        self.learned = Learned(kept, labels, left_out, masked, fixed)
 
     def _look(self, show: Show, batch: Any, at: slice) -> dict[Key, Seen]:
         """What every layer returns in a pass, as far as it is kept to learn from."""
         self._seen, self._before, self._ran = {}, self._ran, {}
+        self._masks.append(set())
         try:
             self._pass(lambda: show(batch, at), at.stop - at.start)
+        except Exception:
+            self._masks.pop()
+            raise
+        else:
             return self._seen
         finally:
             self._seen = None
@@ -279,7 +292,8 @@ class Reader:
             put_streams(callers)
 
     def _receive(self, call: Call, module: nn.Module, output: Any) -> None:
-        self._masked |= bool(call.masks)
+        if self._seen is not None:
+            self._masks[-1].update((call.name, mask.name) for mask in call.masks)
         if self._taking is not None:
             self._taking.masks += call.masks
         if call.name not in self.names:

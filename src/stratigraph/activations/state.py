@@ -2,8 +2,8 @@
 
 Beside its modes and buffers a network has state in plain attributes: a flag that says whether it
 has started, a cache of positions, a counter. All of them are noted before the first pass, with the
-values of tensors, and put back after the last. What cannot be put back is told, and does not keep
-the rest from it.
+values of tensors, containers inside containers and the attributes of plain objects, and put back
+after the last. What cannot be put back is told, and does not keep the rest from it.
 
 Modes are set by the attribute and not by ``eval()``, which networks override to merge their weights
 or to drop a cache. While a network is read its compiled parts run as they were written, so that
@@ -18,6 +18,7 @@ import warnings
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -57,26 +58,38 @@ class State:
     """
 
     def __init__(self, model: nn.Module, weights: bool = False) -> None:
-        self.attributes: list[tuple[str, nn.Module, dict[str, Any]]] = []
+        self.attributes: list[tuple[str, Any, dict[str, Any]]] = []
         self.containers: dict[int, tuple[str, Any, Any]] = {}
         self.tensors: dict[int, tuple[str, Tensor, Tensor]] = {}
         self.modes: list[tuple[nn.Module, bool]] = []
+        self._objects: set[int] = set()
         for name, module in model.named_modules():
             head = f"{name}." if name else ""
             self.modes.append((module, module.training))
             self.attributes.append((head, module, dict(module.__dict__)))
             for key, value in module.__dict__.items():
-                if type(value) in CONTAINERS:
-                    self.containers[id(value)] = (head + key.lstrip("_"), value, value.copy())
-                    every = value.values() if isinstance(value, dict) else value
-                    for part in every:
-                        self._note(head + key.lstrip("_"), part, LARGE)
-                else:
-                    self._note(head + key, value, LARGE)
+                self._note_any(head + key.lstrip("_"), value)
             for key, buffer in module._buffers.items():
                 self._note(head + key, buffer)
             for key, weight in module._parameters.items() if weights else ():
                 self._note(head + key, weight, parameters=True)
+
+    def _note_any(self, name: str, value: Any, inside: bool = False) -> None:
+        """Note a plain attribute, and what is in it; ``inside``: of an object."""
+        if type(value) in CONTAINERS or type(value) is tuple:
+            if id(value) in self.containers:
+                return
+            if type(value) is not tuple:
+                self.containers[id(value)] = (name, value, value.copy())
+            for part in value.values() if isinstance(value, dict) else value:
+                self._note_any(name, part, inside)
+        elif _plain(value) and not inside and id(value) not in self._objects:
+            self._objects.add(id(value))
+            self.attributes.append((f"{name}.", value, dict(value.__dict__)))
+            for key, part in value.__dict__.items():
+                self._note_any(f"{name}.{key}", part, inside=True)
+        else:
+            self._note(name, value, LARGE)
 
     def _note(
         self, name: str, value: Any, most: int | None = None, parameters: bool = False
@@ -146,6 +159,13 @@ def undisturbed(model: nn.Module) -> Iterator[State]:
         state.put_back()
 
 
+def _plain(value: Any) -> bool:
+    """Whether it is an object with attributes, and no module, tensor, class or function."""
+    if not hasattr(value, "__dict__") or isinstance(value, nn.Module | Tensor | type | ModuleType):
+        return False
+    return type(value).__module__ != "builtins" and type(value.__dict__) is dict
+
+
 def _compiled(module: nn.Module) -> bool:
     if "torch._dynamo" not in sys.modules:  # importing it takes seconds
         return False
@@ -157,7 +177,7 @@ def _put_mode(module: nn.Module, mode: bool) -> None:
         module.training = mode
 
 
-def _put_attributes(module: nn.Module, before: dict[str, Any]) -> None:
+def _put_attributes(module: Any, before: dict[str, Any]) -> None:
     now = module.__dict__
     for key in now.keys() - before.keys():
         del now[key]

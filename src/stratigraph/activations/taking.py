@@ -45,6 +45,7 @@ class Taking:
         self.own = [] if mask is None else [mask]
         self.tokens, self.lost = tokens, lost
         self.masks: list[Mask] = []  # that any module was given
+        self.unmasked: list[str] = []  # layers of which every token was taken
         self.values: dict[Key, Tensor] = {}
         self.waiting: dict[Key, tuple[Tensor, list[Call]]] = {}
 
@@ -69,22 +70,32 @@ class Taking:
                 self._same_tokens(key, value)
                 self.values[key] = _copied(reduced(self.reduce, name, value), part.value)
 
-    def finished(self) -> dict[str, Tensor]:
-        """Layer → (n, …), of every layer that was learned of."""
+    def finished(self, late: list[str]) -> dict[str, Tensor]:
+        """Layer → (n, …), of every layer that was learned of.
+
+        Args:
+            late: arguments that look like masks, and that the first inputs came without.
+
+        """
         seen = [mask for mask in self.masks if not mask.others]
         for key, (value, stack) in self.waiting.items():
             name = self.learned.labels[key]
             frames = [self.own, *([] if self.own else [*(c.masks for c in reversed(stack)), seen])]
             found = fitting(iter(frames), list(value.shape[1:-1]))
             if isinstance(found, str):
-                self._lose(name, found)
-            elif found is None:
-                self._unmasked(key, value, stack)
-            if not isinstance(found, tuple):
+                if found:
+                    self._lose(name, found)
+                else:
+                    self._unmasked(key, value, stack)
                 self.values[key] = reduced(self.reduce, name, value)
             else:
                 self.values[key] = reduced(self.reduce, name, value, (found[0] + 1, found[1]))
         self.waiting.clear()
+        if late and self.unmasked:
+            raise InputError(
+                f"layer {self.unmasked[0]}: {late[0]!r} came with these inputs and not with the "
+                f"first, so it cannot be known whether it is a mask; {ADVICE}."
+            )
         missing = [label for key, label in self.learned.labels.items() if key not in self.values]
         if missing:
             raise InputError(
@@ -125,6 +136,7 @@ class Taking:
 
     def _same_tokens(self, key: Key, value: Tensor) -> None:
         name, count = self.learned.labels[key], tuple(value.shape[1:-1])
+        self.unmasked.append(name)
         if choice(self.reduce, name) != "tokens":
             return
         before = self.tokens.setdefault(key, count)

@@ -143,8 +143,9 @@ def _named(files: list[str], held: list[Any]) -> list[dict[str, Any]]:
                     file=file,
                 ): value
                 for name, value in own.items()
+                for file in [value.source.removesuffix(f":{name}")]
             }
-            for file, own in zip(files, held, strict=True)
+            for own in held
         ]
         names = {name for side in sides for name in side}
         if len(names) == sum(map(len, held)):

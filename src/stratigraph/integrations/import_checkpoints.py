@@ -98,7 +98,7 @@ def import_checkpoints(
     found = find_series(given, pattern)
     if any(point.unit == "epoch" for series in found for point in series.points):
         tell("Checkpoints are known by their epochs, which stand for steps.")
-    folder = open_recorded(Path(to), measures)
+    folder: Path | None = None  # begun when the first run has been tried
     loader = Loader(key, prefix, tell)
     options: dict[str, Any] = {
         "layers": layers, "reduce": reduce, "posterior": posterior, "call": call, "data": data,
@@ -115,6 +115,7 @@ def import_checkpoints(
         config, reader = describe_run(
             network, inputs, series.name or name, series.settings, series.seed, **options
         )
+        folder = folder or open_recorded(Path(to), measures)
         digests = replay(folder, config, reader, steps, loader, weights)
         for step, digest in digests.items():
             this = f"run {config.run_id} ({config.label()}) at step {step:,}"
@@ -123,4 +124,4 @@ def import_checkpoints(
                 warnings.warn(
                     f"{this}: the same weights as {other}, bit for bit", TrainingWarning, 2
                 )
-    return load_study(folder)
+    return load_study(Path(to))

@@ -33,6 +33,7 @@ from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.from_rows import cka_from_batches
 from stratigraph.similarity.inputs import IN_PARTS, as_matrices, is_large, join_sides
 from stratigraph.similarity.measure import Measure
+from stratigraph.similarity.sizes import in_bytes, in_words
 
 if TYPE_CHECKING:
     import xarray
@@ -46,7 +47,7 @@ def interval_matrix(
     measure: str | Measure = "debiased_cka",
     *,
     confidence: float = 0.95,
-    memory: int = MEMORY,
+    memory: int | str = MEMORY,
 ) -> xarray.DataArray:
     """`similarity_matrix` with the coordinates ``lower`` and ``upper`` (x, y) beside each score.
 
@@ -57,7 +58,7 @@ def interval_matrix(
     """
     if not 0 < confidence < 1:
         raise InputError(f"confidence: expected a number between 0 and 1, got {confidence!r}.")
-    chosen = find_measure(measure)
+    chosen, memory = find_measure(measure), in_bytes(memory)
     given = {"a": a} if b is None else {"a": a, "b": b}
     joined = join_sides(given)
     every = [value for side in joined for value in side.values()]
@@ -126,7 +127,7 @@ def _estimate(
     if measure.name != "debiased_cka":
         raise InputError(
             f"measure: an interval of {measure.name} needs every number and {n} × {n} kernels at "
-            f"once, more than {memory / 1e9:.3g} GB (memory=); one of debiased_cka does not."
+            f"once, more than {in_words(memory)} (memory=); one of debiased_cka does not."
         )
     right = sides[1] if len(sides) > 1 else None
     found = cka_from_batches(sides[0], right, n, memory, confidence)

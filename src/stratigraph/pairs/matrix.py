@@ -28,6 +28,7 @@ from stratigraph.similarity.inputs import (
     join_sides,
 )
 from stratigraph.similarity.measure import Measure, tell
+from stratigraph.similarity.sizes import in_bytes, in_words
 from stratigraph.similarity.streaming import shuffled_batches, stream_cka
 from stratigraph.similarity.unfit import fit_entries, numbers_as_units, with_unfit
 
@@ -44,7 +45,7 @@ def similarity_matrix(
     *,
     tolerance: float | None = None,
     precision: float | None = None,
-    memory: int = MEMORY,
+    memory: int | str = MEMORY,
     progress: Progress | None = None,
 ) -> xarray.DataArray:
     """Compare every representation of ``a`` with every one of ``b`` (of ``a`` where None).
@@ -59,8 +60,9 @@ def similarity_matrix(
             for certain (`certified`); Procrustes and linear CKA only.
         precision: read probes in random batches until every 95 % interval is within ± this
             (`streaming`); debiased CKA only.
-        memory: bytes of prepared vectors to hold; more goes to a scratch folder. Representations on
-            a disk (`load_representations`) that would take more are read in parts, for CKA.
+        memory: bytes of prepared vectors to hold, or words such as ``"2 GB"``; more goes to a
+            scratch folder. Representations on a disk (`load_representations`) that would take more
+            are read in parts, for CKA.
         progress: called with (tasks done, tasks in all).
 
     Returns:
@@ -73,7 +75,7 @@ def similarity_matrix(
         InputError: an entry cannot be compared; the message names it.
 
     """
-    chosen = find_measure(measure)
+    chosen, memory = find_measure(measure), in_bytes(memory)
     _check_inputs(a, b)
     if tolerance is not None and precision is not None:
         raise InputError("tolerance and precision: expected one of them, got both.")
@@ -134,8 +136,8 @@ def _in_parts(sides: list[dict[str, Any]], measure: Measure, memory: int) -> xar
     if measure.name not in IN_PARTS:
         size = sum(value.nbytes for side in sides for value in side.values())
         raise InputError(
-            f"measure: {measure.name} needs every number at once, {size / 1e9:.3g} GB and copies, "
-            f"with {memory / 1e9:.3g} GB allowed (memory=); {' and '.join(IN_PARTS)} do not."
+            f"measure: {measure.name} needs every number at once, {in_words(size)} and copies, "
+            f"with {in_words(memory)} allowed (memory=); {' and '.join(IN_PARTS)} do not."
         )
     right = sides[1] if len(sides) > 1 else None
     found = cka_from_rows(sides[0], right, measure.name == "debiased_cka", memory)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +10,10 @@ from types import ModuleType
 from typing import Any
 
 from stratigraph.errors import ConfigError, DataError
+from stratigraph.labels import called_as_ids
 from stratigraph.representations.rows import Rows
 
 __all__ = ["Contents", "check_units", "need"]
-
-IDS = re.compile(r"(^|[_\s])(id|ids|idx|index|key|uuid|barcode)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ def check_units(path: Path, units: list[str], others: Mapping[str, str]) -> None
             "that holds ids (ids=, --ids)."
         )
     for name in units:
-        if IDS.search(name):
+        if called_as_ids(name):
             raise DataError(
                 f"{path}: column {name!r} of numbers is called as ids are; name it as such (ids=, "
                 "--ids), or leave it out. It would count as a unit."

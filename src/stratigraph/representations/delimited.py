@@ -1,7 +1,7 @@
 """Text: ``.csv`` and ``.tsv``, with a line of names or without. A row is a probe.
 
 The columns of numbers are the units. A first column without a name is the index that a data frame
-wrote, and holds ids.
+wrote, and holds ids. A first line that counts the columns (0, 1, 2, …) is one of names.
 """
 
 from __future__ import annotations
@@ -28,17 +28,23 @@ def read_csv(path: Path, ids: str | None = None) -> Contents:
     separator = "\t" if path.suffix.lower() == ".tsv" else ","
     frames = need("pandas", "CSV")
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            first = next(csv.reader(file, delimiter=separator), [])
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = csv.reader(file, delimiter=separator)
+            first, second = next(lines, []), next(lines, [])
         if not first:
             raise DataError(f"{path}: empty; expected a table.")
-        named = not all(_is_number(cell) for cell in first)
+        named = _are_names(path, first, second)
         options: dict[str, Any] = {"sep": separator, "header": 0 if named else None}
         head = frames.read_csv(path, nrows=200, **options)
     except (ValueError, OSError, csv.Error) as error:
         raise DataError(f"{path}: not readable as a table ({error}).") from None
     columns = [str(column) for column in head.columns]
     index = columns[0] if named and first[0] == "" else None
+    if named and first.count("") > 1:
+        raise DataError(
+            f"{path}: {first.count('')} columns have no name, as an index of several levels; give "
+            "them names, and let one hold ids."
+        )
     units: list[str] = []
     text: list[str] = []
     for column, kind in zip(columns, head.dtypes, strict=True):
@@ -66,6 +72,34 @@ def read_csv(path: Path, ids: str | None = None) -> Contents:
         None if index is None else partial(column_of, index),
         dict.fromkeys(text, "it holds text"),
     )
+
+
+def _are_names(path: Path, first: list[str], second: list[str]) -> bool:
+    """Whether the first line names the columns: by words, or by numbers as an array's frame does.
+
+    Raises:
+        DataError: it may be either.
+
+    """
+    if not all(map(_is_number, first)):
+        return True
+    if len(first) > 1 and first == [str(place) for place in range(len(first))]:
+        return True
+    if (
+        all(map(_is_whole, first))
+        and len({*first}) == len(first)
+        and not all(map(_is_whole, second))
+    ):
+        raise DataError(
+            f"{path}: the first line, {', '.join(first[:3])}{', …' if first[3:] else ''}, may be "
+            "names or a row: it is of whole numbers, and the next is not. Name the columns by "
+            "words, or write its numbers with a point."
+        )
+    return False
+
+
+def _is_whole(cell: str) -> bool:
+    return cell.strip().lstrip("+-").isdecimal()
 
 
 def _is_number(cell: str) -> bool:

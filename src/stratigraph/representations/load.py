@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from stratigraph.errors import DataError, InputError, suggest
+from stratigraph.labels import called_as_ids
 from stratigraph.representations.contents import Contents
 from stratigraph.representations.ids import as_index, find_labels
 from stratigraph.representations.representation import Representation, Representations
@@ -63,6 +64,9 @@ def load_representations(
     contents = _contents(file, str(ids) if isinstance(ids, str | Path) else None)
     names = _chosen(contents, chosen, file)
     labels = _labels(ids, contents, file)
+    beside = _beside(contents, file) if ids is None else ""
+    if beside and labels is not None and _counts(labels):
+        labels = None  # a frame's own count of its rows says less
     held = {}
     for name in names:
         source = f"{file}:{name}" if name else str(file)
@@ -71,7 +75,8 @@ def load_representations(
             raise InputError(
                 f"{source}: expected an id for each of its {rows.shape[0]} rows, got {len(labels)}."
             )
-        held[name or file.stem] = Representation(source, rows, labels)
+        own = "" if labels is not None else beside
+        held[name or file.stem] = Representation(source, rows, labels, beside=own)
     return Representations(held)
 
 
@@ -115,6 +120,22 @@ def _labels(ids: Any, contents: Contents, file: Path) -> Any:
     if not isinstance(ids, str | Path):
         return as_index(ids, "ids")
     return as_index(find_labels(ids, contents.labels, _columns_of, file), f"{file}: {ids}")
+
+
+def _beside(contents: Contents, file: Path) -> str:
+    """A column or array that may hold ids, by its name or as text: all different."""
+    for name in contents.labels:
+        if called_as_ids(name) or name in contents.refused:
+            ids = as_index(contents.labels[name](), f"{file}: {name}")
+            if len(ids) > 1 and ids.is_unique:
+                return f"{file}:{name}"
+    return ""
+
+
+def _counts(ids: Any) -> bool:
+    import pandas as pd
+
+    return isinstance(ids, pd.RangeIndex)
 
 
 def _columns_of(name: str) -> dict[str, Callable[[], Any]] | None:

@@ -23,6 +23,7 @@ class Representation:
         source: where it is: ``file``, or ``file:name``.
         rows: how it is read.
         ids: a pandas index of n labels, or None.
+        beside: what lies in the file and may hold them, where none were named.
         order: which rows of the file these are, (n,); None is all, as they stand.
 
     """
@@ -31,6 +32,7 @@ class Representation:
     rows: Rows
     ids: Any | None = None
     order: np.ndarray | None = None
+    beside: str = ""
 
     @property
     def shape(self) -> tuple[int, int]:

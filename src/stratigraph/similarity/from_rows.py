@@ -27,6 +27,7 @@ from stratigraph.similarity.cka import EQUIDISTANT, is_rounding
 from stratigraph.similarity.gram import gram, norm64, packed_kernel, packed_length
 from stratigraph.similarity.inputs import as_matrix, check_probes, nonfinite, read_in_parts
 from stratigraph.similarity.moments import CKASums, moments_bytes
+from stratigraph.similarity.sizes import in_words
 from stratigraph.similarity.streaming import stream_cka
 
 __all__ = ["Found", "cka_from_batches", "cka_from_rows", "random_batches"]
@@ -82,7 +83,7 @@ def cka_from_rows(
         return cka_from_batches(left, right, n, memory)
     raise InputError(
         f"measure: linear_cka of {n:,} probes and {sum(map(sum, widths)):,} units in all needs "
-        f"{min(sums, kernels) / 1e9:.1f} GB, with {memory / 1e9:.1f} GB allowed (memory=); "
+        f"{in_words(2 * min(sums, kernels))}, with {in_words(memory)} allowed (memory=); "
         "debiased_cka can be had from random batches of the probes."
     )
 
@@ -223,7 +224,7 @@ def cka_from_batches(
     if size < LEAST_BATCH:
         raise InputError(
             f"memory: {LEAST_BATCH} probes of these representations do not fit in "
-            f"{memory / 1e9:.2g} GB; allow more."
+            f"{in_words(memory)}; allow more."
         )
     found = stream_cka(random_batches(left, right, n, size), confidence=confidence)
     return Found(

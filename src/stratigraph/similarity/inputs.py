@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from stratigraph.errors import InputError
-from stratigraph.labels import join_rows
+from stratigraph.labels import called_as_ids, join_rows
 
 __all__ = [
     "IN_PARTS",
@@ -236,6 +236,11 @@ def _check_columns(frame: Any, name: str) -> None:
             raise InputError(
                 f"{name}: expected numbers in every column, but column {column!r} holds {dtype}; "
                 "if it holds ids, make it the index."
+            )
+        if called_as_ids(column):
+            raise InputError(
+                f"{name}: column {column!r} of numbers is called as ids are, and would count as a "
+                "unit; make it the index, or leave it out."
             )
 
 
