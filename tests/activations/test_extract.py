@@ -142,6 +142,15 @@ def test_memory_is_the_number_of_passes(model, images, noise):
         handle.remove()
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_very_few_images_are_read_like_many(model, images, noise, count):
+    """Of fewer images than layers are learned from: a run may hold so few out."""
+    few, many = read(model, images[:count], noise[:count]), read(model, images, noise)
+    assert few.keys() == many.keys()
+    for name, one in few.items():
+        np.testing.assert_allclose(one, many[name][:count], rtol=2e-4, atol=2e-5)
+
+
 def test_globs(model, images, noise):
     got = read(model, images, noise, ["decoder.d*", "encoder.conv?"])
     assert list(got) == [

@@ -29,6 +29,9 @@ NOT_RUN = {
     "make demo": "trains for minutes; CI's other half is `make test`, which runs here",
     "make test": "runs this",
     "pip install 'stratigraph[ray]'": "installs; the tests' environment has it",
+    "stratigraph compare a.parquet b.h5ad:obsm/X_scVI --ids sample_id --interval --figure heat.png": (  # noqa: E501
+        "of a reader's own files; docs/own-models.md makes some, and asks the same of them"
+    ),
     "stratigraph latent-size --data sprites --steps 1000 --json": (
         "trains on all of sprites; tests/stages/test_latent_size.py runs it on less"
     ),

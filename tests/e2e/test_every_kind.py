@@ -49,6 +49,7 @@ def quick_scores(monkeypatch):
     monkeypatch.setattr("stratigraph.stages.score.SCORES", quick)
 
 
+@pytest.mark.full
 def test_every_claim_of_every_architecture_and_objective(tmp_path, quick_scores):
     kinds = {**OBJECTIVES, **SUPERVISED}
     lines = [f"      {name}: {needed(kind)}" for name, kind in kinds.items()]

@@ -14,7 +14,8 @@ from stratigraph.records import write_record
 from stratigraph.records.files import read_json, write_json, write_text
 from stratigraph.records.store import parquet
 from stratigraph.report import tables
-from stratigraph.report.write import render
+from stratigraph.report.data import ReportData
+from stratigraph.report.write import page_facts, render
 from stratigraph.study import load_study
 
 from .conftest import start, stop
@@ -174,7 +175,7 @@ def test_no_payload_runs_in_the_report(hostile, browser, tmp_path):
     for index, payloads in enumerate(_sets()):
         put(payloads)
         study = load_study(path)
-        html = render(study, [], study.findings, {})
+        html = render({}, {}, page_facts(ReportData(study)))
         file = tmp_path / f"{index}.html"
         file.write_text(html)
         page.goto(file.as_uri())

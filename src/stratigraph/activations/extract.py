@@ -111,7 +111,9 @@ def read_network(
     def run(batch: Tensor, rows: slice) -> None:
         # The network trains channels-last; reading it so keeps the kernels, and the bits, the same.
         batch = batch.contiguous(memory_format=torch.channels_last)
-        model.read(batch, noise[rows].to(device), from_mean=decoder_input == "mean")
+        # Layers are learned from a few rows, more than there are of very few images.
+        own = noise[torch.arange(rows.start, rows.stop) % len(noise)].to(device)
+        model.read(batch, own, from_mean=decoder_input == "mean")
 
     def read(inputs: Tensor, group: Sequence[str], learned: Learned | None = None) -> Captured:
         return capture(model, inputs, group, batch_size=batch_size, call=run, learned=learned)

@@ -78,7 +78,7 @@ def write_report(
             list(chain(*found.values())),
             drawn_in,
             workers or _cores(),
-            lambda: told.update(_page_facts(data)),
+            lambda: told.update(page_facts(data)),
         )
         html = render(found, pictures, told)
 
@@ -112,7 +112,7 @@ def _formats_of(folder: Path) -> list[str]:
     return []
 
 
-def _page_facts(data: ReportData) -> dict[str, Any]:
+def page_facts(data: ReportData) -> dict[str, Any]:
     """What the page tells beside its figures."""
     study = data.study
     return {
