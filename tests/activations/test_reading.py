@@ -317,6 +317,24 @@ def test_a_mask_that_comes_late_is_not_passed_over():
     assert capture(told_as("attention_mask"), batches)["layer"].shape == (24, 6, 8)
 
 
+@pytest.mark.parametrize("channels", [6, 5])
+def test_channels_are_not_taken_for_as_many_tokens(channels):
+    """A convolution over tokens puts its channels where others have their tokens."""
+
+    class Convolved(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv1d(3, channels, 1)
+
+        def forward(self, x, attention_mask):
+            return self.conv(x.mT)
+
+    shown = {"x": torch.randn(9, 6, 3), "attention_mask": (torch.arange(6) < 4).repeat(9, 1)}
+    why = "which are its channels" if channels == 6 else "not those of the mask"
+    with pytest.raises(InputError, match=why):
+        capture(Convolved(), shown, ["conv"], reduce="tokens")
+
+
 def test_masks_of_two_kinds_of_tokens_are_not_guessed_at():
     x, one = noise(10, 4, 3), torch.ones(10, 4)
     other = one.clone()

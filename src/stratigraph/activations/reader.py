@@ -39,6 +39,7 @@ Show = Callable[[Any, slice], Any]  # runs one pass on a batch, which are these 
 Look = Callable[[], dict[Key, Seen]]
 FEW = 8  # inputs of the first pass, and
 FEWER = 5  # the last of them, which the second has
+CHANNELS_FIRST = (nn.Conv1d, nn.ConvTranspose1d, nn.BatchNorm1d)  # (n, channels, tokens)
 
 
 @contextmanager
@@ -95,7 +96,8 @@ class Reader:
         """
         if self.learned is None:
             raise InputError("read: nothing was learned of the network yet; call learn first.")
-        self._taking = Taking(self.learned, self.reduce, rows, mask, self._tokens, self.lost)
+        first = any(isinstance(m, CHANNELS_FIRST) for m in self.model.modules())
+        self._taking = Taking(self.learned, self.reduce, rows, mask, self._tokens, self.lost, first)
         self.calls.masked = self.learned.masked
         try:
             self._pass(call, rows)

@@ -29,6 +29,8 @@ class Taking:
         tokens: the number of tokens that layers had in earlier passes, noted here.
         lost: layers of which it is not known which tokens are there, with the reason, noted here;
             None makes such a layer an error.
+        channels_first: whether the network has layers whose channels stand before their tokens, as
+            convolutions over them do.
 
     """
 
@@ -40,10 +42,11 @@ class Taking:
         mask: Mask | None,
         tokens: dict[Key, tuple[int, ...]],
         lost: dict[str, str] | None,
+        channels_first: bool = False,
     ) -> None:
         self.learned, self.reduce, self.rows = learned, reduce, rows
         self.own = [] if mask is None else [mask]
-        self.tokens, self.lost = tokens, lost
+        self.tokens, self.lost, self.channels_first = tokens, lost, channels_first
         self.masks: list[Mask] = []  # that any module was given
         self.unmasked: list[str] = []  # layers of which every token was taken
         self.values: dict[Key, Tensor] = {}
@@ -89,7 +92,14 @@ class Taking:
                     self._unmasked(key, value, stack)
                 self.values[key] = reduced(self.reduce, name, value)
             else:
-                self.values[key] = reduced(self.reduce, name, value, (found[0] + 1, found[1]))
+                axis = found[0] + 1
+                if self.channels_first and value.shape[axis] == value.shape[-1]:
+                    self._lose(
+                        name,
+                        f"two of its axes are as long as the mask, {tuple(value.shape[1:])}, and "
+                        "it cannot be known which are its channels; pad to another length",
+                    )
+                self.values[key] = reduced(self.reduce, name, value, (axis, found[1]))
         self.waiting.clear()
         if late and self.unmasked:
             raise InputError(
