@@ -88,11 +88,14 @@ def project(tmp_path):
 
 def test_a_study_of_ones_own_parts(project, capsys):
     done = subprocess.run(
-        [sys.executable, "-m", "stratigraph", "run", str(project / "own.yaml"), "--out",
+        [sys.executable, "-m", "stratigraph", "train", str(project / "own.yaml"), "--out",
          str(project / "out"), "--workers", "2", "--quiet"],
         capture_output=True, text=True, cwd=project.parent, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    for stage in ("extract", "compare"):
+        with pytest.raises(SystemExit, match="0"):
+            main([stage, str(project / "out"), "--workers", "1", "--quiet"])
     # Known as one's own, it finds its module beside the file that it was made of.
     with pytest.raises(SystemExit, match="0"):
         main(["verify", str(project / "out")])
@@ -121,7 +124,7 @@ def test_a_study_of_ones_own_parts(project, capsys):
     assert made == ["my_part:SIZES"]
     shutil.rmtree(next((project / "out" / "runs").iterdir()) / "snapshots" / "000000002")
     done = subprocess.run(
-        [sys.executable, "-m", "stratigraph", "run", str(project / "own.yaml"), "--out",
+        [sys.executable, "-m", "stratigraph", "train", str(project / "own.yaml"), "--out",
          str(project / "out"), "--quiet"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip

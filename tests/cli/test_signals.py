@@ -50,6 +50,7 @@ def study_of(tmp_path: Path, step: int) -> Study:
     raise AssertionError("it did not come about")
 
 
+@pytest.mark.full
 def test_ctrl_c_on_a_pipe_whose_reader_is_gone(tmp_path, tiny_file):
     """`stratigraph train … 2>&1 | tee log`: Ctrl-C ends tee as well."""
     reading, writing = os.pipe()
@@ -65,6 +66,7 @@ def test_ctrl_c_on_a_pipe_whose_reader_is_gone(tmp_path, tiny_file):
     assert process.returncode == 130
 
 
+@pytest.mark.full
 def test_sigterm_to_one_worker_alone_stops_nothing(tmp_path, tiny_file):
     process = started(tmp_path, tiny_file, 150, stderr=subprocess.PIPE, text=True)
     study = study_of(tmp_path, 2)

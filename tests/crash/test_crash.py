@@ -47,7 +47,7 @@ def drive(folder: Path, stage: str, every: dict[str, int], mutation: str = "") -
     ("stage", "every"),
     [
         pytest.param("train", {"kill": 31, "full": 41, "power": 10**9}, marks=pytest.mark.full),
-        ("compare", {"kill": 17, "power": 10**9}),
+        pytest.param("compare", {"kill": 17, "power": 10**9}, marks=pytest.mark.full),
     ],
 )
 def test_some_operations(tmp_path, stage, every):
@@ -56,6 +56,7 @@ def test_some_operations(tmp_path, stage, every):
         assert found["operations"] > 40
 
 
+@pytest.mark.full
 def test_some_operations_at_a_url(tmp_path):
     found = drive_url(tmp_path, "kill", 97)
     assert found["wrong"] == []

@@ -61,12 +61,17 @@ def is_run(line: str) -> bool:
     return line not in known and not any(part in line for part in NOT_RUN_WITH)
 
 
-def followed() -> list[Path]:
-    return [page for page in PAGES if any(lang in ("sh", "python") for _, lang, *_ in blocks(page))]
+def followed() -> list[object]:
+    pages = [p for p in PAGES if any(lang in ("sh", "python") for _, lang, *_ in blocks(p))]
+    slow = ("extending.md", "scaling.md")  # half a minute each: a study of one's own parts; plans
+    return [
+        pytest.param(p, id=p.name, marks=[pytest.mark.full] if p.name in slow else [])
+        for p in pages
+    ]
 
 
 @pytest.fixture
-def world(tiny_study, tmp_path, monkeypatch):
+def world(tiny_study, tmp_path, monkeypatch, without_ink):
     """A folder in which a reader stands, and a server that is up for a moment only."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -97,7 +102,7 @@ def called(line: str, folder: Path) -> None:
     assert stopped.value.code in (0, None), line
 
 
-@pytest.mark.parametrize("page", followed(), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", followed())
 def test_a_page_is_followed(page, world, capsys):
     for number, language, shown, text in blocks(page):
         place = f"{page.name}:{number}"

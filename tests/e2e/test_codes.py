@@ -102,6 +102,7 @@ def test_the_page_says_why_its_latents_are_not_shown(study, run):
             view(watched, query)
 
 
+@pytest.mark.full
 def test_a_plan_tells_codes_apart(file, without_ink):
     config = load_config(file)
     plan = plan_study(config, LocalEngine(1))

@@ -84,6 +84,7 @@ dist.destroy_process_group()
 """
 
 
+@pytest.mark.full
 def test_two_processes():
     import socket
 

@@ -34,6 +34,7 @@ def config_of(data, **freezing):
     )  # fmt: skip
 
 
+@pytest.mark.full
 def test_a_killed_run_freezes_as_one_that_was_not(data, tmp_path, monkeypatch):
 
     module = importlib.import_module("stratigraph.stages.trainer")
