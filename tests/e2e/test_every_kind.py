@@ -50,6 +50,7 @@ def quick_scores(monkeypatch):
 
 
 @pytest.mark.full
+@pytest.mark.timeout(1200)
 def test_every_claim_of_every_architecture_and_objective(tmp_path, quick_scores):
     kinds = {**OBJECTIVES, **SUPERVISED}
     lines = [f"      {name}: {needed(kind)}" for name, kind in kinds.items()]
