@@ -84,6 +84,7 @@ class Reader:
         self._masks: list[set[tuple[str, str]]] = []  # of every pass that is learned from
         self._taking: Taking | None = None
         self._tokens: dict[Key, tuple[int, ...]] = {}
+        self._channels_first = any(isinstance(m, CHANNELS_FIRST) for m in self.model.modules())
 
     def read(
         self, call: Callable[[], Any], rows: int, mask: Mask | None = None
@@ -96,8 +97,9 @@ class Reader:
         """
         if self.learned is None:
             raise InputError("read: nothing was learned of the network yet; call learn first.")
-        first = any(isinstance(m, CHANNELS_FIRST) for m in self.model.modules())
-        self._taking = Taking(self.learned, self.reduce, rows, mask, self._tokens, self.lost, first)
+        self._taking = Taking(
+            self.learned, self.reduce, rows, mask, self._tokens, self.lost, self._channels_first
+        )
         self.calls.masked = self.learned.masked
         try:
             self._pass(call, rows)

@@ -1,6 +1,10 @@
 """Where tasks run: one interface, several engines. `stratigraph.engine.ray` is imported by name."""
 
-from stratigraph.engine.local import LocalEngine as LocalEngine, one_thread as one_thread
+from stratigraph.engine.local import (
+    LocalEngine as LocalEngine,
+    count_cores as count_cores,
+    one_thread as one_thread,
+)
 from stratigraph.engine.protocol import Engine as Engine, Outcome as Outcome
 from stratigraph.engine.stop import (
     ask_to_stop as ask_to_stop,

@@ -24,7 +24,7 @@ from stratigraph.engine.stop import listening, stopping
 from stratigraph.engine.words import Hear, Mailbox, post_to, speaking
 from stratigraph.errors import ConfigError
 
-__all__ = ["LocalEngine", "one_thread"]
+__all__ = ["LocalEngine", "count_cores", "one_thread"]
 
 MOST_WORKERS = 1024
 
@@ -43,8 +43,8 @@ class LocalEngine:
     name = "local"
 
     def __init__(self, workers: int | None = None) -> None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        self.workers = (cores or 1) if workers is None else workers
+        cores = count_cores()
+        self.workers = cores if workers is None else workers
         if not 1 <= self.workers <= MOST_WORKERS:
             raise ConfigError(
                 f"workers: expected 1 to {MOST_WORKERS}, got {workers}; "
@@ -68,6 +68,13 @@ class LocalEngine:
             else:
                 processes = _Processes(function, self._pools, heard is not None)
                 yield from run_tasks(processes, tasks, tick, heard)
+
+
+def count_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextmanager

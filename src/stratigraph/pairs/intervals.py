@@ -131,11 +131,10 @@ def _estimate(
         )
     right = sides[1] if len(sides) > 1 else None
     found = cka_from_batches(sides[0], right, n, memory, confidence)
-    columns = sides[0] if right is None else right
     return label_matrix(
         found.values,
         sides[0],
-        columns,
+        sides[-1],
         measure.name,
         found.plan,
         found.reasons,

@@ -143,12 +143,11 @@ def _in_parts(sides: list[dict[str, Any]], measure: Measure, memory: int) -> xar
     found = cka_from_rows(sides[0], right, measure.name == "debiased_cka", memory)
     for name, reason in found.reasons.items():
         tell(measure.name, repr(name), reason, None, level=3)
-    columns = sides[0] if right is None else right
-    notes = _notes(measure, next(iter(sides[0].values())).shape[0], {**sides[0], **columns})
+    notes = _notes(measure, next(iter(sides[0].values())).shape[0], {**sides[0], **sides[-1]})
     return label_matrix(
         found.values,
         sides[0],
-        columns,
+        sides[-1],
         measure.name,
         found.plan,
         found.reasons,

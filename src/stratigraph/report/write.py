@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
@@ -13,7 +12,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from stratigraph.engine import one_thread
+from stratigraph.engine import count_cores, one_thread
 from stratigraph.errors import InputError, IntegrityError
 from stratigraph.evidence import LEAST_ROOM
 from stratigraph.records import MANIFEST, Files, read_json, record_exists, write_record
@@ -77,7 +76,7 @@ def write_report(
         pictures = draw_all(
             list(chain(*found.values())),
             drawn_in,
-            workers or _cores(),
+            workers or count_cores(),
             lambda: told.update(page_facts(data)),
         )
         html = render(found, pictures, told)
@@ -96,12 +95,6 @@ def write_report(
 def drawn_formats(study: Study) -> list[str]:
     """The formats in which a study's figures are."""
     return _formats_of(study.path / "figures")
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _formats_of(folder: Path) -> list[str]:

@@ -22,7 +22,7 @@ from stratigraph.records import Files, remove_leftovers, write_record
 from stratigraph.similarity.reduction import reduce_units
 from stratigraph.stages.progress import Progress
 from stratigraph.stages.recorded import check_recorded
-from stratigraph.stages.task import ReadingTask, make_records, reading_digest, task_of
+from stratigraph.stages.task import POSTERIOR, ReadingTask, make_records, reading_digest, task_of
 from stratigraph.study import Study, keep_probes, probe_images, probe_noise, representations_path
 
 __all__ = ["extract_snapshot", "extract_study"]
@@ -38,7 +38,7 @@ def extract_snapshot(task: ReadingTask) -> None:
 
     def fill(files: Files) -> None:
         if isinstance(model, VAE):
-            files.array("posterior.npy", _posterior(model, images))
+            files.array(POSTERIOR, _posterior(model, images))
         reading = task.activations
         for name, activation in read_network(
             model, images, noise, reading.layers, decoder_input=reading.decoder_input

@@ -38,6 +38,7 @@ from stratigraph.records import (
 )
 from stratigraph.stages.progress import Progress
 from stratigraph.stages.task import (
+    POSTERIOR,
     ReadingTask,
     make_records,
     reading_digest,
@@ -56,7 +57,6 @@ from stratigraph.training import RecordedConfig
 
 __all__ = ["POSTERIOR_FILE", "observe_run", "observe_study"]
 
-OWN_POSTERIOR = "posterior.npy"  # of our networks, which have no layer of that name
 # Of a recorded run: layers' files end in .npy, whatever they are called. Older ones have the other.
 POSTERIOR_FILE = "posterior.moments"
 
@@ -70,7 +70,7 @@ def observe_run(task: ReadingTask) -> None:
     for step in task.steps:
         record = representations_path(run.path, step, task.way)
         about = read_json(record / MANIFEST)["about"]
-        if about.get("posterior", (record / OWN_POSTERIOR).is_file()):
+        if about.get("posterior", (record / POSTERIOR).is_file()):
             latents.append(_latents(record).assign(step=step))
         for layer in () if task.way else about["layers"]:
             name = layer["name"]
@@ -111,7 +111,7 @@ LATENTS = ["step", "latent", "regime", "kl", "variance", "mean_variance"]
 def _latents(record: Path) -> pd.DataFrame:
     """One row a latent, of one snapshot."""
     file = record / POSTERIOR_FILE
-    file = file if file.is_file() else record / OWN_POSTERIOR
+    file = file if file.is_file() else record / POSTERIOR
     mean, log_var = np.load(file, allow_pickle=False)
     return pd.DataFrame(
         {

@@ -28,6 +28,7 @@ from stratigraph.latents.scores import SCORES, disentanglement_scores
 from stratigraph.records import write_record
 from stratigraph.stages.progress import Progress
 from stratigraph.stages.task import (
+    POSTERIOR,
     ReadingTask,
     make_records,
     reading_digest,
@@ -39,7 +40,6 @@ from stratigraph.training import RecordedConfig, RunConfig
 
 __all__ = ["score_latents", "score_run"]
 
-POSTERIOR = "posterior.npy"
 COLUMNS = ["step", "score", "value", "n", "reason"]
 LEAST = 2  # factors that vary: to tell one from another
 

@@ -28,7 +28,10 @@ from stratigraph.study import (
 )
 from stratigraph.training import RecordedConfig, any_config
 
+POSTERIOR = "posterior.npy"  # beside the layers, of our networks: none of these is called so
+
 __all__ = [
+    "POSTERIOR",
     "ReadingTask",
     "current_facts",
     "make_records",
