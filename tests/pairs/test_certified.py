@@ -9,8 +9,8 @@ import pytest
 import textbook
 import torch
 from hypothesis import given, settings, strategies as st
+from synthetic import gaussian, layers
 
-from representations import gaussian, layers
 from stratigraph.engine import LocalEngine
 from stratigraph.errors import InputError
 from stratigraph.pairs.certified import certified_matrix, certified_procrustes

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 import textbook
+from synthetic import gaussian, layers
 
-from representations import gaussian, layers
 from stratigraph.engine import LocalEngine
 from stratigraph.errors import DataError, InputError
 from stratigraph.pairs.coordinates import read_coordinates

@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from synthetic import gaussian
 
-from representations import gaussian
 from stratigraph import memory
 from stratigraph.errors import InputError, StorageError
 from stratigraph.pairs import by_vectors

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import textbook
 import torch
+from synthetic import gaussian, layers
 
-from representations import gaussian, layers
 from stratigraph.errors import InputError
 from stratigraph.pairs.matrix import similarity_matrix
 from stratigraph.similarity.centring import centre_single

@@ -12,8 +12,8 @@ from scipy import linalg, stats
 from scipy.spatial.distance import pdist, squareform
 from sklearn.linear_model import LinearRegression
 from sklearn.neighbors import NearestNeighbors
+from synthetic import gaussian, layers, rotation
 
-from representations import gaussian, layers, rotation
 from stratigraph.errors import InputError
 from stratigraph.pairs.matrix import similarity_matrix
 from stratigraph.similarity.catalog import ALIASES, MEASURES, find_measure

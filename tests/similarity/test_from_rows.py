@@ -9,9 +9,9 @@ import sys
 import numpy as np
 import pytest
 import textbook
+from synthetic import gaussian
 
 import stratigraph as sg
-from representations import gaussian
 from stratigraph.errors import InputError
 from stratigraph.similarity import inputs
 from stratigraph.similarity.from_rows import cka_from_rows

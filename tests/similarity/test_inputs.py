@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 import torch
-from representations import gaussian
+from synthetic import gaussian
 
 from stratigraph.errors import InputError
 from stratigraph.pairs.matrix import similarity_matrix

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray
+from synthetic import gaussian
 
-from representations import gaussian
 from stratigraph.errors import InputError
 from stratigraph.latents.scores import factor_grid, known_codes, mig
 from stratigraph.pairs.certified import certified_matrix

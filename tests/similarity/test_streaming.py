@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import textbook
+from synthetic import gaussian, layers
 
-from representations import gaussian, layers
 from stratigraph.errors import InputError
 from stratigraph.similarity.cka import debiased_cka
 from stratigraph.similarity.streaming import GROUPS, shuffled_batches, stream_cka

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
+from synthetic import gaussian, rotation
 
-from representations import gaussian, rotation
 from stratigraph.pairs.matrix import explain, similarity_matrix
 from stratigraph.pairs.stored import compare_stored
 from stratigraph.similarity.catalog import find_measure

@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 import torch
-from representations import gaussian
 from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import cdist
+from synthetic import gaussian
 
 from stratigraph.errors import ConfigError
 from stratigraph.pairs.matrix import similarity_matrix

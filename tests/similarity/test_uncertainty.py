@@ -7,8 +7,8 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from synthetic import gaussian
 
-from representations import gaussian
 from stratigraph.errors import InputError
 from stratigraph.similarity.cka import debiased_cka
 from stratigraph.similarity.measure import UndefinedWarning
