@@ -11,7 +11,7 @@ import pytest
 import stratigraph as sg
 from stratigraph.engine import LocalEngine
 from stratigraph.errors import ConfigError
-from stratigraph.records import read_text, write_text
+from stratigraph.records import MANIFEST, read_json, read_text, write_record, write_text
 from stratigraph.stages import assess_study, compare_study
 from stratigraph.stages.export import pairs_of
 from stratigraph.stages.progress import Progress
@@ -50,8 +50,8 @@ def certified(tiny_study, tmp_path_factory):
     return study
 
 
-@pytest.mark.parametrize("measure", MEASURES)
-def test_the_exact_scores_of_trained_layers_are_inside(exact, certified, measure):
+def test_the_exact_scores_of_trained_layers_are_inside(exact, certified):
+    measure = "procrustes_similarity"
     study = certified
     found, true = study.similarity(measure), exact.similarity(measure).to_numpy()
     low, high = found.lower.to_numpy(), found.upper.to_numpy()
@@ -66,13 +66,48 @@ def test_the_exact_scores_of_trained_layers_are_inside(exact, certified, measure
 
 def test_it_is_not_done_again_and_not_taken_for_exact(certified, exact, tmp_path):
     assert compare_study(certified, LocalEngine(1), QUIET) == []
-    assert "lower" not in exact.similarity("debiased_cka").coords
-    rows = "  - {name: debiased_cka, pairs: claims}\n"
+    assert "lower" not in exact.similarity("procrustes_similarity").coords
+    rows = "  - {name: procrustes_similarity, pairs: claims}\n"
     changed = with_measures(certified, tmp_path / "study", rows)
-    assert compare_study(changed, LocalEngine(1), QUIET) == ["debiased_cka"]
+    assert compare_study(changed, LocalEngine(1), QUIET) == ["procrustes_similarity"]
     changed = sg.load_study(changed.path)
+    true = exact.similarity("procrustes_similarity").to_numpy()
+    found = changed.similarity("procrustes_similarity").to_numpy()
+    assert np.array_equal(found, true, equal_nan=True)
+
+
+@pytest.mark.parametrize("measure", ["linear_cka", "debiased_cka"])
+def test_cka_of_a_file_that_asks_for_a_tolerance_is_exact(exact, certified, measure):
+    found, true = certified.similarity(measure), exact.similarity(measure)
+    assert np.array_equal(found.to_numpy(), true.to_numpy(), equal_nan=True)
+    assert "lower" not in found.coords
+    assert "tolerance" not in found.attrs
+
+
+def test_certified_cka_that_a_study_has_kept_is_read_and_made_exact(exact, certified, tmp_path):
+    """As earlier versions left it: intervals beside the scores, and the tolerance in the record."""
+    study = sg.load_study(shutil.copytree(certified.path, tmp_path / "study"))
+    folder = study.path / "similarity" / "debiased_cka"
+    values = np.load(folder / "values.npy")
+    about = read_json(folder / MANIFEST)["about"]
+    labels = (folder / "labels.parquet").read_bytes()
+    shutil.rmtree(folder)
+
+    def fill(files):
+        files.array("values.npy", values)
+        files.array("lower.npy", values - 0.005)
+        files.array("upper.npy", values + 0.005)
+        files.add("labels.parquet", labels)
+
+    write_record(folder, fill, {**about, "tolerance": TOLERANCE})
+    kept = sg.load_study(study.path)
+    assert kept.similarity("debiased_cka").attrs["tolerance"] == TOLERANCE
+    assert (kept.similarity("debiased_cka").lower < kept.similarity("debiased_cka")).any()
+    assert compare_study(kept, LocalEngine(1), QUIET) == ["debiased_cka"]
+    found = sg.load_study(study.path).similarity("debiased_cka")
+    assert "lower" not in found.coords
     true = exact.similarity("debiased_cka").to_numpy()
-    assert np.array_equal(changed.similarity("debiased_cka").to_numpy(), true, equal_nan=True)
+    assert np.array_equal(found.to_numpy(), true, equal_nan=True)
 
 
 def test_workers_do_not_change_a_bit(certified, tmp_path):
@@ -87,11 +122,11 @@ def test_workers_do_not_change_a_bit(certified, tmp_path):
 def test_bands_do_not_change_a_bit(certified, tmp_path, monkeypatch):
     """Written a row at a time, from blocks in another order than the rows."""
     other = sg.load_study(shutil.copytree(certified.path, tmp_path / "study"))
-    shutil.rmtree(other.path / "similarity" / "linear_cka")
+    shutil.rmtree(other.path / "similarity" / "procrustes_similarity")
     monkeypatch.setattr(importlib.import_module("stratigraph.stages.matrix_record"), "BAND", 1)
-    assert compare_study(other, LocalEngine(1), QUIET) == ["linear_cka"]
+    assert compare_study(other, LocalEngine(1), QUIET) == ["procrustes_similarity"]
     for part in ("values", "lower", "upper"):
-        name = f"similarity/linear_cka/{part}.npy"
+        name = f"similarity/procrustes_similarity/{part}.npy"
         assert (other.path / name).read_bytes() == (certified.path / name).read_bytes()
 
 
@@ -121,8 +156,9 @@ def test_a_tolerance_that_cannot_be_kept_is_refused(tiny_study):
     for name, tolerance, match in (
         ("rsa_pearson", 0.1, "rsa_pearson has no certified form; procrustes_similarity"),
         ("deconfounded_cka", 0.1, "deconfounded_cka has no certified form"),
-        ("debiased_cka", 0, "expected a number from 1e-06 to 1"),
-        ("debiased_cka", "small", "got 'small'"),
+        ("debiased_cka", 0.1, "exact debiased_cka is cheaper"),
+        ("procrustes_similarity", 0, "expected a number from 1e-06 to 1"),
+        ("procrustes_similarity", "small", "got 'small'"),
     ):
         with pytest.raises(ConfigError, match=match):
             MeasureConfig(name, tolerance=tolerance)
@@ -130,8 +166,14 @@ def test_a_tolerance_that_cannot_be_kept_is_refused(tiny_study):
         "name": "t",
         "grid": {"data": "sprites", "objective": "vae"},
         "training": {"steps": 1},
-        "measures": [{"name": "debiased_cka", "tolerance": 0.02}],
+        "measures": [
+            {"name": "procrustes_similarity", "tolerance": 0.02},
+            {"name": "cka", "tolerance": 0.02},
+        ],
     }
     MeasureConfig("procrustes", tolerance=0.1)  # a short name has the form that it is short for
     config = parse_config(table)
-    assert config.measures == (MeasureConfig("debiased_cka", ("all",), 0.02),)
+    assert config.measures == (
+        MeasureConfig("procrustes_similarity", ("all",), 0.02),
+        MeasureConfig("cka", ("all",)),
+    )

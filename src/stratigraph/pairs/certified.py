@@ -1,8 +1,9 @@
-"""Scores at a fraction of the cost, with an interval that holds the exact value for certain.
+"""Procrustes similarity at a fraction of the cost, in an interval that holds it for certain.
 
-Procrustes similarity from the leading columns of each representation (`leading`), CKA from the
-leading directions of each kernel (`by_directions`). What was left out is bounded, so the interval
-is a fact, not a confidence; its midpoint is off by half its width at most.
+It is found from the leading columns of each representation (`leading`). What was left out is
+bounded, so the interval is a fact, not a confidence; its midpoint is off by half its width at most.
+
+CKA has no such form: exact, it is one product of what was prepared, and any bound costs more.
 """
 
 from __future__ import annotations
@@ -16,25 +17,26 @@ import numpy as np
 from stratigraph.errors import InputError
 from stratigraph.pairs.comparison import Comparison
 from stratigraph.pairs.pairwise import Progress, all_pairs
-from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.inputs import as_matrices
-from stratigraph.similarity.measure import Measure, tell
+from stratigraph.similarity.measure import tell
+from stratigraph.similarity.procrustes import PROCRUSTES_SIMILARITY
 
 if TYPE_CHECKING:
     import xarray
 from stratigraph.values import is_number
 
 __all__ = [
-    "CERTIFIED",
+    "CERTIFIED_PLAN",
+    "CHEAP",
     "Bracket",
     "certified_matrix",
-    "certified_plan",
     "certified_procrustes",
     "check_tolerance",
     "tell_reasons",
 ]
 
-CERTIFIED = ("procrustes_similarity", "linear_cka", "debiased_cka")
+CERTIFIED_PLAN = "certified: leading columns of factors, the rest bounded"
+CHEAP = ("linear_cka", "debiased_cka")  # exact for less than any bound
 LEAST = 1e-6  # what is called exact is computed to no more
 
 
@@ -59,17 +61,16 @@ def check_tolerance(measure: str, tolerance: float) -> None:
             f"tolerance: expected a number from {LEAST:g} to 1, the widest that an interval may "
             f"be, got {tolerance!r}."
         )
-    if measure not in CERTIFIED:
+    if measure in CHEAP:
         raise InputError(
-            f"tolerance: {measure} has no certified form; "
-            f"{', '.join(CERTIFIED)} have. Leave the tolerance out for the exact score."
+            f"tolerance: exact {measure} is cheaper than any interval around it; "
+            "leave the tolerance out."
         )
-
-
-def certified_plan(measure: str) -> str:
-    """How certified scores are computed, in words."""
-    what = "columns of factors" if measure == "procrustes_similarity" else "directions of kernels"
-    return f"certified: leading {what}, the rest bounded"
+    if measure != PROCRUSTES_SIMILARITY.name:
+        raise InputError(
+            f"tolerance: {measure} has no certified form; {PROCRUSTES_SIMILARITY.name} has. "
+            "Leave the tolerance out for the exact score."
+        )
 
 
 def certified_procrustes(x: Any, y: Any, tolerance: float = 1e-3) -> Bracket:
@@ -87,16 +88,14 @@ def certified_matrix(
     a: Mapping[str, Any],
     b: Mapping[str, Any] | None = None,
     *,
-    measure: str | Measure = "procrustes_similarity",
     tolerance: float = 1e-3,
     progress: Progress | None = None,
 ) -> xarray.Dataset:
-    """All pairs within a tolerance: ``value`` (the midpoint), ``lower``, ``upper``.
+    """Procrustes of all pairs within a tolerance: ``value`` (the midpoint), ``lower``, ``upper``.
 
     Args:
         a: name → activations ``(n, p…)`` of the same probes.
         b: the same for the other axis; None is ``a``.
-        measure: procrustes_similarity, linear_cka or debiased_cka.
         tolerance: the widest that an interval may be, from 1e-6 to 1.
         progress: called with (tasks done, tasks in all).
 
@@ -105,13 +104,12 @@ def certified_matrix(
         attributes ``measure``, ``tolerance``, ``plan`` and ``reasons`` (JSON: name → why).
 
     Raises:
-        InputError: the tolerance cannot be kept, the measure has no certified form, or an entry
-            cannot be compared.
+        InputError: the tolerance cannot be kept, or an entry cannot be compared.
 
     """
     import xarray
 
-    chosen = find_measure(measure)
+    chosen = PROCRUSTES_SIMILARITY
     check_tolerance(chosen.name, tolerance)
     given = {"a": a} if b is None else {"a": a, "b": b}
     sides, _ = as_matrices(given, chosen.name, chosen.least)
@@ -119,7 +117,7 @@ def certified_matrix(
         list(sides[0].values()),
         None if b is None else list(sides[1].values()),
         chosen,
-        vectors=chosen.embed is not None,
+        vectors=False,
         tolerance=tolerance,
         progress=progress,
     )
@@ -133,7 +131,7 @@ def certified_matrix(
         attrs={
             "measure": chosen.name,
             "tolerance": tolerance,
-            "plan": f"{certified_plan(chosen.name)}{kept}",
+            "plan": f"{CERTIFIED_PLAN}{kept}",
             "reasons": json.dumps(tell_reasons(chosen.name, found, sides[0], sides[-1], level=6)),
         },
     )

@@ -14,6 +14,7 @@ from torch import Tensor
 from stratigraph.errors import InputError
 from stratigraph.pairs.certified import (
     certified_matrix,
+    check_tolerance,
     tell_reasons,
 )
 from stratigraph.pairs.labelled import label_matrix
@@ -57,7 +58,7 @@ def similarity_matrix(
         b: the same for the other axis.
         measure: a name of the catalogue, or a `Measure`.
         tolerance: settle for scores within intervals no wider than this, which hold the exact ones
-            for certain (`certified`); Procrustes and linear CKA only.
+            for certain (`certified`); Procrustes only.
         precision: read probes in random batches until every 95 % interval is within ± this
             (`streaming`); debiased CKA only.
         memory: bytes of prepared vectors to hold, or words such as ``"2 GB"``; more goes to a
@@ -110,6 +111,7 @@ def _compared(
     progress: Progress | None,
 ) -> xarray.DataArray:
     if tolerance is not None:
+        check_tolerance(chosen.name, tolerance)
         return _certified(left, right, chosen, tolerance, progress)
     if precision is not None:
         return _streamed(left, right, chosen, precision)
@@ -175,7 +177,7 @@ def _certified(
     tolerance: float,
     progress: Progress | None,
 ) -> xarray.DataArray:
-    found = certified_matrix(left, right, measure=measure, tolerance=tolerance, progress=progress)
+    found = certified_matrix(left, right, tolerance=tolerance, progress=progress)
     n = len(next(iter(left.values())))
     attributes = {
         **found.attrs,

@@ -1,14 +1,12 @@
 """All pairs: the only loop over pairs in this package.
 
 K representations (or K against K′) are cut into fixed blocks, so that the bits of a result depend
-neither on the number of workers nor on the order in which blocks finish. Three ways:
+neither on the number of workers nor on the order in which blocks finish. Two ways:
 
 ``vectors``  the measure is a cosine of one vector for each representation, and a block of pairs is
              one matrix product (`by_vectors`).
 ``pairs``    each block prepares its representations once and compares the pairs that are wanted;
              within a tolerance, Procrustes does too (`leading`).
-products     of the leading directions that each representation keeps: CKA within a tolerance
-             (`by_directions`).
 
 For a symmetric measure only the upper triangle is computed, then mirrored.
 """
@@ -39,7 +37,6 @@ from stratigraph.pairs.blocks import (
     prepared,
     read_scores,
 )
-from stratigraph.pairs.by_directions import by_directions
 from stratigraph.pairs.by_vectors import by_vectors
 from stratigraph.pairs.comparison import Comparison
 from stratigraph.records import storage
@@ -73,10 +70,10 @@ def all_pairs(
         xs: finite matrices of the same probes, or paths of stored coordinates.
         ys: the same for the other axis.
         measure: what to compute.
-        vectors: compare through vectors: embedded ones or, within a tolerance, kept directions.
+        vectors: compare through embedded vectors.
         wanted: boolean ``(k, k′)``, or a function that gives any block of it; other pairs are NaN.
             Within one set, a pair of a symmetric measure is wanted if either order is.
-        tolerance: settle for intervals no wider than this (`certified`).
+        tolerance: settle for intervals no wider than this (`certified`); not through vectors.
         engine: where blocks run; None is this process, with torch's own threads.
         spill: keep the vectors in a temporary folder rather than in memory.
         scratch: a folder that outlives the call, for this comparison alone: what an interrupted
@@ -98,29 +95,11 @@ def all_pairs(
     if not vectors:
         return _by_pairs(sides, measure, mask, run, scratch, tolerance)
     if scratch is not None:
-        return _by_products(sides, measure, mask, run, scratch, tolerance, keep=True, disk=disk)
+        return by_vectors(sides, measure, mask, run, scratch, keep=True, disk=disk)
     if not spill and (engine is None or engine.workers == 1):
-        return _by_products(sides, measure, mask, run, None, tolerance, keep=False)
+        return by_vectors(sides, measure, mask, run, None, keep=False)
     with TemporaryDirectory(prefix="stratigraph-") as folder:
-        return _by_products(
-            sides, measure, mask, run, Path(folder), tolerance, keep=False, disk=disk
-        )
-
-
-def _by_products(
-    sides: list[list[Source]],
-    measure: Measure,
-    mask: Wanted,
-    run: Run,
-    folder: Path | None,
-    tolerance: float | None,
-    *,
-    keep: bool,
-    disk: float | None = None,
-) -> Comparison:
-    if tolerance is not None:
-        return by_directions(sides, measure, tolerance, mask, run, folder, keep=keep)
-    return by_vectors(sides, measure, mask, run, folder, keep=keep, disk=disk)
+        return by_vectors(sides, measure, mask, run, Path(folder), keep=False, disk=disk)
 
 
 def _mask(wanted: np.ndarray | Wanted | None, rows: int, columns: int) -> Wanted:

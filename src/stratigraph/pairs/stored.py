@@ -11,7 +11,7 @@ import numpy as np
 from stratigraph.engine import Engine, LocalEngine
 from stratigraph.errors import InputError
 from stratigraph.pairs.blocks import Wanted, cuts
-from stratigraph.pairs.certified import certified_plan, check_tolerance
+from stratigraph.pairs.certified import CERTIFIED_PLAN, check_tolerance
 from stratigraph.pairs.comparison import Comparison
 from stratigraph.pairs.coordinates import read_coordinates
 from stratigraph.pairs.pairwise import Progress, all_pairs
@@ -72,7 +72,7 @@ def compare_stored(
         wanted: boolean ``(k, k)``, the pairs to compute (either order, for a symmetric measure), or
             a function of (rows, columns), both slices, that gives a block of it.
         tolerance: settle for intervals no wider than this, which hold the exact scores for certain
-            (`certified`); Procrustes and linear CKA only.
+            (`certified`); Procrustes only.
         engine: where blocks run; None is this process, on one thread.
         memory: bytes of prepared vectors to hold in this process; more goes to a scratch folder.
         scratch: a folder that outlives the call, for these files, measure and pairs alone: blocks
@@ -111,13 +111,12 @@ def compare_stored(
         check_tolerance(chosen.name, tolerance)
     pairs = _count(wanted, len(files))
     plan = choose(chosen, n, [shape[1] for shape in shapes], None, pairs, memory)
-    vectors = plan.way == "vectors" if tolerance is None else chosen.embed is not None
-    check_room(0 if scratch else len(files), len(files), n, "vectors" if vectors else "pairs")
+    check_room(0 if scratch else len(files), len(files), n, plan.way)
     found = all_pairs(
         files,
         None,
         chosen,
-        vectors=vectors,
+        vectors=plan.way == "vectors",
         wanted=wanted,
         tolerance=tolerance,
         engine=engine or LocalEngine(workers=1),
@@ -126,7 +125,7 @@ def compare_stored(
         disk=disk,
         progress=progress,
     )
-    return StoredComparison(found, str(plan) if tolerance is None else certified_plan(chosen.name))
+    return StoredComparison(found, str(plan) if tolerance is None else CERTIFIED_PLAN)
 
 
 def _count(wanted: np.ndarray | Wanted | None, count: int) -> int:

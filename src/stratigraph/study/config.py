@@ -37,10 +37,10 @@ from typing import Any
 
 from stratigraph.activations import DECODER_INPUTS
 from stratigraph.errors import ConfigError, InputError, UntrustedError
-from stratigraph.pairs.certified import check_tolerance
+from stratigraph.pairs.certified import CHEAP, check_tolerance
 from stratigraph.plugins import beside, forbid_folder, is_plugin
 from stratigraph.records import is_sealed
-from stratigraph.similarity.catalog import find_measure
+from stratigraph.similarity.catalog import ALIASES, find_measure
 from stratigraph.similarity.measure import Measure
 from stratigraph.study.grid import TRAINING, axis, grid_runs, grid_size, mapping, one_of
 from stratigraph.study.layout import EXPORT, STUDY_FILE
@@ -112,7 +112,7 @@ class MeasureConfig:
         name: of the catalogue, or `DECONFOUNDED`.
         pairs: of `SELECTIONS`.
         tolerance: settle for scores within intervals no wider than this, which hold the exact ones
-            for certain (`stratigraph.pairs.certified`); None is exact.
+            for certain (`stratigraph.pairs.certified`); None is exact. Of Procrustes alone.
 
     """
 
@@ -320,8 +320,11 @@ def _measures(value: Any) -> Iterator[MeasureConfig]:
         table = mapping("measures", table, ("name", "pairs", "tolerance"))
         if "name" not in table:
             raise ConfigError("measures: a measure needs its name.")
-        pairs = axis(f"measures: {table['name']}: pairs", table.get("pairs", "all"))
-        yield MeasureConfig(table["name"], tuple(pairs), table.get("tolerance"))
+        name = table["name"]
+        pairs = axis(f"measures: {name}: pairs", table.get("pairs", "all"))
+        # Files of earlier versions ask for CKA to a tolerance, which exact scores keep.
+        cheap = isinstance(name, str) and ALIASES.get(name, name) in CHEAP
+        yield MeasureConfig(name, tuple(pairs), None if cheap else table.get("tolerance"))
 
 
 def _studies_around(file: Path, text: str) -> list[Path]:
