@@ -1,12 +1,14 @@
 """Ours and the peers on the same arrays, in one process, every value checked against float64.
 
-    python benchmarks/similarity.py [A] [B] [B5] [C] [vae] [growth] [streaming] [large]
+    python benchmarks/similarity.py [floor] [A] [B] [B5] [C] [vae] [growth] [streaming] [large]
                                     [--threads 1] [--json FILE]
 
 Jobs that are not named are not run; with none named, all are. Peers that are not installed are left
 out by name. CPU seconds are the steadier figure on a shared machine; ``gemm`` is what a plain
 float32 product of this machine takes, in the same minute, for the plan's flops.
 
+floor
+     60 layers of up to 4,096 units, n = 1,000: ours as a multiple of one symmetric product a layer
 A    14 × 14 layers of two models, n = 5,000: exact CKA, and minibatch-unbiased at batch 250
 B    14 × 14 layers, n = 1,000: Procrustes, exact and certified; a peer's total is extrapolated from
      timed pairs by the flops of its singular value decompositions, and says so
@@ -33,6 +35,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import peers
+from floor import floor_of_cka
 from stratigraph.activations import read_network
 from stratigraph.data import draw_probes
 from stratigraph.engine import LocalEngine
@@ -118,6 +121,19 @@ def against(measure: Any, a: dict, b: dict, chosen: list[int]) -> Callable[[Any]
     right = {j: measure.prepare(ys[j]) for j in chosen}
     truth = {(i, j): between(measure, left[i], right[j]) for i in chosen for j in chosen}
     return lambda values: max(abs(float(values[i, j]) - v) for (i, j), v in truth.items())
+
+
+USERS = [4096, 4096, 2048, 1024, 1024, 256, 10, 10, 10, 256, 1024, 2048, 4096, 4096, 512]
+
+
+def job_floor() -> None:
+    """60 layers of up to 4,096 units, n = 1,000: what most people have."""
+    layers: dict[str, torch.Tensor] = {}
+    for seed in range(4):
+        layers |= model(1000, seed, USERS)
+    check = against(DEBIASED_CKA, layers, layers, [0, 5, 6, 59])
+    print(f"  error {check(similarity_matrix(layers).to_numpy()):.1e}")
+    RESULTS.extend(floor_of_cka(layers, 5))
 
 
 def job_a() -> None:
@@ -332,7 +348,7 @@ def large(count: int = 1024) -> None:
 
 
 JOBS = {
-    "A": job_a, "B": job_b, "B5": job_b5, "C": job_c, "vae": vae, "growth": growth,
+    "floor": job_floor, "A": job_a, "B": job_b, "B5": job_b5, "C": job_c, "vae": vae, "growth": growth,
     "streaming": streaming, "large": large,
 }  # fmt: skip
 

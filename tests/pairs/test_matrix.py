@@ -11,8 +11,11 @@ from synthetic import gaussian, layers
 
 from stratigraph.engine import LocalEngine
 from stratigraph.errors import DataError, InputError
+from stratigraph.pairs.by_vectors import OutOfCore
 from stratigraph.pairs.coordinates import read_coordinates
+from stratigraph.pairs.in_memory import InMemory
 from stratigraph.pairs.matrix import explain, similarity_matrix
+from stratigraph.pairs.pair_by_pair import PairByPair
 from stratigraph.pairs.stored import compare_stored
 from stratigraph.similarity.measure import UndefinedWarning
 from stratigraph.similarity.reduction import reduce_units
@@ -197,11 +200,12 @@ def test_stored_files_that_are_not_reductions(tmp_path):
 
 def test_the_planner_takes_the_cheaper_way_and_says_why():
     narrow, wide = explain(5000, [10] * 14), explain(1000, [4096] * 14, [8192] * 14)
-    assert (narrow.way, wide.way) == ("features", "vectors")
+    assert narrow.strategy == PairByPair("features")
+    assert wide.strategy == InMemory()
     assert "in feature space" in str(wide)
-    assert not wide.spill
-    assert explain(1000, [4096] * 14, memory=1 << 20).spill
-    assert "scratch folder" in str(explain(1000, [4096] * 14, memory=1 << 20))
-    assert explain(1000, [4096] * 3, measure="procrustes").way == "pairs"
+    little = explain(1000, [4096] * 14, memory=1 << 20)
+    assert little.strategy == OutOfCore()
+    assert "scratch folder" in str(little)
+    assert explain(1000, [4096] * 3, measure="procrustes").strategy == PairByPair()
     doubled = explain(1000, [8192] * 14, [16384] * 14)
     assert 1.9 < doubled.flops / wide.flops < 2.1

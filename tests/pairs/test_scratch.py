@@ -12,14 +12,15 @@ import pytest
 import torch
 from synthetic import gaussian
 
-from stratigraph import memory
+from stratigraph import machine
 from stratigraph.errors import InputError, StorageError
 from stratigraph.pairs import by_vectors
+from stratigraph.pairs.by_vectors import OutOfCore
 from stratigraph.pairs.matrix import similarity_matrix
 from stratigraph.pairs.pairwise import all_pairs
 from stratigraph.pairs.stored import compare_stored
 from stratigraph.similarity.catalog import MEASURES
-from stratigraph.similarity.gram import packed_length
+from stratigraph.similarity.packed import packed_length
 from stratigraph.similarity.reduction import reduce_units
 
 
@@ -44,12 +45,12 @@ def stopping(after):
 
 def counting(name, calls):
     measure = MEASURES[name]
-    field = "embed" if measure.embed else "prepare"
+    field = "write" if measure.write else "prepare"
     made = getattr(measure, field)
 
-    def count(x):
+    def count(*args, **options):
         calls.append(1)
-        return made(x)
+        return made(*args, **options)
 
     return replace(measure, **{field: count})
 
@@ -102,12 +103,12 @@ def test_vectors_that_do_not_fit_are_made_by_panels(files, tmp_path, monkeypatch
     monkeypatch.setattr(by_vectors, "EMBED_BLOCK", 4)
     monkeypatch.setattr(by_vectors, "PRODUCT_BLOCK", 8)
     whole = compare_stored(files, scratch=tmp_path / "whole")
-    each = 4 * packed_length(40)
+    each = 4 * packed_length(40, diagonal=False)
     largest = 0
 
     def watch(done, total):
         nonlocal largest
-        kept = (tmp_path / "part").glob("vectors-*.npy")
+        kept = (tmp_path / "part").glob("packed-*.npy")
         largest = max(largest, sum(path.stat().st_size for path in kept))
 
     calls: list[int] = []
@@ -132,7 +133,7 @@ def test_products_go_square_by_square(files, tmp_path, monkeypatch):
     whole = compare_stored(files)
     monkeypatch.setattr(by_vectors, "EMBED_BLOCK", 4)
     monkeypatch.setattr(by_vectors, "PRODUCT_BLOCK", 8)
-    each = 4 * packed_length(40)
+    each = 4 * packed_length(40, diagonal=False)
     monkeypatch.setattr(by_vectors, "physical_memory", lambda: 2 * 48 * each)  # three blocks a side
     read: list[tuple] = []
     multiply = by_vectors._multiply
@@ -166,7 +167,7 @@ def test_a_block_that_is_lost_after_the_comparison_is_told(files, tmp_path):
 
 @pytest.mark.parametrize("measure", ["debiased_cka", "procrustes_similarity"])
 def test_a_job_larger_than_the_machine_is_refused(files, measure, monkeypatch):
-    monkeypatch.setattr(memory.os, "sysconf", lambda name: 90)
+    monkeypatch.setattr(machine.os, "sysconf", lambda name: 90)
     with pytest.raises(InputError, match=r"this machine has 0\.0 GB; compare fewer"):
         compare_stored(files, measure)
     with pytest.raises(InputError, match="20 × 20 representations of 20 probes need about"):
@@ -186,7 +187,11 @@ def test_nothing_of_the_size_of_the_matrix_is_in_memory(tmp_path):
     tracemalloc.start()
     try:
         found = all_pairs(
-            sources, None, MEASURES["debiased_cka"], vectors=True, wanted=wanted, scratch=tmp_path
+            sources,
+            None,
+            MEASURES["debiased_cka"],
+            OutOfCore(folder=tmp_path),
+            wanted=wanted,
         )
         some = found.rows(np.array([1400, 3]))
         _, peak = tracemalloc.get_traced_memory()

@@ -160,9 +160,9 @@ def test_34_two_networks_that_saw_different_inputs():
 
 
 def test_37_more_memory_than_there_is(monkeypatch):
-    from stratigraph import memory
+    from stratigraph import machine
 
-    monkeypatch.setattr(memory.os, "sysconf", lambda name: 100)
+    monkeypatch.setattr(machine.os, "sysconf", lambda name: 100)
     x = np.random.default_rng(0).normal(size=(30, 5))
     with pytest.raises(InputError, match=r"need about .* GB, and this machine has"):
         sg.similarity_matrix({str(i): x for i in range(40)})

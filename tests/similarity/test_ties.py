@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 from synthetic import gaussian, rotation
 
+from stratigraph.pairs.by_vectors import OutOfCore
 from stratigraph.pairs.matrix import explain, similarity_matrix
 from stratigraph.pairs.stored import compare_stored
 from stratigraph.similarity.catalog import find_measure
@@ -119,7 +120,7 @@ def test_memory_is_planned_for_whole_matrices(name):
     n, count = 300, 7
     vector = measure.embed(torch.from_numpy(gaussian(n, 4))).parts[0]
     assert explain(n, [4000] * count, measure=name).memory == 4 * len(vector) * count
-    assert explain(n, [4000] * count, measure=name, memory=4 * n * n).spill
+    assert explain(n, [4000] * count, measure=name, memory=4 * n * n).strategy == OutOfCore()
 
 
 def test_half_matrices_of_the_others_are_planned_for():

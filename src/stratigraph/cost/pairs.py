@@ -22,7 +22,7 @@ import torch
 from stratigraph.engine import one_thread
 from stratigraph.pairs.coordinates import read_coordinates
 from stratigraph.pairs.jackknife import TASK_PAIRS, groups_of, jackknife_pairs, tiled
-from stratigraph.pairs.pairwise import PAIR_BLOCK
+from stratigraph.pairs.pair_by_pair import PAIR_BLOCK
 from stratigraph.pairs.stored import compare_stored
 from stratigraph.similarity.measure import Measure
 from stratigraph.stages.compare import in_blocks_order

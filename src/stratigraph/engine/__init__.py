@@ -2,7 +2,6 @@
 
 from stratigraph.engine.local import (
     LocalEngine as LocalEngine,
-    count_cores as count_cores,
     one_thread as one_thread,
 )
 from stratigraph.engine.protocol import Engine as Engine, Outcome as Outcome

@@ -23,8 +23,9 @@ from stratigraph.engine.protocol import Failure, Outcome, raised
 from stratigraph.engine.stop import listening, stopping
 from stratigraph.engine.words import Hear, Mailbox, post_to, speaking
 from stratigraph.errors import ConfigError
+from stratigraph.machine import count_cores
 
-__all__ = ["LocalEngine", "count_cores", "one_thread"]
+__all__ = ["LocalEngine", "one_thread"]
 
 MOST_WORKERS = 1024
 
@@ -68,13 +69,6 @@ class LocalEngine:
             else:
                 processes = _Processes(function, self._pools, heard is not None)
                 yield from run_tasks(processes, tasks, tick, heard)
-
-
-def count_cores() -> int:
-    """The cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @contextmanager

@@ -7,41 +7,46 @@ neither on the number of workers nor on the order in which blocks finish.
 from __future__ import annotations
 
 import io
+import math
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from stratigraph.errors import StorageError
 from stratigraph.pairs.coordinates import read_coordinates
 from stratigraph.records import write_file
 from stratigraph.similarity.measure import Measure, Prepared
+from stratigraph.similarity.threads import Each
+from stratigraph.similarity.vectors import Vector, write_vector
 
 __all__ = [
     "Block",
     "Notes",
-    "Run",
+    "Progress",
     "Source",
     "Wanted",
     "blocks",
     "cuts",
+    "device_of",
     "folded",
     "joined",
     "kept",
     "loaded",
     "prepared",
     "put",
+    "read_matrix",
     "read_scores",
     "reread",
+    "write_source",
 ]
 
 Source: TypeAlias = Tensor | Path
-Run: TypeAlias = Callable[..., Iterator[tuple[int, Any]]]
+Progress: TypeAlias = Callable[[int, int], None]  # tasks done, tasks in all
 Wanted: TypeAlias = Callable[[slice, slice], np.ndarray]  # rows, columns → bool (r, c)
 
 
@@ -109,18 +114,38 @@ def blocks(wanted: Wanted, shape: tuple[int, int], size: int) -> list[Block]:
     return found
 
 
-def _matrix(source: Source, measure: Measure) -> Tensor:
+def read_matrix(source: Source, measure: Measure) -> Tensor:
+    """A representation; of a file, its coordinates, without their mean where no score sees it."""
     if isinstance(source, Tensor):
         return source
     return read_coordinates(source, centred=measure.translation)
 
 
+def device_of(source: Source) -> str:
+    """Where a representation is: files are read by the CPU."""
+    return str(source.device) if isinstance(source, Tensor) else "cpu"
+
+
+def not_finite(source: Source, matrix: Tensor) -> str | None:
+    """Why a file's representation has no score; tensors were looked at before."""
+    if isinstance(source, Tensor) or np.isfinite(matrix.numpy()).all():
+        return None
+    return "not finite: its activations held NaN or inf"
+
+
 def prepared(source: Source, prepare: Callable[[Tensor], Prepared], measure: Measure) -> Prepared:
     """A representation read and prepared; one with NaN or infinities has its reason instead."""
-    matrix = _matrix(source, measure)
-    if isinstance(source, Path) and not bool(torch.isfinite(matrix).all()):
-        return Prepared(len(matrix), "none", reason="not finite: its activations held NaN or inf")
-    return prepare(matrix)
+    matrix = read_matrix(source, measure)
+    reason = not_finite(source, matrix)
+    return prepare(matrix) if reason is None else Prepared(len(matrix), "none", reason=reason)
+
+
+def write_source(measure: Measure, source: Source, row: np.ndarray, each: Each = map) -> Vector:
+    """Write the vector of a representation into a row of zeros (`write_vector`)."""
+    matrix = read_matrix(source, measure)
+    if reason := not_finite(source, matrix):
+        return Vector(reason, None, math.nan)
+    return write_vector(measure, matrix, row, each)
 
 
 def loaded(path: Path) -> dict[str, np.ndarray] | None:

@@ -1,9 +1,7 @@
-"""Pairs by vectors: a measure that is a cosine of one vector for each representation.
+"""Pairs by vectors out of core: for a measure that is a cosine of one vector a representation.
 
-The vectors are made once (float32, in memory or in a scratch folder), and a block of pairs is one
-matrix product over tiles of columns, summed in float64: in float64 too, or, where that would take
-seconds, in float32, whose rounding then adds at most some 2e-7 to a score. A representation with
-itself is exact.
+The vectors are made once, in files of a scratch folder, and a block of pairs is one product of them
+(`products`). A representation with itself is exact.
 
 Where the disk does not hold all vectors, a panel of them stays while the others pass by in strips,
 each made, multiplied with the panel, and removed. With M vectors on the disk, those of K are made
@@ -12,42 +10,43 @@ some 2K/3M times, which costs little beside the products; no bit depends on it.
 
 from __future__ import annotations
 
-import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from stratigraph.durable import make_folder
+from stratigraph.engine import Engine
 from stratigraph.errors import StorageError
-from stratigraph.memory import physical_memory
+from stratigraph.machine import physical_memory
 from stratigraph.pairs.blocks import (
     Block,
-    Run,
+    Progress,
     Source,
     Wanted,
     blocks,
     kept,
     loaded,
+    read_matrix,
     read_scores,
 )
 from stratigraph.pairs.comparison import Comparison
-from stratigraph.pairs.coordinates import read_coordinates
-from stratigraph.pairs.embedding import Chunk, Embeddings
-from stratigraph.similarity.gram import gram
+from stratigraph.pairs.embedding import Embeddings, Run
+from stratigraph.pairs.products import COLUMNS, PART, as_cosines, in_float64, multiply
+from stratigraph.pairs.tasks import run_tasks
+from stratigraph.records import storage
 from stratigraph.similarity.measure import Measure
 
-__all__ = ["by_vectors"]
+__all__ = ["OutOfCore"]
 
 EMBED_BLOCK = 32  # representations whose vectors one task makes, where n allows
 PRODUCT_BLOCK = 256  # vectors a side of one product
-TILE = 8192  # columns at a time: 16 MB of float64 a side
 USUAL_MEMORY = 2**33  # bytes, of a system that does not say
-LONG = 2**34  # multiply-adds of all pairs beyond which they are made in float32
 
 
 @dataclass(frozen=True)
@@ -55,44 +54,71 @@ class _ProductTask:
     """A block of pairs; ``path`` is where its scores are kept, and None returns them."""
 
     kind: ClassVar[str] = "compare block"  # numbered, in a cluster's dashboard
-    left: tuple[Chunk, ...]
-    right: tuple[Chunk, ...]
+    left: tuple[Path, ...]
+    right: tuple[Path, ...]
     norms: tuple[np.ndarray, np.ndarray]
     wanted: np.ndarray
     bounds: tuple[float | None, float | None]
     same: bool
-    device: str
-    dtype: torch.dtype
+    double: bool
     path: Path | None
 
 
-def by_vectors(
-    sides: list[list[Source]],
+@dataclass(frozen=True)
+class OutOfCore:
+    """A vector for each representation, in files of a folder.
+
+    Attributes:
+        name: what a plan calls it.
+        folder: one that outlives the call, for this comparison alone: what an interrupted call left
+            there is not computed again, and blocks are read from it. The caller removes it. None is
+            a temporary one.
+        disk: bytes that vectors may take there; None is what is free, less the matrix.
+
+    """
+
+    name: str = "vectors"
+    folder: Path | None = None
+    disk: float | None = None
+
+    def compare(
+        self,
+        sides: Sequence[Sequence[Source]],
+        measure: Measure,
+        wanted: Wanted,
+        engine: Engine | None,
+        progress: Progress | None,
+    ) -> Comparison:
+        """See `Strategy`.
+
+        Raises:
+            StorageError: the folder's disk has no room for the vectors of two blocks.
+
+        """
+        run = partial(run_tasks, engine=engine, progress=progress)
+        if self.folder is None:
+            with TemporaryDirectory(prefix="stratigraph-") as folder:
+                return _multiply_all(
+                    sides, measure, wanted, run, Path(folder), keep=False, disk=self.disk
+                )
+        with storage(self.folder):
+            make_folder(self.folder)
+        return _multiply_all(sides, measure, wanted, run, self.folder, keep=True, disk=self.disk)
+
+
+def _multiply_all(
+    sides: Sequence[Sequence[Source]],
     measure: Measure,
     wanted: Wanted,
     run: Run,
-    folder: Path | None,
+    folder: Path,
     *,
     keep: bool,
-    disk: float | None = None,
+    disk: float | None,
 ) -> Comparison:
-    """Scores of all pairs, NaN where they are not wanted.
-
-    Args:
-        sides: one list of sources, or two.
-        measure: one that embeds.
-        wanted: the pairs wanted; of one set and a symmetric measure, each pair once.
-        run: maps a function over tasks, giving (index, value) as they end.
-        folder: where the vectors are kept; None keeps them in memory.
-        keep: keep the products there too, for a call that comes after an interruption.
-        disk: bytes that the vectors may take there; None is what is free, less the matrix.
-
-    Raises:
-        StorageError: the folder's disk has no room for the vectors of two blocks.
-
-    """
+    """``keep`` keeps the products in the folder too, for a call after an interruption."""
     shape = (len(sides[0]), len(sides[-1]))
-    first, n = sides[0][0], _probes(sides[0])
+    n = len(read_matrix(sides[0][0], measure))
     length = measure.entries(n)
     # 256 MB at most, fixed by n and not the machine; n² / 2 entries are a packed half.
     whole = 2 if length >= n**2 else 1
@@ -100,9 +126,8 @@ def by_vectors(
     size = max(PRODUCT_BLOCK // chunk, 1) * chunk
     found = blocks(wanted, shape, size)
     pairs = sum(block.pairs for block in found)
-    dtype = torch.float32 if pairs * length > LONG else torch.float64
-    device = str(first.device) if isinstance(first, Tensor) else "cpu"
-    paths = [folder / f"product-{block.name}" if folder and keep else None for block in found]
+    double = in_float64(pairs, length)
+    paths = [folder / f"product-{block.name}" if keep else None for block in found]
     done: list[np.ndarray | None] = [None] * len(found)
     vectors = Embeddings(sides, measure, folder, chunk, run)
     room = _room(folder, length, sides, size, disk)
@@ -125,8 +150,7 @@ def by_vectors(
                     wanted(block.rows, block.columns),
                     measure.bounds,
                     same=len(sides) == 1 and block.rows == block.columns,
-                    device=device,
-                    dtype=dtype,
+                    double=double,
                     path=paths[i],
                 )
 
@@ -143,11 +167,6 @@ def by_vectors(
 
 def _is_whole(path: Path | None) -> bool:
     return path is not None and path.is_file() and loaded(path) is not None
-
-
-def _probes(side: list[Source]) -> int:
-    first = side[0]
-    return len(first) if isinstance(first, Tensor) else len(read_coordinates(first))
 
 
 def _panels(found: list[Block], size: int, room: int | None, one_set: bool) -> Iterator[list[int]]:
@@ -178,13 +197,11 @@ def _turn(block: Block, size: int, length: int) -> tuple[int, ...]:
 
 
 def _room(
-    folder: Path | None, length: int, sides: list[list[Source]], size: int, disk: float | None
+    folder: Path, length: int, sides: Sequence[Sequence[Source]], size: int, disk: float | None
 ) -> int | None:
     """How many vectors the disk holds at a time; None where it holds them all."""
-    if folder is None:
-        return None
     each, count = 4 * length, sum(map(len, sides))
-    there = sum(file.stat().st_size for file in folder.glob("vectors-*.npy"))
+    there = sum(file.stat().st_size for file in folder.glob("packed-*.npy"))
     free = shutil.disk_usage(folder).free + there - 8 * len(sides[0]) * len(sides[-1])
     room = int((free if disk is None else min(disk, free)) // each)
     least = min(2 * size, count)
@@ -204,59 +221,25 @@ def _multiply(task: _ProductTask) -> np.ndarray | None:
 
 
 def _cosines(task: _ProductTask) -> np.ndarray:
-    left = [_open_source(part) for part in task.left]
-    right = left if task.same else [_open_source(part) for part in task.right]
-    product = _product(task, left, right)
-    product /= task.norms[0][:, None] * task.norms[1][None, :]
-    return np.where(task.wanted, np.clip(product, *task.bounds), math.nan)[None]
+    left = [_open_vectors(path) for path in task.left]
+    right = None if task.same else [_open_vectors(path) for path in task.right]
+    width = left[0].shape[1]
+    total = np.zeros(task.wanted.shape)
+    for part in range(0, width, PART):  # the sums of `compare_in_memory`, to the bit
+        apart = np.zeros_like(total)
+        for start in range(part, min(part + PART, width), COLUMNS):
+            cut = slice(start, start + COLUMNS)
+            tile = np.concatenate([rows[:, cut] for rows in left])
+            other = None if right is None else np.concatenate([rows[:, cut] for rows in right])
+            apart += multiply(tile, other, task.double)
+        total += apart
+    return as_cosines(total, task.norms, task.same, task.wanted, task.bounds)
 
 
-def _open_source(vectors: Chunk) -> np.ndarray:
-    """A chunk's vectors, from memory or from their file."""
-    if isinstance(vectors, np.ndarray):
-        return vectors
+def _open_vectors(path: Path) -> np.ndarray:
     try:
-        return np.load(vectors, mmap_mode="r")
+        return np.load(path, mmap_mode="r")
     except (OSError, ValueError, EOFError) as error:
         raise StorageError(
-            f"{vectors}: gone or damaged since it was written ({error}); compare again."
+            f"{path}: gone or damaged since it was written ({error}); compare again."
         ) from None
-
-
-def _product(task: _ProductTask, left: list[np.ndarray], right: list[np.ndarray]) -> np.ndarray:
-    width = max(vectors.shape[1] for vectors in [*left, *right])
-    count = [sum(map(len, side)) for side in (left, right)]
-    total = torch.zeros(*count, dtype=torch.float64, device=task.device)
-    own = torch.zeros(count[0], dtype=torch.float64, device=task.device)
-    columns = _columns(sum(count), task.device)
-    for start in range(0, width, columns):
-        tile = _tile(left, start, columns, width, task)
-        if task.same:
-            total += gram(tile)
-            own += tile.double().square_().sum(1)
-        else:
-            total += gram(tile, _tile(right, start, columns, width, task))
-    if task.same:
-        total.diagonal().copy_(own)
-    return total.cpu().numpy()
-
-
-def _columns(rows: int, device: str) -> int:
-    """Columns of a tile: fixed on the CPU, a sixteenth of the free memory on a GPU."""
-    if not device.startswith("cuda"):
-        return TILE
-    free, _ = torch.cuda.mem_get_info(device)
-    return max(free // 16 // (8 * rows), 1)
-
-
-def _tile(
-    chunks: list[np.ndarray], start: int, columns: int, width: int, task: _ProductTask
-) -> Tensor:
-    """Columns of stacked vectors; a chunk in which none is defined stays zero."""
-    tile = torch.zeros(sum(map(len, chunks)), min(columns, width - start), dtype=task.dtype)
-    view, at = tile.numpy(), 0
-    for chunk in chunks:
-        if chunk.shape[1]:
-            view[at : at + len(chunk)] = chunk[:, start : start + columns]
-        at += len(chunk)
-    return tile.to(task.device)

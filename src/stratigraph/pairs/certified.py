@@ -16,6 +16,7 @@ import numpy as np
 
 from stratigraph.errors import InputError
 from stratigraph.pairs.comparison import Comparison
+from stratigraph.pairs.pair_by_pair import PairByPair
 from stratigraph.pairs.pairwise import Progress, all_pairs
 from stratigraph.similarity.inputs import as_matrices
 from stratigraph.similarity.measure import tell
@@ -117,8 +118,7 @@ def certified_matrix(
         list(sides[0].values()),
         None if b is None else list(sides[1].values()),
         chosen,
-        vectors=False,
-        tolerance=tolerance,
+        PairByPair("pairs", None, tolerance),
         progress=progress,
     )
     values = {"value": found.all(), "lower": found.all("lower"), "upper": found.all("upper")}

@@ -1,34 +1,40 @@
 """The vectors of representations, for measures that are a cosine of them.
 
-They are made a chunk at a time, in memory or in a file of the scratch folder. A file's norms, notes
-and hash lie beside it, and say that it is whole.
+They are made a chunk at a time, each in a file of the scratch folder. A file's norms, notes and
+hash lie beside it, and say that it is whole.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
-import torch
 
 from stratigraph.durable import sha256
-from stratigraph.errors import InputError
-from stratigraph.pairs.blocks import Block, Notes, Run, Source, joined, loaded, prepared, put
+from stratigraph.pairs.blocks import (
+    Block,
+    Notes,
+    Source,
+    joined,
+    loaded,
+    put,
+    read_matrix,
+    write_source,
+)
 from stratigraph.records import npy, write_file
-from stratigraph.similarity.gram import norm64
 from stratigraph.similarity.measure import Measure
 
-__all__ = ["Chunk", "Embeddings"]
+__all__ = ["Embeddings", "Run"]
 
-Chunk: TypeAlias = np.ndarray | Path  # some vectors; or the file that they are in
+Run: TypeAlias = Callable[..., Iterator[tuple[int, Any]]]  # function, tasks, their number
 
 
 @dataclass(frozen=True)
 class _EmbedTask:
-    """To make some vectors, in a file or in memory."""
+    """To make some vectors, in a file; without one, what is known of them alone."""
 
     kind: ClassVar[str] = "compare: vectors of block"  # numbered, in a cluster's dashboard
     sources: tuple[Source, ...]
@@ -38,9 +44,8 @@ class _EmbedTask:
 
 @dataclass(frozen=True)
 class _Embedded:
-    """What is known of some vectors; and they themselves, unless they are in the task's file."""
+    """What is known of some vectors."""
 
-    vectors: np.ndarray | None
     norms: np.ndarray  # NaN where a representation has no vector
     notes: Notes
 
@@ -50,34 +55,33 @@ class Embeddings:
 
     def __init__(
         self,
-        sides: list[list[Source]],
+        sides: Sequence[Sequence[Source]],
         measure: Measure,
-        folder: Path | None,
+        folder: Path,
         chunk: int,
         run: Run,
     ) -> None:
         self.sides, self.measure, self.folder = sides, measure, folder
         self.chunk, self.run = chunk, run
-        self.at_hand: dict[tuple[int, int], Chunk] = {}
+        self.at_hand: dict[tuple[int, int], Path] = {}
         self.known: dict[tuple[int, int], tuple[np.ndarray, Notes]] = {}
 
     def _chunks(self, cut: slice) -> range:
         return range(cut.start // self.chunk, -(-cut.stop // self.chunk))
 
-    def _path(self, key: tuple[int, int]) -> Path | None:
+    def _path(self, key: tuple[int, int]) -> Path:
         side, chunk = key
-        name = f"vectors-{side}-{chunk * self.chunk}.npy"
-        return None if self.folder is None else self.folder / name
+        return self.folder / f"packed-{side}-{chunk * self.chunk}.npy"
 
     def make(self, found: list[Block], panels: bool) -> None:
         """Make the vectors that some blocks multiply; with panels, all others go first."""
         last = len(self.sides) - 1
         needed = {(0, c) for b in found for c in self._chunks(b.rows)}
         needed |= {(last, c) for b in found for c in self._chunks(b.columns)}
-        if panels and self.folder is not None:
+        if panels:
             self.at_hand = {key: self.at_hand[key] for key in self.at_hand.keys() & needed}
             stay = {self._path(key) for key in needed}
-            for path in self.folder.glob("vectors-*.npy"):
+            for path in self.folder.glob("packed-*.npy"):
                 if path not in stay:
                     path.unlink(missing_ok=True)
         missing = sorted(needed - self.at_hand.keys())
@@ -92,14 +96,11 @@ class Embeddings:
     def _embed(self, missing: list[tuple[int, int]]) -> None:
         tasks = [self._task(key, self._path(key)) for key in missing]
         for index, made in self.run(_embed, tasks, len(tasks)):
-            key, path = missing[index], tasks[index].path
-            if path is not None:
-                self.at_hand[key] = path
-            elif made.vectors is not None:
-                self.at_hand[key] = made.vectors
+            key = missing[index]
+            self.at_hand[key] = self._path(key)
             self.known[key] = made.norms, made.notes
 
-    def of(self, side: int, cut: slice) -> tuple[tuple[Chunk, ...], np.ndarray]:
+    def of(self, side: int, cut: slice) -> tuple[tuple[Path, ...], np.ndarray]:
         """The vectors and the norms of a side's representations."""
         keys = [(side, chunk) for chunk in self._chunks(cut)]
         return (
@@ -123,49 +124,37 @@ class Embeddings:
     def _noted(self, key: tuple[int, int]) -> Notes | None:
         if key in self.known:
             return self.known[key][1]
-        path = self._path(key)
-        beside = None if path is None else loaded(path.with_suffix(".npz"))
+        beside = loaded(self._path(key).with_suffix(".npz"))
         return None if beside is None else Notes.of(beside)
 
 
 def _embed(task: _EmbedTask) -> _Embedded:
-    """Vectors as rows of float32, zero where a representation has none, and their norms.
-
-    They are in the task's file; or with what is returned, if it has none.
-    """
+    """Vectors as rows of float32, zero where a representation has none, in the task's file."""
     path = task.path
     if path is None:
-        return _make_vectors(task)
+        return _make_vectors(task)[1]
     beside = loaded(path.with_suffix(".npz"))
     if beside is not None and path.is_file() and sha256(path) == str(beside["sha256"]):
-        return _Embedded(None, beside["norms"], Notes.of(beside))
-    made = _make_vectors(task)
+        return _Embedded(beside["norms"], Notes.of(beside))
+    rows, made = _make_vectors(task)
     # The small file comes last: while it is missing, the large one counts for nothing.
-    digest = write_file(path, *npy(np.asarray(made.vectors)))
+    digest = write_file(path, *npy(rows))
     facts = {"norms": made.norms, "sha256": np.array(digest), **made.notes.arrays()}
     put(path.with_suffix(".npz"), facts)
-    return _Embedded(None, made.norms, made.notes)
+    return made
 
 
 def _note(task: _EmbedTask) -> Notes:
     """The notes alone."""
-    return _make_vectors(task).notes
+    return _embed(task).notes
 
 
-def _make_vectors(task: _EmbedTask) -> _Embedded:
-    embed = task.measure.embed
-    if embed is None:
-        raise InputError(f"measure: {task.measure.name} cannot be embedded as vectors.")
-    rows, reasons, doubts, norms = np.zeros((len(task.sources), 0), np.float32), [], [], []
-    for index, source in enumerate(task.sources):
-        found = prepared(source, embed, task.measure)
-        reasons.append(found.reason)
-        doubts.append(found.doubt)
-        norms.append(math.nan if found.reason else 1.0)
-        if found.parts:
-            vector = found.parts[0].to("cpu", torch.float32)
-            norms[-1] = norm64(vector)
-            if not rows.shape[1]:
-                rows = np.zeros((len(rows), len(vector)), np.float32)
-            rows[index] = vector.numpy()
-    return _Embedded(rows, np.array(norms), Notes(tuple(reasons), tuple(doubts)))
+def _make_vectors(task: _EmbedTask) -> tuple[np.ndarray, _Embedded]:
+    sources, measure = task.sources, task.measure
+    n = len(read_matrix(sources[0], measure))
+    rows = np.zeros((len(sources), measure.entries(n)), np.float32)
+    found = [write_source(measure, source, row) for source, row in zip(sources, rows, strict=True)]
+    return rows, _Embedded(
+        np.sqrt([vector.squared for vector in found]),
+        Notes(tuple(v.reason for v in found), tuple(v.doubt for v in found)),
+    )

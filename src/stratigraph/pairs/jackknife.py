@@ -32,7 +32,7 @@ import numpy as np
 from stratigraph.engine import Engine, LocalEngine, one_thread
 from stratigraph.errors import InputError
 from stratigraph.pairs.coordinates import read_coordinates
-from stratigraph.similarity.uncertainty import hsic_from_sums
+from stratigraph.similarity.hsic import debiased_hsic, is_degenerate
 
 __all__ = [
     "GROUPS",
@@ -49,15 +49,23 @@ JACKKNIFED = ("debiased_cka", "linear_cka", "deconfounded_cka")
 MOST_PROBES = 3000  # beyond, the error over probes is small beside that over seeds
 HELD = 512 * 2**20  # bytes of Gram matrices a task keeps at hand
 TASK_PAIRS = 400
-RESIDUAL = 1e-12  # of a squared norm; the matrix calls less than that undefined
 
 
 @dataclass(frozen=True)
 class _Blocked:
-    """A Gram matrix, (g·g, m·m) block by block, its row sums by block (g·m, g), and its scale."""
+    """A Gram matrix K of trace 1, (g·g, m·m) block by block, and its row sums by block (g·m, g).
+
+    Debiased, both are without the diagonal. ``inner`` is ‖K‖², ``dtype`` that of the features.
+    """
 
     blocks: np.ndarray
     rows: np.ndarray
+    inner: float
+    dtype: np.dtype
+
+    def degenerate(self, own: np.ndarray) -> np.ndarray:
+        """Where an HSIC of it with itself is but rounding."""
+        return np.asarray(is_degenerate(own, self.inner, 1.0, self.dtype))
 
 
 def _block_sums(x: np.ndarray, groups: int, debiased: bool) -> _Blocked:
@@ -65,9 +73,10 @@ def _block_sums(x: np.ndarray, groups: int, debiased: bool) -> _Blocked:
 
     The probes of a group stand together; zeros fill the last places, and add nothing to any sum.
     """
-    x = x.astype(np.float64)
+    dtype, x = x.dtype, x.astype(np.float64)
     x /= np.linalg.norm(x) or 1.0
     gram = x @ x.T
+    inner = float(np.square(gram).sum())
     if debiased:
         np.fill_diagonal(gram, 0.0)
     n = len(gram)
@@ -79,11 +88,11 @@ def _block_sums(x: np.ndarray, groups: int, debiased: bool) -> _Blocked:
     padded[np.ix_(place, place)] = gram
     four = padded.reshape(groups, members, groups, members)
     blocks = np.ascontiguousarray(four.transpose(0, 2, 1, 3)).reshape(groups * groups, -1)
-    return _Blocked(blocks, four.sum(axis=3).reshape(size, groups))
+    return _Blocked(blocks, four.sum(axis=3).reshape(size, groups), inner, dtype)
 
 
 def _hsic(k: _Blocked, m: _Blocked, sizes: np.ndarray, debiased: bool) -> np.ndarray:
-    """HSIC of all probes, and without each group in turn: (1 + g,), up to one factor for all."""
+    """⟨K, L⟩ of all probes, and without each group in turn: (1 + g,); or debiased HSIC."""
     groups = len(sizes)
     members = len(k.rows) // groups
     inner = np.einsum("ij,ij->i", k.blocks, m.blocks).reshape(groups, groups)
@@ -100,8 +109,8 @@ def _hsic(k: _Blocked, m: _Blocked, sizes: np.ndarray, debiased: bool) -> np.nda
     n = sizes.sum() - np.concatenate([[0], sizes])
     both = totals(k.rows) * totals(m.rows)
     if debiased:
-        return np.asarray(hsic_from_sums(a, b, both, n))
-    return (a - 2 * b / n + both / n**2) / n**2
+        return np.asarray(debiased_hsic(a, b, both, n))
+    return a - 2 * b / n + both / n**2
 
 
 class _Pairs:
@@ -123,9 +132,7 @@ class _Pairs:
         self.sizes = np.bincount(np.arange(len(coordinates)) % self.groups, minlength=self.groups)
         blocked = _block_sums(coordinates, self.groups, self.debiased)
         norm = _hsic(blocked, blocked, self.sizes, self.debiased)
-        # Of equidistant probes, or of what is so without a group, rounding alone is left.
-        whole = np.square(blocked.blocks).sum() / len(coordinates) ** 2
-        return blocked, np.where(norm > RESIDUAL * whole, norm, np.nan)
+        return blocked, np.where(blocked.degenerate(norm), np.nan, norm)
 
     def _at(self, row: int) -> tuple[_Blocked, np.ndarray]:
         if row not in self.kept:
@@ -146,16 +153,16 @@ class _Pairs:
         if self.inputs is not None:
             cc = self.inputs[1]
             km = km - kk[1] * mm[1] / cc
-            kk, mm = (_left(norm, cc) for norm in (kk, mm))
+            kk, mm = _left(k, kk, cc), _left(m, mm, cc)
         with np.errstate(invalid="ignore", divide="ignore"):
             product = np.where((kk > 0) & (mm > 0), kk * mm, np.nan)
             return km / np.sqrt(product)
 
 
-def _left(norm: np.ndarray, cc: np.ndarray) -> np.ndarray:
+def _left(k: _Blocked, norm: np.ndarray, cc: np.ndarray) -> np.ndarray:
     """What is left of ⟨K, K⟩ without the input's kernel; NaN where that is rounding."""
     rest = norm[0] - norm[1] ** 2 / cc
-    return np.where(rest > RESIDUAL * norm[0], rest, np.nan)
+    return np.where(k.degenerate(rest), np.nan, rest)
 
 
 def groups_of(n: int) -> int:
@@ -277,7 +284,10 @@ def pair_scores(
 
     """
     scores = _Pairs(
-        lambda i: np.asarray(activations[i], float) - np.mean(activations[i], axis=0),
+        lambda i: (
+            activations[i]
+            - np.mean(activations[i], axis=0, dtype=float).astype(activations[i].dtype)
+        ),
         measure,
         groups,
         None,

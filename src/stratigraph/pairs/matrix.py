@@ -90,6 +90,7 @@ def similarity_matrix(
         {name: some or side for (name, (some, _)), side in zip(fit.items(), joined, strict=True)},
         chosen.name,
         chosen.least,
+        finite=all(some for some, _ in fit.values()),
     )
     left, right = sides[0], sides[1] if len(sides) > 1 else None
     found = _compared(left, right, chosen, n, tolerance, precision, memory, progress)
@@ -118,13 +119,12 @@ def _compared(
     widths = [[m.shape[1] for m in side.values()] for side in (left, right) if side is not None]
     pairs = len(left) * len(right) if right is not None else len(left) * (len(left) + 1) // 2
     plan = choose(chosen, n, widths[0], widths[1] if right is not None else None, pairs, memory)
-    check_room(len(left), len(left if right is None else right), n, plan.way)
+    check_room(len(left), len(left if right is None else right), n, plan.strategy)
     found = all_pairs(
         list(left.values()),
         None if right is None else list(right.values()),
         chosen,
-        vectors=plan.way == "vectors",
-        spill=plan.spill,
+        plan.strategy,
         progress=progress,
     )
     columns = left if right is None else right
@@ -229,7 +229,7 @@ def explain(
     """How representations of these sizes would be compared, at what cost, and why.
 
     >>> print(explain(5000, [10, 10]))
-    features: 5e+06 flops in feature space, 5.8e+08 through Gram matrices
+    features: 5e+06 flops in feature space, 5.7e+08 through Gram matrices
     """
     pairs = len(widths) * len(others) if others else len(widths) * (len(widths) + 1) // 2
     return choose(find_measure(measure), n, widths, others, pairs, memory)

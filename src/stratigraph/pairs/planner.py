@@ -13,10 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from stratigraph.errors import InputError
-from stratigraph.memory import physical_memory
-from stratigraph.pairs.pairwise import PAIR_BLOCK
+from stratigraph.machine import physical_memory
+from stratigraph.pairs.by_vectors import OutOfCore
+from stratigraph.pairs.in_memory import InMemory
+from stratigraph.pairs.pair_by_pair import PAIR_BLOCK, PairByPair
+from stratigraph.pairs.pairwise import Strategy
 from stratigraph.similarity.measure import Measure
 
 __all__ = ["MEMORY", "Plan", "check_room", "choose"]
@@ -28,14 +32,13 @@ MEMORY = 2 << 30  # bytes of prepared vectors that are held, unless another numb
 class Plan:
     """A way to compare, its cost, and why it was chosen."""
 
-    way: str
+    strategy: Strategy
     flops: float
     memory: int
-    spill: bool
     why: str
 
     def __str__(self) -> str:
-        return f"{self.way}: {self.why}"
+        return f"{self.strategy.name}: {self.why}"
 
 
 def choose(
@@ -45,41 +48,53 @@ def choose(
     widths_y: Sequence[int] | None,
     pairs: int,
     memory: int,
+    *,
+    folder: Path | None = None,
+    disk: float | None = None,
+    workers: int = 1,
 ) -> Plan:
-    """The cheapest exact plan; ``widths_y`` is None within one set."""
+    """The cheapest exact plan.
+
+    Args:
+        measure: what is computed.
+        n: probes.
+        widths_x: units of each representation.
+        widths_y: of those of the other axis; None within one set.
+        pairs: how many are wanted.
+        memory: bytes of vectors to hold; more goes to a scratch folder.
+        folder: where what is done outlives an interruption.
+        disk: bytes that vectors may take there.
+        workers: processes that share the work; more than one share vectors through a folder.
+
+    """
     widths = [*widths_x, *(widths_y or [])]
     spread = sum(widths_x) * sum(widths_y or widths_x) / max(len(widths_x), 1)
     spread /= max(len(widths_y or widths_x), 1)
     direct = sum(2.0 * n * p * min(n, p) for p in widths) + pairs * 2.0 * n * spread
     if measure.embed is None:
-        return Plan("pairs", direct, 0, False, f"{measure.name} has no vector form")
+        why = f"{measure.name} has no vector form"
+        return Plan(PairByPair("pairs", folder), direct, 0, why)
     length = measure.entries(n)
     held = 4 * length * len(widths)
     embedded = sum(float(n) * n * p for p in widths) + 2.0 * length * pairs
     if direct < embedded:
-        return Plan(
-            "features",
-            direct,
-            0,
-            False,
-            f"{direct:.2g} flops in feature space, {embedded:.2g} through Gram matrices",
-        )
-    spill = held > memory
-    where = "a scratch folder" if spill else "memory"
+        why = f"{direct:.2g} flops in feature space, {embedded:.2g} through Gram matrices"
+        return Plan(PairByPair("features", folder), direct, 0, why)
+    inside = folder is None and held <= memory and workers == 1
+    where = "memory" if held <= memory else "a scratch folder"
     return Plan(
-        "vectors",
+        InMemory() if inside else OutOfCore("vectors", folder, disk),
         embedded,
         held,
-        spill,
         f"{embedded:.2g} flops through packed Gram matrices ({held / 1e6:.0f} MB in {where}), "
         f"{direct:.2g} in feature space",
     )
 
 
-def check_room(rows: int, columns: int, n: int, way: str) -> None:
+def check_room(rows: int, columns: int, n: int, strategy: Strategy) -> None:
     """Refuse what this machine cannot hold, before anything of it is allocated."""
     needed = 2 * 8 * rows * columns  # the matrix, and its blocks
-    if way != "vectors":
+    if isinstance(strategy, PairByPair):
         needed += 8 * n * n * min(2 * PAIR_BLOCK, rows + columns)
     there = physical_memory()
     if there is not None and needed > there:

@@ -14,7 +14,8 @@ from stratigraph.pairs.blocks import Wanted, cuts
 from stratigraph.pairs.certified import CERTIFIED_PLAN, check_tolerance
 from stratigraph.pairs.comparison import Comparison
 from stratigraph.pairs.coordinates import read_coordinates
-from stratigraph.pairs.pairwise import Progress, all_pairs
+from stratigraph.pairs.pair_by_pair import PairByPair
+from stratigraph.pairs.pairwise import Progress, Strategy, all_pairs
 from stratigraph.pairs.planner import MEMORY, check_room, choose
 from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.inputs import check_probes
@@ -110,22 +111,28 @@ def compare_stored(
     if tolerance is not None:
         check_tolerance(chosen.name, tolerance)
     pairs = _count(wanted, len(files))
-    plan = choose(chosen, n, [shape[1] for shape in shapes], None, pairs, memory)
-    check_room(0 if scratch else len(files), len(files), n, plan.way)
+    strategy: Strategy
+    if tolerance is None:
+        plan = choose(
+            chosen,
+            n,
+            [shape[1] for shape in shapes],
+            None,
+            pairs,
+            memory,
+            folder=scratch,
+            disk=disk,
+            workers=1 if engine is None else engine.workers,
+        )
+        strategy, words = plan.strategy, str(plan)
+    else:
+        strategy, words = PairByPair("pairs", scratch, tolerance), CERTIFIED_PLAN
+    check_room(0 if scratch else len(files), len(files), n, strategy)
+    engine = engine or LocalEngine(workers=1)
     found = all_pairs(
-        files,
-        None,
-        chosen,
-        vectors=plan.way == "vectors",
-        wanted=wanted,
-        tolerance=tolerance,
-        engine=engine or LocalEngine(workers=1),
-        spill=plan.spill,
-        scratch=scratch,
-        disk=disk,
-        progress=progress,
+        files, None, chosen, strategy, wanted=wanted, engine=engine, progress=progress
     )
-    return StoredComparison(found, str(plan) if tolerance is None else CERTIFIED_PLAN)
+    return StoredComparison(found, words)
 
 
 def _count(wanted: np.ndarray | Wanted | None, count: int) -> int:

@@ -12,9 +12,10 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from stratigraph.engine import count_cores, one_thread
+from stratigraph.engine import one_thread
 from stratigraph.errors import InputError, IntegrityError
 from stratigraph.evidence import LEAST_ROOM
+from stratigraph.machine import count_cores
 from stratigraph.records import MANIFEST, Files, read_json, record_exists, write_record
 from stratigraph.report import tables
 from stratigraph.report.data import ReportData

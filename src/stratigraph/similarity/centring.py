@@ -10,15 +10,19 @@ at an offset of 1e4 when they are formed in float32, so
 A unit is constant where its spread is within rounding of its own mean, whatever the others read: it
 is 0 in X_c. A representation of constant units has no geometry: X_c = 0, every cosine is 0/0. It is
 reported as undefined, with the reason, and never scored 0 or 1.
+
+All of it is of numpy's arrays, or of torch's tensors, whichever is given: of numpy's on the CPU, so
+that no thread of torch's waits for one of BLAS's.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from stratigraph.similarity.inputs import check_finite
 
@@ -28,7 +32,7 @@ CONSTANT = "constant: every probe has the same activations, so no geometry is le
 SAFE = (2.0**-20, 2.0**20)  # variances whose squares and sums stay far inside float32
 LOWEST = 900  # steps of 2 that a mean of size 1 can be scaled up by and stay finite
 ROWS = 32  # rows whose float64 copy stays in the cache
-RESOLUTION = {torch.float32: 1e-6, torch.float64: 1e-14}
+EPS = 2.0**-52
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,10 @@ class Centred:
     ``reason`` says why there is no geometry, ``doubt`` why there are few digits of it.
     """
 
-    matrix: Tensor
-    mean: Tensor
+    matrix: Any
+    mean: Any
     exponent: int
-    squares: Tensor
+    squares: Any
     reason: str | None = None
     doubt: str | None = None
 
@@ -51,24 +55,24 @@ def power_of_two(largest: float) -> int:
     return math.frexp(largest)[1]
 
 
-def rescaled(matrix: Tensor, exponent: int) -> Tensor:
+def rescaled(matrix: Any, exponent: int) -> Any:
     """``matrix`` · 2^−exponent in place, in two steps, since 2^1073 alone would overflow."""
     half = exponent // 2
-    return matrix.mul_(2.0**-half).mul_(2.0 ** (half - exponent))
+    matrix *= 2.0**-half
+    matrix *= 2.0 ** (half - exponent)
+    return matrix
 
 
-def centre(x: Tensor, name: str = "x") -> Centred:
+@np.errstate(over="ignore")
+def centre(x: Any, name: str = "x") -> Centred:
     """Centre a matrix ``(n, p)`` over its probes, in float64, after an exact scaling.
 
     Raises:
         InputError: an entry is NaN or infinite.
 
     """
-    low, high = (float(value) for value in torch.aminmax(x))
-    if not (math.isfinite(low) and math.isfinite(high)):
-        check_finite(x, name)
-    exponent = power_of_two(max(abs(low), abs(high)))
-    matrix = rescaled(x.to(torch.float64, copy=True), exponent)
+    exponent = _exponent(x, name)
+    matrix = rescaled(_double(x), exponent)
     mean = matrix.mean(0)
     matrix -= mean
     rest = matrix.mean(0)
@@ -80,15 +84,15 @@ def centre(x: Tensor, name: str = "x") -> Centred:
         if bool(constant.all()):
             return Centred(matrix, mean, exponent, matrix.sum(1), CONSTANT)
         # What is left may be far smaller than what set the scale: its squares must not vanish.
-        more = max(power_of_two(float(torch.linalg.vector_norm(matrix, ord=math.inf))), -LOWEST)
+        more = max(power_of_two(float(abs(matrix).max())), -LOWEST)
         rescaled(matrix, more), rescaled(mean, more)
         exponent += more
-    squares = torch.linalg.vector_norm(matrix, dim=1).square_()
-    doubt = _doubt(matrix, squares, mean, x.dtype)
-    return Centred(matrix, mean, exponent, squares, doubt=doubt)
+    squares = _squares(matrix)
+    return Centred(matrix, mean, exponent, squares, doubt=_doubt(matrix, squares, mean, x.dtype))
 
 
-def centre_single(x: Tensor, name: str = "x") -> Centred:
+@np.errstate(over="ignore", invalid="ignore")
+def centre_single(x: Any, name: str = "x") -> Centred:
     """`centre` for wide float32 layers: the mean in float64, the rest in float32, in half the time.
 
     With m = m₁ + m₂, m₁ its float32 part, x − m₁ is exact where an offset dominates (Sterbenz), and
@@ -96,55 +100,75 @@ def centre_single(x: Tensor, name: str = "x") -> Centred:
     ordinary size are read once for the mean and once more; others are scaled first.
     """
     matrix, mean, squares = _removed(x)
-    energy = float(squares.sum(dtype=torch.float64)) / x.numel()
+    energy = float(_double(squares).sum()) / math.prod(x.shape)
     exponent = 0
     if not SAFE[0] <= energy <= SAFE[1]:
-        low, high = (float(value) for value in torch.aminmax(x))
-        if not (math.isfinite(low) and math.isfinite(high)):
-            check_finite(x, name)
-        exponent = power_of_two(max(abs(low), abs(high)))
-        matrix, mean, squares = _removed(rescaled(x.clone(), exponent))
-        energy = float(squares.sum(dtype=torch.float64)) / x.numel()
-    if energy <= (2 * torch.finfo(x.dtype).eps * float(mean.abs().max())) ** 2:
+        exponent = _exponent(x, name)
+        matrix, mean, squares = _removed(rescaled(x * 1, exponent))
+        energy = float(_double(squares).sum()) / math.prod(x.shape)
+    if energy <= (2 * 2.0**-23 * float(abs(mean).max())) ** 2:
         # As near to constant as float32 comes: let float64 say which.
         return centre(x, name)
     return Centred(matrix, mean, exponent, squares, doubt=_doubt(matrix, squares, mean, x.dtype))
 
 
-def still(matrix: Tensor, mean: Tensor) -> Tensor:
+def still(matrix: Any, mean: Any) -> Any:
     """Which units are constant (p,): all that is left of them is what rounding left of the mean."""
-    least = 8 * torch.finfo(torch.float64).eps * mean.abs()
-    found = matrix[0].abs() <= least  # as a rule none, and then the others are not looked at
+    least = 8 * EPS * abs(mean)
+    found = abs(matrix[0]) <= least  # as a rule none, and then the others are not looked at
     if bool(found.any()):
-        found[found.clone()] = matrix[:, found].abs().amax(0) <= least[found]
+        chosen = found * 1 > 0
+        found[chosen] = (abs(matrix[:, chosen]) <= least[chosen]).all(0)
     return found
 
 
-def _removed(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _exponent(x: Any, name: str) -> int:
+    low, high = float(x.min()), float(x.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        check_finite(torch.as_tensor(x), name)
+    return power_of_two(max(abs(low), abs(high)))
+
+
+def _double(x: Any) -> Any:
+    """A copy in float64."""
+    if isinstance(x, np.ndarray):
+        return x.astype(np.float64)
+    return x.to(torch.float64, copy=True)
+
+
+def _squares(matrix: Any) -> Any:
+    """The squared norms of rows, (n,)."""
+    if isinstance(matrix, np.ndarray):
+        return np.einsum("ij,ij->i", matrix, matrix)
+    return torch.linalg.vector_norm(matrix, dim=1).square_()
+
+
+def _removed(x: Any) -> tuple[Any, Any, Any]:
     """X_c, m in float64, and the squared norms of the rows, a few rows in the cache at a time."""
-    mean = torch.zeros(x.shape[1], dtype=torch.float64, device=x.device)
-    for rows in torch.split(x, ROWS):
-        mean += rows.to(torch.float64).sum(0)
-    mean /= len(x)
-    coarse = mean.to(x.dtype)
-    fine = (mean - coarse).to(x.dtype)
-    matrix, squares = torch.empty_like(x), x.new_empty(len(x))
-    for rows, out, square in zip(
-        *(torch.split(whole, ROWS) for whole in (x, matrix, squares)), strict=True
-    ):
-        torch.sub(rows, coarse, out=out)
-        out -= fine
-        torch.sum(out * out, 1, out=square)
-    return matrix, mean, squares
+    parts = [slice(start, start + ROWS) for start in range(0, len(x), ROWS)]
+    mean = sum(_double(x[part]).sum(0) for part in parts) / len(x)
+    matrix = x * 1
+    if isinstance(x, np.ndarray):
+        coarse = mean.astype(x.dtype)
+        fine = (mean - coarse).astype(x.dtype)
+    else:
+        coarse = mean.to(x.dtype)
+        fine = (mean - coarse).to(x.dtype)
+    for part in parts:
+        matrix[part] -= coarse
+        matrix[part] -= fine
+    return matrix, mean, _squares(matrix)
 
 
-def _doubt(matrix: Tensor, squares: Tensor, mean: Tensor, dtype: torch.dtype) -> str | None:
-    spread = math.sqrt(float(squares.sum(dtype=torch.float64)) / len(matrix))
-    offset = float(torch.linalg.vector_norm(mean))
-    if spread < RESOLUTION[dtype] * offset:
+def _doubt(matrix: Any, squares: Any, mean: Any, dtype: Any) -> str | None:
+    resolution = 1e-6 if dtype.itemsize == 4 else 1e-14
+    spread = math.sqrt(float(_double(squares).sum()) / len(matrix))
+    offset = math.sqrt(float((mean * mean).sum()))
+    if spread < resolution * offset:
         # Of the units that vary: what is constant has no digits to lose.
-        offset = float(torch.linalg.vector_norm(mean[~still(matrix, mean)]))
-    if spread >= RESOLUTION[dtype] * offset:
+        varying = mean[~still(matrix, mean)]
+        offset = math.sqrt(float((varying * varying).sum()))
+    if spread >= resolution * offset:
         return None
     return (
         f"its probes differ by {spread / offset:.1e} of their mean, about what "

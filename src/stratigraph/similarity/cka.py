@@ -16,28 +16,20 @@ two representations were prepared in; a block of K × K packed pairs is one prod
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from stratigraph.similarity.centring import centre, centre_single
-from stratigraph.similarity.gram import gram, norm64, packed_gram, packed_uncentred, u_product
+from stratigraph.similarity.centring import centre
+from stratigraph.similarity.hsic import DEGENERATE, debiased_hsic_centred, is_degenerate
+from stratigraph.similarity.inputs import as_array
 from stratigraph.similarity.measure import Measure, Prepared, score
+from stratigraph.similarity.packed import pack_layer, packed_length
 
-__all__ = [
-    "DEBIASED_CKA",
-    "LINEAR_CKA",
-    "debiased_cka",
-    "embed_debiased",
-    "is_rounding",
-    "linear_cka",
-]
-
-SINGLE = 1 << 18  # entries from which a float32 layer's Gram matrix is formed in float32
-EQUIDISTANT = (
-    "equidistant: all its probes are equally far apart, so the debiased kernel is zero everywhere"
-)
+__all__ = ["DEBIASED_CKA", "LINEAR_CKA", "debiased_cka", "embed_debiased", "linear_cka"]
 
 
 def linear_cka(x: Any, y: Any) -> float:
@@ -58,78 +50,62 @@ def debiased_cka(x: Any, y: Any) -> float:
     return score(DEBIASED_CKA, x, y)
 
 
-def _prepare(x: Tensor) -> Prepared:
-    """Form ``features`` (X, d), or ``gram`` (K, d) where the units outnumber the probes."""
-    found = centre(x)
+def _prepare(x: Tensor, debiased: bool) -> Prepared:
+    """Form ``features`` (X, d, HSIC), or ``gram`` (K, d, HSIC) where units outnumber probes.
+
+    X is centred and of norm 1, so that tr K = 1; d is the diagonal of K.
+    """
+    found = centre(as_array(x))
+    n, p = x.shape
     if found.reason:
-        return Prepared(len(x), "none", reason=found.reason)
-    matrix = found.matrix / torch.linalg.vector_norm(found.matrix)
-    diagonal = matrix.square().sum(1)
-    form = "features" if x.shape[1] < len(x) else "gram"
-    return Prepared(
-        len(x),
+        return Prepared(n, "none", reason=found.reason)
+    size = found.squares.sum()
+    matrix = found.matrix / size**0.5
+    form = "features" if p < n else "gram"
+    made = Prepared(
+        n,
         form,
-        (matrix if form == "features" else gram(matrix), diagonal),
+        (matrix if form == "features" else matrix @ matrix.T, found.squares / size),
         doubt=found.doubt,
     )
+    inner = _inner(made, made)
+    own = _hsic(made, made) if debiased else inner
+    if is_degenerate(own, inner, 1.0, x.dtype):
+        return Prepared(n, "none", reason=DEGENERATE)
+    return Prepared(n, form, (*made.parts, own), doubt=found.doubt)
 
 
 def _inner(x: Prepared, y: Prepared) -> float:
     """⟨K, L⟩_F, in the forms at hand."""
     left, right = x.parts[0], y.parts[0]
     if x.form == y.form == "features":
-        return float((left.T @ right).square().sum())
+        product = left.T @ right
+        return float((product * product).sum())
     if x.form == y.form:
         return float((left * right).sum())
     kernel, features = (left, right) if x.form == "gram" else (right, left)
     return float(((kernel @ features) * features).sum())
 
 
-def _compare_biased(x: Prepared, y: Prepared) -> float:
-    cosine = _inner(x, y) / math.sqrt(_inner(x, x) * _inner(y, y))
-    return min(max(cosine, 0.0), 1.0)
-
-
 def _hsic(x: Prepared, y: Prepared) -> float:
-    return u_product(_inner(x, y), x.parts[1], y.parts[1])
+    d, e = x.parts[1], y.parts[1]
+    return float(debiased_hsic_centred(_inner(x, y), d @ e, 1.0, x.n))
 
 
-def _prepare_debiased(x: Tensor) -> Prepared:
-    found = _prepare(x)
-    if found.reason is None and _hsic(found, found) <= 1e-13 * _inner(found, found):
-        return Prepared(len(x), "none", reason=EQUIDISTANT)
-    return found
-
-
-def _compare_debiased(x: Prepared, y: Prepared) -> float:
-    cosine = _hsic(x, y) / math.sqrt(_hsic(x, x) * _hsic(y, y))
-    return min(max(cosine, -1.0), 1.0)
+def _compare(x: Prepared, y: Prepared, debiased: bool) -> float:
+    cosine = (_hsic if debiased else _inner)(x, y) / math.sqrt(x.parts[2] * y.parts[2])
+    return min(max(cosine, -1.0 if debiased else 0.0), 1.0)
 
 
 def _embed(x: Tensor, debiased: bool) -> Prepared:
-    single = x.dtype == torch.float32 and x.numel() > SINGLE
-    direct = packed_uncentred(x, debiased) if single and 4 * x.shape[1] >= len(x) else None
-    doubt = None
-    if direct is None:
-        found = centre_single(x) if single else centre(x)
-        if found.reason:
-            return Prepared(len(x), "vector", reason=found.reason)
-        doubt = found.doubt
-        direct = packed_gram(found.matrix, found.squares, debiased), found.squares
-    vector, squares = direct
-    if is_rounding(vector, squares):
-        return Prepared(len(x), "vector", reason=EQUIDISTANT)
-    return Prepared(len(x), "vector", (vector.div_(norm64(vector)),), doubt=doubt)
-
-
-def is_rounding(vector: Tensor, squares: Tensor) -> bool:
-    """Whether a packed kernel holds nothing but rounding errors; ``squares`` is its diagonal."""
-    size = float(torch.linalg.vector_norm(squares))  # ‖K‖_F is at least this
-    return norm64(vector) <= 1e4 * torch.finfo(vector.dtype).eps * size / len(squares)
-
-
-def _embed_biased(x: Tensor) -> Prepared:
-    return _embed(x, debiased=False)
+    """The packed kernel, of length 1."""
+    n, double = len(x), x.dtype == torch.float64
+    row: Any = np.empty(packed_length(n, not debiased), np.float64 if double else np.float32)
+    found = pack_layer(as_array(x), row, debiased)
+    if found.reason:
+        return Prepared(n, "vector", reason=found.reason)
+    row /= math.sqrt(found.own / 2)
+    return Prepared(n, "vector", (torch.from_numpy(row),), doubt=found.doubt)
 
 
 def embed_debiased(x: Tensor) -> Prepared:
@@ -142,9 +118,10 @@ LINEAR_CKA = Measure(
     source="Kornblith, Norouzi, Lee & Hinton 2019, arXiv 1905.00414",
     larger="more alike",
     cost="prepare n²p; pair n² (a block of pairs is one product)",
-    prepare=_prepare,
-    compare=_compare_biased,
-    embed=_embed_biased,
+    prepare=partial(_prepare, debiased=False),
+    compare=partial(_compare, debiased=False),
+    embed=partial(_embed, debiased=False),
+    write=partial(pack_layer, debiased=False),
     biased=True,
 )
 
@@ -153,9 +130,11 @@ DEBIASED_CKA = Measure(
     source="Song et al. 2012, JMLR 13; Székely & Rizzo 2014, Ann. Stat. 42",
     larger="more alike; 0 is what independent representations score on average",
     cost="prepare n²p; pair n² (a block of pairs is one product)",
-    prepare=_prepare_debiased,
-    compare=_compare_debiased,
+    prepare=partial(_prepare, debiased=True),
+    compare=partial(_compare, debiased=True),
     embed=embed_debiased,
+    entries=partial(packed_length, diagonal=False),
+    write=partial(pack_layer, debiased=True),
     bounds=(-1.0, 1.0),
     least=4,
 )

@@ -23,10 +23,11 @@ from torch import Tensor
 
 from stratigraph.errors import InputError
 from stratigraph.similarity.centring import CONSTANT, centre, rescaled
-from stratigraph.similarity.cka import EQUIDISTANT, is_rounding
-from stratigraph.similarity.gram import gram, norm64, packed_kernel, packed_length
+from stratigraph.similarity.gram import gram, norm64, pack
+from stratigraph.similarity.hsic import DEGENERATE, is_degenerate, u_shift
 from stratigraph.similarity.inputs import as_matrix, check_probes, nonfinite, read_in_parts
 from stratigraph.similarity.moments import CKASums, moments_bytes
+from stratigraph.similarity.packed import packed_length
 from stratigraph.similarity.sizes import in_words
 from stratigraph.similarity.streaming import stream_cka
 
@@ -175,7 +176,8 @@ def _vector(
     kernel = torch.zeros(n, n, dtype=torch.float64)
     scale: int | None = None
     for columns in cuts:
-        part = centre(_block(value, rows, columns, name), name)
+        block = _block(value, rows, columns, name)
+        part = centre(block, name)
         if part.reason:
             continue
         if scale is None or part.exponent > scale:
@@ -185,10 +187,16 @@ def _vector(
         kernel += gram(rescaled(part.matrix, scale - part.exponent))
     if scale is None:
         return kernel[0], CONSTANT
-    squares = kernel.diagonal().clone()
-    size = float(squares.sum())
-    vector = packed_kernel(kernel / size, squares / size, debiased)
-    return vector, EQUIDISTANT if is_rounding(vector, squares / size) else None
+    kernel /= kernel.trace()
+    d = kernel.diagonal().clone()
+    if debiased:
+        shift = u_shift(d)
+        inner = float(kernel.square().sum())
+        kernel -= shift[:, None] + shift
+        own = float(kernel.fill_diagonal_(0).square().sum())
+        if is_degenerate(own, inner, 1.0, block.dtype):
+            return kernel[0], DEGENERATE
+    return pack(kernel, diagonal=not debiased), None
 
 
 def random_batches(

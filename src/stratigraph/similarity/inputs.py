@@ -21,6 +21,7 @@ from stratigraph.labels import called_as_ids, join_rows
 __all__ = [
     "IN_PARTS",
     "MEMORY",
+    "as_array",
     "as_matrices",
     "as_matrix",
     "check_finite",
@@ -72,6 +73,11 @@ def as_matrix(value: Any, name: str = "x") -> Tensor:
     return tensor.flatten(1) if tensor.ndim > 2 else tensor
 
 
+def as_array(matrix: Tensor) -> Any:
+    """A matrix as numpy's on the CPU, whose BLAS is shared out by `threads`; else as it is."""
+    return matrix.numpy() if matrix.device.type == "cpu" else matrix
+
+
 def only(value: Any, name: str) -> Any:
     """A value; of a mapping the one that it holds.
 
@@ -120,7 +126,7 @@ def join_sides(sides: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def as_matrices(
-    sides: Mapping[str, Mapping[str, Any]], measure: str, least: int
+    sides: Mapping[str, Mapping[str, Any]], measure: str, least: int, finite: bool = False
 ) -> tuple[list[dict[str, Tensor]], int]:
     """Finite matrices of the same probes, by name, and how many probes there are.
 
@@ -130,6 +136,7 @@ def as_matrices(
         sides: argument → its mapping of names to activations, as the caller named them.
         measure: what they are compared by, and
         least: the fewest probes that it needs.
+        finite: they were looked at, and are.
 
     Raises:
         InputError: an entry cannot be compared; the message names it.
@@ -142,7 +149,8 @@ def as_matrices(
         for name, value in given.items():
             label = f"{argument}[{name!r}]"
             matrices[name] = as_matrix(value, label)
-            check_finite(matrices[name], label)
+            if not finite:
+                check_finite(matrices[name], label)
             if not first:
                 first, n = label, len(matrices[name])
                 check_probes(n, least, measure, label)

@@ -20,16 +20,18 @@ import math
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from stratigraph.errors import InputError, suggest
 from stratigraph.labels import join_rows
 from stratigraph.similarity.centring import centre
-from stratigraph.similarity.cka import embed_debiased
 from stratigraph.similarity.gram import pack, u_centred
-from stratigraph.similarity.inputs import as_matrix, check_finite, check_probes
+from stratigraph.similarity.hsic import is_degenerate
+from stratigraph.similarity.inputs import as_array, as_matrix, check_finite, check_probes
 from stratigraph.similarity.measure import Measure, Prepared, score
+from stratigraph.similarity.packed import pack_layer, packed_length
 from stratigraph.similarity.rsa import EQUIDISTANT, squared_distances
 from stratigraph.similarity.vectors import cosine, unit_vector
 
@@ -99,6 +101,7 @@ def _median(values: Tensor) -> float:
     return float(low + high) / 2
 
 
+EXPLAINED = "no more than the input's geometry: nothing is left once that is regressed out"
 DECONFOUNDED_SOURCE = "Cui, Kumar, Marttinen & Kaski 2022, arXiv 2202.00095 (on U-centred kernels)"
 
 
@@ -112,10 +115,11 @@ def deconfounded_measure(inputs: Any) -> Measure:
     matrix = as_matrix(inputs, "inputs")
     check_finite(matrix, "inputs")
     check_probes(len(matrix), 4, "deconfounded_cka", "inputs")
-    confounder = embed_debiased(matrix)
+    row = np.empty(packed_length(len(matrix), diagonal=False))
+    confounder = pack_layer(as_array(matrix), row, debiased=True)
     if confounder.reason:
         raise InputError(f"inputs: cannot be regressed out, being {confounder.reason}.")
-    embed = partial(_embed_given, confounder=confounder.parts[0].double())
+    embed = partial(_embed_given, confounder=row / math.sqrt(confounder.own / 2))
     return Measure(
         name="deconfounded_cka",
         source=DECONFOUNDED_SOURCE,
@@ -135,17 +139,16 @@ def deconfounded_cka(x: Any, y: Any, inputs: Any) -> float:
     return score(deconfounded_measure(given["inputs"]), given["x"], given["y"])
 
 
-def _embed_given(x: Tensor, confounder: Tensor) -> Prepared:
-    found = embed_debiased(x)
+def _embed_given(x: Tensor, confounder: np.ndarray) -> Prepared:
+    n = len(x)
+    row = np.empty(packed_length(n, diagonal=False))
+    if len(row) != len(confounder):
+        raise InputError(f"inputs: expected the {n} probes of the representations, got others.")
+    found = pack_layer(as_array(x), row, debiased=True)
     if found.reason:
-        return found
-    vector = found.parts[0].double()
-    if len(vector) != len(confounder):
-        raise InputError(
-            f"inputs: expected the {len(x)} probes of the representations, got another number."
-        )
-    rest = vector - (vector @ confounder) * confounder
-    reason = "no more than the input's geometry: nothing is left once that is regressed out"
-    if float(torch.linalg.vector_norm(rest)) < 1e-6:
-        return Prepared(len(x), "vector", reason=reason)
-    return unit_vector(len(x), rest, 1.0, reason, found.doubt)
+        return Prepared(n, "vector", reason=found.reason)
+    row -= (row @ confounder) * confounder
+    own = 2 * float(row @ row)
+    if is_degenerate(own, found.inner, found.trace, x.dtype):
+        return Prepared(n, "vector", reason=EXPLAINED)
+    return Prepared(n, "vector", (torch.from_numpy(row / math.sqrt(own / 2)),), doubt=found.doubt)

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from stratigraph.errors import InputError
 from stratigraph.labels import join_rows
-from stratigraph.similarity.gram import packed_length
 from stratigraph.similarity.inputs import (
     IN_PARTS,
     MEMORY,
@@ -29,6 +28,7 @@ from stratigraph.similarity.inputs import (
     is_large,
     only,
 )
+from stratigraph.similarity.packed import Packed, packed_length
 
 __all__ = [
     "Measure",
@@ -59,7 +59,7 @@ class Prepared:
 
     n: int
     form: str
-    parts: tuple[Tensor, ...] = ()
+    parts: tuple[Any, ...] = ()
     reason: str | None = None
     doubt: str | None = None
 
@@ -77,6 +77,8 @@ class Measure:
         compare: two `Prepared` that have a geometry → float.
         embed: finite matrix → `Prepared` of form ``vector``, whose cosines are the scores; or None.
         entries: n → the numbers that such a vector of n probes holds.
+        write: finite array ``(n, p)``, and a row of so many numbers → `Packed`: the vector, of any
+            length, straight into the row; or None, and ``embed`` gives it.
         bounds: the interval that no score leaves (None: unbounded).
         itself: the score of a representation with itself.
         symmetric: compare(x, y) = compare(y, x).
@@ -98,6 +100,7 @@ class Measure:
     compare: Callable[[Prepared, Prepared], float]
     embed: Callable[[Tensor], Prepared] | None = None
     entries: Callable[[int], int] = packed_length
+    write: Callable[..., Packed] | None = None
     bounds: tuple[float | None, float | None] = (0.0, 1.0)
     itself: float = 1.0
     symmetric: bool = True

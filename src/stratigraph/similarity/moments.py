@@ -9,9 +9,9 @@ the centred kernels K, L of all n inputs have
     ⟨K, L⟩ = ‖C − nμνᵀ‖²_F,
     d·e    = w − 2μ·u − 2ν·v + 4μᵀCν + ‖ν‖²Σa + ‖μ‖²Σb − 3n‖μ‖²‖ν‖²,   d = diag K, e = diag L,
 
-and so the biased and the U-centred products of `gram.u_product`. Every term is a sum over inputs:
-batches of any size in any order, on any workers, add up to the same score, which is that of all
-inputs at once (not the average over batches that `streaming` gives), in memory p·q.
+and so the biased and the debiased HSIC (`stratigraph.similarity.hsic`). Every term is a sum over
+inputs: batches of any size in any order, on any workers, add up to the same score, which is that of
+all inputs at once (not the average over batches that `streaming` gives), in memory p·q.
 
 Features are taken less a fixed offset, so that a large common one costs no digits (the score does
 not depend on it); all sums are of float64.
@@ -32,10 +32,10 @@ from torch import Tensor
 
 from stratigraph.errors import InputError
 from stratigraph.similarity.centring import CONSTANT, still
-from stratigraph.similarity.cka import EQUIDISTANT
+from stratigraph.similarity.hsic import DEGENERATE, debiased_hsic_centred, is_degenerate
 from stratigraph.similarity.inputs import as_matrix, check_finite, join_sides
 
-__all__ = ["CKASums", "Sums", "hsic", "moments_bytes", "sums_of"]
+__all__ = ["CKASums", "Sums", "hsic", "moments_bytes", "sums_of", "trace"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def sums_of(x: Tensor, y: Tensor) -> Sums:
 
 
 def hsic(n: int, sums: Sums, debiased: bool) -> tuple[float, float]:
-    """⟨K, L⟩ of all n inputs, U-centred if asked, and the size of what was cancelled to have it."""
+    """⟨K, L⟩ of all n inputs, or their debiased HSIC; and the size of what was cancelled for it."""
     mu, nu = sums.x / n, sums.y / n
     inner = float((sums.c - n * torch.outer(mu, nu)).square().sum())
     if not debiased:
@@ -75,9 +75,13 @@ def hsic(n: int, sums: Sums, debiased: bool) -> tuple[float, float]:
         + m * b
         - 3 * n * m * k
     )
-    traces = (a - n * m) * (b - n * k)
-    value = inner - n / (n - 2) * diagonal + traces / ((n - 1) * (n - 2))
+    value = float(debiased_hsic_centred(inner, diagonal, (a - n * m) * (b - n * k), n))
     return value, max(inner, float(sums.w), n * m * k)
+
+
+def trace(n: int, sums: Sums) -> float:
+    """Tr K of x, centred."""
+    return float(sums.a - sums.x @ sums.x / n)
 
 
 def moments_bytes(p: list[int], q: list[int] | None) -> int:
@@ -91,6 +95,7 @@ class _Side:
 
     def __init__(self, layers: Mapping[str, Tensor]) -> None:
         self.names = list(layers)
+        self.dtypes = {name: value.dtype for name, value in layers.items()}
         self.offsets = {name: _offset(value.double()) for name, value in layers.items()}
         ends = np.cumsum([value.shape[1] for value in layers.values()])
         self.slices = [
@@ -175,9 +180,9 @@ class CKASums:
             for name, sums in zip(side.names, side.own, strict=True):
                 value, size = hsic(self.n, sums, debiased)
                 constant = bool(side.still[name].all())
-                reason = CONSTANT if constant else EQUIDISTANT
-                if constant or value <= 1e-13 * size:
-                    reasons[name] = reason  # of this side; the other may have such a layer too
+                if constant or is_degenerate(value, size, trace(self.n, sums), side.dtypes[name]):
+                    # Of this side; the other may have such a layer too.
+                    reasons[name] = CONSTANT if constant else DEGENERATE
                     value = math.nan
                 values.append(value)
             own.append(np.array(values))

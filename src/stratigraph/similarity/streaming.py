@@ -29,20 +29,16 @@ from typing import Any
 
 import numpy as np
 import scipy
-import torch
-from torch import Tensor
 
 from stratigraph.errors import InputError
-from stratigraph.similarity.centring import centre, centre_single
-from stratigraph.similarity.cka import is_rounding
-from stratigraph.similarity.gram import packed_gram, packed_uncentred
-from stratigraph.similarity.inputs import as_matrix, join_sides
+from stratigraph.similarity.inputs import as_array, as_matrix, join_sides
+from stratigraph.similarity.packed import pack_layer, packed_length
+from stratigraph.similarity.threads import Each, spread_over_threads
 
 __all__ = ["StreamedCKA", "shuffled_batches", "stream_cka"]
 
 GROUPS = 64
 LEAST = 4  # probes of a batch: the U-statistic divides by m − 3
-SINGLE = 1 << 16  # entries from which a float32 batch is multiplied in float32
 
 
 @dataclass(frozen=True)
@@ -157,21 +153,18 @@ class _Sums:
             )
         a, *others = join_sides({"a": a} if b is None else {"a": a, "b": b})
         b = others[0] if others else None
-        left = _vectors(a)
+        with spread_over_threads() as (each, _):
+            left = _vectors(a, each)
+            right = left if b is None else _vectors(b, each)
         if left is None:
             self.dropped += len(next(iter(a.values())))
             return
-        right = left if b is None else _vectors(b)
         if right is None or right[1] != left[1]:
             raise InputError("batches: expected the same probes on both sides of each batch.")
-        m, width = left[1], max(left[0].shape[1], right[0].shape[1])
-        # A side on which every layer is constant has no width of its own.
-        xs, ys = (
-            v if v.shape[1] == width else v.new_zeros(len(v), width) for v in (left[0], right[0])
-        )
+        (xs, m, _), (ys, _, _) = left, right
         # Packed halves: twice their product is the sum over i ≠ j.
-        inner = 2 * (xs @ ys.T).numpy()
-        own = [2 * v.square().sum(1).numpy() for v in (xs, ys)]
+        inner = 2 * (xs @ ys.T)
+        own = [2 * np.einsum("ij,ij->i", rows, rows) for rows in (xs, ys)]
         # Layers are scaled by powers of two, batch by batch: here all to the first batch's.
         self.first = self.first or (left[2], right[2])
         scale = [
@@ -240,31 +233,22 @@ def _cosines(sums: list[np.ndarray]) -> np.ndarray:
     return np.where(np.outer(sums[1] > 0, sums[2] > 0), np.clip(value, -1.0, 1.0), math.nan)
 
 
-def _vectors(layers: Mapping[str, Any]) -> tuple[Tensor, int, np.ndarray] | None:
-    """Packed U-centred Gram vectors as rows, the number of probes, each layer's exponent."""
-    vectors: list[Tensor | None] = []
-    exponents = np.zeros(len(layers))
-    m = -1
-    for index, (name, value) in enumerate(layers.items()):
-        x = as_matrix(value, name)
-        if m < 0:
-            m = len(x)
-        elif len(x) != m:
-            raise InputError(f"{name}: expected the {m} probes of its batch, got {len(x)} rows.")
-        if m < LEAST:
-            return None
-        single = x.dtype == torch.float32 and x.numel() > SINGLE
-        direct = packed_uncentred(x, debiased=True) if single else None
-        if direct is None:
-            found = centre_single(x, name) if single else centre(x, name)
-            if found.reason is None:
-                exponents[index] = found.exponent
-                direct = packed_gram(found.matrix, found.squares, debiased=True), found.squares
-        known = direct is not None and not is_rounding(*direct)
-        vectors.append(direct[0] if direct is not None and known else None)
-    width = max((len(v) for v in vectors if v is not None), default=1)
-    rows = torch.zeros(len(vectors), width, dtype=torch.float64)
-    for row, vector in zip(rows, vectors, strict=True):
-        if vector is not None:
-            row.copy_(vector)
-    return rows, m, exponents
+def _vectors(layers: Mapping[str, Any], each: Each) -> tuple[np.ndarray, int, np.ndarray] | None:
+    """Packed U-centred Gram rows (k, m(m − 1)/2), the number of probes, each layer's exponent."""
+    matrices = {name: as_matrix(value, name) for name, value in layers.items()}
+    first, m = next((name, len(x)) for name, x in matrices.items())
+    for name, x in matrices.items():
+        if len(x) != m:
+            raise InputError(f"{name}: expected the {m} probes of {first}, got {len(x)} rows.")
+    if m < LEAST:
+        return None
+    rows = np.empty((len(matrices), packed_length(m, diagonal=False)), np.float32)
+
+    def pack(name: str, row: np.ndarray) -> int:
+        found = pack_layer(as_array(matrices[name]), row, debiased=True, name=name)
+        if found.reason:
+            row[:] = 0
+        return found.exponent
+
+    exponents = np.array(list(each(pack, matrices, rows)), float)
+    return rows.astype(np.float64), m, exponents

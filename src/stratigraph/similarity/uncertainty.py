@@ -1,13 +1,9 @@
 """What a CKA is worth: an interval over probes, and what chance alone would score.
 
-Jackknife over probes. With K̃⁰, L̃⁰ the Gram matrices without their diagonals, row sums r, s and
-totals R, S, the U-statistic of Song et al. (2012, eq. 5) needs only
+Jackknife over probes. HSIC is a function of ⟨K⁰, L⁰⟩, r·s and RS (`hsic`), and leaving probe i out
+changes each in closed form, with h = (K⁰∘L⁰)1:
 
-    A = Σ_ij K̃⁰_ij L̃⁰_ij,   B = r·s,   R S,
-
-and leaving probe i out changes each in closed form, with h = (K̃⁰∘L̃⁰)1:
-
-    A − 2h_i,   B − r_i s_i − (K̃⁰s)_i − (L̃⁰r)_i + h_i,   (R − 2r_i)(S − 2s_i),
+    ⟨K⁰, L⁰⟩ − 2h_i,   r·s − r_i s_i − (K⁰s)_i − (L⁰r)_i + h_i,   (R − 2r_i)(S − 2s_i),
 
 so all n leave-one-out scores cost one n² pass. The interval is θ ± t_{n−1} s, s the jackknife's
 standard error.
@@ -41,16 +37,13 @@ from torch import Tensor
 from stratigraph.errors import InputError
 from stratigraph.labels import join_rows
 from stratigraph.similarity.centring import centre
-from stratigraph.similarity.cka import EQUIDISTANT
 from stratigraph.similarity.gram import gram
+from stratigraph.similarity.hsic import DEGENERATE, debiased_hsic, is_degenerate
 from stratigraph.similarity.inputs import as_matrix, check_finite, check_probes, only
 from stratigraph.similarity.measure import tell
 from stratigraph.values import check_whole
 
-__all__ = ["Interval", "Null", "cka_interval", "cka_null", "hsic_from_sums", "permutation_bound"]
-
-
-RESIDUAL = 1e-13  # of a squared norm: less is rounding
+__all__ = ["Interval", "Null", "cka_interval", "cka_null", "permutation_bound"]
 
 
 @dataclass(frozen=True)
@@ -87,12 +80,12 @@ def cka_interval(x: Any, y: Any, confidence: float = 0.95) -> Interval:
     kernels = _kernels(x, y, least=6)
     if kernels is None:
         return Interval(*[math.nan] * 4)
-    k, m = kernels
+    k, m = (kernel.matrix for kernel in kernels)
     (xy, xy_less), (xx, xx_less), (yy, yy_less) = _hsics(k, m), _hsics(k, k), _hsics(m, m)
     value = xy / math.sqrt(xx * yy)
     n = len(xy_less)
-    for name, own, less in (("x", xx, xx_less), ("y", yy, yy_less)):
-        if float(less.min()) <= RESIDUAL * own:
+    for name, kernel, less in zip("xy", kernels, (xx_less, yy_less), strict=True):
+        if bool(is_degenerate(less, kernel.inner, 1.0, kernel.dtype).any()):
             reason = f"nothing but rounding without probe {int(less.argmin())}"
             tell("the interval of debiased_cka", name, reason, None)
             return Interval(value, *[math.nan] * 3)
@@ -113,7 +106,7 @@ def cka_null(x: Any, y: Any, permutations: int = 200, seed: int = 0) -> Null:
     kernels = _kernels(x, y, least=4)
     if kernels is None:
         return Null(math.nan, np.full(permutations, math.nan), math.nan)
-    k, m = kernels
+    k, m = (kernel.matrix for kernel in kernels)
     scale = math.sqrt(_hsics(k, k)[0] * _hsics(m, m)[0])
     rng = np.random.default_rng(seed)
     value = _hsics(k, m)[0] / scale
@@ -124,7 +117,7 @@ def cka_null(x: Any, y: Any, permutations: int = 200, seed: int = 0) -> Null:
         order = torch.from_numpy(rng.permutation(n))
         inner = float((k * m[order][:, order]).sum())
         b, rs = float(r @ s[order]), float(r.sum() * s.sum())
-        null[index] = hsic_from_sums(inner, b, rs, n) / scale
+        null[index] = debiased_hsic(inner, b, rs, n) / scale
     return Null(value, null, (1 + int(np.sum(null >= value))) / (1 + permutations))
 
 
@@ -146,23 +139,28 @@ def permutation_bound(score: float, n: int) -> float:
     return 1.0 if score <= 0 else 1 / (1 + score**2 / variance)
 
 
-def hsic_from_sums(a: Any, b: Any, rs: Any, n: Any) -> Any:
-    """Unbiased HSIC of n probes from A, B and RS (see above): numbers, or arrays of them."""
-    return (a - 2 * b / (n - 2) + rs / ((n - 1) * (n - 2))) / (n * (n - 3))
+@dataclass(frozen=True)
+class _Kernel:
+    """K⁰ of features of norm 1, ‖K‖², and the dtype of the features."""
+
+    matrix: Tensor
+    inner: float
+    dtype: torch.dtype
 
 
 def _hsics(k: Tensor, m: Tensor) -> tuple[float, Tensor]:
-    """Unbiased HSIC of all probes, and with each left out in turn."""
+    """Debiased HSIC of all probes, and with each left out in turn, each by its own n(n − 3)."""
     n = len(k)
     r, s = k.sum(0), m.sum(0)
     h = (k * m).sum(0)
     total, cross = float(h.sum()), float(r @ s)
-    whole = float(hsic_from_sums(total, cross, float(r.sum() * s.sum()), n))
+    whole = float(debiased_hsic(total, cross, float(r.sum() * s.sum()), n))
     less = cross - r * s - k @ s - m @ r + h
-    return whole, hsic_from_sums(total - 2 * h, less, (r.sum() - 2 * r) * (s.sum() - 2 * s), n - 1)
+    totals = (r.sum() - 2 * r) * (s.sum() - 2 * s)
+    return whole, debiased_hsic(total - 2 * h, less, totals, n - 1)
 
 
-def _kernels(x: Any, y: Any, least: int) -> tuple[Tensor, Tensor] | None:
+def _kernels(x: Any, y: Any, least: int) -> tuple[_Kernel, _Kernel] | None:
     kernels = []
     for name, value in join_rows({"x": only(x, "x"), "y": only(y, "y")}).items():
         matrix = as_matrix(value, name)
@@ -172,17 +170,17 @@ def _kernels(x: Any, y: Any, least: int) -> tuple[Tensor, Tensor] | None:
         tell("debiased_cka", name, found.reason, found.doubt, level=3)
         if found.reason is None:
             kernel = gram(found.matrix / torch.linalg.vector_norm(found.matrix))
+            inner = float(kernel.square().sum())
             kernel.fill_diagonal_(0)
-            n = len(kernel)
-            if _hsics(kernel, kernel)[0] > RESIDUAL * float(kernel.square().sum()) / n**2:
-                kernels.append(kernel)
+            if is_degenerate(_hsics(kernel, kernel)[0], inner, 1.0, matrix.dtype):
+                tell("debiased_cka", name, DEGENERATE, None, level=3)
             else:
-                tell("debiased_cka", name, EQUIDISTANT, None, level=3)
+                kernels.append(_Kernel(kernel, inner, matrix.dtype))
     if len(kernels) < 2:
         return None
-    if len(kernels[0]) != len(kernels[1]):
+    if len(kernels[0].matrix) != len(kernels[1].matrix):
         raise InputError(
             "x and y: expected the same probes in the same order, "
-            f"got {len(kernels[0])} and {len(kernels[1])} rows."
+            f"got {len(kernels[0].matrix)} and {len(kernels[1].matrix)} rows."
         )
     return kernels[0], kernels[1]

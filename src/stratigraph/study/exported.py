@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 import xarray as xr
 
 from stratigraph.errors import DataError, InputError, IntegrityError, UnsafeFileError
-from stratigraph.memory import physical_memory
+from stratigraph.machine import physical_memory
 from stratigraph.records import is_sealed, read_json, read_text
 from stratigraph.study.layout import EXPORT, STUDY_FILE, similarity_path
 

@@ -1,10 +1,10 @@
-"""What this machine's memory holds."""
+"""What this machine has: memory, and cores."""
 
 from __future__ import annotations
 
 import os
 
-__all__ = ["physical_memory"]
+__all__ = ["count_cores", "physical_memory"]
 
 
 def physical_memory() -> int | None:
@@ -13,3 +13,10 @@ def physical_memory() -> int | None:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):
         return None
+
+
+def count_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

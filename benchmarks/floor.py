@@ -1,0 +1,70 @@
+"""What BLAS alone takes, ten lines of numpy, and ours, on the same arrays in turn: ratios to BLAS.
+
+Run as ``python benchmarks/similarity.py floor``. Each figure is the least of the rounds; all run
+under the threads that the benchmark was told.
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.linalg import blas
+
+from stratigraph.pairs.matrix import similarity_matrix
+
+__all__ = ["floor_of_cka", "in_turn"]
+
+
+def in_turn(calls: dict[str, Callable[[], Any]], rounds: int) -> list[dict[str, Any]]:
+    """Time calls one after another, several times; print and return each one's least."""
+    least: dict[str, list[float]] = {name: [np.inf, np.inf] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            before = resource.getrusage(resource.RUSAGE_SELF)
+            wall = time.perf_counter()
+            call()
+            wall = time.perf_counter() - wall
+            after = resource.getrusage(resource.RUSAGE_SELF)
+            cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+            least[name] = [min(least[name][0], cpu), min(least[name][1], wall)]
+    floor = next(iter(least.values()))
+    for name, (cpu, wall) in least.items():
+        print(
+            f"  {name:44s} {cpu:8.3f} s CPU {cpu / floor[0]:6.2f} {wall:8.3f} s wall "
+            f"{wall / floor[1]:6.2f}",
+            flush=True,
+        )
+    return [{"name": name, "cpu": cpu, "wall": wall} for name, (cpu, wall) in least.items()]
+
+
+def floor_of_cka(layers: dict[str, torch.Tensor], rounds: int) -> list[dict[str, Any]]:
+    """All pairs within one set, by one symmetric product a layer and by ours."""
+    arrays = [x.numpy() for x in layers.values()]
+
+    def products() -> None:
+        for x in arrays:
+            blas.ssyrk(1.0, x.T, trans=1)
+
+    def ten_lines() -> np.ndarray:
+        rows = []
+        for x in arrays:
+            centred = x - x.mean(0)
+            kernel = centred @ centred.T
+            rows.append((kernel / np.linalg.norm(kernel)).ravel())
+        stacked = np.stack(rows)
+        return stacked @ stacked.T
+
+    return in_turn(
+        {
+            "one ssyrk a layer": products,
+            "ten lines of numpy": ten_lines,
+            "ours, debiased_cka": lambda: similarity_matrix(layers),
+            "ours, linear_cka": lambda: similarity_matrix(layers, None, "linear_cka"),
+        },
+        rounds,
+    )

@@ -1,0 +1,147 @@
+"""All pairs in memory, by a measure that is a cosine of one vector for each representation.
+
+1. Every vector is written once, as a row of one float32 array (K, length).
+2. A block of pairs is the product of two slices of it, summed over tiles of columns in float64.
+3. Divided by the vectors' lengths, products are scores.
+
+Layers (or the tiles of one, where layers are few) and products are shared out over threads, each
+with a BLAS of one thread. What a task computes depends neither on which thread takes it nor on how
+many there are, so neither do the bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import numpy as np
+
+from stratigraph.engine import Engine
+from stratigraph.pairs.blocks import (
+    Block,
+    Notes,
+    Progress,
+    Source,
+    Wanted,
+    blocks,
+    device_of,
+    read_matrix,
+    write_source,
+)
+from stratigraph.pairs.comparison import Comparison
+from stratigraph.pairs.products import PART, as_cosines, in_float64, multiply
+from stratigraph.similarity.measure import Measure
+from stratigraph.similarity.threads import Each, spread_over_threads
+from stratigraph.similarity.vectors import Vector
+
+__all__ = ["InMemory", "compare_in_memory"]
+
+BLOCK = 256  # representations a side of a block of pairs
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """A vector for each representation, all of them in one array."""
+
+    name: ClassVar[str] = "vectors"
+
+    def compare(
+        self,
+        sides: Sequence[Sequence[Source]],
+        measure: Measure,
+        wanted: Wanted,
+        engine: Engine | None,
+        progress: Progress | None,
+    ) -> Comparison:
+        """See `Strategy`; an engine is not needed."""
+        return compare_in_memory(sides, measure, wanted, progress)
+
+
+def compare_in_memory(
+    sides: Sequence[Sequence[Source]],
+    measure: Measure,
+    wanted: Wanted,
+    progress: Progress | None = None,
+    threads: int | None = None,
+) -> Comparison:
+    """Scores of all pairs, NaN where they are not wanted.
+
+    Args:
+        sides: one list of sources, or two.
+        measure: one that embeds.
+        wanted: the pairs wanted; of one set and a symmetric measure, each pair once.
+        progress: called with (tasks done, tasks in all).
+        threads: that share the work (`threads`); no bit depends on it.
+
+    """
+    shape = (len(sides[0]), len(sides[-1]))
+    found = blocks(wanted, shape, BLOCK)
+    length = measure.entries(len(read_matrix(sides[0][0], measure)))
+    cuts = [slice(start, min(start + PART, length)) for start in range(0, length, PART)]
+    count = sum(map(len, sides)) + len(found) * len(cuts)
+    ticks = iter(range(1, count + 1))
+
+    def tick() -> None:
+        done = next(ticks)
+        if progress:
+            progress(done, count)
+
+    rows: list[np.ndarray] = []
+    vectors: list[list[Vector]] = []
+    totals: dict[str, np.ndarray] = {}
+    with spread_over_threads(threads) as (each, workers):
+        for side in sides:
+            rows.append(np.zeros((len(side), length), np.float32))
+            vectors.append([])
+            for vector in _write_rows(side, rows[-1], measure, each, workers):
+                vectors[-1].append(vector)
+                tick()
+        tasks = [(block, cut) for block in found for cut in cuts]
+        double = in_float64(sum(block.pairs for block in found), length)
+        product = partial(_product, rows, double, device_of(sides[0][0]))
+        for (block, _), part in zip(tasks, each(product, tasks), strict=True):
+            totals[block.name] = totals[block.name] + part if block.name in totals else part
+            tick()
+
+    norms = [np.sqrt([vector.squared for vector in side]) for side in vectors]
+    scores = [
+        as_cosines(
+            totals[block.name],
+            (norms[0][block.rows], norms[-1][block.columns]),
+            _is_square(sides, block),
+            wanted(block.rows, block.columns),
+            measure.bounds,
+        )
+        for block in found
+    ]
+    notes = [Notes(tuple(v.reason for v in side), tuple(v.doubt for v in side)) for side in vectors]
+    mirrored = len(sides) == 1 and measure.symmetric
+    return Comparison(shape, found, scores.__getitem__, mirrored, notes[0], notes[-1])
+
+
+def _write_rows(
+    side: Sequence[Source], rows: np.ndarray, measure: Measure, each: Each, workers: int
+) -> Iterator[Vector]:
+    """Write the vector of each source: many at once, or the tiles of one after another."""
+    write = partial(write_source, measure)
+    if any(device_of(source) != "cpu" for source in side):
+        yield from map(write, side, rows)  # a GPU is one, whoever asks it
+    elif len(side) >= workers or measure.write is None:
+        yield from each(write, side, rows)
+    else:
+        yield from map(partial(write, each=each), side, rows)
+
+
+def _product(
+    rows: list[np.ndarray], double: bool, device: str, task: tuple[Block, slice]
+) -> np.ndarray:
+    block, cut = task
+    right = None if _is_square(rows, block) else rows[-1][block.columns, cut]
+    return multiply(rows[0][block.rows, cut], right, double, device)
+
+
+def _is_square(sides: Sequence[object], block: Block) -> bool:
+    """Whether a block is of representations with themselves."""
+    return len(sides) == 1 and block.rows == block.columns

@@ -1,0 +1,240 @@
+"""Half of a centred Gram matrix as one row of numbers, straight from the features.
+
+K = XXᵀ is symmetric, so half of it holds everything, and with the diagonal divided by √2 (or left
+out, debiased) two rows have the inner product ½⟨K, L⟩_F, whatever order their entries stand in. The
+order is that of tiles: each holds the triangle of 1,024 probes, by a symmetric rank-k product
+(numpy calls BLAS syrk for XXᵀ, half the flops), then their rectangle with all later probes,
+multiplied into its place.
+
+Wide float32 layers are multiplied as they are and centred after: with r the sums of the rows of XXᵀ
+and T their total, K_ij = (XXᵀ)_ij − r_i/n − r_j/n + T/n². That spares every pass over X but the
+product's own, and costs digits as T/n, the offset's energy, grows against the whole, Σ‖x_i‖². While
+it holds no more than four fifths, the loss is within a factor of five of one rounding; beyond, and
+where squares could leave float32, X is centred first. What rounding adds to r adds a_i + a_j to K,
+which no score sees (`hsic`).
+
+A tile's bits depend on X alone, so neither on threads nor on what else is compared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from stratigraph.similarity.centring import Centred, centre, centre_single
+from stratigraph.similarity.hsic import DEGENERATE, is_degenerate, u_shift
+from stratigraph.similarity.threads import Each
+
+__all__ = ["Packed", "pack_layer", "packed_length"]
+
+TILE = 1024  # probes
+ROWS = 128  # of a triangle, that stay in the cache while they are centred and moved
+PART = 1 << 14  # numbers of a row whose float64 copy stays in the cache
+UNITS = 4096  # that one product sums over, where there is a single tile to share out
+SINGLE = 1 << 12  # entries from which a float32 layer is multiplied in float32
+ORDINARY = (2.0**-20, 2.0**20)  # mean squares whose products stay far inside float32
+OFFSET = 0.8  # of the energy: with a larger share of it in the mean, features are centred first
+FAINT = 1e-4  # of the trace: a fainter kernel than this float32 would leave a part in 10^6 off
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A row's HSIC with itself, ‖K‖² and tr K, of features · 2^−exponent; or why it has none.
+
+    The row's squared length is half of ``own``. ``doubt`` says why it has few digits.
+    """
+
+    reason: str | None = None
+    doubt: str | None = None
+    exponent: int = 0
+    own: float = 0.0
+    inner: float = 0.0
+    trace: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """Some probes, and where their triangle and their rectangle stand in a packed row."""
+
+    start: int
+    stop: int
+    triangle: slice
+    rectangle: slice
+
+
+def packed_length(n: int, diagonal: bool = True) -> int:
+    """Numbers of a packed row of n probes."""
+    return n * (n + 1) // 2 if diagonal else n * (n - 1) // 2
+
+
+def pack_layer(
+    x: Any, row: np.ndarray, debiased: bool, each: Each = map, name: str = "x"
+) -> Packed:
+    """Write the packed half of a layer's centred (or U-centred) Gram matrix, at any scale.
+
+    Args:
+        x: features (n, p), numpy's; or torch's, and then products are made on its device.
+        row: where it goes, `packed_length` numbers of float32 or float64.
+        debiased: U-centred, and without the diagonal.
+        each: maps over the tiles (`threads`).
+        name: of the layer, for errors.
+
+    Raises:
+        InputError: an entry is NaN or infinite.
+
+    """
+    if x.dtype.itemsize == 4 and math.prod(x.shape) > SINGLE:
+        found = _pack(x, None, row, debiased, each)
+        found = found or _pack(x, centre_single(x, name), row, debiased, each)
+        if found:
+            return found
+    return _pack(x, centre(x, name), row, debiased, each) or Packed(DEGENERATE)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _pack(
+    x: Any, centred: Centred | None, row: np.ndarray, debiased: bool, each: Each
+) -> Packed | None:
+    """The row, of X as it is (centred after) or of X_c; None where that is short of digits."""
+    n, p = x.shape
+    if centred is not None and centred.reason:
+        return Packed(centred.reason)
+    features = x if centred is None else centred.matrix
+    cut = _tiles(n, not debiased)
+    squares = list(_products(features, row, cut, each))
+    d = np.concatenate([square.diagonal() for square in squares]).astype(np.float64)
+    shift = np.zeros(n)
+    if centred is None:
+        energy, r = float(d.sum()), _row_sums(squares, row, cut, each) / n
+        mean = float(r.mean())
+        # Also False for NaN and infinity: the careful ways name them.
+        if not (ORDINARY[0] < energy / (n * p) < ORDINARY[1] and mean * n < OFFSET * energy):
+            return None
+        d = d - 2 * r + mean
+        shift = r - mean / 2
+    if debiased:
+        shift = shift + u_shift(d)
+    list(each(partial(_place, row, shift, not debiased), cut, squares))
+    own, trace = 2 * _squared(row), float(d.sum())
+    if features.dtype.itemsize == 4 and not own > (FAINT * trace) ** 2:
+        return None
+    inner = own
+    if debiased:  # what debiasing took away
+        inner += n / (n - 2) * float(d @ d) - trace**2 / ((n - 1) * (n - 2))
+    if is_degenerate(own, inner, trace, x.dtype):
+        return Packed(DEGENERATE)
+    doubt, exponent = (centred.doubt, centred.exponent) if centred else (None, 0)
+    return Packed(None, doubt, exponent, own, inner, trace)
+
+
+def _products(x: Any, row: np.ndarray, cut: tuple[_Tile, ...], each: Each) -> Iterator[np.ndarray]:
+    """Tile by tile, its probes' products with themselves (b, b); those with later ones in place."""
+    if len(cut) > 1:
+        yield from each(partial(_multiply, x, row), cut)
+        return
+    first, *more = each(_product, [x[:, i : i + UNITS] for i in range(0, x.shape[1], UNITS)])
+    for part in more:
+        first += part
+    yield first
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _multiply(x: Any, row: np.ndarray, tile: _Tile) -> np.ndarray:
+    own = x[tile.start : tile.stop]
+    across = _rectangle(row, tile, len(x))
+    if across.dtype == x.dtype:
+        np.matmul(own, x[tile.stop :].T, out=across)
+    else:
+        across[:] = _product(own, x[tile.stop :])
+    return _product(own)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _product(x: Any, y: Any = None) -> np.ndarray:
+    """XXᵀ or XYᵀ, made where X is."""
+    found = x @ (x if y is None else y).T
+    return found.cpu().numpy() if isinstance(found, Tensor) else np.asarray(found)
+
+
+def _row_sums(
+    squares: list[np.ndarray], row: np.ndarray, cut: tuple[_Tile, ...], each: Each
+) -> np.ndarray:
+    """Sums of the rows of XXᵀ, (n,), from its tiles."""
+    n = cut[-1].stop
+    sums = np.zeros(n)
+    for tile, (own, later) in zip(
+        cut, each(partial(_tile_sums, row, n), cut, squares), strict=True
+    ):
+        sums[tile.start : tile.stop] += own
+        sums[tile.stop :] += later
+    return sums
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _tile_sums(
+    row: np.ndarray, n: int, tile: _Tile, square: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    across, ones = _rectangle(row, tile, n), np.ones(n, row.dtype)
+    return square.sum(0) + across @ ones[tile.stop :], ones[tile.start : tile.stop] @ across
+
+
+def _place(
+    row: np.ndarray, shift: np.ndarray, diagonal: bool, tile: _Tile, square: np.ndarray
+) -> None:
+    """A tile's entries less shift_i + shift_j in their place, its diagonal divided by √2."""
+    size, flat, triangle = len(square), square.reshape(-1), row[tile.triangle]
+    own = shift[tile.start : tile.stop].astype(square.dtype)
+    if diagonal:  # entry (i, i) is to be (K_ii − 2 shift_i)/√2
+        square[np.diag_indices(size)] *= 0.5**0.5
+        square[np.diag_indices(size)] += (2 - 2**0.5) * own
+    places = _triangle(size, diagonal)
+    for start in range(0, size, ROWS):
+        stop = min(start + ROWS, size)
+        part = square[start:stop, :stop]
+        part -= own[:stop]
+        part -= own[start:stop, None]
+        cut = slice(packed_length(start, diagonal), packed_length(stop, diagonal))
+        if row.dtype == square.dtype:
+            np.take(flat, places[cut], out=triangle[cut], mode="clip")  # unbuffered
+        else:
+            triangle[cut] = flat.take(places[cut])
+    across = _rectangle(row, tile, len(shift))
+    across -= shift[tile.stop :].astype(row.dtype)
+    across -= own.astype(row.dtype)[:, None]
+
+
+def _rectangle(row: np.ndarray, tile: _Tile, n: int) -> np.ndarray:
+    """Where a tile's products with later probes stand, (b, n − stop)."""
+    return row[tile.rectangle].reshape(tile.stop - tile.start, n - tile.stop)
+
+
+def _squared(row: np.ndarray) -> float:
+    """The squared length, in float64, a part in the cache at a time."""
+    parts = (row[i : i + PART].astype(np.float64) for i in range(0, len(row), PART))
+    return math.fsum(float(part @ part) for part in parts)
+
+
+@lru_cache(maxsize=64)
+def _tiles(n: int, diagonal: bool) -> tuple[_Tile, ...]:
+    """The tiles of n probes, in order."""
+    found, at = [], 0
+    for start in range(0, n, TILE):
+        stop = min(start + TILE, n)
+        middle = at + packed_length(stop - start, diagonal)
+        end = middle + (stop - start) * (n - stop)
+        found.append(_Tile(start, stop, slice(at, middle), slice(middle, end)))
+        at = end
+    return tuple(found)
+
+
+@lru_cache(maxsize=8)
+def _triangle(size: int, diagonal: bool) -> np.ndarray:
+    """Flat places of the lower triangle of a square."""
+    rows, columns = np.tril_indices(size, 0 if diagonal else -1)
+    return np.asarray(rows * size + columns)

@@ -1,0 +1,123 @@
+"""In memory: no bit depends on threads, whoever else uses them; each library gets its own back."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from synthetic import layers
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from stratigraph.pairs.in_memory import compare_in_memory
+from stratigraph.pairs.matrix import similarity_matrix
+from stratigraph.similarity import threads
+from stratigraph.similarity.catalog import MEASURES
+from stratigraph.similarity.threads import one_thread_each, spread_over_threads
+
+WIDTHS = (300, 5000, 10, 700)
+
+
+def everything(rows, columns):
+    return np.ones((rows.stop - rows.start, columns.stop - columns.start), bool)
+
+
+def blas_threads():
+    return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+
+def scores(measure, count, given=None):
+    side = [torch.from_numpy(x) for x in (given or layers(600, WIDTHS)).values()]
+    return compare_in_memory([side], MEASURES[measure], everything, threads=count).all()
+
+
+@pytest.mark.parametrize("measure", ["debiased_cka", "linear_cka", "rsa_cosine"])
+def test_threads_do_not_change_a_bit(measure):
+    want = scores(measure, 1)
+    for count in (2, 4):
+        assert np.array_equal(scores(measure, count), want)
+
+
+@pytest.mark.parametrize("n", [60, 1100])  # cut by units, and by tiles
+@pytest.mark.parametrize("count", [1, 2])
+def test_few_wide_layers_are_cut_among_threads_without_changing_a_bit(n, count):
+    random = np.random.default_rng(0)
+    wide = {str(i): random.random((n, 4200), np.float32) - 0.3 for i in range(count)}
+    assert np.array_equal(scores("debiased_cka", 8, wide), scores("debiased_cka", 1, wide))
+
+
+def test_pairs_one_by_one_do_not_change_a_bit_with_threads(monkeypatch):
+    a = layers(80, (30, 100, 4))
+    found = []
+    for count in (1, 3):
+        monkeypatch.setattr(threads, "count_cores", lambda: 8)
+        monkeypatch.setattr(threads.torch, "get_num_threads", lambda count=count: count)
+        found.append(similarity_matrix(a, None, "procrustes_similarity").values)
+        monkeypatch.undo()
+    assert np.array_equal(*found)
+
+
+def test_a_process_that_uses_torch_meanwhile_gets_the_same_bits_and_its_threads_back():
+    a = layers(600, WIDTHS)
+    want = similarity_matrix(a).values
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    stop, ready = threading.Event(), threading.Event()
+    weights = torch.ones(256, 256)
+
+    def train():
+        while not stop.is_set():
+            weights @ weights
+            ready.set()
+
+    other = threading.Thread(target=train)
+    other.start()
+    try:
+        assert ready.wait(60)
+        with threadpool_limits(2, user_api="blas"):
+            found = [similarity_matrix(a).values for _ in range(3)]
+            assert blas_threads() == {2}
+        assert torch.get_num_threads() == 2
+    finally:
+        stop.set()
+        other.join()
+        torch.set_num_threads(before)
+    for values in found:
+        assert np.array_equal(values, want)
+
+
+def test_whoever_leaves_last_gives_the_threads_back():
+    with threadpool_limits(2, user_api="blas"):
+        with one_thread_each():
+            with spread_over_threads(2) as (each, count):
+                assert count == 2
+                assert blas_threads() == {1}
+                assert list(each(lambda x: x + 1, [1, 2, 3])) == [2, 3, 4]
+            assert blas_threads() == {1}
+        assert blas_threads() == {2}
+
+
+SCRIPT = """
+import sys; sys.path.insert(0, {tests!r})
+from synthetic import layers
+from stratigraph.pairs.matrix import similarity_matrix
+import hashlib
+print(hashlib.sha256(similarity_matrix(layers(600, {widths!r})).values.tobytes()).hexdigest())
+"""
+
+
+def test_settings_of_openmp_and_openblas_do_not_change_a_bit():
+    folder = str(Path(__file__).parents[1] / "similarity")
+    want = hashlib.sha256(similarity_matrix(layers(600, WIDTHS)).values.tobytes()).hexdigest()
+    environment = {**os.environ, "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "3"}
+    found = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(tests=folder, widths=WIDTHS)],
+        env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert found.stdout.strip() == want
