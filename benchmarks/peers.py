@@ -93,6 +93,18 @@ def torch_cka(peer: Any, xs: Layers, ys: Layers, cuts: list[slice]) -> np.ndarra
     return scored.export()["CKA"].numpy()
 
 
+def calibrated_similarity(peer: Any, x: Tensor, y: Tensor, permutations: int) -> float:
+    """The p-value of CKA against permuted probes, by its own calibration of its README's CKA."""
+
+    def cka(a: Tensor, b: Tensor) -> Tensor:
+        a, b = a - a.mean(0), b - b.mean(0)
+        k, m = a @ a.T, b @ b.T
+        return (k * m).sum() / torch.sqrt((k * k).sum() * (m * m).sum())
+
+    drawn = torch.Generator().manual_seed(0)
+    return float(peer.calibrate(x, y, cka, K=permutations, generator=drawn)[1])
+
+
 def rsatoolbox(peer: Any, xs: Layers) -> np.ndarray:
     """Whitened cosine of distance matrices, which is linear CKA (Diedrichsen et al. 2020)."""
     rdm, data = peer.rdm, peer.data

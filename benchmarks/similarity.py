@@ -1,7 +1,7 @@
 """Ours and the peers on the same arrays, in one process, every value checked against float64.
 
     python benchmarks/similarity.py [floor] [A] [B] [B5] [C] [vae] [growth] [streaming] [large]
-                                    [--threads 1] [--json FILE]
+                                    [small] [--threads 1] [--json FILE]
 
 Jobs that are not named are not run; with none named, all are. Peers that are not installed are left
 out by name. CPU seconds are the steadier figure on a shared machine; ``gemm`` is what a plain
@@ -14,6 +14,8 @@ B    14 × 14 layers, n = 1,000: Procrustes, exact and certified; a peer's total
      timed pairs by the flops of its singular value decompositions, and says so
 B5   B at n = 5,000, exact
 C    280 × 280 layers (20 snapshots of 14), n = 1,000: exact CKA; slow peers on the first 28
+small
+     two layers of 100 × 50, and 1,000 pairs of those: what a call costs (`small`)
 vae  layers of two VAEs trained here on sprites: Procrustes, exact and certified; CKA
 """
 
@@ -36,6 +38,7 @@ from threadpoolctl import threadpool_limits
 
 import peers
 from floor import floor_of_cka
+from small import small
 from stratigraph.activations import read_network
 from stratigraph.data import draw_probes
 from stratigraph.engine import LocalEngine
@@ -347,9 +350,14 @@ def large(count: int = 1024) -> None:
         print(f"    {count**2 / 2 / seconds:.0f} pairs a second, preparation included")
 
 
+def job_small() -> None:
+    """Two layers of 100 × 50, and 1,000 pairs of those."""
+    RESULTS.extend(small())
+
+
 JOBS = {
-    "floor": job_floor, "A": job_a, "B": job_b, "B5": job_b5, "C": job_c, "vae": vae, "growth": growth,
-    "streaming": streaming, "large": large,
+    "floor": job_floor, "A": job_a, "B": job_b, "B5": job_b5, "C": job_c, "vae": vae,
+    "growth": growth, "streaming": streaming, "large": large, "small": job_small,
 }  # fmt: skip
 
 

@@ -8,6 +8,10 @@ from .pairs.networks import compare as compare
 from .representations.load import load_representations as load_representations
 from .similarity.cka import debiased_cka as debiased_cka, linear_cka as linear_cka
 from .similarity.procrustes import procrustes_similarity as procrustes_similarity
+from .similarity.stochastic_shape import (
+    Gaussians as Gaussians,
+    stochastic_shape_distance as stochastic_shape_distance,
+)
 from .stages.run import run_study as run_study
 from .stages.trainer import train as train
 from .training.config import RunConfig as RunConfig

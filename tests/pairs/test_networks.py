@@ -93,6 +93,20 @@ def test_layers_of_other_names_and_smaller_maps(inputs):
     assert found.attrs["reduce"] == "spatial"
 
 
+def test_cka_of_a_sample_of_units_is_noted_and_can_be_corrected(inputs):
+    reduce, layers = {"0": "sample:20"}, ["0", "3"]
+    notes = {
+        measure: json.loads(
+            sg.compare(net(0), net(1), inputs, measure, layers, reduce=reduce).attrs["notes"]
+        )
+        for measure in ("debiased_cka", "linear_cka", "feature_corrected_cka")
+    }
+    assert notes["debiased_cka"] == notes["linear_cka"]
+    assert list(notes["debiased_cka"]) == ["0"]
+    assert notes["debiased_cka"]["0"].startswith("biased if it has more units than the 20 that")
+    assert notes["feature_corrected_cka"] == {}
+
+
 def test_networks_that_share_a_part_are_each_read_alone(inputs):
     trunk = net(0)
     a, b = nn.Sequential(trunk, nn.Linear(12, 4)), nn.Sequential(trunk, nn.Linear(12, 4))

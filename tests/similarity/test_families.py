@@ -17,6 +17,7 @@ from synthetic import gaussian, layers, rotation
 from stratigraph.errors import InputError
 from stratigraph.pairs.matrix import similarity_matrix
 from stratigraph.similarity.catalog import ALIASES, MEASURES, find_measure
+from stratigraph.similarity.inputs import as_matrix
 from stratigraph.similarity.kernel_cka import (
     deconfounded_cka,
     deconfounded_measure,
@@ -232,6 +233,29 @@ def test_neighbours_are_those_of_scikit_learn():
         neighbour_measure(0)
     with pytest.raises(InputError, match=r"mutual_knn needs at least 12 probes"):
         of("mutual_knn", X[:11], Y[:11])
+
+
+def test_neighbours_by_cosine_are_those_of_scikit_learn():
+    found = [
+        NearestNeighbors(n_neighbors=10, metric="cosine").fit(v).kneighbors(return_distance=False)
+        for v in (X, Y)
+    ]
+    shared = [len(set(a) & set(b)) / 10 for a, b in zip(*found, strict=True)]
+    for scale in (1e-200, 1, 1e200):
+        expected = pytest.approx(np.mean(shared), abs=1e-12)
+        assert of("mutual_knn_cosine", scale * X.astype(float), Y) == expected
+    # Lengths do not count, and a row of zeros is far from all but another one.
+    lengths = np.random.default_rng(0).uniform(0.1, 10, (len(X), 1))
+    assert of("mutual_knn_cosine", X, lengths * X) == pytest.approx(1, abs=1e-12)
+    assert of("mutual_knn", X, lengths * X) < 0.9
+    silent = np.abs(X)
+    silent[[3, 8]] = 0
+    assert np.isfinite(of("mutual_knn_cosine", silent, Y))
+    by_cosine = neighbour_measure(1, cosines=True).prepare(as_matrix(silent)).parts[0]
+    nearest = by_cosine.reshape(len(X), -1).fill_diagonal_(-1).argmax(1)
+    assert (nearest[3], nearest[8]) == (8, 3)
+    others = [i for i in range(len(X)) if i not in (3, 8)]
+    assert not {3, 8} & set(nearest[others].tolist())
 
 
 def test_matching_finds_the_best_of_all_permutations():

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import stratigraph as sg
 from stratigraph.cli.main import app
 from stratigraph.engine import LocalEngine
-from stratigraph.errors import IntegrityError
+from stratigraph.errors import InputError, IntegrityError
 from stratigraph.latents.scores import SCORES, MIGSettings, disentanglement_scores
 from stratigraph.records import MANIFEST, read_json
 from stratigraph.report import report_path
@@ -176,3 +176,17 @@ def test_they_are_exported_and_shown(tiny_study, tmp_path):
         CliRunner().invoke(app, ["show", str(tiny_study.path), run, "--json"]).output
     )
     assert set(facts["disentanglement"]["scores"]) == QUICK | AT_LAST
+
+
+def test_mean_and_variance_of_two_runs_are_compared_as_one(tiny_study):
+    first, second = list(tiny_study.runs)[:2]
+    mean, log_var = np.load(representations_path(tiny_study.runs[first].path, 12) / "posterior.npy")
+    held = tiny_study.posterior(first)
+    np.testing.assert_allclose(held.mean, mean)
+    np.testing.assert_allclose(held.variance, np.exp(log_var), rtol=1e-6)
+    early = tiny_study.posterior(first, 0)
+    assert sg.stochastic_shape_distance(held, held) == pytest.approx(0, abs=1e-5)
+    assert sg.stochastic_shape_distance(held, early) > 0
+    assert sg.stochastic_shape_distance(held, tiny_study.posterior(second)) > 0
+    with pytest.raises(InputError, match="has no representations of step 3; it has snapshots at 0"):
+        tiny_study.posterior(first, 3)

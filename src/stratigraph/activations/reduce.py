@@ -31,7 +31,7 @@ from torch import Tensor
 
 from stratigraph.errors import InputError, suggest
 
-__all__ = ["Reduce", "choice", "describe", "named", "of_tokens", "reduced"]
+__all__ = ["Reduce", "choice", "describe", "named", "of_tokens", "reduced", "sampled_units"]
 
 How = str | Callable[[Tensor], Tensor]
 Reduce = How | Mapping[str, How] | None
@@ -170,6 +170,14 @@ def choice(reduce: Reduce, name: str) -> How | None:
     for pattern, how in reduce.items():
         if fnmatch.fnmatchcase(name, pattern):
             return how
+    return None
+
+
+def sampled_units(reduce: Reduce, name: str) -> int | None:
+    """The most units that are read of a layer where a sample is; None where all are."""
+    how = choice(reduce, name)
+    if isinstance(how, str) and how.startswith(SAMPLE):
+        return int(how.removeprefix(SAMPLE))
     return None
 
 

@@ -49,10 +49,10 @@ from stratigraph.records import (
 )
 from stratigraph.similarity.reduction import reduce_units
 from stratigraph.stages.metrics import MetricsLog
-from stratigraph.stages.observe import POSTERIOR_FILE
 from stratigraph.stages.signs import resumed_signs
 from stratigraph.stages.state import StateFile
 from stratigraph.study import CONFIG, probes_path, representations_path, run_path
+from stratigraph.study.layout import POSTERIOR_FILE
 from stratigraph.training import RecordedConfig
 from stratigraph.training.signs import Signs, constant_share
 from stratigraph.version import __version__

@@ -31,7 +31,7 @@ from stratigraph.activations import reader, unwrapped
 from stratigraph.activations.batches import count_of, whole
 from stratigraph.activations.layers import Layers
 from stratigraph.activations.masks import MaskOf, masked_batches
-from stratigraph.activations.reduce import Reduce, describe
+from stratigraph.activations.reduce import Reduce, describe, sampled_units
 from stratigraph.errors import InputError
 from stratigraph.pairs.labelled import label_matrix
 from stratigraph.pairs.matrix import similarity_matrix
@@ -141,7 +141,21 @@ def compare(
         plan=f"{why}; {found.attrs['plan']}",
         reduce=describe(reduce),
         left_out=json.dumps(passes.left_out),
+        notes=json.dumps(json.loads(found.attrs["notes"]) | _note_samples(found, chosen, reduce)),
     )
+
+
+def _note_samples(found: xarray.DataArray, measure: Measure, reduce: Reduce) -> dict[str, str]:
+    """Layer → that CKA of a sample of its units is not that of the layer."""
+    if measure.name not in SUMMED:
+        return {}
+    names = dict.fromkeys(str(name) for axis in ("x", "y") for name in found[axis].values)
+    return {
+        name: f"biased if it has more units than the {most} that were read: "
+        "use feature_corrected_cka"
+        for name in names
+        if (most := sampled_units(reduce, name)) is not None
+    }
 
 
 def _chain(first: Any, rest: Iterator[Any]) -> Iterator[Any]:

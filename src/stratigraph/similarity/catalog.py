@@ -9,10 +9,11 @@ from stratigraph.similarity.cka import DEBIASED_CKA, LINEAR_CKA
 from stratigraph.similarity.kernel_cka import kernel_measure
 from stratigraph.similarity.matching import PERMUTATION_SIMILARITY, SOFT_MATCHING
 from stratigraph.similarity.measure import Measure
-from stratigraph.similarity.neighbours import CKNNA, MUTUAL_KNN
+from stratigraph.similarity.neighbours import CKNNA, MUTUAL_KNN, MUTUAL_KNN_COSINE
 from stratigraph.similarity.predictivity import LINEAR_PREDICTIVITY
 from stratigraph.similarity.procrustes import PROCRUSTES_SIMILARITY
 from stratigraph.similarity.rsa import RSA_COSINE, RSA_PEARSON, RSA_SPEARMAN
+from stratigraph.similarity.sampled_cka import FEATURE_CORRECTED_CKA
 from stratigraph.similarity.shape import ANGULAR_SHAPE_DISTANCE, SIZE_AND_SHAPE_DISTANCE
 from stratigraph.similarity.topology import RTD
 
@@ -24,6 +25,7 @@ MEASURES: dict[str, Measure] = {
     "rbf_cka": kernel_measure("rbf"),
     "debiased_rbf_cka": kernel_measure("rbf", debiased=True),
     "laplacian_cka": kernel_measure("laplacian"),
+    "feature_corrected_cka": FEATURE_CORRECTED_CKA,
     "procrustes_similarity": PROCRUSTES_SIMILARITY,
     "angular_shape_distance": ANGULAR_SHAPE_DISTANCE,
     "size_and_shape_distance": SIZE_AND_SHAPE_DISTANCE,
@@ -36,6 +38,7 @@ MEASURES: dict[str, Measure] = {
     "rsa_spearman": RSA_SPEARMAN,
     "rsa_cosine": RSA_COSINE,
     "mutual_knn": MUTUAL_KNN,
+    "mutual_knn_cosine": MUTUAL_KNN_COSINE,
     "cknna": CKNNA,
     "permutation_similarity": PERMUTATION_SIMILARITY,
     "soft_matching": SOFT_MATCHING,

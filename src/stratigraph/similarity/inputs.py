@@ -7,6 +7,7 @@ the reason, before any arithmetic: one infinity can hang a LAPACK routine for ev
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -171,8 +172,7 @@ def check_probes(n: int, least: int, measure: str, name: str = "x") -> None:
 
 def nonfinite(matrix: Tensor) -> str | None:
     """How many entries are NaN or infinite and where the first stands, or None."""
-    low, high = torch.aminmax(matrix)
-    if bool(torch.isfinite(low)) and bool(torch.isfinite(high)):
+    if all(math.isfinite(end) for end in torch.aminmax(matrix)):
         return None
     bad = ~torch.isfinite(matrix)
     flat = int(bad.flatten().to(torch.uint8).argmax())
@@ -232,6 +232,8 @@ def _from_array(value: Any, name: str) -> Tensor:
         )
     wanted = np.float32 if array.dtype in (np.float16, np.float32) else np.float64
     array = np.ascontiguousarray(array.astype(wanted, copy=False)) if array.ndim else array
+    if array.flags.writeable:
+        return torch.from_numpy(array)
     with warnings.catch_warnings():
         # torch warns that a read-only array could be written through the tensor: we never write.
         warnings.filterwarnings("ignore", message=".*not writable.*", category=UserWarning)

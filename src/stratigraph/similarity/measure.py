@@ -89,6 +89,8 @@ class Measure:
         permutation: the order of the units does not matter (implied by ``rotation``).
         least: the fewest probes with which it is defined.
         biased: independent representations score high where units outnumber probes.
+        sampled: the units are taken for a sample of more, of which what they have in common tells;
+            a single one, or such as have nothing in common, has no score.
 
     """
 
@@ -112,6 +114,7 @@ class Measure:
     permutation: bool = True
     least: int = 2
     biased: bool = False
+    sampled: bool = False
 
 
 def between(measure: Measure, x: Prepared, y: Prepared) -> float:
@@ -130,11 +133,17 @@ def tell(measure: str, name: str, reason: str | None, doubt: str | None, level: 
         warnings.warn(f"{name}: {doubt}.", PrecisionWarning, stacklevel=level + 1)
 
 
-def score(measure: Measure, x: Any, y: Any) -> float:
+def score(
+    measure: Measure,
+    x: Any,
+    y: Any,
+    prepare: tuple[Callable[[Tensor], Prepared], ...] | None = None,
+) -> float:
     """One measure of two representations as a caller has them: the body of the pair functions.
 
     Rows that have labels are joined on them. What lies on a disk is read whole, but for CKA of what
-    would not fit in 2 GiB, which is read in parts.
+    would not fit in 2 GiB, which is read in parts. ``prepare`` is for x and y, where something is
+    known of each that its numbers do not say; the measure's own by default.
 
     Raises:
         InputError: either is not a finite real matrix, or the numbers of probes differ.
@@ -154,9 +163,10 @@ def score(measure: Measure, x: Any, y: Any) -> float:
         )
     check_probes(len(left), measure.least, measure.name, "x and y")
     prepared = []
-    for name, matrix in (("x", left), ("y", right)):
+    each = prepare or (measure.prepare, measure.prepare)
+    for name, matrix, made in zip("xy", (left, right), each, strict=True):
         check_finite(matrix, name)
-        prepared.append(measure.prepare(matrix))
+        prepared.append(made(matrix))
         tell(measure.name, name, prepared[-1].reason, prepared[-1].doubt, level=3)
     return between(measure, prepared[0], prepared[1])
 

@@ -19,6 +19,9 @@ probes, which is k/(n − 1) for mutual kNN, and identical data 1, with ties or 
 0 are for fewer shared neighbours than chance gives, and need ties. A representation whose probes
 are equally far apart has no neighbours.
 
+By cosine (as in the source's own figures) each probe's features are brought to length 1 first, and
+not centred: then an offset counts. Rows of zeros are one direction, at right angles to all others.
+
 Source: Huh, Cheung, Wang & Isola 2024, arXiv 2405.07987 (without ties).
 Cost: preparing n²p; a pair n², a block of pairs one product.
 """
@@ -38,7 +41,7 @@ from stratigraph.similarity.rsa import EQUIDISTANT, ROUNDING
 from stratigraph.similarity.vectors import cosine
 from stratigraph.values import check_whole
 
-__all__ = ["CKNNA", "MUTUAL_KNN", "neighbour_measure"]
+__all__ = ["CKNNA", "MUTUAL_KNN", "MUTUAL_KNN_COSINE", "neighbour_measure"]
 
 NEIGHBOURS = 10
 ROWS = 256  # whose distances are there at a time
@@ -70,9 +73,18 @@ def _places(kernel: Tensor, neighbours: int, single: bool) -> Tensor:
     return places
 
 
-def _embed(x: Tensor, neighbours: int, kernel: bool) -> Prepared:
+def _directions(x: Tensor) -> Tensor:
+    """The rows at length 1, in float64; those of zeros have a column of their own."""
+    x = x.double()
+    largest = x.abs().amax(1, keepdim=True)
+    silent = largest == 0
+    rows = torch.cat([x / largest.masked_fill(silent, 1), silent], 1)
+    return rows / torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+
+
+def _embed(x: Tensor, neighbours: int, kernel: bool, cosines: bool) -> Prepared:
     """Form ``vector``: A less its mean, of length √(1 − m²), and m shared out on the diagonal."""
-    found = centre(x)
+    found = centre(_directions(x) if cosines else x)
     if found.reason:
         return Prepared(len(x), "vector", reason=found.reason)
     n, pairs = len(x), len(x) * (len(x) - 1)
@@ -97,17 +109,19 @@ def _square(n: int) -> int:
     return n * n
 
 
-def neighbour_measure(neighbours: int = NEIGHBOURS, *, kernel: bool = False) -> Measure:
-    """Mutual kNN, or with ``kernel`` CKNNA, with k neighbours.
+def neighbour_measure(
+    neighbours: int = NEIGHBOURS, *, kernel: bool = False, cosines: bool = False
+) -> Measure:
+    """Mutual kNN, or with ``kernel`` CKNNA, with k neighbours; by ``cosines`` or by distances.
 
     Raises:
         InputError: fewer than one neighbour.
 
     """
     check_whole("neighbours", neighbours, 1, error=InputError)
-    embed = partial(_embed, neighbours=neighbours, kernel=kernel)
+    embed = partial(_embed, neighbours=neighbours, kernel=kernel, cosines=cosines)
     return Measure(
-        name="cknna" if kernel else "mutual_knn",
+        name=("cknna" if kernel else "mutual_knn") + ("_cosine" if cosines else ""),
         source="Huh, Cheung, Wang & Isola 2024, arXiv 2405.07987; ties share their places",
         larger="more alike between neighbours" if kernel else "more neighbours in common",
         cost="prepare n²p; pair n² (a block of pairs is one product)",
@@ -116,9 +130,11 @@ def neighbour_measure(neighbours: int = NEIGHBOURS, *, kernel: bool = False) -> 
         embed=embed,
         entries=_square,
         bounds=(-1.0, 1.0),
+        translation=not cosines,
         least=neighbours + 2,
     )
 
 
 MUTUAL_KNN = neighbour_measure()
+MUTUAL_KNN_COSINE = neighbour_measure(cosines=True)
 CKNNA = neighbour_measure(kernel=True)

@@ -22,6 +22,11 @@ USES: dict[str, str] = {
     ),
     "debiased_rbf_cka": "The same without the bias of few probes: prefer it to rbf_cka.",
     "laplacian_cka": "As rbf_cka with heavier tails: less swayed by a few far probes.",
+    "feature_corrected_cka": (
+        "Of layers of which a sample of the units was read (reduce sample:512, recorded neurons): "
+        "an estimate of debiased CKA of all of them, which plain CKA of the sample is not. Needs "
+        "activations, not a study's stored coordinates."
+    ),
     "procrustes_similarity": (
         "The share of the geometry that one rotation and scale explain: sees changes of small "
         "directions that CKA misses. Inflated where probes are few."
@@ -53,6 +58,10 @@ USES: dict[str, str] = {
     "mutual_knn": (
         "Whether networks of different kinds or modalities agree on who is near whom; deaf to the "
         "large scale. Has chance level k/(n − 1), with ties too."
+    ),
+    "mutual_knn_cosine": (
+        "The same where directions are what counts, as in embeddings for retrieval, and as Huh et "
+        "al. 2024 plot it. An offset counts too."
     ),
     "cknna": "CKA between mutual neighbours alone: between mutual_knn and debiased_cka.",
     "permutation_similarity": (

@@ -53,12 +53,10 @@ from stratigraph.study import (
     probe_indices,
     representations_path,
 )
+from stratigraph.study.layout import posterior_path
 from stratigraph.training import RecordedConfig
 
-__all__ = ["POSTERIOR_FILE", "observe_run", "observe_study"]
-
-# Of a recorded run: layers' files end in .npy, whatever they are called. Older ones have the other.
-POSTERIOR_FILE = "posterior.moments"
+__all__ = ["observe_run", "observe_study"]
 
 
 def observe_run(task: ReadingTask) -> None:
@@ -110,9 +108,7 @@ LATENTS = ["step", "latent", "regime", "kl", "variance", "mean_variance"]
 
 def _latents(record: Path) -> pd.DataFrame:
     """One row a latent, of one snapshot."""
-    file = record / POSTERIOR_FILE
-    file = file if file.is_file() else record / POSTERIOR
-    mean, log_var = np.load(file, allow_pickle=False)
+    mean, log_var = np.load(posterior_path(record), allow_pickle=False)
     return pd.DataFrame(
         {
             "latent": np.arange(mean.shape[1]),

@@ -26,9 +26,8 @@ from stratigraph.study import (
     probes_digest,
     representations_path,
 )
+from stratigraph.study.layout import POSTERIOR
 from stratigraph.training import RecordedConfig, any_config
-
-POSTERIOR = "posterior.npy"  # beside the layers, of our networks: none of these is called so
 
 __all__ = [
     "POSTERIOR",

@@ -34,6 +34,8 @@ __all__ = [
     "EXPORT",
     "METRICS",
     "PLACES",
+    "POSTERIOR",
+    "POSTERIOR_FILE",
     "STATE",
     "STUDY_FILE",
     "Place",
@@ -46,6 +48,7 @@ __all__ = [
     "observed_path",
     "page_path",
     "places_of",
+    "posterior_path",
     "probes_path",
     "representations_path",
     "run_path",
@@ -60,6 +63,9 @@ STATE = "state.json"
 METRICS = "metrics.parquet"
 CURRENT = "current.json"
 EXPORT = "export.json"  # of an export alone
+POSTERIOR = "posterior.npy"  # beside the layers, of our networks: none of these is called so
+# Of a recorded run: layers' files end in .npy, whatever they are called. Older ones have the other.
+POSTERIOR_FILE = "posterior.moments"
 
 
 Writer = Literal["file", "run", "results", "report"]
@@ -165,6 +171,12 @@ def metrics_path(run: Path) -> Path:
 def representations_path(run: Path, step: int, way: str = "") -> Path:
     """The record of what every layer of a run represents at a step, read one way."""
     return run / f"representations{way}" / f"{step:09d}"
+
+
+def posterior_path(record: Path) -> Path:
+    """The file of mean and log-variance of q(z|x) on the probes, (2, n, z), if there is one."""
+    file = record / POSTERIOR_FILE
+    return file if file.is_file() else record / POSTERIOR
 
 
 def observed_path(run: Path, way: str = "") -> Path:

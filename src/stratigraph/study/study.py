@@ -21,10 +21,13 @@ from stratigraph.records import (
     record_exists,
     verified,
 )
+from stratigraph.similarity.stochastic_shape import Gaussians
 from stratigraph.study.config import StudyConfig, study_measure
 from stratigraph.study.exported import Export
 from stratigraph.study.layout import (
     findings_path,
+    posterior_path,
+    representations_path,
     scores_path,
     similarity_path,
 )
@@ -156,6 +159,33 @@ class Study:
         if known:
             return pd.concat(known, ignore_index=True)
         return pd.DataFrame(columns=["run", "step", "score", "value", "n", "reason"])
+
+    def posterior(self, run: str, step: int | None = None) -> Gaussians:
+        """What a run's encoder said of the probes at a step: mean and variance of q(z|x), (n, z).
+
+        Args:
+            run: how its id begins.
+            step: of a snapshot, the last by default.
+
+        Raises:
+            InputError: no such run or step, or nothing of the kind was kept of it.
+            IntegrityError: the record is damaged.
+
+        """
+        chosen = self.run(run)
+        steps = self.steps(chosen)
+        at = step if step is not None or not steps else steps[-1]
+        record = representations_path(chosen.path, at or 0, self.way.folder)
+        if self.export is not None or at not in steps or not record_exists(record):
+            raise InputError(
+                f"run {chosen.run_id} has no representations of step {at}; it has snapshots at "
+                f"{', '.join(map(str, steps)) or 'no step'}, which `stratigraph extract` reads."
+            )
+        file = posterior_path(record)
+        if not verified(record).get("posterior", file.is_file()):  # a layer may be called so
+            raise InputError(f"run {chosen.run_id} has no posterior with a mean and a variance.")
+        mean, log_var = np.load(file, allow_pickle=False).astype(float)
+        return Gaussians(mean, np.exp(log_var))
 
     def labels(self, measure: str) -> pd.DataFrame:
         """One row a representation, in the order of the matrix: run, step, layer and more."""

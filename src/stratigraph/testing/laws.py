@@ -33,17 +33,29 @@ class Law(NamedTuple):
     distance: Callable[[Measure, int, int], float]  # of a measure, so many probes, a seed
 
 
-def draw(probes: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
-    """Two related representations, so that scores stand away from both ends."""
+def draw(
+    probes: int, seed: int, others: int = OTHER_UNITS
+) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
+    """Two related representations, so that scores stand away from both ends.
+
+    The units of each have something in common, as those of a network have.
+    """
     rng = np.random.default_rng(seed)
-    x = rng.normal(size=(probes, UNITS)) + 0.5
-    y = x @ rng.normal(size=(UNITS, OTHER_UNITS)) + rng.normal(size=(probes, OTHER_UNITS)) - 0.3
+    x = rng.normal(size=(probes, UNITS)) + rng.normal(size=(probes, 1)) + 0.5
+    y = x @ rng.normal(size=(UNITS, others)) + rng.normal(size=(probes, others)) - 0.3
     return x, y, rng
+
+
+def _unrelated(measure: Measure, rng: np.random.Generator, probes: int, width: int) -> np.ndarray:
+    """Units that are independent, but for a measure that has no score of such (``sampled``)."""
+    if not measure.sampled:
+        return rng.normal(size=(probes, width))
+    return rng.normal(size=(probes, max(width, 2))) + 10 * rng.normal(size=(probes, 1))
 
 
 def _three(probes: int, seed: int) -> list[np.ndarray]:
     x, y, rng = draw(probes, seed)
-    return [x, y, rng.normal(size=(probes, 4))]
+    return [x, y, rng.normal(size=(probes, 4)) + rng.normal(size=(probes, 1))]
 
 
 def value(measure: Measure, x: np.ndarray, y: np.ndarray) -> float:
@@ -79,11 +91,11 @@ def _permute(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return x[:, rng.permutation(x.shape[1])]
 
 
-def _moved_by(change: Change) -> Callable[[Measure, int, int], float]:
-    """How far a change of either side moves the score."""
+def _moved_by(change: Change, others: int = OTHER_UNITS) -> Callable[[Measure, int, int], float]:
+    """How far a change of either side moves the score; y has so many units."""
 
     def distance(measure: Measure, probes: int, seed: int) -> float:
-        x, y, rng = draw(probes, seed)
+        x, y, rng = draw(probes, seed, others)
         changed = value(measure, change(x, rng), y), value(measure, x, change(y, rng))
         return max(gap(one, value(measure, x, y)) for one in changed)
 
@@ -115,7 +127,8 @@ def _outside(measure: Measure, probes: int, seed: int) -> float:
     worst = 0.0
     for a, b in itertools.product((1, UNITS, _widest(measure, probes) // 5), (2, 40)):
         b = min(b, probes - 2)
-        score = value(measure, rng.normal(size=(probes, a)), rng.normal(size=(probes, b)))
+        x, y = (_unrelated(measure, rng, probes, width) for width in (a, b))
+        score = value(measure, x, y)
         below = 0.0 if low is None else low - score
         above = 0.0 if high is None else score - high
         worst = max(worst, below, above) if math.isfinite(score) else math.inf
@@ -145,7 +158,7 @@ def _detour(measure: Measure, probes: int, seed: int) -> float:
 def _too_few(measure: Measure, probes: int, seed: int) -> float:
     """0 where ``least`` probes give a finite score."""
     rng = np.random.default_rng(seed)
-    x, y = rng.normal(size=(measure.least, 1)), rng.normal(size=(measure.least, 1))
+    x, y = (_unrelated(measure, rng, measure.least, 1) for _ in range(2))
     return 0.0 if math.isfinite(value(measure, x, y)) else 1.0
 
 
@@ -159,7 +172,8 @@ def _excess(measure: Measure, probes: int, seed: int) -> float:
     def independent(width: int) -> float:
         found = []
         for _ in range(2):
-            x, y = (m / np.linalg.norm(m) for m in rng.normal(size=(2, probes, width)))
+            drawn = (_unrelated(measure, rng, probes, width) for _ in range(2))
+            x, y = (m / np.linalg.norm(m) for m in drawn)
             found.append(value(measure, x, y))
         return float(np.mean(found))
 
@@ -181,7 +195,10 @@ LAWS = {
     "scale": Law("a positive factor on one side moves the score", _moved_by(_scale)),
     "translation": Law("an offset of one side's units moves the score", _moved_by(_translate)),
     "affine": Law("an invertible affine map of one side moves the score", _moved_by(_map_affinely)),
-    "permutation": Law("another order of one side's units moves the score", _moved_by(_permute)),
+    # Of as many units on both sides: there a unit's place could count.
+    "permutation": Law(
+        "another order of one side's units moves the score", _moved_by(_permute, others=UNITS)
+    ),
     "least": Law("so few probes have no score", _too_few),
     "biased": Law("independent representations of many units seem alike", _excess),
 }
