@@ -19,6 +19,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from stratigraph.activations.axes import Seen, axis_that_follows, axis_that_turns, repeats, seen
 from stratigraph.activations.batches import few_rows, turned, with_others
@@ -39,7 +42,7 @@ Show = Callable[[Any, slice], Any]  # runs one pass on a batch, which are these 
 Look = Callable[[], dict[Key, Seen]]
 FEW = 8  # inputs of the first pass, and
 FEWER = 5  # the last of them, which the second has
-CHANNELS_FIRST = (nn.Conv1d, nn.ConvTranspose1d, nn.BatchNorm1d)  # (n, channels, tokens)
+CHANNELS_FIRST = (_ConvNd, _BatchNorm, _InstanceNorm, nn.GroupNorm)  # (n, channels, tokens…)
 
 
 @contextmanager
@@ -84,7 +87,7 @@ class Reader:
         self._masks: list[set[tuple[str, str]]] = []  # of every pass that is learned from
         self._taking: Taking | None = None
         self._tokens: dict[Key, tuple[int, ...]] = {}
-        self._channels_first = any(isinstance(m, CHANNELS_FIRST) for m in self.model.modules())
+        self._channels: set[int] = set()  # sizes of the axis that convolutions put before tokens
 
     def read(
         self, call: Callable[[], Any], rows: int, mask: Mask | None = None
@@ -97,9 +100,7 @@ class Reader:
         """
         if self.learned is None:
             raise InputError("read: nothing was learned of the network yet; call learn first.")
-        self._taking = Taking(
-            self.learned, self.reduce, rows, mask, self._tokens, self.lost, self._channels_first
-        )
+        self._taking = Taking(self.learned, self.reduce, rows, mask, self._tokens, self.lost)
         self.calls.masked = self.learned.masked
         try:
             self._pass(call, rows)
@@ -170,8 +171,12 @@ class Reader:
             if check and (turns or not _repeated(one, two, axes)):
                 self._check_repeats(two, again())
                 if not turns:
-                    without_dependent(one, two, axes, fewer, self.modules.values())
-            elif not check and not turns and count > fewer:
+                    without_dependent(one, two, axes, fewer, self.modules.values(), sizes=True)
+            elif check:
+                fewer = 0  # the others beside them did nothing
+            if turns:
+                few, count, fewer = batch[0], batch[1], batch[1] * FEWER // FEW
+            if 0 < fewer < count:
                 # The same draws, and the same inputs in the same places, as in the first pass.
                 state.put_back()
                 self._own = own
@@ -192,7 +197,14 @@ class Reader:
         }
         fixed = batch[1] if turns else 0
         masked = frozenset(set.intersection(*self._masks))
-        self.learned = Learned(kept, labels, left_out, masked, fixed)
+        read = {key[0] for key in labels}
+        runs = {name: count for name, count in self._ran.items() if name in read}
+        for name in [*runs]:
+            parts = [part for asked in self.names[name] for part in self.chosen.parts.get(asked, ())]
+            if any(number for number, _ in parts):
+                del runs[name]  # one of its runs was asked for, however many there are
+        channels = frozenset(self._channels)
+        self.learned = Learned(kept, labels, left_out, masked, fixed, channels, runs)
 
     def _look(self, show: Show, batch: Any, at: slice) -> dict[Key, Seen]:
         """What every layer returns in a pass, as far as it is kept to learn from."""
@@ -298,6 +310,8 @@ class Reader:
     def _receive(self, call: Call, module: nn.Module, output: Any) -> None:
         if self._seen is not None:
             self._masks[-1].update((call.name, mask.name) for mask in call.masks)
+            if isinstance(module, CHANNELS_FIRST) and getattr(output, "ndim", 0) > 2:
+                self._channels |= {output.shape[1], getattr(module, "in_channels", output.shape[1])}
         if self._taking is not None:
             self._taking.masks += call.masks
         if call.name not in self.names:
