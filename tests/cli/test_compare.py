@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 import stratigraph as sg
-from stratigraph.cli.compare import make_network
+from stratigraph.cli.compare_networks import make_network
 from stratigraph.cli.main import main
 from stratigraph.records import load_weights
 

@@ -200,7 +200,9 @@ class Reader:
         read = {key[0] for key in labels}
         runs = {name: count for name, count in self._ran.items() if name in read}
         for name in [*runs]:
-            parts = [part for asked in self.names[name] for part in self.chosen.parts.get(asked, ())]
+            parts = [
+                part for asked in self.names[name] for part in self.chosen.parts.get(asked, ())
+            ]
             if any(number for number, _ in parts):
                 del runs[name]  # one of its runs was asked for, however many there are
         channels = frozenset(self._channels)

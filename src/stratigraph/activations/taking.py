@@ -29,6 +29,7 @@ class Taking:
         tokens: the number of tokens that layers had in earlier passes, noted here.
         lost: layers of which it is not known which tokens are there, with the reason, noted here;
             None makes such a layer an error.
+
     """
 
     def __init__(
