@@ -144,7 +144,9 @@ def _tokens_of(
 
     A matrix of floating-point numbers counts only beside nothing else: it may be features.
     """
-    sizes, turned, plain = set(), set(), set()
+    sizes: set[int] = set()
+    turned: set[int] = set()
+    plain: set[int] = set()
     for value in values:
         if isinstance(value, PackedSequence) or (isinstance(value, Tensor) and value.is_nested):
             sizes.add(int(lengths_of(value).max()))  # type: ignore[union-attr]
@@ -153,8 +155,8 @@ def _tokens_of(
             features = value.ndim == 2 and torch.as_tensor(value).is_floating_point()
             (plain if features else sizes).add(t)
             turned.update(value.shape[2:] if value.shape[0] == rows else ())
-    known = sizes or plain
-    return tuple(frozenset(t for t in some if t >= longest) for some in (known, turned))  # type: ignore[return-value]
+    enough = {t for t in (sizes or plain) if t >= longest}
+    return frozenset(enough), frozenset(t for t in turned if t >= longest)
 
 
 def masked_batches(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,7 +84,7 @@ class Sieve:
 
 
 def set_unfit(
-    values: Iterable[np.ndarray | None], sides: list[Mapping[str, Sieve]]
+    values: Iterable[np.ndarray | None], sides: Sequence[Mapping[str, Sieve]]
 ) -> dict[str, str]:
     """Put NaN into matrices (x, y) where a side has a representation with holes; their reasons.
 
@@ -94,7 +94,7 @@ def set_unfit(
     """
     found: dict[str, str] = {}
     matrices = [matrix for matrix in values if matrix is not None]
-    for axis, side in enumerate(sides if len(sides) > 1 else sides * 2):
+    for axis, side in enumerate((sides[0], sides[-1])):
         reasons = {name: why for name, one in side.items() if (why := one.reason) is not None}
         if len(reasons) == len(side):
             name, why = next(iter(reasons.items()))
