@@ -183,13 +183,21 @@ def test_padding_that_nothing_tells_of_is_refused():
         (ids, there.sum(1).numpy()),
         (ids, lambda batch: batch != 0),
         ([ids[:6], ids[6:]], there),
-        ({"input": ids}, "input"),
     ):
         read = capture(model, inputs, reduce="tokens", mask=mask, batch_size=5)
         torch.testing.assert_close(read["0"], want)
+    named = told_as("here")
+    read = capture(
+        named, {"x": noise(12, 6, 8), "here": there}, "layer", mask="here", reduce="tokens"
+    )
+    want = (named.layer(noise(12, 6, 8)) * there[..., None]).sum(1) / there.sum(1)[:, None]
+    torch.testing.assert_close(read["layer"], want.detach())
     first = capture(model, ids.flip(1), reduce="first", mask=there.flip(1))["0"]
     torch.testing.assert_close(first, model(torch.stack([r[r != 0][-1] for r in ids])).detach())
     for mask, text in (
+        (ids, r"1 where a token is there and 0 elsewhere, .* \(12, 6\), with \d in it"),
+        (there.float() / 2, r"1 where a token is there and 0 elsewhere, .* with 0.5 in it"),
+        (there.any(1), r"lengths \(12,\), got torch.bool of shape \(12,\)"),
         (there[:3], r"a row for each of the 12 inputs, got 3"),
         (3, "got a int"),
         ("words", "the inputs have no 'words'; they have no names"),
@@ -647,7 +655,9 @@ def test_rows_that_depend_on_the_others_are_left_out():
         capture(nn.Sequential(nn.GRU(3, 4)), noise(12, 6, 3))
 
 
-@pytest.mark.parametrize("kind", ["little", "off-origin", "size", "one-size"])
+@pytest.mark.parametrize(
+    "kind", ["little", "off-origin", "size", "one-size", "largest", "last", "bfloat16"]
+)
 def test_rows_that_depend_a_little_on_the_others_are_left_out(kind):
     class Leaks(nn.Module):
         def forward(self, x):
@@ -655,10 +665,13 @@ def test_rows_that_depend_a_little_on_the_others_are_left_out(kind):
                 return x / len(x)
             if kind == "one-size":  # as an exported network
                 x = x.view(24, 3)
-            leak = x.pow(2).mean(0)
+            if kind in ("largest", "last"):
+                return x / x.abs().max() if kind == "largest" else x + 1e-3 * x[-1]
+            leak = x.pow(2).mean(0) * (100 if kind == "bfloat16" else 1)
             return x + 1e-3 * leak + 1e-3 * leak * x if kind != "off-origin" else 300 + x + leak
 
     model = nn.Sequential(nn.Linear(3, 3), Leaks())
+    model = model.bfloat16() if kind == "bfloat16" else model
     read = capture(model, noise(24, 3))
     assert list(read) == ["0"]
     assert "depends on the other inputs" in read.left_out["1"]

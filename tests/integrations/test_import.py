@@ -305,6 +305,8 @@ def test_names_that_say_too_little(tmp_path, names, pattern, kind, said):
         (["big-step1", "old-step2"], None, "{_}-step{step}", 1),
         (["s1-loss0.3", "s2-loss0.2"], "s{step}-*", "s{step}-{_loss}", 1),
         (["lr1/a/step1", "lr1/b/step2"], "lr{lr}", "lr{lr}/{run}/*", 2),
+        (["run1-step1", "run2-step2"], None, "run{run}-step{step}", 2),
+        (["lr0.1-step1", "lr0.01-step2"], None, "lr{lr}-step{step}", 2),
     ],
 )
 def test_two_runs_are_not_made_one_without_a_word(tmp_path, names, pattern, fixed, runs):

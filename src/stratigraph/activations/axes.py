@@ -4,11 +4,11 @@ An axis is the inputs' if its size follows their number. One pass of 8 inputs an
 of them tell it from every axis that only happens to be as long: a table of positions or of weights,
 a mask for all, the time of a recurrent network that puts time first. An output has to have one such
 axis, and is then read as (n, …) with that axis first. And what an input gives has to be the same
-whatever the others are: statistics of a batch are no representation of an input. Where the second
-pass gives other values, or the caller runs the passes and may fix draws by the place of an input in
-its batch, a third one tells that, of the same inputs in the same places beside others. On so many
-rows of the same sizes the arithmetic is the same to the bit, so an effect of `FAR` of a layer's
-spread is told: less can move no CKA by more than twice that.
+whatever the others are: statistics of a batch are no representation of an input. Two more passes
+tell that, one with the last input in all places and one with the first, since a caller who runs the
+passes may fix draws by the place of an input in its batch. On so many rows of the same sizes the
+arithmetic is the same to the bit, so an effect of `FAR` of a layer's spread is told: less can move
+no CKA by more than twice that.
 
 A network that runs on one number of inputs alone (exported so, or with that number in a ``view``)
 is shown the same inputs in turned order: what is of the inputs turns with them.
@@ -40,7 +40,7 @@ class Seen:
         shape: of the output.
         rows: the number of inputs of the pass.
         rough: it has few digits.
-        ulp: the distance of two of its numbers beside 1.
+        ulp: the distance of two of its numbers beside 1, where it has many.
         sketches: axis → (rows, some units).
 
     """
@@ -68,7 +68,7 @@ def seen(value: Tensor, rows: int) -> Seen:
     rough = value.is_floating_point() and value.element_size() < 4
     real = value.dtype.to_real() if value.is_complex() else value.dtype
     ulp = torch.finfo(real).eps if real.is_floating_point else 0.0
-    return Seen(tuple(value.shape), rows, rough, ulp, sketches)
+    return Seen(tuple(value.shape), rows, rough, 0.0 if rough else ulp, sketches)
 
 
 def axis_that_follows(one: Seen, two: Seen) -> tuple[int | None, str]:
@@ -109,24 +109,27 @@ def repeats(one: Seen, two: Seen, axis: int) -> bool:
 
 
 def depends(
-    one: Seen, two: Seen, axis: int, rows: int, *, quantised: bool, sizes: bool = False
+    one: Seen, two: Seen, axis: int, place: int | None = None, *, quantised: bool = False
 ) -> bool:
-    """Whether so many last inputs gave far from it, beside how far they are from each other.
+    """Whether inputs gave far from the same, beside how far they are from each other.
 
     Args:
         one: the first pass, and
-        two: one of the same inputs beside others.
+        two: one of the same number of inputs, all of them the one at ``place``; without a place,
+            of the last of them alone.
         axis: the inputs'.
-        rows: so many, the last of both.
+        place: see above.
         quantised: the network has quantised modules.
-        sizes: the second pass had another number of inputs.
 
     """
     x, y = _common(one, two, axis)
     if x is None or y is None:
         return False
     far = FAR_QUANTISED if quantised else FAR_HALF if one.rough else FAR
-    return _far(x[-rows:], y[-rows:], max(far, FAR_OF_SIZES) if sizes else far, one.ulp)
+    if place is None:
+        return _far(x, y, max(far, FAR_OF_SIZES), one.ulp)
+    at = torch.arange(len(x), device=x.device)[:, None] == place
+    return _far(x, torch.where(at, y, x), far / len(x) ** 0.5, one.ulp / len(x) ** 0.5)
 
 
 def _far(x: Tensor, y: Tensor, far: float, ulp: float) -> bool:

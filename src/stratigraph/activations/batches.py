@@ -39,6 +39,7 @@ from stratigraph.errors import InputError
 __all__ = [
     "Fingerprint",
     "batches_of",
+    "copies",
     "count_of",
     "few_rows",
     "given",
@@ -47,7 +48,6 @@ __all__ = [
     "tensors_in",
     "turned",
     "whole",
-    "with_others",
 ]
 
 
@@ -189,9 +189,9 @@ def few_rows(batch: Any, rows: int, count: int, start: int = 0) -> Any:
     return mapped(batch, lambda part: _rows_of(part, chosen, rows))
 
 
-def with_others(batch: Any, rows: int, kept: int) -> Any:
-    """The batch with its last inputs as they are, and the first of these in place of all before."""
-    chosen = torch.arange(rows).clamp(min=rows - kept)
+def copies(batch: Any, rows: int, row: int) -> Any:
+    """A batch of as many, all of them that one input."""
+    chosen = torch.full((rows,), row)
     return mapped(batch, lambda part: _rows_of(part, chosen, rows))
 
 

@@ -149,15 +149,13 @@ def without_dependent(
     one: Mapping[Key, Seen],
     two: Mapping[Key, Seen],
     axes: dict[Key, int | str],
-    rows: int,
     modules: Iterable[nn.Module],
-    *,
-    sizes: bool = False,
+    place: int | None = None,
 ) -> None:
-    """Leave out what the last inputs give differently where other inputs stand beside them."""
+    """Leave out what inputs give differently where others stand beside them; see `depends`."""
     quantised = any("quantized" in type(module).__module__ for module in modules)
     for key, axis in axes.items():
         if not isinstance(axis, int) or key not in two:
             continue
-        if depends(one[key], two[key], axis, rows, quantised=quantised, sizes=sizes):
+        if depends(one[key], two[key], axis, place, quantised=quantised):
             axes[key] = "what an input gives depends on the other inputs of its batch"

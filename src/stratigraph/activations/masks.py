@@ -98,7 +98,9 @@ class Mask:
         """Of how many tokens it is, in words."""
         if self.there is not None:
             return f"of {self.there.shape[1]}"
-        return f"lengths of {' or of '.join(map(str, sorted(self.sizes))) or 'no known number'}"
+        of = " or of ".join(map(str, sorted(self.sizes)))
+        longest = 0 if self.lengths is None else int(self.lengths.max())
+        return f"lengths of {of}" if of else f"lengths up to {longest}, more than the inputs have"
 
     def told_by(self, values: Iterable[Any], rows: int) -> Mask:
         """Lengths, with how many tokens what came beside them has; any other as it is."""
@@ -205,10 +207,11 @@ def mask_for(pair: tuple[Any, Any], mask: Any, rows: int) -> Mask | None:
         value = mask(batch)
     value = torch.as_tensor(value)
     found = _named_mask(LENGTHS[0] if value.ndim == 1 else THERE[0], value, rows)
-    if found is None:
+    if found is None or found.unclear or (value.ndim > 1 and _odd(value) is not None):
+        told = f", with {odd:g} in it" if (odd := _odd(value)) is not None else ""
         raise InputError(
-            f"mask: expected ({rows}, t) with 1 where a token is there, or lengths ({rows},), got "
-            f"{value.dtype} of shape {tuple(value.shape)}."
+            f"mask: expected ({rows}, t) with 1 where a token is there and 0 elsewhere, or lengths "
+            f"({rows},), got {value.dtype} of shape {tuple(value.shape)}{told}."
         )
     return found.told_by(tensors_in(batch), rows)
 
@@ -287,9 +290,19 @@ def _named_mask(name: str, value: Any, rows: int) -> Mask | None:
         return Mask(value != 0, unclear=True) if flags else None
     if value.is_floating_point() and bool((value <= 0).all()):  # added to scores: 0 is there
         return Mask(value == 0, others=name in OTHERS)
+    if value.is_floating_point() and _odd(value) is not None:
+        return Mask(value != 0, unclear=True)
     padded = name in PADDED or name == OTHERS[1]
     return Mask((value == 0) if padded else (value != 0), others=name in OTHERS)
 
 
+def _odd(value: Tensor) -> float | None:
+    """A number that is neither 0 nor 1, in what is not added to scores; the first."""
+    odd = value[(value != 0) & (value != 1)]
+    added = value.is_floating_point() and bool((value <= 0).all())
+    return float(odd[0]) if len(odd) and not added else None
+
+
 def _counts(name: str, value: Tensor) -> bool:
-    return (name in LENGTHS or name.endswith(ENDINGS)) and not value.is_floating_point()
+    whole = not value.is_floating_point() and value.dtype is not torch.bool
+    return (name in LENGTHS or name.endswith(ENDINGS)) and whole

@@ -19,12 +19,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.modules.conv import _ConvNd
-from torch.nn.modules.instancenorm import _InstanceNorm
 
 from stratigraph.activations.axes import Seen, axis_that_follows, axis_that_turns, repeats, seen
-from stratigraph.activations.batches import few_rows, turned, with_others
+from stratigraph.activations.batches import copies, few_rows, turned
 from stratigraph.activations.calls import Call, Calls
 from stratigraph.activations.layers import Layers, choose_layers
 from stratigraph.activations.learned import Key, Learned, choose_parts, without_dependent
@@ -42,7 +39,8 @@ Show = Callable[[Any, slice], Any]  # runs one pass on a batch, which are these 
 Look = Callable[[], dict[Key, Seen]]
 FEW = 8  # inputs of the first pass, and
 FEWER = 5  # the last of them, which the second has
-CHANNELS_FIRST = (_ConvNd, _BatchNorm, _InstanceNorm, nn.GroupNorm)  # (n, channels, tokens…)
+# Files of torch.nn whose modules take (n, channels, tokens…).
+CHANNELS_FIRST = ("conv", "batchnorm", "instancenorm", "pooling", "upsampling", "pixelshuffle")
 
 
 @contextmanager
@@ -171,17 +169,15 @@ class Reader:
             if check and (turns or not _repeated(one, two, axes)):
                 self._check_repeats(two, again())
                 if not turns:
-                    without_dependent(one, two, axes, fewer, self.modules.values(), sizes=True)
-            elif check:
-                fewer = 0  # the others beside them did nothing
+                    without_dependent(one, two, axes, self.modules.values())
             if turns:
-                few, count, fewer = batch[0], batch[1], batch[1] * FEWER // FEW
-            if 0 < fewer < count:
-                # The same draws, and the same inputs in the same places, as in the first pass.
-                state.put_back()
-                self._own = own
-                other = self._look(show, with_others(few, count, fewer), slice(0, count))
-                without_dependent(one, other, axes, fewer, self.modules.values())
+                few, count = batch
+            for place in (count - 1, 0) if count > 1 else ():
+                if not check:  # the same draws as in the first pass
+                    state.put_back()
+                    self._own = own
+                other = self._look(show, copies(few, count, place), slice(0, count))
+                without_dependent(one, other, axes, self.modules.values(), place)
         finally:
             state.put_back()
             self._own = own
@@ -312,7 +308,7 @@ class Reader:
     def _receive(self, call: Call, module: nn.Module, output: Any) -> None:
         if self._seen is not None:
             self._masks[-1].update((call.name, mask.name) for mask in call.masks)
-            if isinstance(module, CHANNELS_FIRST) and getattr(output, "ndim", 0) > 2:
+            if _channels_first(module) and getattr(output, "ndim", 0) > 2:
                 self._channels |= {output.shape[1], getattr(module, "in_channels", output.shape[1])}
         if self._taking is not None:
             self._taking.masks += call.masks
@@ -332,3 +328,8 @@ class Reader:
 
 def _repeated(one: dict[Key, Seen], two: dict[Key, Seen], axes: dict[Key, int | str]) -> bool:
     return all(repeats(one[k], two[k], axis) for k, axis in axes.items() if isinstance(axis, int))
+
+
+def _channels_first(module: nn.Module) -> bool:
+    kinds = (kind.__module__.removeprefix("torch.nn.modules.") for kind in type(module).__mro__)
+    return isinstance(module, nn.GroupNorm) or any(kind in CHANNELS_FIRST for kind in kinds)

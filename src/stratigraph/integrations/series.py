@@ -181,13 +181,13 @@ def _fields(match: re.Match[str]) -> dict[str, Any]:
 def _blanked(text: str, match: re.Match[str] | None, step: tuple[int, int] | None) -> str:
     """A path, or a folder of it, without what may differ between checkpoints of one run.
 
-    That is its fields, its seed, its ending, and a step that was found at that place with what else
-    counts in the same name, such as an epoch and a loss.
+    That is its fields, its seed, its ending, and a step that was found at that place with the epoch
+    before it and what else follows it in the same name, such as a loss.
     """
     spans = {name: match.span(name) for name in match.groupdict()} if match else {}
     if step is not None:
         start, end = text.rfind("/", 0, step[0]) + 1, (text + "/").index("/", step[1])
-        name = re.sub(r"\d+", "#", text[start : step[0]])
+        name = EPOCH.sub("epoch", text[start : step[0]])
         inside = [field for field, (at, _) in spans.items() if start <= at < end]
         name += "{step}" + "".join(f"{{{field}}}" for field in inside)
         rest = {field: span for field, span in spans.items() if field not in inside}
