@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
-from stratigraph.cli.matrices import check_places, show_matrix
+from stratigraph.cli.matrices import check_places, show_matrix, with_intervals
 from stratigraph.errors import ConfigError, DataError, InputError
 from stratigraph.plugins import attribute_of, parted
 
@@ -101,9 +101,8 @@ def _with_intervals(
     from stratigraph.activations import capture
     from stratigraph.activations.batches import count_of, few_rows
     from stratigraph.activations.reduce import describe
-    from stratigraph.pairs.intervals import interval_matrix
     from stratigraph.similarity.sizes import in_bytes, in_words
-    from stratigraph.similarity.unfit import fit_entries, numbers_as_units, with_unfit
+    from stratigraph.similarity.unfit import numbers_as_units
 
     n, most, needed = count_of(shown) or 0, in_bytes(memory), 0
     models = [model_a] if model_a is model_b else [model_a, model_b]
@@ -121,14 +120,7 @@ def _with_intervals(
         capture(model, shown, reduce=reduce, learned=one, **how)
         for model, one in zip(models, learned, strict=True)
     ]
-    fit = [fit_entries(numbers_as_units(side), "layers") for side in read]
-    for side, (some, reasons) in zip(read, fit, strict=True):
-        if not some:
-            name, why = next(iter(reasons.items()))
-            raise InputError(f"layers: none of {len(side)} can be compared; {name} is {why}.")
-    found = interval_matrix(fit[0][0], fit[1][0] if len(fit) > 1 else None, measure, memory=memory)
-    for _, reasons in fit:
-        found = with_unfit(found, read[0], read[-1], reasons)
+    found = with_intervals([numbers_as_units(side) for side in read], measure, most)
     left_out = {name: why for side in read for name, why in side.left_out.items()}
     return found.assign_attrs(inputs=n, reduce=describe(reduce), left_out=json.dumps(left_out))
 
