@@ -50,9 +50,9 @@ def join_rows(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     labelled = {name: ids for name, value in values.items() if (ids := find_ids(value)) is not None}
     _check_beside(values, labelled)
+    _check_dimensions(values)
     if len(labelled) < 2:
         return dict(values)
-    _check_dimensions({name: values[name] for name in labelled})
     for name, ids in labelled.items():
         _check_each_once(name, ids)
     (first, order), *others = labelled.items()

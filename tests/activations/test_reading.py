@@ -183,13 +183,21 @@ def test_padding_that_nothing_tells_of_is_refused():
         (ids, there.sum(1).numpy()),
         (ids, lambda batch: batch != 0),
         ([ids[:6], ids[6:]], there),
-        ({"input": ids}, "input"),
     ):
         read = capture(model, inputs, reduce="tokens", mask=mask, batch_size=5)
         torch.testing.assert_close(read["0"], want)
+    named = told_as("here")
+    read = capture(
+        named, {"x": noise(12, 6, 8), "here": there}, "layer", mask="here", reduce="tokens"
+    )
+    want = (named.layer(noise(12, 6, 8)) * there[..., None]).sum(1) / there.sum(1)[:, None]
+    torch.testing.assert_close(read["layer"], want.detach())
     first = capture(model, ids.flip(1), reduce="first", mask=there.flip(1))["0"]
     torch.testing.assert_close(first, model(torch.stack([r[r != 0][-1] for r in ids])).detach())
     for mask, text in (
+        (ids, r"1 where a token is there and 0 elsewhere, .* \(12, 6\), with \d in it"),
+        (there.float() / 2, r"1 where a token is there and 0 elsewhere, .* with 0.5 in it"),
+        (there.any(1), r"lengths \(12,\), got torch.bool of shape \(12,\)"),
         (there[:3], r"a row for each of the 12 inputs, got 3"),
         (3, "got a int"),
         ("words", "the inputs have no 'words'; they have no names"),
@@ -283,18 +291,52 @@ def test_lengths_have_many_names_and_masks_of_pairs_are_none(argument):
         torch.testing.assert_close(read["layer"], wanted)
 
 
-def test_lengths_are_not_of_fewer_tokens_that_happen_to_be_as_many_as_the_longest():
-    class Strided(nn.Module):
+class Strided(nn.Module):
+    """A convolution of stride 2 over 16 tokens, and the 8 that it leaves turned back."""
+
+    def __init__(self, features=5, channels=6, stride=2):
+        super().__init__()
+        self.conv = nn.Conv1d(features, channels, stride, stride)
+        self.layer = nn.Linear(channels, 6)
+
+    def forward(self, x, lengths=None):
+        return self.layer(self.conv(x.mT).mT)
+
+
+@pytest.mark.parametrize("longest", [8, 5])
+def test_lengths_are_not_of_fewer_tokens(longest):
+    """Found or given, and however they are given: no length says how many tokens fill up."""
+    x, lengths = noise(12, 16, 3), torch.arange(12) % longest + 1
+    why = r"^layer layer: its tokens \(8,\) are not those of the mask \(lengths of 16\)"
+    with pytest.raises(InputError, match=why):
+        capture(Strided(3), {"x": x, "lengths": lengths}, "layer", reduce="tokens")
+    for mask in (lengths, lengths.numpy(), lambda batch: lengths[: len(batch)]):
+        with pytest.raises(InputError, match=why):
+            capture(Strided(3), x, "layer", reduce="tokens", mask=mask)
+    # Of layers with all tokens they are, whether or not any length is as many.
+    whole = Strided(3, stride=1)
+    read = capture(whole, x, "layer", reduce="tokens", mask=lengths)["layer"]
+    there = (torch.arange(16) < lengths[:, None])[..., None]
+    torch.testing.assert_close(read, (whole(x) * there).sum(1).detach() / lengths[:, None])
+
+
+def test_lengths_of_what_has_two_kinds_of_axes_are_not_guessed_at():
+    """Channels may stand first, and a decoder's inputs beside an encoder's."""
+    lengths = torch.arange(12) % 8 + 1
+    with pytest.raises(InputError, match=r"^layer layer: .* axes of 8 and of 16, and which"):
+        capture(Strided(8), noise(12, 16, 8), "layer", reduce="tokens", mask=lengths)
+
+    class Both(nn.Module):
         def __init__(self):
             super().__init__()
-            self.conv, self.layer = nn.Conv1d(8, 6, 2, stride=2), nn.Linear(6, 6)
+            self.layer = nn.Linear(3, 4)
 
-        def forward(self, x, lengths):
-            return self.layer(self.conv(x.transpose(1, 2)).transpose(1, 2))
+        def forward(self, x, y):
+            return self.layer(y) + self.layer(x).mean(1, keepdim=True)
 
-    inputs = {"x": torch.randn(12, 16, 8), "lengths": torch.arange(12) % 8 + 1}
-    with pytest.raises(InputError, match=r"^layer layer: its tokens \(8,\) are not those of"):
-        capture(Strided(), inputs, "layer", reduce="tokens")
+    pair = (noise(12, 10, 3), noise(12, 9, 3))
+    with pytest.raises(InputError, match=r"^layer layer#1: .* axes of 9 and of 10, and which"):
+        capture(Both(), pair, reduce="tokens", mask=lengths)
 
 
 @pytest.mark.parametrize("argument", ["mask", "padding_mask", "valid_mask"])
@@ -333,6 +375,11 @@ def test_channels_are_not_taken_for_as_many_tokens(channels):
     why = "which are its channels" if channels == 6 else "not those of the mask"
     with pytest.raises(InputError, match=why):
         capture(Convolved(), shown, ["conv"], reduce="tokens")
+    # Nor are those of a strided one for the tokens before it, as many as the mask has.
+    short = {"x": noise(9, 6, 3), "attention_mask": shown["attention_mask"]}
+    Convolved.forward = lambda self, x, attention_mask: self.conv(x.mT[..., ::2])
+    with pytest.raises(InputError, match=why):
+        capture(Convolved(), short, ["conv"], reduce="tokens")
 
 
 def test_masks_of_two_kinds_of_tokens_are_not_guessed_at():
@@ -606,6 +653,48 @@ def test_rows_that_depend_on_the_others_are_left_out():
     # Inputs given time first are taken for the steps: each depends on those before it.
     with pytest.raises(InputError, match=r"^layer 0\[0\]: what an input gives depends on"):
         capture(nn.Sequential(nn.GRU(3, 4)), noise(12, 6, 3))
+
+
+@pytest.mark.parametrize(
+    "kind", ["little", "off-origin", "size", "one-size", "largest", "last", "bfloat16"]
+)
+def test_rows_that_depend_a_little_on_the_others_are_left_out(kind):
+    class Leaks(nn.Module):
+        def forward(self, x):
+            if kind == "size":
+                return x / len(x)
+            if kind == "one-size":  # as an exported network
+                x = x.view(24, 3)
+            if kind in ("largest", "last"):
+                return x / x.abs().max() if kind == "largest" else x + 1e-3 * x[-1]
+            leak = x.pow(2).mean(0) * (100 if kind == "bfloat16" else 1)
+            return x + 1e-3 * leak + 1e-3 * leak * x if kind != "off-origin" else 300 + x + leak
+
+    model = nn.Sequential(nn.Linear(3, 3), Leaks())
+    model = model.bfloat16() if kind == "bfloat16" else model
+    read = capture(model, noise(24, 3))
+    assert list(read) == ["0"]
+    assert "depends on the other inputs" in read.left_out["1"]
+
+
+def test_a_module_that_runs_more_often_for_later_inputs_is_told():
+    class Repeats(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.step = nn.Linear(3, 3)
+
+        def forward(self, x):
+            for _ in range(int(x[0, 0])):
+                x = self.step(x)
+            return x
+
+    x = noise(24, 3)
+    x[:, 0], x[16:, 0] = 2, 3
+    with pytest.raises(InputError, match=r"^layer step: it ran 3 times .* and 2 for the first"):
+        capture(Repeats(), x, batch_size=8)
+    with pytest.raises(InputError, match=r"^layer step: it ran 3 times .* and 2 for the first"):
+        sg.compare(Repeats(), Repeats(), x, batch_size=8)
+    assert capture(Repeats(), x, "step#2", batch_size=8)["step#2"].shape == (24, 3)
 
 
 class Squeezes(nn.Module):

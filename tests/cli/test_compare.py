@@ -4,13 +4,15 @@ import json
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
 
 import stratigraph as sg
-from stratigraph.cli.compare import make_network
+from stratigraph.cli.compare_networks import make_network
 from stratigraph.cli.main import main
+from stratigraph.pairs.intervals import interval_matrix
 from stratigraph.records import load_weights
 
 FACTORY = """
@@ -89,6 +91,29 @@ def test_two_networks(files, capsys):
     assert command(*GIVEN, "--measure", "procrustes_similarity", "--explain") == 0
     told = capsys.readouterr().out
     assert "procrustes_similarity of 40 inputs\nplan: " in told
+
+
+@pytest.mark.parametrize("measure", ["debiased_cka", "mutual_knn"])
+def test_intervals_tables_and_pictures_are_those_of_files(measure, files, capsys):
+    networks = [make_network("made_here:make") for _ in range(2)]
+    for network, name in zip(networks, "ab", strict=True):
+        load_weights(network, f"{name}.safetensors")
+    read = [sg.capture(network, np.load("x.npy")) for network in networks]
+    want = interval_matrix(*read, measure)
+    asked = (*GIVEN, "--measure", measure, "--interval", "--figure", "heat.svg", "--out", "t.csv")
+    assert command(*asked, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    for end, held in (("values", want), ("lower", want["lower"]), ("upper", want["upper"])):
+        np.testing.assert_allclose(found[end], held.values, atol=1e-6)
+    assert found["inputs"] == 40
+    table = pd.read_csv("t.csv")
+    np.testing.assert_allclose(table["upper"], want["upper"].values.ravel(), atol=1e-6)
+    assert table["probes"].tolist() == [40] * 9
+    assert (files / "heat.svg").read_bytes().startswith(b"<?xml")
+    assert command(*asked, "--memory", "1 KB") == 2
+    assert "--interval: needs every activation at once" in capsys.readouterr().err
+    assert command(*GIVEN, "--figure", "heat.gif") == 2
+    assert "--figure: expected a file that ends in .png" in capsys.readouterr().err
 
 
 def test_tokens_that_are_not_there_do_not_count(files, capsys):

@@ -115,6 +115,21 @@ def test_intervals_are_the_jackknife_over_groups(measure, folder, capsys):
     assert f"[{lower:.3f}, {upper:.3f}]" in out
 
 
+def test_one_with_holes_has_no_interval_and_the_others_have(folder, capsys):
+    holes = Y.copy()
+    holes[3, 1] = np.nan
+    np.savez("holes.npz", a=X, holes=holes, b=Y)
+    _, out, _ = run(capsys, "holes.npz", "--interval", "--json")
+    found = json.loads(out)
+    assert found["x"] == ["a", "holes", "b"]
+    assert "the first (nan) at probe 3, unit 1" in json.loads(found["reasons"])["holes"]
+    _, out, _ = run(capsys, "a.npy", "b.npy", "--interval", "--json")
+    alone = json.loads(out)
+    for end in ("values", "lower", "upper"):
+        assert found[end][1] == [None] * 3
+        assert found[end][0][2] == pytest.approx(alone[end][0][0], abs=1e-9)
+
+
 @pytest.mark.parametrize("table", ["scores.parquet", "scores.csv", "scores.nc"])
 def test_tables_and_pictures_are_written(table, folder, capsys):
     with pytest.warns(UserWarning, match="equidistant"):

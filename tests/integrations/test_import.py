@@ -103,7 +103,7 @@ def imported(tmp_path_factory):
             "import", "--checkpoints", "runs/*/checkpoint-*", "--factory", "their_network:Net",
             "--inputs", "probes.npy", "--roles", ROLES, "--out", "study",
             "--measure", "debiased_cka",
-            "--pattern", "beta{beta}-seed{seed}/checkpoint-{step}",
+            "--pattern", "beta{beta}-seed{seed}/checkpoint-{step}", "--strength", "beta",
         )  # fmt: skip
     assert code == 0
     return folder
@@ -114,6 +114,7 @@ def test_it_is_a_study_of_what_the_networks_represent(imported):
     assert {(run.config.objective["beta"], run.config.seed) for run in study.runs.values()} == {
         (0.5, 0), (0.5, 1), (4, 0), (4, 1),
     }  # fmt: skip
+    assert {run.config.strength for run in study.runs.values()} == {0.5, 4}
     assert len(study.complete()) == 4
     run = next(
         r for r in study.runs.values() if r.config.label().endswith("5 · probes · Net · seed 1")
@@ -153,7 +154,10 @@ def test_every_command_reads_it(imported, capsys, without_ink):
     capsys.readouterr()
     assert command("assess", study, "--json", "--workers", "1") == 0
     findings = {row["key"]: row for row in json.loads(capsys.readouterr().out)}
-    for key in ("encoder_first", "encoder_first_weights", "lower_first", "collapse_tracked"):
+    for key in (
+        "encoder_first", "encoder_first_weights", "lower_first", "collapse_tracked",
+        "encoders_alike_across_strengths",
+    ):  # fmt: skip
         assert findings[key]["verdict"] != "not asked", findings[key]["why"]
     assert (study / "report" / "index.html").is_file()
 
@@ -289,6 +293,37 @@ def test_names_that_say_too_little(tmp_path, names, pattern, kind, said):
     touch(tmp_path, names)
     with pytest.raises(kind, match=said):
         find_series([tmp_path / name for name in names or ["a/*.pt"]], pattern)
+
+
+@pytest.mark.parametrize(
+    ("names", "pattern", "fixed", "runs"),
+    [
+        (["a/lr1-step1", "b/lr1-step2"], "lr{lr}-step{step}", "{run}/lr{lr}-step{step}", 2),
+        (["a/lr1/step1", "b/lr1/step2"], "*/lr{lr}/step{step}", "{run}/lr{lr}/step{step}", 2),
+        (["a/lr1/step1", "b/lr1/step2"], "**/lr{lr}/*", "{run}/lr{lr}/*", 2),
+        (["big-step1", "old-step2"], "*-step{step}", "{run}-step{step}", 2),
+        (["big-step1", "old-step2"], None, "{_}-step{step}", 1),
+        (["s1-loss0.3", "s2-loss0.2"], "s{step}-*", "s{step}-{_loss}", 1),
+        (["lr1/a/step1", "lr1/b/step2"], "lr{lr}", "lr{lr}/{run}/*", 2),
+        (["run1-step1", "run2-step2"], None, "run{run}-step{step}", 2),
+        (["lr0.1-step1", "lr0.01-step2"], None, "lr{lr}-step{step}", 2),
+    ],
+)
+def test_two_runs_are_not_made_one_without_a_word(tmp_path, names, pattern, fixed, runs):
+    touch(tmp_path, names := [f"{name}.pt" for name in names])
+    paths = [tmp_path / name for name in names]
+    with pytest.raises(ConfigError, match=r"would be of one run.*Put a field where they differ"):
+        find_series(paths, pattern)
+    assert len(find_series(paths, fixed)) == runs
+
+
+def test_what_differs_with_the_step_or_the_run_is_no_other_run(tmp_path):
+    touch(tmp_path, names := [f"{run}/{step}/model.pt" for run in "ab" for step in (1, 2)])
+    found = find_series([tmp_path / name for name in names], "{step}/model")
+    assert {(one.settings["run"], len(one.points)) for one in found} == {("a", 2), ("b", 2)}
+    touch(tmp_path, names := [f"seed{s}-{s + 7}/step{n}.pt" for s in (0, 1) for n in (1, 2)])
+    found = find_series([tmp_path / name for name in names], "seed{seed}-*/step{step}")
+    assert [(one.seed, len(one.points)) for one in found] == [(0, 2), (1, 2)]
 
 
 def test_lightning_files_and_last_ones(tmp_path):

@@ -312,6 +312,10 @@ def test_what_was_told_is_not_told_again_by_one_that_goes_on(tmp_path):
         ({"name": ""}, r"^name: expected a word, got ''"),
         ({"settings": [1]}, r"^settings: expected a mapping"),
         ({"measures": "cka"}, r"^measures: expected a list of names, got 'cka'"),
+        (
+            {"strength": "beta"},
+            r"^strength: expected the name of a setting that is a number, got 'beta'",
+        ),
         ({"settings": {"name": "mine"}}, r"^settings: `name` is the objective's name"),
         ({"to": "file:///tmp/mine"}, r"^to: expected a folder of this machine, got file:///tmp"),
     ],

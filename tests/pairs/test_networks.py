@@ -72,7 +72,7 @@ def test_a_network_with_itself_runs_once(inputs):
     handle = model[0].register_forward_hook(lambda *_: passes.append(1))
     found = sg.compare(model, model, inputs, batch_size=60)
     handle.remove()
-    assert len(passes) == 2 + 1 + 2  # to see that it repeats, for the widths, and to compare
+    assert len(passes) == 4 + 1 + 2  # to learn of the layers, for the widths, and to compare
     np.testing.assert_allclose(np.diag(found), 1, atol=1e-9)
     np.testing.assert_allclose(found, found.T)
 
@@ -270,7 +270,7 @@ def test_memory_holds_from_the_first_batch_on():
         found = sg.compare(a, b, inputs, memory="8 MB", call=call)
         assert "batches" in found.attrs["plan"]
         assert max(sizes) <= 8
-        assert sum(sizes) == 2 * (8 + 5 + 8 + 4 + 40)
+        assert sum(sizes) == 2 * (8 + 5 + 8 + 8 + 4 + 40)
     for words, text in (("much", "got 'much'"), (0, "got 0")):
         with pytest.raises(
             InputError, match=rf'^memory: expected a number of bytes, .*"2 GB"; {text}'

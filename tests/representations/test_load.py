@@ -227,6 +227,9 @@ def make_wrong(folder):
     (folder / "levels.csv").write_text(",,a\nx,0,1.5\nx,1,2.5\n")
     (folder / "named.csv").write_text("sample_id,b\n1,2\n2,3\n")
     (folder / "holes.csv").write_text("a,b\n1,\n2,3\n")
+    (folder / "commas.csv").write_text("a;b\n" + "1,25;2,5\n3,5;4,75\n")
+    (folder / "r.csv").write_text("a,b\n" + "p1,1.5,2\np2,3,4\n")
+    (folder / "long.csv").write_text("a,b\n" + "1,2\n" * 300 + "1,5,2\n")
     (folder / "x.xlsx").write_bytes(b"PK")
     (folder / "broken.parquet").write_bytes(b"PAR1 nothing")
     (folder / "broken.h5").write_bytes(b"nothing at all")
@@ -264,6 +267,9 @@ def make_wrong(folder):
         ("text.csv", None, r"expected columns of numbers, got 'b' \(text\); leave it out, or name"),
         ("late.csv", None, "column 'b' holds numbers at first, and text further on"),
         ("years.csv", None, "the first line, 2019, 2020, may be names or a row"),
+        ("commas.csv", None, "the first line has 1 cells and the second 3; expected as many"),
+        ("r.csv", None, "the first line has 2 cells and the second 3; expected as many"),
+        ("long.csv", None, r"not readable as a table of numbers \(.*"),
         ("levels.csv", None, "2 columns have no name, as an index of several levels"),
         ("named.csv", None, "column 'sample_id' of numbers is called as ids are; name it as such"),
         ("broken.parquet", None, "not readable as Parquet"),

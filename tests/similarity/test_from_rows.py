@@ -15,7 +15,7 @@ import stratigraph as sg
 from stratigraph.errors import InputError
 from stratigraph.similarity import inputs
 from stratigraph.similarity.from_rows import cka_from_rows
-from stratigraph.similarity.measure import PrecisionWarning
+from stratigraph.similarity.measure import PrecisionWarning, UndefinedWarning
 
 N = 240
 LAYERS = {
@@ -92,8 +92,29 @@ def test_reasons_and_holes(tmp_path):
         assert found.values[2, 2] == pytest.approx(1)
     holes = LAYERS["offset"].copy()
     holes[77, 5] = np.nan
-    with pytest.raises(InputError, match="expected finite values, got nan at probe 77, unit 5"):
+    with pytest.raises(InputError, match=r"a\['holes'\]: .* but 1 of 9600 .* probe 77, unit 5"):
         cka_from_rows(on_disk(tmp_path, {"holes": holes}), None, True, 2**31)
+
+
+@pytest.mark.parametrize(
+    ("memory", "way"), [(600_000, "sums"), (6_000_000, "kernels"), (4_000_000, "random")]
+)
+def test_one_with_holes_is_nan_beside_the_others_as_in_memory(memory, way, tmp_path):
+    holes = LAYERS["wide"].astype(float)
+    holes[[200, 3, 77], [5, 30, 5]] = np.nan, np.inf, np.nan
+    layers = {"narrow": LAYERS["narrow"], "offset": LAYERS["offset"]}
+    bad = {"holes": holes[:, :40] if way == "sums" else holes}
+    for a, b in (({**layers, **bad}, None), (layers, {**bad, **layers})):
+        held = [None if side is None else on_disk(tmp_path, side) for side in (a, b)]
+        with pytest.warns(UndefinedWarning, match="'holes'"):
+            whole = sg.similarity_matrix(a, b)
+            parts = sg.similarity_matrix(*held, memory=memory)
+        assert way in parts.attrs["plan"]
+        assert parts.attrs["reasons"] == whole.attrs["reasons"]
+        there = np.isfinite(whole.values)
+        assert np.array_equal(there, np.isfinite(parts.values))
+        near = 0.2 if way == "random" else 1e-6
+        np.testing.assert_allclose(parts.values[there], whole.values[there], atol=near)
 
 
 def test_pairs_and_matrices_go_by_parts_where_they_are_large(tmp_path, monkeypatch):

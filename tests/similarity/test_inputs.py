@@ -14,6 +14,7 @@ from synthetic import gaussian
 from stratigraph.errors import InputError
 from stratigraph.pairs.matrix import similarity_matrix
 from stratigraph.similarity.cka import debiased_cka, linear_cka
+from stratigraph.similarity.inputs import as_matrix
 from stratigraph.similarity.measure import PrecisionWarning, UndefinedWarning
 from stratigraph.similarity.procrustes import procrustes_similarity
 
@@ -163,3 +164,18 @@ def test_matrix_names_the_entry():
         similarity_matrix(X)
     with pytest.raises(InputError, match=r"a: expected at least one representation"):
         similarity_matrix({})
+
+
+@pytest.mark.parametrize("kind", ["Int64", "Float64", "Float32", "boolean", "arrow", "mixed"])
+def test_frames_that_can_hold_missing_numbers_are_taken_where_none_is(kind):
+    numbers = (np.random.default_rng(0).normal(size=(30, 3)) * 9).round()
+    plain = pd.DataFrame(numbers > 0 if kind == "boolean" else numbers, columns=list("abc"))
+    if kind == "mixed":
+        frame = plain.astype({"a": "Int64", "b": "Float32"})
+    else:
+        frame = plain.astype("double[pyarrow]" if kind == "arrow" else kind)
+    assert torch.equal(as_matrix(frame), as_matrix(plain).to(as_matrix(frame).dtype))
+    assert as_matrix(frame).dtype is (torch.float32 if kind == "Float32" else torch.float64)
+    frame.loc[[7, 4], "b"] = pd.NA
+    with pytest.raises(InputError, match=r"^x: 2 of its 90 values .* column 'b' of row 4\. Drop"):
+        as_matrix(frame)

@@ -125,6 +125,11 @@ def test_an_index_of_numbers_is_labels_too():
             labelled(Y).transpose("unit", "probe").assign_coords(unit=list("abcd")),
             r"x and y: expected the same first dimension, .* call y\.transpose\('probe', \.\.\.\)",
         ),
+        (  # square, and without coordinates, nothing else tells
+            labelled(X).isel(probe=slice(4)).drop_vars("probe"),
+            labelled(Y).isel(probe=slice(4)).drop_vars("probe").transpose("unit", "probe"),
+            r"x and y: expected the same first dimension, .* call y\.transpose\('probe', \.\.\.\)",
+        ),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(a, b, message):

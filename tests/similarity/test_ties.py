@@ -15,6 +15,7 @@ from stratigraph.pairs.matrix import explain, similarity_matrix
 from stratigraph.pairs.stored import compare_stored
 from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.measure import UndefinedWarning, score
+from stratigraph.similarity.neighbours import _places
 from stratigraph.similarity.reduction import reduce_units
 
 N, K = 200, 10
@@ -48,15 +49,21 @@ def test_independent_codes_with_ties_score_chance(name, kinds):
 
 @BOTH
 def test_over_all_pairings_of_the_probes_the_mean_is_chance(name):
-    """For mutual kNN k/(n − 1), ties or not: here of some pairings, up to their spread."""
+    """For mutual kNN k/(n − 1), ties or not, and below for CKNNA: m of each by its definition."""
     n = 40
-    x, y = codes("one-hot", 1, n), gaussian(n, 5)
+    sides = x, y = codes("one-hot", 1, n), gaussian(n, 5)
     orders = [np.random.default_rng(s).permutation(n) for s in range(150)]
     found = [of(name, x, y[order]) for order in orders]
-    expected = K / (n - 1)
-    assert np.mean(found) < expected + 4 * np.std(found) / np.sqrt(150)
-    if name == "mutual_knn":
-        assert abs(np.mean(found) - expected) < 4 * np.std(found) / np.sqrt(150)
+    shares = []
+    for side in sides:
+        kernel = (side - side.mean(0)) @ (side - side.mean(0)).T
+        places = _places(torch.from_numpy(kernel), K, single=False).numpy()
+        kernel = kernel if name == "cknna" else np.ones_like(kernel)
+        mean_square = (places * kernel).sum() ** 2 / (places * kernel**2).sum() / (n * (n - 1))
+        assert mean_square <= K / (n - 1) + 1e-12
+        shares.append(np.sqrt(mean_square))
+    assert abs(np.mean(found) - np.prod(shares)) < 4 * np.std(found) / np.sqrt(150)
+    assert np.prod(shares) == pytest.approx(K / (n - 1), rel=1e-9 if name == "mutual_knn" else 0.3)
 
 
 @BOTH

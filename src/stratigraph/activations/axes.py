@@ -3,10 +3,12 @@
 An axis is the inputs' if its size follows their number. One pass of 8 inputs and one of the last 5
 of them tell it from every axis that only happens to be as long: a table of positions or of weights,
 a mask for all, the time of a recurrent network that puts time first. An output has to have one such
-axis, and is then read as (n, …) with that axis first. And what an input gives has to be the same in
-both passes, whatever the others are: statistics of a batch are no representation of an input. Where
-the caller runs the passes, and may fix draws by the place of an input in its batch, a third pass
-tells that, of the same inputs in the same places beside others.
+axis, and is then read as (n, …) with that axis first. And what an input gives has to be the same
+whatever the others are: statistics of a batch are no representation of an input. Two more passes
+tell that, one with the last input in all places and one with the first, since a caller who runs the
+passes may fix draws by the place of an input in its batch. On so many rows of the same sizes the
+arithmetic is the same to the bit, so an effect of `FAR` of a layer's spread is told: less can move
+no CKA by more than twice that.
 
 A network that runs on one number of inputs alone (exported so, or with that number in a ``view``)
 is shown the same inputs in turned order: what is of the inputs turns with them.
@@ -22,9 +24,12 @@ from torch import Tensor
 __all__ = ["Seen", "axis_that_follows", "axis_that_turns", "depends", "repeats", "seen"]
 
 SKETCH = 1 << 14  # numbers of a row that are kept, to be compared
-# Of a layer's spread: attention across inputs is above, from 0.13 on. With few digits, or int8 with
-# a scale for each batch, some 0.09 are rounding.
-FAR, FAR_ROUGH = 0.03, 0.1
+# Of a layer's spread. With few digits 0.03 may be rounding, where tokens of several inputs are
+# multiplied together (experts, packed sequences), and in int8 with a scale for each batch 0.09.
+FAR, FAR_HALF, FAR_QUANTISED = 1e-4, 0.03, 0.1
+# Between passes of two numbers of inputs, whose products are added in other orders.
+FAR_OF_SIZES = 0.03
+ULPS = 8  # of the numbers themselves, where they are far from zero beside their spread
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Seen:
         shape: of the output.
         rows: the number of inputs of the pass.
         rough: it has few digits.
+        ulp: the distance of two of its numbers beside 1, where it has many.
         sketches: axis → (rows, some units).
 
     """
@@ -42,6 +48,7 @@ class Seen:
     shape: tuple[int, ...]
     rows: int
     rough: bool
+    ulp: float
     sketches: dict[int, Tensor]
 
 
@@ -53,11 +60,15 @@ def seen(value: Tensor, rows: int) -> Seen:
             flat = value.movedim(axis, 0).reshape(rows, -1)
             step = torch.linspace(0, flat.shape[1] - 1, min(SKETCH, flat.shape[1]))
             some = flat.index_select(1, step.round().long().to(flat.device))
-            exact = some.is_floating_point() or some.is_complex()
+            if some.is_complex():
+                some = torch.view_as_real(some.resolve_conj()).flatten(1)
+            exact = some.is_floating_point()
             sketches[axis] = some.float() if exact and some.element_size() < 4 else some
             sketches[axis] = sketches[axis] if exact else some.double()
     rough = value.is_floating_point() and value.element_size() < 4
-    return Seen(tuple(value.shape), rows, rough, sketches)
+    real = value.dtype.to_real() if value.is_complex() else value.dtype
+    ulp = torch.finfo(real).eps if real.is_floating_point else 0.0
+    return Seen(tuple(value.shape), rows, rough, 0.0 if rough else ulp, sketches)
 
 
 def axis_that_follows(one: Seen, two: Seen) -> tuple[int | None, str]:
@@ -92,19 +103,43 @@ def _only(axes: list[int], shapes: str) -> tuple[int | None, str]:
 def repeats(one: Seen, two: Seen, axis: int) -> bool:
     """Whether the inputs of the second pass, the last ones of the first, gave the same again."""
     x, y = _common(one, two, axis)
-    return x is None or y is None or _near(x, y, one.rough)
+    if x is None or y is None:
+        return True
+    return _near(x, y, one.rough) and not _far(x, y, FAR_HALF if one.rough else FAR, one.ulp)
 
 
-def depends(one: Seen, two: Seen, axis: int, rows: int, rough: bool) -> bool:
-    """Whether so many last inputs gave far from it, beside how far they are from each other."""
+def depends(
+    one: Seen, two: Seen, axis: int, place: int | None = None, *, quantised: bool = False
+) -> bool:
+    """Whether inputs gave far from the same, beside how far they are from each other.
+
+    Args:
+        one: the first pass, and
+        two: one of the same number of inputs, all of them the one at ``place``; without a place,
+            of the last of them alone.
+        axis: the inputs'.
+        place: see above.
+        quantised: the network has quantised modules.
+
+    """
     x, y = _common(one, two, axis)
-    x, y = (None if some is None else some[-rows:] for some in (x, y))
-    if x is None or y is None or not (x.isfinite().all() and y.isfinite().all()):
+    if x is None or y is None:
         return False
+    far = FAR_QUANTISED if quantised else FAR_HALF if one.rough else FAR
+    if place is None:
+        return _far(x, y, max(far, FAR_OF_SIZES), one.ulp)
+    at = torch.arange(len(x), device=x.device)[:, None] == place
+    return _far(x, torch.where(at, y, x), far / len(x) ** 0.5, one.ulp / len(x) ** 0.5)
+
+
+def _far(x: Tensor, y: Tensor, far: float, ulp: float) -> bool:
+    there = x.isfinite()
+    if not torch.equal(there, y.isfinite()):
+        return True
+    x, y = (torch.where(there, some, 0).double() for some in (x, y))
     spread = torch.linalg.vector_norm(x - x.mean(0))
-    least = 1e-3 * torch.linalg.vector_norm(x)
-    far = FAR_ROUGH if rough or one.rough else FAR
-    return bool(torch.linalg.vector_norm(x - y) > far * torch.maximum(spread, least))
+    rounding = ULPS * ulp * torch.linalg.vector_norm(x)
+    return bool(torch.linalg.vector_norm(x - y) > far * spread + rounding)
 
 
 def _common(one: Seen, two: Seen, axis: int) -> tuple[Tensor | None, Tensor | None]:

@@ -39,14 +39,15 @@ from stratigraph.errors import InputError
 __all__ = [
     "Fingerprint",
     "batches_of",
+    "copies",
     "count_of",
     "few_rows",
     "given",
     "pieces",
     "run",
+    "tensors_in",
     "turned",
     "whole",
-    "with_others",
 ]
 
 
@@ -111,20 +112,21 @@ def _cuts(n: int, size: int) -> Iterator[slice]:
     return (slice(start, end) for start, end in itertools.pairwise([0, *ends]))
 
 
-def _tensors(value: Any) -> Iterator[Tensor | np.ndarray | PackedSequence]:
+def tensors_in(value: Any) -> Iterator[Tensor | np.ndarray | PackedSequence]:
+    """Every tensor and array of a batch."""
     if isinstance(value, Tensor | np.ndarray | PackedSequence):
         yield value
     elif isinstance(value, Mapping):
         for part in value.values():
-            yield from _tensors(part)
+            yield from tensors_in(part)
     elif isinstance(value, tuple | list):
         for part in value:
-            yield from _tensors(part)
+            yield from tensors_in(part)
 
 
 def _rows(value: Any) -> int:
     """Rows of a batch, or of all inputs: those of its first tensor."""
-    first = next(_tensors(value), None)
+    first = next(tensors_in(value), None)
     if first is None:
         raise InputError(
             f"inputs: expected tensors, got a {type(value).__name__} without one; give batches of "
@@ -187,9 +189,9 @@ def few_rows(batch: Any, rows: int, count: int, start: int = 0) -> Any:
     return mapped(batch, lambda part: _rows_of(part, chosen, rows))
 
 
-def with_others(batch: Any, rows: int, kept: int) -> Any:
-    """The batch with its last inputs as they are, and the first of these in place of all before."""
-    chosen = torch.arange(rows).clamp(min=rows - kept)
+def copies(batch: Any, rows: int, row: int) -> Any:
+    """A batch of as many, all of them that one input."""
+    chosen = torch.full((rows,), row)
     return mapped(batch, lambda part: _rows_of(part, chosen, rows))
 
 
@@ -256,7 +258,7 @@ def run(model: nn.Module, batch: Any) -> Any:
 
 def _dense(batch: Any) -> Iterator[Tensor | np.ndarray]:
     """The arrays that hold a batch; of sequences, their tokens and how many there are of each."""
-    for part in _tensors(batch):
+    for part in tensors_in(batch):
         if isinstance(part, PackedSequence):
             padded, lengths = pad_packed_sequence(part, batch_first=True)
             yield torch.cat([x[:n].flatten() for x, n in zip(padded, lengths, strict=True)])

@@ -26,6 +26,8 @@ class Learned:
         left_out: layer → why it is not read.
         masked: the arguments that were masks, as (module, argument).
         fixed: the number of inputs that the network ran on, which does not run on few; or 0.
+        channels: sizes of the axis that convolutions over tokens put before them.
+        runs: how often each module ran of which every run is read.
 
     """
 
@@ -34,12 +36,20 @@ class Learned:
     left_out: dict[str, str] = field(default_factory=dict)
     masked: frozenset[tuple[str, str]] = frozenset()
     fixed: int = 0
+    channels: frozenset[int] = frozenset()
+    runs: dict[str, int] = field(default_factory=dict)
 
     def only(self, names: Iterable[str]) -> Learned:
         """The same of some of the layers."""
         some = set(names)
         labels = {key: label for key, label in self.labels.items() if label in some}
-        return replace(self, labels=labels, axes={key: self.axes[key] for key in labels})
+        read = {key[0] for key in labels}
+        return replace(
+            self,
+            labels=labels,
+            axes={key: self.axes[key] for key in labels},
+            runs={name: count for name, count in self.runs.items() if name in read},
+        )
 
 
 def choose_parts(
@@ -139,11 +149,13 @@ def without_dependent(
     one: Mapping[Key, Seen],
     two: Mapping[Key, Seen],
     axes: dict[Key, int | str],
-    rows: int,
     modules: Iterable[nn.Module],
+    place: int | None = None,
 ) -> None:
-    """Leave out what the last inputs give differently where other inputs stand beside them."""
-    rough = any("quantized" in type(module).__module__ for module in modules)
+    """Leave out what inputs give differently where others stand beside them; see `depends`."""
+    quantised = any("quantized" in type(module).__module__ for module in modules)
     for key, axis in axes.items():
-        if isinstance(axis, int) and key in two and depends(one[key], two[key], axis, rows, rough):
+        if not isinstance(axis, int) or key not in two:
+            continue
+        if depends(one[key], two[key], axis, place, quantised=quantised):
             axes[key] = "what an input gives depends on the other inputs of its batch"

@@ -11,15 +11,17 @@ a ``PackedSequence``, a nested tensor    carry their lengths
 
 or given by the caller, for all. An argument counts if its size follows the inputs, as a mask of
 attention (t, t) does not, however many inputs there are. A layer's mask is that of the innermost
-call around it that has one as long as its tokens. Masks of other tokens (``encoder_attention_mask``
-in a decoder) are no layer's, and a length that both have is not guessed at; nor is what 1 means in
-an argument of another name that ends in ``mask``.
+call around it that has one as long as its tokens. Lengths do not say how many tokens there are
+with those that fill up: that is the size of the axis of tokens of what they came with, so that
+they are not of the fewer tokens of a strided layer. Masks of other tokens
+(``encoder_attention_mask`` in a decoder) are no layer's, and a length that both have is not guessed
+at; nor is what 1 means in an argument of another name that ends in ``mask``.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,7 +30,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from stratigraph.activations.batches import batches_of, count_of, whole
+from stratigraph.activations.batches import batches_of, count_of, tensors_in, whole
 from stratigraph.activations.outputs import lengths_of
 from stratigraph.errors import InputError
 
@@ -60,8 +62,8 @@ class Mask:
     Attributes:
         there: (n, t), or None where lengths say it.
         lengths: (n,).
-        sizes: how many tokens those that have these lengths may be; None is any number, and none
-            at all as many as the longest has, which is what packed ones are padded to.
+        sizes: how many tokens those that have these lengths may be; several where it is not known.
+        turned: how many they may be as well if channels stand before tokens.
         others: it is of other tokens than the layers inside that call return.
         name: the argument that it came as; empty where an input carries it.
         unclear: whether 1 is a token or fills up is not known.
@@ -70,7 +72,8 @@ class Mask:
 
     there: Tensor | None = None
     lengths: Tensor | None = None
-    sizes: frozenset[int] | None = None
+    sizes: frozenset[int] = frozenset()
+    turned: frozenset[int] = frozenset()
     others: bool = False
     name: str = ""
     unclear: bool = False
@@ -79,11 +82,32 @@ class Mask:
         """(n, t) booleans, or None where it is not of so many tokens."""
         if self.there is not None:
             return self.there if self.there.shape[1] == t else None
-        if self.lengths is None or t < (longest := int(self.lengths.max())):
-            return None
-        if self.sizes is not None and t not in (self.sizes or {longest}):
+        if self.lengths is None or t not in self.sizes | self.turned:
             return None
         return torch.arange(t, device=self.lengths.device) < self.lengths[:, None]
+
+    @property
+    def whole(self) -> bool:
+        """Whether every token is there."""
+        if self.there is not None:
+            return bool(self.there.all())
+        return self.lengths is not None and self.sizes == {*self.lengths.tolist()}
+
+    @property
+    def told_size(self) -> str:
+        """Of how many tokens it is, in words."""
+        if self.there is not None:
+            return f"of {self.there.shape[1]}"
+        of = " or of ".join(map(str, sorted(self.sizes)))
+        longest = 0 if self.lengths is None else int(self.lengths.max())
+        return f"lengths of {of}" if of else f"lengths up to {longest}, more than the inputs have"
+
+    def told_by(self, values: Iterable[Any], rows: int) -> Mask:
+        """Lengths, with how many tokens what came beside them has; any other as it is."""
+        if self.lengths is None:
+            return self
+        sizes, turned = _tokens_of(values, rows, int(self.lengths.max()))
+        return replace(self, sizes=sizes, turned=turned)
 
 
 def known_arguments(module: nn.Module) -> dict[str, int]:
@@ -104,23 +128,37 @@ def masks_among(
     found = []
     for name in filter(_known, given):
         mask = _named_mask(name, given[name], rows)
-        if mask is not None and mask.lengths is not None:
-            mask = replace(mask, sizes=_tokens_of((*args, *kwargs.values()), rows))
-        mask = mask and replace(mask, name=name)
+        if mask is not None:
+            mask = replace(mask.told_by((*args, *kwargs.values()), rows), name=name)
         # An attention's mask is of its keys, and what it returns is of its queries.
         if mask is not None and (name != "key_padding_mask" or key is None or key is query):
             found.append(mask)
     first = args[0] if args else None
     if isinstance(first, PackedSequence | Tensor) and (lengths := lengths_of(first)) is not None:
-        found.append(Mask(lengths=lengths, sizes=frozenset()))
+        found.append(Mask(lengths=lengths, sizes=frozenset({int(lengths.max())})))
     return found
 
 
-def _tokens_of(values: tuple[Any, ...], rows: int) -> frozenset[int]:
-    """How many tokens the tensors have that a call was given: (n, t, …) or (t, n, …)."""
-    shapes = [v.shape for v in values if isinstance(v, Tensor) and not v.is_nested and v.ndim > 1]
-    first = {shape[1] for shape in shapes if shape[0] == rows}
-    return frozenset(first | {shape[0] for shape in shapes if shape[1] == rows})
+def _tokens_of(
+    values: Iterable[Any], rows: int, longest: int
+) -> tuple[frozenset[int], frozenset[int]]:
+    """How many tokens what came with lengths has, (n, t, …) or (t, n, …); the same of (n, …, t).
+
+    A matrix of floating-point numbers counts only beside nothing else: it may be features.
+    """
+    sizes: set[int] = set()
+    turned: set[int] = set()
+    plain: set[int] = set()
+    for value in values:
+        if isinstance(value, PackedSequence) or (isinstance(value, Tensor) and value.is_nested):
+            sizes.add(int(lengths_of(value).max()))  # type: ignore[union-attr]
+        elif isinstance(value, Tensor | np.ndarray) and value.ndim > 1 and rows in value.shape[:2]:
+            t = value.shape[1] if value.shape[0] == rows else value.shape[0]
+            features = value.ndim == 2 and torch.as_tensor(value).is_floating_point()
+            (plain if features else sizes).add(t)
+            turned.update(value.shape[2:] if value.shape[0] == rows else ())
+    enough = {t for t in (sizes or plain) if t >= longest}
+    return frozenset(enough), frozenset(t for t in turned if t >= longest)
 
 
 def masked_batches(
@@ -169,20 +207,24 @@ def mask_for(pair: tuple[Any, Any], mask: Any, rows: int) -> Mask | None:
         value = mask(batch)
     value = torch.as_tensor(value)
     found = _named_mask(LENGTHS[0] if value.ndim == 1 else THERE[0], value, rows)
-    if found is None:
+    if found is None or found.unclear or (value.ndim > 1 and _odd(value) is not None):
+        told = f", with {odd:g} in it" if (odd := _odd(value)) is not None else ""
         raise InputError(
-            f"mask: expected ({rows}, t) with 1 where a token is there, or lengths ({rows},), got "
-            f"{value.dtype} of shape {tuple(value.shape)}."
+            f"mask: expected ({rows}, t) with 1 where a token is there and 0 elsewhere, or lengths "
+            f"({rows},), got {value.dtype} of shape {tuple(value.shape)}{told}."
         )
-    return found
+    return found.told_by(tensors_in(batch), rows)
 
 
-def fitting(frames: Iterator[list[Mask]], tokens: list[int]) -> tuple[int, Tensor] | str:
+def fitting(
+    frames: Iterator[list[Mask]], tokens: list[int], channels_first: bool = False
+) -> tuple[int, Tensor] | str:
     """The mask of an output, from the calls around it, innermost first.
 
     Args:
         frames: the masks of each call.
         tokens: sizes of the axes that may be the tokens'.
+        channels_first: channels may stand before tokens.
 
     Returns:
         which of the sizes and its mask (n, t); a text where two would do, empty where none does.
@@ -190,12 +232,22 @@ def fitting(frames: Iterator[list[Mask]], tokens: list[int]) -> tuple[int, Tenso
     """
     unclear = ""
     for masks in frames:
+        if not channels_first:
+            masks = [replace(mask, turned=frozenset()) for mask in masks]
         found = [
             (place, there, mask.others)
             for mask in masks
             for place, size in enumerate(tokens)
             if (there := mask.of(size)) is not None and not mask.unclear
         ]
+        for mask in masks:
+            several = mask.sizes | mask.turned
+            if len(several) > 1 and several.intersection(tokens):
+                return (
+                    "what came with its lengths has axes of "
+                    f"{' and of '.join(map(str, sorted(several)))}, and which of them is the "
+                    "tokens' cannot be known from lengths alone"
+                )
         if not found:
             mine = ((m.name, m.of(size)) for m in masks if m.unclear for size in tokens)
             some = (n for n, one in mine if one is not None and one.any() and not one.all())
@@ -238,9 +290,19 @@ def _named_mask(name: str, value: Any, rows: int) -> Mask | None:
         return Mask(value != 0, unclear=True) if flags else None
     if value.is_floating_point() and bool((value <= 0).all()):  # added to scores: 0 is there
         return Mask(value == 0, others=name in OTHERS)
+    if value.is_floating_point() and _odd(value) is not None:
+        return Mask(value != 0, unclear=True)
     padded = name in PADDED or name == OTHERS[1]
     return Mask((value == 0) if padded else (value != 0), others=name in OTHERS)
 
 
+def _odd(value: Tensor) -> float | None:
+    """A number that is neither 0 nor 1, in what is not added to scores; the first."""
+    odd = value[(value != 0) & (value != 1)]
+    added = value.is_floating_point() and bool((value <= 0).all())
+    return float(odd[0]) if len(odd) and not added else None
+
+
 def _counts(name: str, value: Tensor) -> bool:
-    return (name in LENGTHS or name.endswith(ENDINGS)) and not value.is_floating_point()
+    whole = not value.is_floating_point() and value.dtype is not torch.bool
+    return (name in LENGTHS or name.endswith(ENDINGS)) and whole

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from stratigraph.activations.axes import Seen, axis_that_follows, axis_that_turns, repeats, seen
-from stratigraph.activations.batches import few_rows, turned, with_others
+from stratigraph.activations.batches import copies, few_rows, turned
 from stratigraph.activations.calls import Call, Calls
 from stratigraph.activations.layers import Layers, choose_layers
 from stratigraph.activations.learned import Key, Learned, choose_parts, without_dependent
@@ -39,7 +39,8 @@ Show = Callable[[Any, slice], Any]  # runs one pass on a batch, which are these 
 Look = Callable[[], dict[Key, Seen]]
 FEW = 8  # inputs of the first pass, and
 FEWER = 5  # the last of them, which the second has
-CHANNELS_FIRST = (nn.Conv1d, nn.ConvTranspose1d, nn.BatchNorm1d)  # (n, channels, tokens)
+# Files of torch.nn whose modules take (n, channels, tokens…).
+CHANNELS_FIRST = ("conv", "batchnorm", "instancenorm", "pooling", "upsampling", "pixelshuffle")
 
 
 @contextmanager
@@ -84,7 +85,7 @@ class Reader:
         self._masks: list[set[tuple[str, str]]] = []  # of every pass that is learned from
         self._taking: Taking | None = None
         self._tokens: dict[Key, tuple[int, ...]] = {}
-        self._channels_first = any(isinstance(m, CHANNELS_FIRST) for m in self.model.modules())
+        self._channels: set[int] = set()  # sizes of the axis that convolutions put before tokens
 
     def read(
         self, call: Callable[[], Any], rows: int, mask: Mask | None = None
@@ -97,9 +98,7 @@ class Reader:
         """
         if self.learned is None:
             raise InputError("read: nothing was learned of the network yet; call learn first.")
-        self._taking = Taking(
-            self.learned, self.reduce, rows, mask, self._tokens, self.lost, self._channels_first
-        )
+        self._taking = Taking(self.learned, self.reduce, rows, mask, self._tokens, self.lost)
         self.calls.masked = self.learned.masked
         try:
             self._pass(call, rows)
@@ -170,13 +169,15 @@ class Reader:
             if check and (turns or not _repeated(one, two, axes)):
                 self._check_repeats(two, again())
                 if not turns:
-                    without_dependent(one, two, axes, fewer, self.modules.values())
-            elif not check and not turns and count > fewer:
-                # The same draws, and the same inputs in the same places, as in the first pass.
-                state.put_back()
-                self._own = own
-                other = self._look(show, with_others(few, count, fewer), slice(0, count))
-                without_dependent(one, other, axes, fewer, self.modules.values())
+                    without_dependent(one, two, axes, self.modules.values())
+            if turns:
+                few, count = batch
+            for place in (count - 1, 0) if count > 1 else ():
+                if not check:  # the same draws as in the first pass
+                    state.put_back()
+                    self._own = own
+                other = self._look(show, copies(few, count, place), slice(0, count))
+                without_dependent(one, other, axes, self.modules.values(), place)
         finally:
             state.put_back()
             self._own = own
@@ -192,7 +193,16 @@ class Reader:
         }
         fixed = batch[1] if turns else 0
         masked = frozenset(set.intersection(*self._masks))
-        self.learned = Learned(kept, labels, left_out, masked, fixed)
+        read = {key[0] for key in labels}
+        runs = {name: count for name, count in self._ran.items() if name in read}
+        for name in [*runs]:
+            parts = [
+                part for asked in self.names[name] for part in self.chosen.parts.get(asked, ())
+            ]
+            if any(number for number, _ in parts):
+                del runs[name]  # one of its runs was asked for, however many there are
+        channels = frozenset(self._channels)
+        self.learned = Learned(kept, labels, left_out, masked, fixed, channels, runs)
 
     def _look(self, show: Show, batch: Any, at: slice) -> dict[Key, Seen]:
         """What every layer returns in a pass, as far as it is kept to learn from."""
@@ -298,6 +308,8 @@ class Reader:
     def _receive(self, call: Call, module: nn.Module, output: Any) -> None:
         if self._seen is not None:
             self._masks[-1].update((call.name, mask.name) for mask in call.masks)
+            if _channels_first(module) and getattr(output, "ndim", 0) > 2:
+                self._channels |= {output.shape[1], getattr(module, "in_channels", output.shape[1])}
         if self._taking is not None:
             self._taking.masks += call.masks
         if call.name not in self.names:
@@ -316,3 +328,8 @@ class Reader:
 
 def _repeated(one: dict[Key, Seen], two: dict[Key, Seen], axes: dict[Key, int | str]) -> bool:
     return all(repeats(one[k], two[k], axis) for k, axis in axes.items() if isinstance(axis, int))
+
+
+def _channels_first(module: nn.Module) -> bool:
+    kinds = (kind.__module__.removeprefix("torch.nn.modules.") for kind in type(module).__mro__)
+    return isinstance(module, nn.GroupNorm) or any(kind in CHANNELS_FIRST for kind in kinds)

@@ -29,8 +29,6 @@ class Taking:
         tokens: the number of tokens that layers had in earlier passes, noted here.
         lost: layers of which it is not known which tokens are there, with the reason, noted here;
             None makes such a layer an error.
-        channels_first: whether the network has layers whose channels stand before their tokens, as
-            convolutions over them do.
 
     """
 
@@ -42,11 +40,11 @@ class Taking:
         mask: Mask | None,
         tokens: dict[Key, tuple[int, ...]],
         lost: dict[str, str] | None,
-        channels_first: bool = False,
     ) -> None:
         self.learned, self.reduce, self.rows = learned, reduce, rows
         self.own = [] if mask is None else [mask]
-        self.tokens, self.lost, self.channels_first = tokens, lost, channels_first
+        self.tokens, self.lost = tokens, lost
+        self.ran: dict[str, int] = {}
         self.masks: list[Mask] = []  # that any module was given
         self.unmasked: list[str] = []  # layers of which every token was taken
         self.values: dict[Key, Tensor] = {}
@@ -54,6 +52,7 @@ class Taking:
 
     def take(self, call: Call, stack: list[Call], parts: Iterable[Part]) -> None:
         """Copy what a module returned, reduced."""
+        self.ran[call.name] = call.number
         for part in parts:
             key = (call.name, call.number, part.path)
             if key not in self.learned.labels:
@@ -63,7 +62,8 @@ class Taking:
             if not of_tokens(self.reduce, name) or value.ndim < 3:
                 self.values[key] = _copied(reduced(self.reduce, name, value), part.value)
             elif part.lengths is not None:
-                there = Mask(lengths=part.lengths.to(value.device)).of(value.shape[1])
+                padded = frozenset({value.shape[1]})
+                there = Mask(lengths=part.lengths.to(value.device), sizes=padded).of(value.shape[1])
                 found = None if there is None else (1, there)
                 self.values[key] = _copied(reduced(self.reduce, name, value, found), part.value)
             elif self.own or self.learned.masked:
@@ -84,7 +84,8 @@ class Taking:
         for key, (value, stack) in self.waiting.items():
             name = self.learned.labels[key]
             frames = [self.own, *([] if self.own else [*(c.masks for c in reversed(stack)), seen])]
-            found = fitting(iter(frames), list(value.shape[1:-1]))
+            channels = self.learned.channels
+            found = fitting(iter(frames), list(value.shape[1:-1]), bool(channels))
             if isinstance(found, str):
                 if found:
                     self._lose(name, found)
@@ -93,11 +94,12 @@ class Taking:
                 self.values[key] = reduced(self.reduce, name, value)
             else:
                 axis = found[0] + 1
-                if self.channels_first and value.shape[axis] == value.shape[-1]:
+                if axis == 1 and value.shape[1] in channels:
                     self._lose(
                         name,
-                        f"two of its axes are as long as the mask, {tuple(value.shape[1:])}, and "
-                        "it cannot be known which are its channels; pad to another length",
+                        f"the first of its axes {tuple(value.shape[1:])} is as long as the mask, "
+                        "and so are the channels of a convolution, so it cannot be known which are "
+                        "its channels; pad to another length",
                     )
                 self.values[key] = reduced(self.reduce, name, value, (axis, found[1]))
         self.waiting.clear()
@@ -106,6 +108,13 @@ class Taking:
                 f"layer {self.unmasked[0]}: {late[0]!r} came with these inputs and not with the "
                 f"first, so it cannot be known whether it is a mask; {ADVICE}."
             )
+        for name, count in self.learned.runs.items():
+            if self.ran.get(name, 0) > count:
+                raise InputError(
+                    f"layer {name}: it ran {self.ran[name]} times for some of the inputs, and "
+                    f"{count} for the first, so what it gives for them is not the same layer; "
+                    f"choose others, or one of its runs, such as {name}#1 (layers=)."
+                )
         missing = [label for key, label in self.learned.labels.items() if key not in self.values]
         if missing:
             raise InputError(
@@ -135,12 +144,12 @@ class Taking:
     def _unmasked(self, key: Key, value: Tensor, stack: list[Call]) -> None:
         """Refuse tokens of which it cannot be known which are there."""
         masks = self.own or [m for call in stack if call.bears for m in call.masks if not m.others]
-        padded = [m for m in masks if not (m.there is not None and bool(m.there.all()))]
-        if padded:
+        padded = next((m for m in masks if not m.whole), None)
+        if padded is not None:
             self._lose(
                 self.learned.labels[key],
-                f"its tokens {tuple(value.shape[1:-1])} are not those of the mask, so it cannot be "
-                "known which of them only fill a batch up",
+                f"its tokens {tuple(value.shape[1:-1])} are not those of the mask "
+                f"({padded.told_size}), so it cannot be known which of them only fill a batch up",
             )
         self._same_tokens(key, value)
 

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import copy
-import importlib
-import inspect
-import json
-import sys
-import zipfile
-import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
-import numpy as np
 import typer
 
 from stratigraph.cli.compare_files import (
@@ -24,7 +15,7 @@ from stratigraph.cli.compare_files import (
     compare_files,
     find_files,
 )
-from stratigraph.cli.inspect import finite
+from stratigraph.cli.compare_networks import compare_models
 from stratigraph.cli.options import (
     AsJson,
     Computing,
@@ -36,14 +27,9 @@ from stratigraph.cli.options import (
     refuse_given,
 )
 from stratigraph.cli.run import open_to_compute
-from stratigraph.errors import ConfigError, DataError
-from stratigraph.plugins import attribute_of, parted
+from stratigraph.errors import ConfigError
 
-if TYPE_CHECKING:
-    import xarray
-    from torch import nn
-
-__all__ = ["compare", "make_network", "read_inputs"]
+__all__ = ["compare"]
 
 Models = Annotated[
     list[Path] | None,
@@ -103,7 +89,7 @@ def compare(
         str | None,
         typer.Option(
             "--out",
-            help="Of a study: its folder or URL. Of files: a table of scores, .csv or .parquet.",
+            help="Of a study: its folder or URL. Of networks or files: a table, .csv or .parquet.",
         ),
     ] = None,
     ids: Ids = None,
@@ -124,7 +110,6 @@ def compare(
         table = None if out is None else Path(out)
         compare_files(files, measure, ids, figure, table, interval, as_json, explain)
         return
-    refuse_given(context, ("ids", "figure", "interval"), "it is of files of representations")
     if sources and len(sources) > 1:
         raise ConfigError(
             f"compare: expected one study, or files of representations, got {len(sources)} places."
@@ -133,12 +118,18 @@ def compare(
         if study is not None:
             raise ConfigError("compare: expected a study or --model, got both; leave one away.")
         why = "it is of a study; two networks are compared here in one process"
-        refuse_given(context, (*names_of(Limits, Computing), "out", "quiet"), why)
-        found = _networks(
+        refuse_given(context, (*names_of(Limits, Computing), "quiet"), why)
+        refuse_given(context, ("ids",), "it is of files of representations")
+        compare_models(
             model,
             factory or [],
             inputs,
             device,
+            figure,
+            None if out is None else Path(out),
+            interval=interval,
+            as_json=as_json,
+            explain=explain,
             measure=measure,
             layers=layers,
             reduce=reduce,
@@ -146,15 +137,15 @@ def compare(
             memory=memory,
             batch_size=batch_size,
         )
-        _print(found, as_json, explain)
         return
     if study is None:
         raise ConfigError(
             "compare: expected a study, or --model FILE --factory MODULE:FUNCTION --inputs FILE, "
             "or files of representations (a.npy b.npy)."
         )
+    refuse_given(context, ("ids",), "it is of files of representations")
     why = "it is of two networks, with --model; a study file says how a study is compared"
-    refuse_given(context, (*NETWORKS, "measure", "as_json"), why)
+    refuse_given(context, (*NETWORKS, "measure", "as_json", "figure", "interval"), why)
     from stratigraph.stages import Progress, run_stage
 
     opening = Opening(limits.max_runs, limits.trust, None if out is None else find_new_study(out))
@@ -163,159 +154,3 @@ def compare(
     if explain:
         for name in opened.measures():
             typer.echo(f"{name}: {opened.similarity(name).attrs['plan']}")
-
-
-def _networks(
-    models: list[Path],
-    factories: list[str],
-    inputs: Path | None,
-    device: str,
-    **how: Any,
-) -> xarray.DataArray:
-    """Both networks made, their weights loaded, and compared as `stratigraph.compare` takes it."""
-    from stratigraph.pairs.networks import compare as compare_networks
-    from stratigraph.records import load_weights
-    from stratigraph.training.device import check_device
-
-    if len(models) > 2:
-        raise ConfigError(f"--model: expected one or two files of weights, got {len(models)}.")
-    if not factories or len(factories) > len(models):
-        raise ConfigError(
-            "--factory: expected MODULE:FUNCTION, which makes the network that the weights are of, "
-            f"once for all or once for each --model; got {len(factories)} for {len(models)}."
-        )
-    if inputs is None:
-        raise ConfigError("--inputs: expected a file (.npy or .npz) that the networks are shown.")
-    where = check_device(device)
-    shown = read_inputs(inputs)
-    made_of: list[nn.Module] = []
-    for path, factory in zip(models, factories * (3 - len(factories)), strict=False):
-        network = make_network(factory)
-        if any(network is other for other in made_of):
-            network = _copied(network, factory)
-        if matched := load_weights(network, path):
-            typer.echo(matched, err=True)
-        made_of.append(network.to(where))
-    try:
-        return compare_networks(made_of[0], made_of[-1], shown, **how)
-    except (RuntimeError, TypeError, IndexError) as error:  # the networks', of such inputs
-        told = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise DataError(f"{inputs}: the networks cannot be shown it ({told}).") from error
-
-
-def _copied(network: nn.Module, factory: str) -> nn.Module:
-    """Another of a network that two files of weights are for, or the second would be in both.
-
-    Raises:
-        ConfigError: it holds what cannot be copied.
-
-    """
-    try:
-        return copy.deepcopy(network)
-    except Exception as error:
-        raise ConfigError(
-            f"--factory: {factory} is one network for two --model, and it cannot be copied "
-            f"({type(error).__name__}: {error}); name a function that makes a new one each time."
-        ) from error
-
-
-def make_network(factory: str) -> nn.Module:
-    """The network that ``package.module:function`` makes, called without arguments, or is.
-
-    The current folder is looked through too. This imports and runs the module that was named.
-
-    Raises:
-        ConfigError: there is no such module or function, or it makes no network.
-
-    """
-    from torch import nn
-
-    module, name = parted("--factory", factory, "MODULE:FUNCTION")
-    # A factory may import its neighbours when it is called, so the folder is there until then.
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        network = _called(module, name)
-    finally:
-        with contextlib.suppress(ValueError):  # what was imported may have taken it out
-            sys.path.remove(here)
-    if not isinstance(network, nn.Module):
-        raise ConfigError(
-            f"--factory: {factory} made a {type(network).__name__}; expected a torch nn.Module."
-        )
-    return network
-
-
-def _called(module: str, name: str) -> Any:
-    """What the named function of a module returns; a network, or what is no function, is itself."""
-    from torch import nn
-
-    try:
-        held = importlib.import_module(module)
-    except ImportError as error:
-        raise ConfigError(f"--factory: {module} cannot be imported ({error}).") from error
-    except Exception as error:
-        told = f"{type(error).__name__}: {error}"
-        raise ConfigError(f"--factory: {module} raised {told}") from error
-    function = attribute_of("--factory", held, name)
-    if isinstance(function, nn.Module) or not callable(function):
-        return function  # a network can be called too, but with its inputs
-    try:
-        inspect.signature(function).bind()
-    except ValueError:
-        pass  # it does not say what it takes
-    except TypeError as error:
-        raise ConfigError(
-            f"--factory: {module}:{name} is called without arguments ({error}); give each a "
-            "default, or name a function that calls it."
-        ) from None
-    try:
-        return function()
-    except Exception as error:
-        told = f"{type(error).__name__}: {error}"
-        raise ConfigError(f"--factory: {module}:{name} raised {told}") from error
-
-
-def read_inputs(path: Path) -> Any:
-    """Inputs from a file: an array (n, …), or arrays by the names of the network's arguments.
-
-    Raises:
-        DataError: no such file, or not numbers in NumPy's format.
-
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; expected inputs (.npy or .npz).")
-    try:
-        with path.open("rb") as file:
-            held = np.load(file, allow_pickle=False)
-            arrays = dict(held) if isinstance(held, np.lib.npyio.NpzFile) else {"": held}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(
-            f"{path}: not readable as .npy or .npz without pickles ({error}); write it with "
-            "numpy.save or numpy.savez."
-        ) from None
-    for name, array in arrays.items():
-        if array.dtype.kind not in "fiub":
-            raise DataError(f"{path}: {name or 'the array'} holds {array.dtype}, not numbers.")
-    return arrays.get("", arrays)
-
-
-def _print(found: xarray.DataArray, as_json: bool, explain: bool) -> None:
-    names_x, names_y = (list(map(str, found[axis].values)) for axis in ("x", "y"))
-    if as_json:
-        values = [[finite(v) for v in row] for row in found.values]
-        facts = {"x": names_x, "y": names_y, "values": values, **found.attrs}
-        typer.echo(json.dumps(facts, indent=1))
-        return
-    widths = [max(len(name), 6) for name in names_y]
-    first = max(map(len, names_x))
-    heads = "  ".join(name.rjust(width) for name, width in zip(names_y, widths, strict=True))
-    typer.echo(f"{' ' * first}  {heads}")
-    for name, row in zip(names_x, found.values, strict=True):
-        cells = "  ".join(f"{v:{w}.3f}" for v, w in zip(row, widths, strict=True))
-        typer.echo(f"{name.ljust(first)}  {cells}")
-    typer.echo(f"{found.attrs['measure']} of {found.attrs['inputs']} inputs")
-    if explain:
-        typer.echo(f"plan: {found.attrs['plan']}")
-    for name, reason in json.loads(found.attrs["reasons"]).items():
-        typer.echo(f"{name} has no score: {reason}")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from stratigraph.cli.compare import make_network, read_inputs
+from stratigraph.cli.compare_networks import make_network, read_inputs
 from stratigraph.cli.options import Device, Quiet
 from stratigraph.errors import ConfigError, DataError
 
@@ -57,6 +57,10 @@ def import_checkpoints(
     pattern: Pattern = None,
     name: Annotated[str, typer.Option("--name", help="Of the objective.")] = "training",
     roles: Roles = None,
+    strength: Annotated[
+        str | None,
+        typer.Option("--strength", help="The field of --pattern that is the strength, as beta."),
+    ] = None,
     layers: Annotated[
         list[str] | None,
         typer.Option("--layers", help="A name, a glob or type:Linear; may be given again."),
@@ -112,6 +116,7 @@ def import_checkpoints(
                 pattern=pattern,
                 name=name,
                 roles=roles,
+                strength=strength,
                 layers=layers,
                 reduce=reduce,
                 data=inputs.stem,

@@ -45,6 +45,7 @@ def record(
     batch_size: int = 256,
     start: int = 0,
     roles: Mapping[str, str | Sequence[str]] | str | None = None,
+    strength: str | None = None,
 ) -> Recorder:
     """Begin to record a training; the network as it is now is the first snapshot.
 
@@ -74,10 +75,12 @@ def record(
         roles: what is encoder, decoder, mean and log-variance, such as ``{"encoder": "enc.*",
             "mean": "fc_mu"}``, for the claims about parts and collapse
             (`stratigraph.integrations.roles`).
+        strength: which of the settings is the strength, such as ``beta``, for the claims across
+            strengths.
 
     Raises:
         ConfigError: the folder holds another kind of study, or this run already; it is a URL; or a
-            setting is not a plain value or called ``name``.
+            setting is not a plain value or called ``name``, or the strength no number.
         InputError: layers, probes or a network that cannot be read.
         BusyError: another process records this run.
 
@@ -93,7 +96,7 @@ def record(
         raise ConfigError(f"measures: expected a list of names, got {measures!r}.")
     config, inputs = describe_run(
         model, probes, name, settings, seed, layers=layers, reduce=reduce, posterior=posterior,
-        call=call, data=data, batch_size=batch_size, roles=roles, mask=mask,
+        call=call, data=data, batch_size=batch_size, roles=roles, mask=mask, strength=strength,
     )  # fmt: skip
     folder = open_recorded(Path(to), measures)
     return Recorder(folder, config, inputs, as_schedule(snapshots), weights, log_every, start)
@@ -114,6 +117,7 @@ def describe_run(
     batch_size: int,
     roles: Any,
     mask: MaskOf = None,
+    strength: str | None = None,
 ) -> tuple[RecordedConfig, ProbeReader]:
     """What a run is known by, and how its network is read; see `record` for the arguments.
 
@@ -146,5 +150,6 @@ def describe_run(
         count=inputs.count,
         reading=inputs.reading,
         roles=told.plain(),
+        varied=strength,
     )
     return config, inputs

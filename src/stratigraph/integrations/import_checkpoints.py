@@ -37,6 +37,7 @@ def import_checkpoints(
     pattern: str | None = None,
     name: str = "training",
     roles: Mapping[str, str | Sequence[str]] | str | None = None,
+    strength: str | None = None,
     layers: Layers = None,
     reduce: Reduce = None,
     posterior: Posterior | None = None,
@@ -63,6 +64,7 @@ def import_checkpoints(
             (`stratigraph.integrations.series`).
         name: of the objective, where no ``{name}`` of the pattern says it.
         roles: what is encoder, decoder, mean and log-variance (`stratigraph.integrations.roles`).
+        strength: which field of the pattern is the strength, such as ``beta``.
         layers: names, globs or types.
         reduce: makes large maps smaller.
         posterior: (model, batch) → mean and log-variance, where no role says it.
@@ -102,7 +104,7 @@ def import_checkpoints(
     loader = Loader(key, prefix, tell)
     options: dict[str, Any] = {
         "layers": layers, "reduce": reduce, "posterior": posterior, "call": call, "data": data,
-        "batch_size": batch_size, "roles": roles,
+        "batch_size": batch_size, "roles": roles, "strength": strength,
     }  # fmt: skip
     kept: dict[str, str] = {}  # digest of weights → the run and step that they were first of
     for series in found:

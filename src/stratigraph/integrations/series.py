@@ -5,8 +5,10 @@ What a path says is taken by a pattern, whose fields stand in braces::
     runs/beta{beta}-seed{seed}/checkpoint-{step}
 
 ``{step}`` and ``{seed}`` are whole numbers, ``{name}`` is the objective's name, and every other
-field is a setting by which runs are told apart. ``*`` and ``?`` stand for anything within the name
-of a folder, ``**`` for any folders. The pattern is of the end of a path, or of folders in it.
+field is a setting by which runs are told apart, but for those that begin with ``_``, which are
+passed over. ``*`` and ``?`` stand for anything within the name of a folder, ``**`` for any folders;
+they have to stand for the same in all checkpoints of a run, or it would be made of several. The
+pattern is of the end of a path, or of folders in it.
 
 What no pattern says is guessed from the names that are usual, and from the file itself:
 
@@ -81,11 +83,13 @@ def find_series(checkpoints: Iterable[str | Path], pattern: str | None = None) -
     expression = None if pattern is None else _expression(pattern)
     groups: dict[tuple[Any, ...], list[Point]] = {}
     folders: dict[tuple[Any, ...], str] = {}
+    forms: dict[tuple[Any, ...], dict[str, Path]] = {}
     nowhere = []
     for path in paths:
-        fields = {} if expression is None else _fields(path, str(pattern), expression)
+        match = None if expression is None else _match(path, str(pattern), expression)
+        fields = {} if match is None else _fields(match)
         try:
-            point, folder = _point(path, fields)
+            point, folder, at = _point(path, fields)
         except DataError as error:
             nowhere.append(error)
             continue
@@ -93,10 +97,15 @@ def find_series(checkpoints: Iterable[str | Path], pattern: str | None = None) -
         seeds = SEED.findall(path.as_posix())
         seed = fields["seed"] if "seed" in fields else int(seeds[-1]) if seeds else 0
         # Without a field of a run's own, the folder tells runs apart.
-        where = "" if set(fields) - {"step"} else SEED.sub("seed", folder)
+        where = "" if set(fields) - {"step"} else _blanked(folder, match, None)
+        where = re.sub(r"[-_=./]?\{step\}", "", where)
         own = (seed, where, *sorted(told.items()))
         groups.setdefault(own, []).append(point)
         folders[own] = where
+        if at or match:  # a step that the file alone tells says nothing of its name
+            forms.setdefault(own, {}).setdefault(_blanked(path.as_posix(), match, at), path)
+    for some in forms.values():
+        _check_one_form(some)
     if nowhere:
         more = f" And {len(nowhere) - 1} more." if len(nowhere) > 1 else ""
         raise DataError(f"{nowhere[0]}{more}")
@@ -157,11 +166,61 @@ def _expression(pattern: str) -> re.Pattern[str]:
         raise ConfigError(f"--pattern: {pattern!r} cannot be read ({error}).") from None
 
 
-def _fields(path: Path, pattern: str, expression: re.Pattern[str]) -> dict[str, Any]:
+def _match(path: Path, pattern: str, expression: re.Pattern[str]) -> re.Match[str]:
     found = expression.fullmatch(path.as_posix())
     if found is None:
         raise ConfigError(f"--pattern: {path} is not of the form {pattern}.")
-    return {name: _value(text, name in WHOLE) for name, text in found.groupdict().items()}
+    return found
+
+
+def _fields(match: re.Match[str]) -> dict[str, Any]:
+    named = {name: text for name, text in match.groupdict().items() if not name.startswith("_")}
+    return {name: _value(text, name in WHOLE) for name, text in named.items()}
+
+
+def _blanked(text: str, match: re.Match[str] | None, step: tuple[int, int] | None) -> str:
+    """A path, or a folder of it, without what may differ between checkpoints of one run.
+
+    That is its fields, its seed, its ending, and a step that was found at that place with the epoch
+    before it and what else follows it in the same name, such as a loss.
+    """
+    spans = {name: match.span(name) for name in match.groupdict()} if match else {}
+    if step is not None:
+        start, end = text.rfind("/", 0, step[0]) + 1, (text + "/").index("/", step[1])
+        name = EPOCH.sub("epoch", text[start : step[0]])
+        inside = [field for field, (at, _) in spans.items() if start <= at < end]
+        name += "{step}" + "".join(f"{{{field}}}" for field in inside)
+        rest = {field: span for field, span in spans.items() if field not in inside}
+        text = _filled(text[:start], rest, 0) + name + _filled(text[end:], rest, end)
+    else:
+        text = _filled(text, spans, 0)
+    return SEED.sub("seed", re.sub(r"\.[A-Za-z]\w*$", "", text))
+
+
+def _filled(text: str, spans: Mapping[str, tuple[int, int]], offset: int) -> str:
+    """A part of a path from ``offset`` on with the names of fields for what they are."""
+    for name, (start, end) in sorted(spans.items(), key=lambda one: -one[1][0]):
+        if offset <= start and end <= offset + len(text):
+            text = f"{text[: start - offset]}{{{name}}}{text[end - offset :]}"
+    return text
+
+
+def _check_one_form(forms: Mapping[str, Path]) -> None:
+    """Refuse one run of paths that differ where nothing says why.
+
+    Raises:
+        ConfigError: there are several forms.
+
+    """
+    if len(forms) > 1:
+        told = list(forms)[:MOST_TOLD]
+        some = list(map(str, forms.values()))[:2]
+        raise ConfigError(
+            f"--pattern: {' and '.join(some)} would be of one run, and nothing says what tells "
+            f"them apart: paths of {len(forms)} forms, {', '.join(told)}"
+            f"{', …' if len(forms) > len(told) else ''}. Put a field where they differ, in place "
+            "of any *: {run} if it tells runs apart, {_} if it does not."
+        )
 
 
 def _value(text: str, whole: bool) -> Any:
@@ -171,24 +230,29 @@ def _value(text: str, whole: bool) -> Any:
     return float(text) if number else text
 
 
-def _point(path: Path, fields: Mapping[str, Any]) -> tuple[Point, str]:
-    """A checkpoint's step, and the folder of its run."""
+def _point(path: Path, fields: Mapping[str, Any]) -> tuple[Point, str, tuple[int, int] | None]:
+    """A checkpoint's step, the folder of its run, and where in the path a step was found."""
     if "step" in fields:
-        return Point(path, fields["step"], "step"), path.parent.as_posix()
+        return Point(path, fields["step"], "step"), path.parent.as_posix(), None
     stem = path.name if path.is_dir() else path.stem
-    for name, place in ((stem, path.parent), (path.parent.name, path.parent.parent)):
-        for expression, unit in ((BY_STEP, "step"), (STEP, "step"), (EPOCH, "epoch")):
-            if found := expression.findall(name):
-                return Point(path, _times(*found[-1]), unit), place.as_posix()
-        if name == stem and (found := PLAIN.findall(stem)):
-            return Point(path, _times(*found[-1]), "step"), place.as_posix()
+    end = len(path.as_posix()) - len(path.name)
+    for name, place, start in (
+        (stem, path.parent, end),
+        (path.parent.name, path.parent.parent, end - 1 - len(path.parent.name)),
+    ):
+        for expression in (BY_STEP, STEP, EPOCH, PLAIN):
+            found = [*expression.finditer(name)]
+            if found and (expression is not PLAIN or name == stem):
+                at = start + found[-1].start(), start + found[-1].end()
+                unit = "epoch" if expression is EPOCH else "step"
+                return Point(path, _times(*found[-1].groups()), unit), place.as_posix(), at
     if path.is_file() and path.suffix != ".safetensors":
         held = read_contents(path)
         for key in INSIDE:
             step = held.get(key) if isinstance(held, Mapping) else None
             if is_whole(step) and step >= 0:
                 unit = "epoch" if key == "epoch" else "step"
-                return Point(path, step, unit), path.parent.as_posix()
+                return Point(path, step, unit), path.parent.as_posix(), None
     raise DataError(
         f"{path}: no step is known of it, by its name or by what it holds; say where its path has "
         "one, as in --pattern 'runs/{run}/model-{step}'."

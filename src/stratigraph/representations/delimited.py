@@ -33,8 +33,19 @@ def read_csv(path: Path, ids: str | None = None) -> Contents:
             first, second = next(lines, []), next(lines, [])
         if not first:
             raise DataError(f"{path}: empty; expected a table.")
+        if second and len(first) != len(second):
+            # pandas takes what the first line has no name for as an index, and shifts the rest.
+            raise DataError(
+                f"{path}: the first line has {len(first)} cells and the second {len(second)}; "
+                "expected as many in each, parted by commas (.csv) or tabs (.tsv), with points in "
+                "numbers. A column of ids without a name is named by an empty cell."
+            )
         named = _are_names(path, first, second)
-        options: dict[str, Any] = {"sep": separator, "header": 0 if named else None}
+        options: dict[str, Any] = {
+            "sep": separator,
+            "header": 0 if named else None,
+            "index_col": False,
+        }
         head = frames.read_csv(path, nrows=200, **options)
     except (ValueError, OSError, csv.Error) as error:
         raise DataError(f"{path}: not readable as a table ({error}).") from None
@@ -52,17 +63,19 @@ def read_csv(path: Path, ids: str | None = None) -> Contents:
             (units if kind.kind in "fiub" else text).append(column)
 
     def column_of(name: str) -> Any:
-        held = frames.read_csv(
-            path, usecols=[columns.index(name)], dtype=str, keep_default_na=False, **options
-        )
-        return from_text(held.iloc[:, 0].tolist())
+        # Whole lines, here and below: of chosen columns alone, longer lines are cut and not told.
+        try:
+            held = frames.read_csv(path, dtype=str, keep_default_na=False, **options)
+        except ValueError as error:
+            raise DataError(f"{path}: not readable as a table ({error}).") from None
+        return from_text(held.iloc[:, columns.index(name)].tolist())
 
     def rows() -> Rows:
         check_units(path, units, dict.fromkeys(text, "text"))
         places = [columns.index(name) for name in units]
         try:
-            with frames.read_csv(path, usecols=places, chunksize=BATCH, **options) as chunks:
-                return unpack((_numbers(chunk, path) for chunk in chunks), len(units))
+            with frames.read_csv(path, chunksize=BATCH, **options) as chunks:
+                return unpack((_numbers(c.iloc[:, places], path) for c in chunks), len(units))
         except ValueError as error:
             raise DataError(f"{path}: not readable as a table of numbers ({error}).") from None
 

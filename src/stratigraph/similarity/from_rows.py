@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,13 +25,14 @@ from stratigraph.errors import InputError
 from stratigraph.similarity.centring import CONSTANT, centre, rescaled
 from stratigraph.similarity.gram import gram, norm64, pack
 from stratigraph.similarity.hsic import DEGENERATE, is_degenerate, u_shift
-from stratigraph.similarity.inputs import as_matrix, check_probes, nonfinite, read_in_parts
+from stratigraph.similarity.inputs import check_probes
 from stratigraph.similarity.moments import CKASums, moments_bytes
 from stratigraph.similarity.packed import packed_length
 from stratigraph.similarity.sizes import in_words
 from stratigraph.similarity.streaming import stream_cka
+from stratigraph.similarity.unfit import Sieve, set_unfit
 
-__all__ = ["Found", "cka_from_batches", "cka_from_rows", "random_batches"]
+__all__ = ["Found", "cka_from_batches", "cka_from_rows"]
 
 SHARE = 8  # of the memory that one block of rows or columns takes
 BATCH = 250  # probes of a random batch
@@ -61,16 +62,16 @@ def cka_from_rows(
         memory: bytes to hold, at most.
 
     Raises:
-        InputError: the numbers of probes differ, a value is not finite, or no way fits in memory.
+        InputError: the numbers of probes differ, none of a side is finite, or no way fits in
+            memory.
 
     """
-    every = {f"a[{name!r}]": value for name, value in left.items()}
-    every |= {f"b[{name!r}]": value for name, value in (right or {}).items()}
-    n = _probes(every)
-    check_probes(n, 4 if debiased else 2, "CKA", next(iter(every)))
-    widths = [[_width(value) for value in side.values()] for side in (left, right) if side]
+    sides = _sieved(left, right)
+    n = _probes(sides)
+    check_probes(n, 4 if debiased else 2, "CKA", next(iter(sides[0].values())).name)
+    widths = [[value.shape[1] for value in side.values()] for side in sides]
     sums = 3 * moments_bytes(widths[0], widths[1] if right else None)
-    kernels = 8 * 4 * n * n + 4 * packed_length(n) * len(every)
+    kernels = 8 * 4 * n * n + 4 * packed_length(n) * sum(map(len, widths))
     flops = {
         "sums": 2.0 * n * sum(widths[0]) * sum(widths[-1]),
         "kernels": 2.0 * n * n * sum(map(sum, widths)),
@@ -79,9 +80,9 @@ def cka_from_rows(
     ways = sorted((way for way in fits if fits[way]), key=flops.__getitem__)
     if ways:
         way = _from_sums if ways[0] == "sums" else _from_kernels
-        return way(left, right, debiased, n, memory)
+        return _without_unfit(way(sides, debiased, n, memory), sides)
     if debiased:
-        return cka_from_batches(left, right, n, memory)
+        return _from_batches(sides, n, memory)
     raise InputError(
         f"measure: linear_cka of {n:,} probes and {sum(map(sum, widths)):,} units in all needs "
         f"{in_words(2 * min(sums, kernels))}, with {in_words(memory)} allowed (memory=); "
@@ -89,63 +90,53 @@ def cka_from_rows(
     )
 
 
-def _probes(every: Mapping[str, Any]) -> int:
-    (first, n), *others = [(name, value.shape[0]) for name, value in every.items()]
-    for name, count in others:
-        if count != n:
-            raise InputError(f"{name}: expected the same {n} probes as {first}, got {count} rows.")
-    return int(n)
+def _sieved(left: Mapping[str, Any], right: Mapping[str, Any] | None) -> list[dict[str, Sieve]]:
+    given = {"a": left} if right is None else {"a": left, "b": right}
+    return [
+        {name: Sieve(value, f"{argument}[{name!r}]") for name, value in side.items()}
+        for argument, side in given.items()
+    ]
 
 
-def _width(value: Any) -> int:
-    return math.prod(value.shape[1:])
+def _probes(sides: Sequence[Mapping[str, Sieve]]) -> int:
+    first, *others = [value for side in sides for value in side.values()]
+    n = first.shape[0]
+    for value in others:
+        if value.shape[0] != n:
+            raise InputError(
+                f"{value.name}: expected the same {n} probes as {first.name}, got "
+                f"{value.shape[0]} rows."
+            )
+    return n
 
 
-def _block(value: Any, rows: np.ndarray, columns: slice, name: str) -> Tensor:
-    """Some rows and columns as a finite matrix."""
-    if read_in_parts(value):
-        part = as_matrix(value.read(rows, columns), name)
-    else:
-        part = as_matrix(value, name)[torch.from_numpy(rows), columns]
-    if nonfinite(part):
-        row, column = np.argwhere(~np.isfinite(part.numpy()))[0].tolist()
-        raise InputError(
-            f"{name}: expected finite values, got {float(part[row, column])} at probe "
-            f"{int(rows[row])}, unit {column + (columns.start or 0)}. Drop or repair them first."
-        )
-    return part
+def _without_unfit(found: Found, sides: list[dict[str, Sieve]]) -> Found:
+    """NaN for what was found not to be finite, and why, as in memory."""
+    unfit = set_unfit((found.values, found.lower, found.upper), sides)
+    return replace(found, reasons={**found.reasons, **unfit})
 
 
-def _rows_at_a_time(sides: Sequence[Mapping[str, Any]], memory: int) -> int:
-    units = sum(_width(value) for side in sides for value in side.values())
+def _rows_at_a_time(sides: Sequence[Mapping[str, Sieve]], memory: int) -> int:
+    units = sum(value.shape[1] for side in sides for value in side.values())
     return max(1, memory // SHARE // (8 * 3 * units))
 
 
-def _from_sums(
-    left: Mapping[str, Any], right: Mapping[str, Any] | None, debiased: bool, n: int, memory: int
-) -> Found:
-    sums, whole = CKASums(), slice(None)
-    step = _rows_at_a_time([side for side in (left, right) if side], memory)
+def _from_sums(sides: list[dict[str, Sieve]], debiased: bool, n: int, memory: int) -> Found:
+    sums, step = CKASums(), _rows_at_a_time(sides, memory)
     for start in range(0, n, step):
         rows = np.arange(start, min(start + step, n))
-        sums.add(
-            {name: _block(value, rows, whole, name) for name, value in left.items()},
-            right and {name: _block(value, rows, whole, name) for name, value in right.items()},
-        )
+        sums.add(*({name: value.block(rows) for name, value in side.items()} for side in sides))
     values, reasons = sums.result(debiased)
     return Found(values, f"exact, from sums over blocks of {min(step, n):,} probes", reasons)
 
 
-def _from_kernels(
-    left: Mapping[str, Any], right: Mapping[str, Any] | None, debiased: bool, n: int, memory: int
-) -> Found:
+def _from_kernels(sides: list[dict[str, Sieve]], debiased: bool, n: int, memory: int) -> Found:
     reasons: dict[str, str] = {}
-    sides = [left] if right is None else [left, right]
     stacked = []
     for side in sides:
         vectors = torch.zeros(len(side), packed_length(n), dtype=torch.float32)
         for row, (name, value) in zip(vectors, side.items(), strict=True):
-            vector, reason = _vector(value, name, n, debiased, memory)
+            vector, reason = _vector(value, n, debiased, memory)
             if reason:
                 reasons[name] = reason
                 row.fill_(math.nan)
@@ -161,23 +152,21 @@ def _from_kernels(
         own = [o + part.square().sum(1).numpy() for o, part in zip(own, parts, strict=True)]
     values /= np.sqrt(own[0])[:, None] * np.sqrt(own[-1])[None, :]
     values = np.clip(values, -1.0 if debiased else 0.0, 1.0)
-    if right is None:
+    if len(sides) == 1:
         np.fill_diagonal(values, np.where(np.isnan(np.diag(values)), math.nan, 1.0))
     return Found(values, f"exact, from kernels of {n:,} probes over blocks of units", reasons)
 
 
-def _vector(
-    value: Any, name: str, n: int, debiased: bool, memory: int
-) -> tuple[Tensor, str | None]:
+def _vector(value: Sieve, n: int, debiased: bool, memory: int) -> tuple[Tensor, str | None]:
     """The packed centred kernel, from blocks of columns; and why there is none."""
-    rows, units = np.arange(n), _width(value)
+    rows, units = np.arange(n), value.shape[1]
     step = max(1, memory // SHARE // (8 * 3 * n))
     cuts = [slice(start, min(start + step, units)) for start in range(0, units, step)]
     kernel = torch.zeros(n, n, dtype=torch.float64)
     scale: int | None = None
     for columns in cuts:
-        block = _block(value, rows, columns, name)
-        part = centre(block, name)
+        block = value.block(rows, columns)
+        part = centre(block, value.name)
         if part.reason:
             continue
         if scale is None or part.exponent > scale:
@@ -199,19 +188,15 @@ def _vector(
     return pack(kernel, diagonal=not debiased), None
 
 
-def random_batches(
-    left: Mapping[str, Any], right: Mapping[str, Any] | None, n: int, size: int, seed: int = 0
+def _random_batches(
+    sides: Sequence[Mapping[str, Sieve]], n: int, size: int, seed: int = 0
 ) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor] | None]]:
     """Batches of the probes in an order drawn from ``seed``, each in the order of the file."""
-    order, whole = np.random.default_rng(seed).permutation(n), slice(None)
+    order = np.random.default_rng(seed).permutation(n)
     for start in range(0, n, size):
         rows = np.sort(order[start : start + size])
-        yield (
-            {name: _block(value, rows, whole, name) for name, value in left.items()},
-            None
-            if right is None
-            else {name: _block(value, rows, whole, name) for name, value in right.items()},
-        )
+        cut = [{name: value.block(rows) for name, value in side.items()} for side in sides]
+        yield cut[0], cut[1] if len(cut) > 1 else None
 
 
 def cka_from_batches(
@@ -224,22 +209,28 @@ def cka_from_batches(
     """Debiased CKA of all of ``left`` with all of ``right`` from random batches, with intervals.
 
     Raises:
-        InputError: not even a few probes of all fit in ``memory``, or a value is not finite.
+        InputError: not even a few probes of all fit in ``memory``, or none of a side is finite.
 
     """
-    sides = [side for side in (left, right) if side]
+    return _from_batches(_sieved(left, right), n, memory, confidence)
+
+
+def _from_batches(
+    sides: list[dict[str, Sieve]], n: int, memory: int, confidence: float = 0.95
+) -> Found:
     size = min(BATCH, _rows_at_a_time(sides, memory), n)
     if size < LEAST_BATCH:
         raise InputError(
             f"memory: {LEAST_BATCH} probes of these representations do not fit in "
             f"{in_words(memory)}; allow more."
         )
-    found = stream_cka(random_batches(left, right, n, size), confidence=confidence)
+    found = stream_cka(_random_batches(sides, n, size), confidence=confidence)
+    reasons = {**found.reasons, **set_unfit((found.values, found.lower, found.upper), sides)}
     return Found(
         found.values,
         f"estimated from {found.batches} random batches of {size} probes; widest "
         f"{confidence:.0%} interval ± {found.width:.2g}",
-        found.reasons,
+        reasons,
         found.lower,
         found.upper,
     )

@@ -32,6 +32,7 @@ __all__ = [
     "nonfinite",
     "only",
     "read_in_parts",
+    "told_holes",
 ]
 
 
@@ -177,9 +178,14 @@ def nonfinite(matrix: Tensor) -> str | None:
     bad = ~torch.isfinite(matrix)
     flat = int(bad.flatten().to(torch.uint8).argmax())
     row, column = divmod(flat, matrix.shape[1])
+    return told_holes(int(bad.sum()), matrix.numel(), float(matrix[row, column]), row, column)
+
+
+def told_holes(count: int, size: int, first: float, row: int, column: int) -> str:
+    """So many of ``size`` values that are not finite, and where the first of them is, in words."""
     return (
-        f"{int(bad.sum())} of {matrix.numel()} values are not finite, "
-        f"the first ({float(matrix[row, column])}) at probe {row}, unit {column}"
+        f"{count} of {size} values are not finite, the first ({first}) at probe {row}, unit "
+        f"{column}"
     )
 
 
@@ -219,6 +225,7 @@ def _from_array(value: Any, name: str) -> Tensor:
         raise InputError(f"{name}: a sparse matrix cannot be compared; call toarray() first.")
     if hasattr(value, "columns") and hasattr(value, "dtypes"):
         _check_columns(value, name)
+        value = _plain_numbers(value, name)
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -252,6 +259,29 @@ def _check_columns(frame: Any, name: str) -> None:
                 f"{name}: column {column!r} of numbers is called as ids are, and would count as a "
                 "unit; make it the index, or leave it out."
             )
+
+
+def _plain_numbers(frame: Any, name: str) -> Any:
+    """A frame's numbers (n, p), where pandas or Arrow keeps some with a sign for missing ones.
+
+    Raises:
+        InputError: some are missing.
+
+    """
+    nullable = np.array([hasattr(dtype, "na_value") for dtype in frame.dtypes])
+    if not nullable.any():
+        return frame
+    missing = frame.isna().to_numpy() & nullable
+    if missing.any():
+        row, column = np.argwhere(missing)[0].tolist()
+        raise InputError(
+            f"{name}: {int(missing.sum())} of its {missing.size} values are missing, the first in "
+            f"column {frame.columns[column]!r} of row {frame.index[row]!r}. Drop or fill them "
+            "first."
+        )
+    kinds = [getattr(dtype, "numpy_dtype", None) for dtype in frame.dtypes]
+    single = all(kind is not None and kind.kind == "f" and kind.itemsize < 8 for kind in kinds)
+    return frame.to_numpy(np.float32 if single else np.float64)
 
 
 def _shape(tensor: Tensor) -> str:

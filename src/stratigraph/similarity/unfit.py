@@ -7,19 +7,21 @@ mask, or what half precision could not hold. Only if none is left is that an err
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from stratigraph.similarity.inputs import as_matrix, nonfinite
+from stratigraph.errors import InputError
+from stratigraph.similarity.inputs import as_matrix, nonfinite, read_in_parts, told_holes
 
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["fit_entries", "numbers_as_units", "unfit", "with_unfit"]
+__all__ = ["Sieve", "fit_entries", "numbers_as_units", "set_unfit", "unfit", "with_unfit"]
 
 
 def unfit(value: Any, name: str = "x") -> str | None:
@@ -39,6 +41,73 @@ def unfit(value: Any, name: str = "x") -> str | None:
     half = dtype is torch.float16 or dtype == np.float16
     hint = "; half precision ends at 65,504: run the network in float32 or bfloat16" if half else ""
     return f"not finite: {found}{hint}"
+
+
+class Sieve:
+    """A representation in parts, with 0 for what is not finite, which is counted as it comes.
+
+    Args:
+        value: what is read in parts, or a matrix.
+        name: in an error.
+
+    """
+
+    def __init__(self, value: Any, name: str) -> None:
+        self.value, self.name = value, name
+        self.shape: tuple[int, int] = (value.shape[0], math.prod(value.shape[1:]))
+        self._holes = 0
+        self._first = (self.shape, math.nan)  # its place, and what stands there
+
+    def block(self, rows: np.ndarray, columns: slice = slice(None)) -> Tensor:
+        """Some rows (m,) and columns, as a finite matrix."""
+        if read_in_parts(self.value):
+            part = as_matrix(self.value.read(rows, columns), self.name)
+        else:
+            part = as_matrix(self.value, self.name)[torch.from_numpy(rows), columns]
+        if nonfinite(part) is None:
+            return part
+        bad = ~torch.isfinite(part)
+        self._holes += int(bad.sum())
+        at = np.argwhere(bad.numpy())
+        row, column = at[np.lexsort((at[:, 1], rows[at[:, 0]]))[0]].tolist()
+        place = int(rows[row]), column + (columns.start or 0)
+        self._first = min(self._first, (place, float(part[row, column])), key=lambda one: one[0])
+        return torch.where(bad, 0, part)
+
+    @property
+    def reason(self) -> str | None:
+        """Why it has no score, once all of it was read."""
+        if not self._holes:
+            return None
+        (row, column), value = self._first
+        return f"not finite: {told_holes(self._holes, math.prod(self.shape), value, row, column)}"
+
+
+def set_unfit(
+    values: Iterable[np.ndarray | None], sides: Sequence[Mapping[str, Sieve]]
+) -> dict[str, str]:
+    """Put NaN into matrices (x, y) where a side has a representation with holes; their reasons.
+
+    Raises:
+        InputError: all of a side have some.
+
+    """
+    found: dict[str, str] = {}
+    matrices = [matrix for matrix in values if matrix is not None]
+    for axis, side in enumerate((sides[0], sides[-1])):
+        reasons = {name: why for name, one in side.items() if (why := one.reason) is not None}
+        if len(reasons) == len(side):
+            name, why = next(iter(reasons.items()))
+            why = why.removeprefix("not finite: ")
+            raise InputError(
+                f"{side[name].name}: expected finite values, but {why}. Drop or repair them first."
+            )
+        for place, name in enumerate(side):
+            if name in reasons:
+                for matrix in matrices:
+                    np.moveaxis(matrix, axis, 0)[place] = math.nan
+        found |= reasons
+    return found
 
 
 def numbers_as_units(side: Any) -> Any:

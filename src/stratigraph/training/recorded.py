@@ -17,6 +17,7 @@ from stratigraph import identity
 from stratigraph.data import Dataset
 from stratigraph.errors import ConfigError, InputError
 from stratigraph.training.config import RunConfig
+from stratigraph.values import is_number
 
 __all__ = ["RecordedConfig", "any_config"]
 
@@ -37,6 +38,7 @@ class RecordedConfig(RunConfig):
         count: how many they are.
         reading: the digest of which layers were read, and how.
         roles: role → patterns of layers, as the caller said what is encoder, mean, …; may be empty.
+        varied: the setting that is the strength, such as ``beta``, as the caller said; or None.
 
     """
 
@@ -48,8 +50,15 @@ class RecordedConfig(RunConfig):
     count: int = field(kw_only=True)
     reading: str = field(kw_only=True)
     roles: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    varied: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        if self.varied is not None and not is_number(self.objective.get(self.varied)):
+            known = ", ".join(k for k in self.objective if k != "name") or "none"
+            raise ConfigError(
+                f"strength: expected the name of a setting that is a number, got {self.varied!r}; "
+                f"the settings of {self.label()} are {known}."
+            )
         try:
             object.__setattr__(self, "run_id", identity.run_id(self.to_dict()))
         except (TypeError, ValueError) as error:
@@ -61,14 +70,14 @@ class RecordedConfig(RunConfig):
     __hash__ = RunConfig.__hash__
 
     @property
-    def strength_name(self) -> None:
-        """None: nobody said which of the settings is one."""
-        return None
+    def strength_name(self) -> str | None:
+        """The setting that is the strength, or None where nobody said which."""
+        return self.varied
 
     @property
-    def strength(self) -> None:
-        """None."""
-        return None
+    def strength(self) -> float | None:
+        """Its value."""
+        return None if self.varied is None else float(self.objective[self.varied])
 
     @property
     def architecture_name(self) -> str:
@@ -108,7 +117,8 @@ class RecordedConfig(RunConfig):
         """Plain JSON values, from which `any_config` makes the same configuration."""
         values = {name: identity.plain(getattr(self, name)) for name in KEPT}
         roles = {"roles": identity.plain(self.roles)} if self.roles else {}
-        return {**values, **roles, "recorded": True}
+        varied = {} if self.varied is None else {"varied": self.varied}
+        return {**values, **roles, **varied, "recorded": True}
 
 
 def any_config(values: Mapping[str, Any], snapshots: tuple[int, ...] = ()) -> RunConfig:
@@ -125,5 +135,5 @@ def any_config(values: Mapping[str, Any], snapshots: tuple[int, ...] = ()) -> Ru
         raise ConfigError(f"run: {', '.join(missing)} is missing of a recorded run.")
     steps = snapshots[-1] if snapshots else 0
     kept = {name: values[name] for name in KEPT}
-    roles = values.get("roles", {})
-    return RecordedConfig(**kept, roles=roles, steps=steps, snapshots=snapshots)
+    told = {"roles": values.get("roles", {}), "varied": values.get("varied")}
+    return RecordedConfig(**kept, **told, steps=steps, snapshots=snapshots)

@@ -1,0 +1,222 @@
+"""``stratigraph compare --model a.safetensors --factory mine:net``: networks from their weights."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import importlib
+import inspect
+import json
+import sys
+import zipfile
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import typer
+
+from stratigraph.cli.matrices import check_places, show_matrix, with_intervals
+from stratigraph.errors import ConfigError, DataError, InputError
+from stratigraph.plugins import attribute_of, parted
+
+if TYPE_CHECKING:
+    import xarray
+    from torch import nn
+
+__all__ = ["compare_models", "make_network", "read_inputs"]
+
+
+def compare_models(
+    models: list[Path],
+    factories: list[str],
+    inputs: Path | None,
+    device: str,
+    figure: Path | None,
+    out: Path | None,
+    *,
+    interval: bool,
+    as_json: bool,
+    explain: bool,
+    **how: Any,
+) -> None:
+    """Make the networks, load their weights, and compare them as `stratigraph.compare` does.
+
+    Raises:
+        ConfigError: what was given does not make one network or two, or a suffix says no format.
+        DataError: inputs that the networks cannot be shown.
+
+    """
+    from stratigraph.pairs.networks import compare as compare_networks
+    from stratigraph.records import load_weights
+    from stratigraph.training.device import check_device
+
+    check_places(figure, out)
+    if len(models) > 2:
+        raise ConfigError(f"--model: expected one or two files of weights, got {len(models)}.")
+    if not factories or len(factories) > len(models):
+        raise ConfigError(
+            "--factory: expected MODULE:FUNCTION, which makes the network that the weights are of, "
+            f"once for all or once for each --model; got {len(factories)} for {len(models)}."
+        )
+    if inputs is None:
+        raise ConfigError("--inputs: expected a file (.npy or .npz) that the networks are shown.")
+    where = check_device(device)
+    shown = read_inputs(inputs)
+    made_of: list[nn.Module] = []
+    for path, factory in zip(models, factories * (3 - len(factories)), strict=False):
+        network = make_network(factory)
+        if any(network is other for other in made_of):
+            network = _copied(network, factory)
+        if matched := load_weights(network, path):
+            typer.echo(matched, err=True)
+        made_of.append(network.to(where))
+    try:
+        compared = _with_intervals if interval else compare_networks
+        found = compared(made_of[0], made_of[-1], shown, **how)
+    except (RuntimeError, TypeError, IndexError) as error:  # the networks', of such inputs
+        told = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise DataError(f"{inputs}: the networks cannot be shown it ({told}).") from error
+    explained = [f"plan: {found.attrs['plan']}"] if explain else []
+    of = f"{found.attrs['inputs']} inputs"
+    show_matrix(found, of, figure, out, as_json=as_json, explained=explained)
+
+
+def _with_intervals(
+    model_a: nn.Module,
+    model_b: nn.Module,
+    shown: Any,
+    *,
+    measure: str,
+    memory: int | str,
+    reduce: str | None,
+    **how: Any,
+) -> xarray.DataArray:
+    """The same with an interval for each score, from all activations at once.
+
+    Raises:
+        InputError: they do not fit in memory.
+
+    """
+    from stratigraph.activations import capture
+    from stratigraph.activations.batches import count_of, few_rows
+    from stratigraph.activations.reduce import describe
+    from stratigraph.similarity.sizes import in_bytes, in_words
+    from stratigraph.similarity.unfit import numbers_as_units
+
+    n, most, needed = count_of(shown) or 0, in_bytes(memory), 0
+    models = [model_a] if model_a is model_b else [model_a, model_b]
+    learned = []
+    for model in models:
+        few = capture(model, few_rows(shown, n, 1), reduce=reduce, **how)
+        needed += sum(n * value.numel() * value.element_size() for value in few.values())
+        learned.append(few.learned)
+    if needed > most:
+        raise InputError(
+            f"--interval: needs every activation at once, {in_words(needed)}, with "
+            f"{in_words(most)} allowed (--memory); give fewer inputs or layers, or --reduce."
+        )
+    read = [
+        capture(model, shown, reduce=reduce, learned=one, **how)
+        for model, one in zip(models, learned, strict=True)
+    ]
+    found = with_intervals([numbers_as_units(side) for side in read], measure, most)
+    left_out = {name: why for side in read for name, why in side.left_out.items()}
+    return found.assign_attrs(inputs=n, reduce=describe(reduce), left_out=json.dumps(left_out))
+
+
+def _copied(network: nn.Module, factory: str) -> nn.Module:
+    """Another of a network that two files of weights are for, or the second would be in both.
+
+    Raises:
+        ConfigError: it holds what cannot be copied.
+
+    """
+    try:
+        return copy.deepcopy(network)
+    except Exception as error:
+        raise ConfigError(
+            f"--factory: {factory} is one network for two --model, and it cannot be copied "
+            f"({type(error).__name__}: {error}); name a function that makes a new one each time."
+        ) from error
+
+
+def make_network(factory: str) -> nn.Module:
+    """The network that ``package.module:function`` makes, called without arguments, or is.
+
+    The current folder is looked through too. This imports and runs the module that was named.
+
+    Raises:
+        ConfigError: there is no such module or function, or it makes no network.
+
+    """
+    from torch import nn
+
+    module, name = parted("--factory", factory, "MODULE:FUNCTION")
+    # A factory may import its neighbours when it is called, so the folder is there until then.
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        network = _called(module, name)
+    finally:
+        with contextlib.suppress(ValueError):  # what was imported may have taken it out
+            sys.path.remove(here)
+    if not isinstance(network, nn.Module):
+        raise ConfigError(
+            f"--factory: {factory} made a {type(network).__name__}; expected a torch nn.Module."
+        )
+    return network
+
+
+def _called(module: str, name: str) -> Any:
+    """What the named function of a module returns; a network, or what is no function, is itself."""
+    from torch import nn
+
+    try:
+        held = importlib.import_module(module)
+    except ImportError as error:
+        raise ConfigError(f"--factory: {module} cannot be imported ({error}).") from error
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"--factory: {module} raised {told}") from error
+    function = attribute_of("--factory", held, name)
+    if isinstance(function, nn.Module) or not callable(function):
+        return function  # a network can be called too, but with its inputs
+    try:
+        inspect.signature(function).bind()
+    except ValueError:
+        pass  # it does not say what it takes
+    except TypeError as error:
+        raise ConfigError(
+            f"--factory: {module}:{name} is called without arguments ({error}); give each a "
+            "default, or name a function that calls it."
+        ) from None
+    try:
+        return function()
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"--factory: {module}:{name} raised {told}") from error
+
+
+def read_inputs(path: Path) -> Any:
+    """Inputs from a file: an array (n, …), or arrays by the names of the network's arguments.
+
+    Raises:
+        DataError: no such file, or not numbers in NumPy's format.
+
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; expected inputs (.npy or .npz).")
+    try:
+        with path.open("rb") as file:
+            held = np.load(file, allow_pickle=False)
+            arrays = dict(held) if isinstance(held, np.lib.npyio.NpzFile) else {"": held}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(
+            f"{path}: not readable as .npy or .npz without pickles ({error}); write it with "
+            "numpy.save or numpy.savez."
+        ) from None
+    for name, array in arrays.items():
+        if array.dtype.kind not in "fiub":
+            raise DataError(f"{path}: {name or 'the array'} holds {array.dtype}, not numbers.")
+    return arrays.get("", arrays)

@@ -1,0 +1,178 @@
+"""A labelled matrix of scores as a command shows it: printed, as a table, as a picture."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import typer
+
+from stratigraph.cli.inspect import finite
+from stratigraph.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray
+
+__all__ = ["check_places", "show_matrix", "with_intervals"]
+
+FIGURES = (".png", ".pdf", ".svg")
+TABLES = (".parquet", ".csv", ".nc")
+
+
+def check_places(figure: Path | None, out: Path | None) -> None:
+    """Refuse a picture or a table whose suffix says no format, before anything is computed."""
+    for option, path, known in (("--figure", figure, FIGURES), ("--out", out, TABLES)):
+        if path is not None and path.suffix.lower() not in known:
+            raise ConfigError(
+                f"{option}: expected a file that ends in {', '.join(known)}, got {str(path)!r}."
+            )
+
+
+def with_intervals(
+    sides: Sequence[Mapping[str, Any]], measure: str, memory: int | str | None = None
+) -> xarray.DataArray:
+    """Scores with intervals of those that can be compared; the others NaN, with the reason.
+
+    Args:
+        sides: names → representations, of one side or of two.
+        measure: its name.
+        memory: bytes to hold.
+
+    Raises:
+        InputError: none of a side can be compared, or there are too few probes.
+
+    """
+    from stratigraph.pairs.intervals import interval_matrix
+    from stratigraph.similarity.inputs import MEMORY, is_large
+    from stratigraph.similarity.sizes import in_bytes
+    from stratigraph.similarity.unfit import fit_entries, with_unfit
+
+    most = MEMORY if memory is None else in_bytes(memory)
+    right = sides[1] if len(sides) > 1 else None
+    if is_large((value for side in sides for value in side.values()), most):
+        return interval_matrix(sides[0], right, measure, memory=most)  # which looks at each part
+    fit = [fit_entries(side, argument) for argument, side in zip("ab", sides, strict=False)]
+    some = [fits or side for side, (fits, _) in zip(sides, fit, strict=True)]
+    found = interval_matrix(some[0], some[1] if len(some) > 1 else None, measure, memory=most)
+    for _, reasons in fit:
+        found = with_unfit(found, sides[0], sides[-1], reasons)
+    return found
+
+
+def show_matrix(
+    found: xarray.DataArray,
+    of: str,
+    figure: Path | None,
+    out: Path | None,
+    *,
+    as_json: bool,
+    explained: Iterable[str] = (),
+    **facts: Any,
+) -> None:
+    """Print a matrix, and write it where a table or a picture was asked for.
+
+    Args:
+        found: scores (x, y), perhaps with intervals.
+        of: how many rows or inputs, in words.
+        figure: the picture's place.
+        out: the table's.
+        as_json: print JSON, with further ``facts``.
+        explained: further lines of the text.
+        facts: see ``as_json``.
+
+    """
+    if as_json:
+        typer.echo(json.dumps({**_facts(found), **facts}, indent=1))
+    else:
+        _print(found, of, explained)
+    if out is not None:
+        _write_table(found, out)
+    if figure is not None:
+        _draw(found, figure)
+
+
+def _facts(found: xarray.DataArray) -> dict[str, Any]:
+    values = {"values": found, **{end: found[end] for end in _ends(found)}}
+    return {
+        "x": found["x"].values.tolist(),
+        "y": found["y"].values.tolist(),
+        **{key: [[finite(v) for v in row] for row in held.values] for key, held in values.items()},
+        **found.attrs,
+    }
+
+
+def _ends(found: xarray.DataArray) -> list[str]:
+    return [end for end in ("lower", "upper") if end in found.coords]
+
+
+def _print(found: xarray.DataArray, of: str, explained: Iterable[str]) -> None:
+    names_x, names_y = (list(map(str, found[axis].values)) for axis in ("x", "y"))
+    cells = [[f"{value:.3f}" for value in row] for row in found.values]
+    if _ends(found):
+        ends = zip(found["lower"].values, found["upper"].values, strict=True)
+        cells = [
+            [f"{cell} [{a:.3f}, {b:.3f}]" for cell, a, b in zip(row, low, high, strict=True)]
+            for row, (low, high) in zip(cells, ends, strict=True)
+        ]
+    widths = [max(map(len, column)) for column in zip(names_y, *cells, strict=True)]
+    first = max(map(len, names_x))
+    for name, row in zip(["", *names_x], [names_y, *cells], strict=True):
+        line = "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        typer.echo(f"{name.ljust(first)}  {line}")
+    typer.echo(f"{found.attrs['measure']} of {of}")
+    if "interval" in found.attrs:
+        typer.echo(f"intervals: {found.attrs['interval']}")
+    for line in explained:
+        typer.echo(line)
+    for name, reason in json.loads(found.attrs["reasons"]).items():
+        typer.echo(f"{name} has no score: {reason}")
+    for name, note in json.loads(found.attrs.get("notes", "{}")).items():
+        typer.echo(f"{name}: {note}")
+
+
+def _table(found: xarray.DataArray) -> pd.DataFrame:
+    """A row for each pair: x, y, the measure, its value, and the interval's ends."""
+    import pandas as pd
+
+    rows, columns = found.shape
+    table = {
+        "x": np.repeat(found["x"].values, columns),
+        "y": np.tile(found["y"].values, rows),
+        "measure": found.attrs["measure"],
+        "value": found.values.ravel(),
+    }
+    table |= {end: found[end].values.ravel() for end in _ends(found)}
+    probes = found.attrs["probes" if "probes" in found.attrs else "inputs"]
+    return pd.DataFrame(table).assign(probes=probes)
+
+
+def _write_table(found: xarray.DataArray, out: Path) -> None:
+    from stratigraph.records import write_file
+
+    buffer = io.BytesIO()
+    if out.suffix.lower() == ".csv":
+        buffer.write(_table(found).to_csv(index=False).encode())
+    elif out.suffix.lower() == ".parquet":
+        _table(found).to_parquet(buffer, index=False)
+    else:
+        buffer.write(bytes(found.to_netcdf(engine="h5netcdf")))
+    write_file(out, buffer.getbuffer())
+
+
+def _draw(found: xarray.DataArray, figure: Path) -> None:
+    from stratigraph.records import write_file
+    from stratigraph.report.figures.matrix import draw_matrix
+    from stratigraph.similarity.catalog import find_measure
+
+    chosen = find_measure(found.attrs["measure"])
+    low, high = chosen.bounds
+    if chosen.itself:  # a similarity: 0 to 1, however far below chance may fall
+        low, high = 0.0, 1.0
+    buffer = io.BytesIO()
+    draw_matrix(found, low, high).savefig(buffer, format=figure.suffix.lower()[1:], dpi=200)
+    write_file(figure, buffer.getbuffer())
