@@ -7,6 +7,7 @@ import os
 import signal
 from functools import partial
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,9 +17,11 @@ from stratigraph.cli.main import main
 from stratigraph.errors import InputError
 from stratigraph.records import read_json
 from stratigraph.report import drawing, write_report
-from stratigraph.report.drawing import FORMATS, Sketch, check_formats, draw, draw_all
+from stratigraph.report.drawing import FORMATS, Sketch, check_formats, draw, draw_all, plain_style
 from stratigraph.report.figures import draw_convergence
-from stratigraph.report.figures.style import new_figure, step_axis
+from stratigraph.report.figures.bands import draw_bands
+from stratigraph.report.figures.layout import add_scale
+from stratigraph.report.figures.style import STYLE, name_power, new_figure, step_axis
 
 BEGINS = {"webp": b"RIFF", "png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
 
@@ -49,7 +52,8 @@ def test_the_raster_is_what_matplotlib_draws():
     """Nothing is lost on the way: to the pixel what `savefig` gives."""
     picture = draw(sketches(1)[0])
     buffer = io.BytesIO()
-    line(0.0).savefig(buffer, format="png", dpi="figure")
+    with plain_style():
+        line(0.0).savefig(buffer, format="png", dpi="figure")
     ours, theirs = Image.open(io.BytesIO(picture.files["webp"])), Image.open(buffer)
     np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs.convert("RGB")))
 
@@ -153,3 +157,55 @@ def test_a_figure_of_columns_is_called_by_what_they_share():
     figure = draw_convergence({"debiased_cka": table}, labels, "beta_vae · sprites", 0.9)
     assert figure.get_suptitle() == "beta_vae · sprites"
     assert [axis.get_title() for axis in figure.axes] == ["beta = 1 (2 runs)", "beta = 8 (2 runs)"]
+
+
+def test_a_panel_has_room_for_what_stands_around_it():
+    """Nothing is cut off or covered: of two by two panels, a legend, a title and a scale."""
+    with plain_style(), mpl.rc_context(STYLE):
+        figure = new_figure(6, 4)
+        axes = figure.subplots(2, 2, squeeze=False)
+        for axis, high in zip(axes.ravel(), (1, 1000, 1e-7, 20), strict=True):
+            axis.plot([0, 10, 100], [0, high, high / 2], label=f"to {high}")
+            axis.set_title("one line\nand another")
+            axis.set_ylabel("what is measured")
+            step_axis(axis, [0, 10, 100])
+        add_scale(figure, axes[0, 0].imshow(np.eye(2), aspect="auto"), "score")
+        figure.legend(*axes[0, 1].get_legend_handles_labels(), loc="outside right center")
+        figure.suptitle("All of them")
+        figure.draw_without_rendering()
+    boxes = [axis.get_tightbbox() for axis in figure.axes]
+    boxes += [one.get_window_extent() for one in (*figure.legends, *figure.texts)]
+    for place, box in enumerate(boxes):
+        assert min(box.x0, box.y0) >= 0
+        assert box.x1 <= figure.bbox.x1
+        assert box.y1 <= figure.bbox.y1
+        assert not any(box.overlaps(other) for other in boxes[:place])
+
+
+def test_a_panel_is_measured_again_where_its_new_size_has_other_ticks():
+    with plain_style():
+        figure = new_figure(3, 0.9)
+        axis = figure.subplots()
+        axis.plot([0, 1], [0, 123456])
+        axis.set_title("as high\nas the\npanel")
+        figure.draw_without_rendering()
+    assert axis.get_tightbbox().x0 >= 0
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [(0, "0"), (1, "10⁰"), (1000, "10³"), (-0.01, "−10⁻²"), (20, "20"), (-2.5, "−2.5")],
+)
+def test_powers_are_named_in_letters(value, name):
+    assert name_power(value) == name
+
+
+def test_an_interval_is_drawn_where_it_is_known():
+    table = pd.DataFrame({"step": [4, 0, 1, 2, 3], "mean": 0.5, "low": 0.4, "high": 0.6})
+    table.loc[table["step"] == 2, ["low", "high"]] = np.nan
+    axis = new_figure(3, 2).subplots()
+    draw_bands(axis, [(table, "blue", "-", "all"), (table.assign(low=np.nan), "red", "-", None)])
+    (intervals,) = axis.collections
+    spans = [path.get_extents().extents.tolist() for path in intervals.get_paths()]
+    assert spans == [[0, 0.4, 1, 0.6], [3, 0.4, 4, 0.6]]
+    assert [line.get_xdata().tolist() for line in axis.lines] == [[0, 1, 2, 3, 4]] * 2

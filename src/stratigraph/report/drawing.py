@@ -36,7 +36,16 @@ from PIL import Image
 
 from stratigraph.errors import InputError, suggest
 
-__all__ = ["FORMATS", "SHOWN", "Picture", "Sketch", "check_formats", "draw", "draw_all"]
+__all__ = [
+    "FORMATS",
+    "SHOWN",
+    "Picture",
+    "Sketch",
+    "check_formats",
+    "draw",
+    "draw_all",
+    "plain_style",
+]
 
 SHOWN = "webp"  # what the report embeds
 # No date in any of them: the same study draws the same bytes.
@@ -44,11 +53,14 @@ DATELESS = {"png": "Software", "pdf": "CreationDate", "svg": "Date"}
 FORMATS = (SHOWN, *DATELESS)
 # Letters that an editor can edit. Names within an SVG are hashes with a salt, which is else random.
 WRITTEN: dict[Any, Any] = {"savefig.dpi": 150, "pdf.fonttype": 42, "svg.hashsalt": "stratigraph"}
-FONT = ["DejaVu Sans"]  # is matplotlib's own: a dozen others are not looked for, text by text
+# DejaVu is matplotlib's own: a dozen others are not looked for, text by text. Hinting would take a
+# quarter of its time to set the letters of a line at uneven distances.
+TEXT: dict[Any, Any] = {"font.sans-serif": ["DejaVu Sans"], "text.hinting": "no_hinting"}
 PIXELS = 96  # of a page, to an inch
 NUMBER = struct.Struct("=I")
 PATIENCE = 60.0  # seconds that a fork may take for a figure when nothing is left to draw
 LOOK = 0.005
+OBJECTS = 50_000  # of a figure of some panels
 MOST_IN_PIPE = 16_000  # numbers: the 64 KiB of a pipe hold them before anybody reads
 
 
@@ -96,20 +108,21 @@ def check_formats(names: Iterable[str]) -> tuple[str, ...]:
 
 def draw(sketch: Sketch, formats: Sequence[str] = (SHOWN,)) -> Picture:
     """Lay a figure out, and draw it in some formats."""
-    figure = sketch.draw()
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    figure.set_layout_engine("none")  # places are found: they are not looked for twice
-    buffer = io.BytesIO()
-    raster = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")  # type: ignore[no-untyped-call]
-    raster.save(buffer, SHOWN, lossless=True, quality=80, method=0)
-    files = {SHOWN: buffer.getvalue()}
-    for name in formats:
-        if name != SHOWN:
-            buffer = io.BytesIO()
-            with mpl.rc_context(WRITTEN):
+    with plain_style():
+        figure = sketch.draw()
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()  # type: ignore[no-untyped-call]
+        figure.set_layout_engine("none")  # places are found: they are not looked for twice
+        buffer = io.BytesIO()
+        raster = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")  # type: ignore[no-untyped-call]
+        raster.save(buffer, SHOWN, lossless=True, quality=80, method=0)
+        files = {SHOWN: buffer.getvalue()}
+        mpl.rcParams.update(WRITTEN)
+        for name in formats:
+            if name != SHOWN:
+                buffer = io.BytesIO()
                 figure.savefig(buffer, format=name, metadata={DATELESS[name]: None})
-            files[name] = buffer.getvalue()
+                files[name] = buffer.getvalue()
     width, height = (round(float(side) * PIXELS) for side in figure.get_size_inches())
     return Picture(files, width, height)
 
@@ -132,7 +145,7 @@ def draw_all(
     found: dict[int, Picture] = {}
     # A fork of a process whose libraries have threads of their own, as macOS's have, may hang.
     workers = min(workers, len(sketches)) if sys.platform == "linux" else 1
-    with _plain_style(), _freeze(), _numbers(min(len(sketches), MOST_IN_PIPE)) as queue:
+    with _freeze(), _numbers(min(len(sketches), MOST_IN_PIPE)) as queue:
         forks: list[tuple[int, BinaryIO]] = []
         try:
             with suppress(OSError):  # no more processes, or no room for what they draw: fewer draw
@@ -157,11 +170,11 @@ def draw_all(
 
 
 @contextmanager
-def _plain_style() -> Iterator[None]:
+def plain_style() -> Iterator[None]:
     """Within, matplotlib has its own defaults: no ``matplotlibrc`` of the folder rules."""
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams["font.sans-serif"] = FONT
+        mpl.rcParams.update(TEXT)
         yield
 
 
@@ -180,11 +193,14 @@ def _has_ended(process: int, results: BinaryIO) -> bool:
 
 @contextmanager
 def _freeze() -> Iterator[None]:
-    """Within, what was there before is not searched for garbage, of which figures leave much."""
+    """Within, garbage is looked for once a figure or so, and not in what was there before."""
+    often = gc.get_threshold()
     gc.freeze()
+    gc.set_threshold(OBJECTS)
     try:
         yield
     finally:
+        gc.set_threshold(*often)
         gc.unfreeze()
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from stratigraph.report.figures.bands import draw_bands
 from stratigraph.report.figures.style import (
     PARTS,
     STYLE,
@@ -57,19 +58,15 @@ def draw_convergence(
 
 
 def _lines(axis: Axes, table: pd.DataFrame) -> None:
-    lines = dict(iter(table.sort_values("step", kind="stable").groupby("layer", sort=False)))
+    lines = dict(iter(table.groupby("layer", sort=False)))
+    bands = []
     for part, (_, dash) in PARTS.items():
+        if part == "input":
+            continue  # the probes never change: its line is 1 by definition
         layers = list(dict.fromkeys(table.loc[table["part"] == part, "layer"]))
         colours = layer_colours(layers, part)
-        for layer in layers:
-            if part == "input":
-                continue  # the probes never change: its line is 1 by definition
-            steps, mean, low, high = lines[layer][["step", "mean", "low", "high"]].to_numpy(float).T
-            axis.plot(
-                steps, mean, linestyle=dash, color=colours[layer], linewidth=1.1,
-                label=short(layer),
-            )  # fmt: skip
-            axis.fill_between(steps, low, high, color=colours[layer], alpha=0.12, linewidth=0)
+        bands += [(lines[layer], colours[layer], dash, short(layer)) for layer in layers]
+    draw_bands(axis, bands, alpha=0.12, linewidth=1.1)
 
 
 def draw_parts(tables: dict[str, pd.DataFrame], title: str, threshold: float) -> Figure:
@@ -85,24 +82,15 @@ def draw_parts(tables: dict[str, pd.DataFrame], title: str, threshold: float) ->
             for c, what in enumerate(columns):
                 axis = axes[r, c]
                 column = "similarity" if c == 0 else "progress"
-                for part in ("encoder", "latents", "decoder", "network"):
-                    colour, dash = PARTS[part]
-                    chosen = table[table["part"] == part]
-                    if chosen.empty:
-                        continue
-                    per_run = chosen.groupby(["run", "step"])[column].mean().reset_index()
-                    over = per_run.groupby("step")[column].agg(["mean", "min", "max"])
-                    axis.plot(
-                        over.index,
-                        over["mean"],
-                        linestyle=dash,
-                        color=colour,
-                        label=part,
-                        marker=".",
-                    )
-                    axis.fill_between(
-                        over.index, over["min"], over["max"], color=colour, alpha=0.15, linewidth=0
-                    )
+                runs = table.groupby(["part", "run", "step"], sort=False)[column].mean()
+                over = runs.groupby(["part", "step"]).agg(["mean", "min", "max"]).reset_index()
+                over = over.rename(columns={"min": "low", "max": "high"})
+                bands = [
+                    (over[over["part"] == part], *PARTS[part], part)
+                    for part in ("encoder", "latents", "decoder", "network")
+                    if part in set(over["part"])
+                ]
+                draw_bands(axis, bands, marker=".")
                 axis.axhline(threshold, color="#999999", linewidth=0.6, zorder=0)
                 axis.set_ylim(-0.05 if c == 0 else -1.0, 1.03)
                 step_axis(axis, sorted(table["step"].unique()))

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stratigraph.report.figures.over_training import draw_band
+from stratigraph.report.figures.bands import draw_bands
+from stratigraph.report.figures.over_training import LINE
 from stratigraph.report.figures.style import SCORES, STYLE, new_figure, ordered_colours, step_axis
 
 __all__ = ["draw_scores", "draw_scores_over_training"]
@@ -74,9 +75,11 @@ def draw_scores_over_training(table: pd.DataFrame, titles: Mapping[str, str]) ->
             axis.set_axis_off()
         for axis, name in zip(axes.ravel(), names, strict=False):
             own = table[table["score"] == name]
-            for label in labels:
-                line = own[own["configuration"] == label]
-                draw_band(axis, line, *styles[label], textwrap.fill(label, 30))
+            bands = [
+                (own[own["configuration"] == one], *styles[one], textwrap.fill(one, 30))
+                for one in labels
+            ]
+            draw_bands(axis, bands, **LINE)
             axis.set_ylim(-0.05, 1.03)
             axis.set_title(titles[name])
             step_axis(axis, sorted(own["step"].unique()))

@@ -81,11 +81,10 @@ def draw_settled(table: pd.DataFrame, measure: str) -> Figure:
                 axis = axes[r, c]
                 own = table[(table["group"] == group) & (table["kind"] == kind)]
                 layers = list(dict.fromkeys(table.loc[table["group"] == group, "layer"]))
-                for _, row in own.iterrows():
-                    y = layers.index(row["layer"])
-                    colour = PARTS.get(row["part"], ("#555555", "-"))[0]
-                    axis.plot([row["low"], row["high"]], [y, y], color=colour, linewidth=1.5)
-                    axis.plot(row["mean"], y, "o", color=colour, markersize=4)
+                places = [layers.index(layer) for layer in own["layer"]]
+                colours = [PARTS.get(part, ("#555555", "-"))[0] for part in own["part"]]
+                axis.hlines(places, own["low"], own["high"], colors=colours, linewidth=1.5)
+                axis.scatter(own["mean"], places, s=16, c=colours, zorder=2)
                 axis.set_yticks(range(len(layers)), [short(n) for n in layers] if c == 0 else [])
                 axis.set_ylim(len(layers) - 0.4, -0.6)
                 axis.set_xlim(-0.3 if kind == "progress" else -0.02, 1.03)

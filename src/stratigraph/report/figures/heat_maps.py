@@ -9,6 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from stratigraph.report.figures.layout import add_scale
 from stratigraph.report.figures.style import SCORES, STYLE, measure_name, new_figure, short
 from stratigraph.report.heat_data import Between, HeatMap
 
@@ -35,7 +36,7 @@ def draw_between(maps: Sequence[Between], measure: str) -> Figure:
             axis.set_yticks(np.arange(len(heat.rows)), [short(n) for n in heat.rows])
             axis.tick_params(labelsize=6)
             axis.spines[:].set_visible(False)
-        figure.colorbar(image, ax=axes, shrink=0.6, label=measure_name(measure))
+        add_scale(figure, image, measure_name(measure))
     return figure
 
 
@@ -61,13 +62,12 @@ def draw_heat_maps(rows: Sequence[Sequence[HeatMap]], measure: str, label: str) 
                 axis.set_title(f"step {heat.row_step:,} to {heat.column_step:,}\n{kind}")
                 lowest = r + 1 == len(rows) or c >= len(rows[r + 1])
                 across = [short(n) for n in heat.columns] if lowest else []
-                axis.set_xticks(np.arange(len(heat.columns)), across, rotation=90)
-                axis.set_yticks(
-                    np.arange(len(heat.rows)), [short(n) for n in heat.rows] if c == 0 else []
-                )
+                down = [short(n) for n in heat.rows] if c == 0 else []
+                axis.set_xticks(np.arange(len(across)), across, rotation=90)
+                axis.set_yticks(np.arange(len(down)), down)
                 axis.set_xlabel(f"layers at step {heat.column_step:,}" if lowest else "")
                 axis.set_ylabel("layers at the earlier step" if c == 0 else "")
                 axis.spines[:].set_visible(False)
-        figure.colorbar(image, ax=axes, shrink=0.6, label=measure_name(measure))
+        add_scale(figure, image, measure_name(measure))
         figure.suptitle(label, fontsize=10)
     return figure

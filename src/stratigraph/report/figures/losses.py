@@ -10,7 +10,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stratigraph.report.figures.style import STYLE, new_figure, step_axis
+from stratigraph.report.figures.style import STYLE, name_power, new_figure, step_axis
 
 __all__ = ["draw_losses"]
 
@@ -48,8 +48,10 @@ def draw_losses(
             if len(terms) > 1:
                 axis.set_yscale("symlog", linthresh=1)
                 axis.set_ylim(bottom=0)
+                axis.yaxis.set_major_formatter(name_power)
             elif (chosen[terms[0]] > 0).all():  # a loss of the caller's may have any sign
                 axis.set_yscale("log")
+                axis.yaxis.set_major_formatter(name_power)
             axis.set_title(textwrap.fill(label, 34), fontsize=7)
             step_axis(axis, sorted(chosen["step"].unique()))
         for axis in axes[len(labels) :]:

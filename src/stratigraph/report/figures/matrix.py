@@ -8,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from stratigraph.report.figures.layout import add_scale
 from stratigraph.report.figures.style import SCORES, STYLE, measure_name, new_figure
 
 if TYPE_CHECKING:
@@ -43,5 +44,5 @@ def draw_matrix(found: xarray.DataArray, low: float | None, high: float | None) 
                 dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 and np.isfinite(value)
                 text = f"{value:.2f}" if np.isfinite(value) else "–"
                 axis.text(j, i, text, ha="center", va="center", color="w" if dark else "k")
-        figure.colorbar(image, ax=axis, shrink=0.8, label=measure_name(str(found.name)))
+        add_scale(figure, image, measure_name(str(found.name)))
     return figure

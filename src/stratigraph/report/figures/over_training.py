@@ -9,9 +9,9 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from stratigraph.report.figures.bands import draw_bands
 from stratigraph.report.figures.style import (
     PARTS,
     STYLE,
@@ -23,21 +23,11 @@ from stratigraph.report.figures.style import (
     step_axis,
 )
 
-__all__ = ["draw_band", "draw_layer_lines", "draw_layer_pairs", "draw_regimes"]
+__all__ = ["LINE", "draw_layer_lines", "draw_layer_pairs", "draw_regimes"]
 
 REGIMES = {"active": ("#0072B2", "-"), "mixed": ("#009E73", "-."), "passive": ("#D55E00", "--")}
 COLUMNS = 3
-
-
-def draw_band(axis: Axes, line: pd.DataFrame, colour: Any, dash: Any, label: str | None) -> None:
-    """A line of means over steps, and its interval behind it."""
-    values = line[["step", "mean", "low", "high"]].to_numpy(float)
-    steps, mean, low, high = values[values[:, 0].argsort(kind="stable")].T
-    axis.plot(
-        steps, mean, color=colour, linestyle=dash, label=label, linewidth=1.2, marker=".",
-        markersize=3,
-    )  # fmt: skip
-    axis.fill_between(steps, low, high, color=colour, alpha=0.15, linewidth=0)
+LINE: dict[str, Any] = {"linewidth": 1.2, "marker": ".", "markersize": 3}
 
 
 def draw_layer_pairs(tables: dict[str, pd.DataFrame], group: str) -> Figure:
@@ -52,9 +42,9 @@ def draw_layer_pairs(tables: dict[str, pd.DataFrame], group: str) -> Figure:
             styles = ordered_colours(labels)
             for c, pair in enumerate(pairs):
                 axis = axes[r, c]
-                for label in labels:
-                    line = table[(table["pair"] == pair) & (table["configuration"] == label)]
-                    draw_band(axis, line, *styles[label], label)
+                lines = dict(iter(table[table["pair"] == pair].groupby("configuration")))
+                bands = [(lines[one], *styles[one], one) for one in labels if one in lines]
+                draw_bands(axis, bands, **LINE)
                 axis.set_ylim(min(-0.02, axis.get_ylim()[0]), 1.03)
                 step_axis(axis, sorted(table["step"].unique()))
                 axis.set_title(pair if r == 0 else "")
@@ -80,11 +70,12 @@ def draw_layer_lines(
         for axis, group in zip(axes.ravel(), groups, strict=False):
             own = table[table["group"] == group]
             lines = dict(iter(own.groupby("layer", sort=False)))
+            bands = []
             for part, (_, dash) in PARTS.items():
                 layers = list(dict.fromkeys(own.loc[own["part"] == part, "layer"]))
                 colours = layer_colours(layers, part)
-                for layer in layers:
-                    draw_band(axis, lines[layer], colours[layer], dash, short(layer))
+                bands += [(lines[layer], colours[layer], dash, short(layer)) for layer in layers]
+            draw_bands(axis, bands, **LINE)
             handles, names = axis.get_legend_handles_labels()
             for name, handle in zip(names, handles, strict=True):
                 known.setdefault(name, handle)
@@ -108,8 +99,8 @@ def draw_regimes(table: pd.DataFrame, latents: int) -> Figure:
         axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
         for axis, label in zip(axes.ravel(), labels, strict=False):
             own = table[table["configuration"] == label]
-            for regime, style in REGIMES.items():
-                draw_band(axis, own[own["regime"] == regime], *style, regime)
+            bands = [(own[own["regime"] == name], *style, name) for name, style in REGIMES.items()]
+            draw_bands(axis, bands, **LINE)
             axis.set_ylim(-0.4, latents + 0.4)
             step_axis(axis, sorted(own["step"].unique()))
             axis.set_title(textwrap.fill(label, 30), fontsize=7)

@@ -6,6 +6,7 @@ Parts of the network differ by hue *and* by dash, so that a print in grey still 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,12 +14,15 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from stratigraph.report.figures.layout import Layout
+
 __all__ = [
     "DIFFERENCES",
     "PARTS",
     "SCORES",
     "layer_colours",
     "measure_name",
+    "name_power",
     "new_figure",
     "ordered_colours",
     "short",
@@ -44,6 +48,7 @@ NAMES = {
     "procrustes_similarity": "Procrustes similarity",
     "deconfounded_cka": "Deconfounded CKA",
 }
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.titlesize": 9,
@@ -71,7 +76,7 @@ def measure_name(measure: str) -> str:
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure of a size in inches, with room made for its labels."""
     with mpl.rc_context(STYLE):
-        return Figure(figsize=(width, height), layout="constrained")
+        return Figure(figsize=(width, height), layout=Layout())
 
 
 def short(layer: str) -> str:
@@ -103,6 +108,15 @@ def ordered_colours(labels: Sequence[str]) -> dict[str, tuple[Any, Any]]:
     }
 
 
+def name_power(value: float, place: float = 0) -> str:
+    """A tick of a logarithmic axis: ``10³``, as letters: setting mathematics takes longer."""
+    exponent = round(math.log10(abs(value))) if value else 0
+    if not math.isclose(abs(value), 10.0**exponent):
+        return f"{value:g}".replace("-", "−")
+    sign = "−" if value < 0 else ""
+    return f"{sign}10{str(exponent).translate(RAISED)}"
+
+
 def step_axis(axis: Axes, steps: Sequence[int]) -> None:
     """Training steps on a logarithmic axis that has a place for 0.
 
@@ -113,6 +127,8 @@ def step_axis(axis: Axes, steps: Sequence[int]) -> None:
     if positive and 0 in steps:
         axis.set_xscale("symlog", linthresh=min(positive), linscale=0.5)
         axis.set_xlim(left=0)
+        axis.xaxis.set_major_formatter(name_power)
     elif positive and axis.dataLim.x1 > 0:  # -inf of nothing
         axis.set_xscale("log")
+        axis.xaxis.set_major_formatter(name_power)
     axis.set_xlabel("training step")
