@@ -1,56 +1,53 @@
-"""The published study's comparison, rehearsed without its training: 22,500 representations.
+"""The published study's comparison, without its training: 22,500 representations, all with all.
 
-300 models × 5 snapshots × 15 layers of the published network's widths, n = 1,000 probes::
+300 models × 5 snapshots × 15 layers of the published network's widths, n = 500 probes::
 
-    python benchmarks/rehearsal.py --cap 20 --disk 12 --json rehearsal.json
+    python benchmarks/rehearsal.py --json rehearsal.json
 
 1. reduce   synthetic activations (a few shared factors, factors of their own, noise, ReLU) of some
             snapshots become coordinates, as `extract` makes and stores them
-2. study    a study's folder of all models and snapshots: those coordinates, over and over, by hard
-            links, since those of all would take 60 GB; no cost of a pair depends on what it holds
-3. rates    what making a vector and multiplying a pair of them take, of some representations
-4. compare  debiased CKA of all with all by `compare_study`, out of core, until the time is up; it
-            is stopped half-way and started again
-5. store    a whole matrix written as `compare_study` writes it; blocks that were not computed are
-            read from one that stands for them
+2. part     a study of 2,100 of them compared twice: undisturbed, and killed twice on the way; the
+            bytes of both are to be the same
+3. study    a study's folder of all models and snapshots: those coordinates, over and over, by hard
+            links; no cost of a pair depends on what it holds
+4. compare  debiased CKA of all with all by `compare_study`, out of core, in a process that is
+            killed (SIGKILL) after a third and after two thirds of its products, and started again
 
-Prints wall and CPU time, peak memory, disk of each, the share of the pairs that was done, and what
-follows for the whole. Memory is that of this process and its workers together: all of it that is
-resident, and (``own``) without the pages of files, which the system takes back when it needs them.
+Prints wall and CPU time, peak memory and disk of each. Memory is that of the process that compares
+and its workers together: all of it that is resident, and (``own``) without the pages of files,
+which the system takes back when it needs them.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import math
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from cores import own_seconds, timed
-from stratigraph.engine import LocalEngine, one_thread
-from stratigraph.pairs.blocks import Notes, blocks, folded, read_scores
-from stratigraph.pairs.comparison import Comparison
-from stratigraph.pairs.stored import compare_stored
+from stratigraph.engine import LocalEngine
 from stratigraph.records import Files, snapshot_path, write_record, write_text
 from stratigraph.similarity.reduction import reduce_units
 from stratigraph.stages.compare import compare_study
-from stratigraph.stages.labels import representation_table
-from stratigraph.stages.matrix_record import write_matrix
 from stratigraph.stages.progress import Progress
 from stratigraph.stages.task import reading_digest
-from stratigraph.study import Selection, Study, load_study, representations_path
+from stratigraph.study import Study, load_study, representations_path
 
 LAYERS = {
     "input": 4096,
@@ -84,32 +81,7 @@ snapshots: {{kind: explicit, steps: [{steps}]}}
 probes: {{count: {probes}}}
 measures: [debiased_cka]
 """
-RATED = 768  # representations of which rates are taken
 SIZE = 256  # representations a side of a block of products
-WORKERS = (2, 16, 64)
-
-
-class TimeIsUp(Exception):
-    """The comparison has had its time."""
-
-
-class Capped(Progress):
-    """Says how far it is, and ends the work once its time is up."""
-
-    def __init__(self, until: float) -> None:
-        super().__init__()
-        self.until = until
-
-    def stage(self, what: str) -> Callable[[int, int], None]:
-        """As `Progress.stage`."""
-        say = super().stage(what)
-
-        def report(done: int, total: int) -> None:
-            say(done, total)
-            if time.monotonic() > self.until:
-                raise TimeIsUp
-
-        return report
 
 
 def synthetic(n: int, p: int, seed: int) -> np.ndarray:
@@ -142,10 +114,10 @@ def reduce(task: Reduce) -> tuple[float, int]:
     return time.process_time() - began, found.coordinates.nbytes
 
 
-def make_study(folder: Path, distinct: Path, args: argparse.Namespace) -> Study:
+def make_study(folder: Path, distinct: Path, models: int, args: argparse.Namespace) -> Study:
     """A folder in which every model has its snapshots' representations, by hard links."""
     steps = ", ".join(str(step) for step in range(1, args.snapshots + 1))
-    seeds = ", ".join(map(str, range(args.models // 20)))
+    seeds = ", ".join(map(str, range(models // 20)))
     text = STUDY.format(seeds=seeds, snapshots=args.snapshots, steps=steps, probes=args.probes)
     write_text(folder / "study.yaml", text)
     study = load_study(folder)
@@ -235,72 +207,46 @@ def disk(folder: Path) -> int:
     return sum(seen.values())
 
 
-def pairs_in(count: int, folder: Path, kind: str) -> int:
-    """How many pairs the blocks hold that are done."""
-    pairs = 0
-    for path in folder.rglob(f"{kind}-*.npz"):
-        row, column = (int(word) for word in path.stem.split("-")[1:])
-        r, c = (min(SIZE, count - at) for at in (row, column))
-        pairs += r * (r + 1) // 2 if row == column else r * c
-    return pairs
+def compare(folder: Path, workers: int, disk: float) -> None:
+    """In a process of its own, which may be killed."""
+    compare_study(load_study(folder), LocalEngine(workers), Progress(), disk=int(disk * 1e9))
 
 
-def whole_matrix(count: int, folder: Path, stand_in: Path) -> Comparison:
-    """All blocks: those that are done, and for each other one the same file."""
-    np.savez(stand_in, scores=np.random.default_rng(0).random((1, SIZE, SIZE)))
-    wanted = Selection(pd.DataFrame(dict.fromkeys(("run", "step", "layer", "probes"), [0] * count)),
-                       ("all",))  # fmt: skip
-    every = np.arange(count)
-    found = blocks(
-        folded(lambda rows, columns: wanted.block(every[rows], every[columns])),
-        (count, count),
-        SIZE,
-    )
-    done = {path.name: path for path in folder.rglob("product-*.npz")}
-
-    def load(number: int) -> np.ndarray:
-        block = found[number]
-        scores = read_scores(done.get(f"product-{block.name}", stand_in), None)
-        return scores[
-            :, : block.rows.stop - block.rows.start, : block.columns.stop - block.columns.start
-        ]
-
-    notes = Notes((None,) * count, (None,) * count)
-    return Comparison((count, count), found, load, True, notes, notes)
-
-
-def rates(files: list[Path], place: Path) -> dict[str, float]:
-    """CPU seconds of one vector and of one pair, on one thread."""
-
-    def seconds(wanted: np.ndarray | None) -> float:
-        with tempfile.TemporaryDirectory(dir=place) as scratch, one_thread():
-            began = time.process_time()
-            compare_stored(files, wanted=wanted, scratch=Path(scratch))
-            return time.process_time() - began
-
-    seconds(np.eye(len(files), dtype=bool))  # warm
-    diagonal = len(files) * (SIZE + 1) / 2  # pairs of the blocks on the diagonal, made both times
-    alone = seconds(np.eye(len(files), dtype=bool))
-    whole = seconds(None)
-    pair = (whole - alone) / (len(files) * (len(files) + 1) / 2 - diagonal)
-    return {"vector s": round((alone - pair * diagonal) / len(files), 5), "pair s": round(pair, 8)}
+def compare_killed(study: Study, args: argparse.Namespace, kills: int) -> None:
+    """Compare to the end, killed each time that another share of the products is done."""
+    count = args.snapshots * len(LAYERS) * len(study.runs)
+    side = -(-count // SIZE)
+    blocks = side * (side + 1) // 2
+    for turn in range(1, kills + 2):
+        child = get_context("spawn").Process(
+            target=compare, args=(study.path, args.workers, args.disk)
+        )
+        child.start()
+        until = blocks * turn // (kills + 1) if turn <= kills else math.inf
+        while child.is_alive():
+            child.join(0.2)
+            done = sum(1 for _ in (study.path / "similarity").rglob("product-*.npz"))
+            if done >= until and child.is_alive():
+                print(f"  killed after {done} of {blocks} blocks", flush=True)
+                os.kill(child.pid or 0, signal.SIGKILL)
+                child.join()
+                break
+    if child.exitcode:
+        raise SystemExit(f"the comparison ended with {child.exitcode}")
 
 
-def until_time_is_up(minutes: float, work: Callable[[Progress], Any]) -> bool:
-    """Whether it ended by itself."""
-    try:
-        work(Capped(time.monotonic() + 60 * minutes))
-    except TimeIsUp:
-        return False
-    return True
+def matrix_digest(study: Study) -> str:
+    """One hash of all files of the study's matrix."""
+    found = hashlib.sha256()
+    for path in sorted((study.path / "similarity").rglob("*")):
+        if path.is_file() and path.suffix != ".json":  # which say when
+            found.update(path.relative_to(study.path).as_posix().encode() + path.read_bytes())
+    return found.hexdigest()
 
 
 def rehearse(place: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
     engine, watch = LocalEngine(args.workers), Watch(place)
     distinct = place / "distinct"
-    snapshots = 20 * (args.models // 20) * args.snapshots
-    count = snapshots * len(LAYERS)
-    every = count * (count + 1) // 2
     with watch.stage("reduce") as row:
         tasks = [
             Reduce(number, layer, args.probes, distinct / f"{number}" / layer)
@@ -309,80 +255,40 @@ def rehearse(place: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
         ]
         done = [outcome.value for outcome in engine.map(reduce, tasks)]
         cpu = sum(seconds for seconds, _ in done) / args.distinct
-        row |= {
-            "snapshots": args.distinct,
-            "whole: cpu s": round(cpu * snapshots),
-            "whole: disk GB": round(sum(b for _, b in done) / args.distinct * snapshots / 1e9, 1),
-        }
+        snapshots = args.models * args.snapshots
+        row |= {"snapshots": args.distinct, "of all, CPU s": round(cpu * snapshots)}
+    found = {}
+    for name, kills in (("part", 0), ("part, killed twice", 2)):
+        study = make_study(place / name, distinct, 28 // args.snapshots * 20, args)
+        with watch.stage(name) as row:
+            compare_killed(study, args, kills)
+            found[name] = row["sha256"] = matrix_digest(study)
+        shutil.rmtree(study.path)
+    if len(set(found.values())) > 1:
+        raise SystemExit(f"killed twice, the matrix has other bytes: {found}")
     with watch.stage("study") as row:
-        study = make_study(place / "study", distinct, args)
-        row |= {"representations": count, "pairs": every}
-    with watch.stage("check and label"):
-        table = representation_table(study)
-    with watch.stage("rates") as row:
-        row |= rates(table.files[:RATED], place)
-    scratch = study.path / "similarity"
-    limit = int(args.disk * 1e9)
-    ended = False
-    for half in ("compare", "compare, gone on with") if args.cap else ():
-        if ended:
-            break
-        with watch.stage(half) as row:
-            before = pairs_in(count, scratch, "product")
-            ended = until_time_is_up(
-                args.cap / 2,
-                lambda progress: compare_study(study, engine, progress, disk=limit),
-            )
-            pairs = every if ended else pairs_in(count, scratch, "product")
-            row |= {"pairs": pairs - before, "share": round(pairs / every, 4)}
-    for path in scratch.rglob("vectors-*.npy"):
-        path.unlink()
-    if not ended:
-        with watch.stage("store") as row:
-            scores = whole_matrix(count, scratch, place / "stand-in.npz")
-            parts = [(np.random.default_rng(0).permutation(count), scores)]
-            write_matrix(place / "matrix", table.labels, parts, ("values",), {})
-            row |= {"blocks": len(scores.blocks)}
-        shutil.rmtree(place / "matrix")
-    shutil.rmtree(scratch, ignore_errors=True)
+        study = make_study(place / "study", distinct, args.models, args)
+        count = args.models * args.snapshots * len(LAYERS)
+        row |= {"representations": count, "pairs": count * (count + 1) // 2}
+    with watch.stage("compare, killed twice") as row:
+        compare_killed(study, args, 2)
+        row["matrix GB"] = round(disk(study.path / "similarity") / 1e9, 2)
     return watch.rows
-
-
-def extrapolate(rows: list[dict[str, Any]]) -> None:
-    """What the whole takes, by CPU time, on workers like these."""
-    by = {row["stage"]: row for row in rows}
-    compared = [row for row in rows if row["stage"].startswith("compare")]
-    made, rate = by["study"], by["rates"]
-    whole = {
-        "reduce": by["reduce"]["whole: cpu s"],
-        "make vectors, once": rate["vector s"] * made["representations"],
-        "multiply": rate["pair s"] * made["pairs"],
-    }
-    alone = by["check and label"]["cpu s"] + by.get("store", {"cpu s": 0})["cpu s"]
-    done = compared[-1]["share"] if compared else 0
-    print(f"done: {done:.1%} of the pairs; the whole by CPU time:")
-    for name, seconds in whole.items():
-        print(f"  {name}: {seconds / 3600:.2f} core-hours")
-    for workers in WORKERS:
-        hours = (sum(whole.values()) / workers + alone) / 3600
-        print(f"  {workers} workers: {hours:.2f} h")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", type=int, default=300, help="a multiple of 20")
     parser.add_argument("--snapshots", type=int, default=5)
-    parser.add_argument("--probes", type=int, default=1000)
-    parser.add_argument("--distinct", type=int, default=24, help="snapshots that are made up")
+    parser.add_argument("--probes", type=int, default=500)
+    parser.add_argument("--distinct", type=int, default=40, help="snapshots that are made up")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--cap", type=float, default=30, help="minutes of comparing exactly")
-    parser.add_argument("--disk", type=float, default=60, help="GB that vectors may take")
+    parser.add_argument("--disk", type=float, default=20, help="GB that vectors may take")
     parser.add_argument("--out", type=Path, help="where; what is there is removed afterwards")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="rehearsal-", dir=args.out) as folder:
         rows = rehearse(Path(folder), args)
-    extrapolate(rows)
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1))
 
