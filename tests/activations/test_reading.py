@@ -318,6 +318,9 @@ def test_lengths_are_not_of_fewer_tokens(longest):
     read = capture(whole, x, "layer", reduce="tokens", mask=lengths)["layer"]
     there = (torch.arange(16) < lengths[:, None])[..., None]
     torch.testing.assert_close(read, (whole(x) * there).sum(1).detach() / lengths[:, None])
+    beside = [[x, torch.zeros(12, 9, dtype=torch.long)]]  # a target, which the network is not shown
+    same = capture(whole, beside, "layer", reduce="tokens", mask=lengths)["layer"]
+    torch.testing.assert_close(same, read)
 
 
 def test_lengths_of_what_has_two_kinds_of_axes_are_not_guessed_at():

@@ -292,6 +292,20 @@ def test_what_cannot_be_read_is_told(path, ids, message, tmp_path, monkeypatch):
     assert isinstance(raised.value, kinds)
 
 
+def test_what_pandas_writes_for_nan_is_nan(tmp_path):
+    frame = pd.DataFrame({"u": X[:, 0], "v": (X[:, 1] * 9).round()})
+    frame.loc[7, "u"] = np.nan
+    frame.to_parquet(tmp_path / "a.parquet")
+    held = {**sg.load_representations(tmp_path / "a.parquet"), "x": X}
+    with pytest.warns(UserWarning, match=r"'a'.* 1 of 120 values .* \(nan\) at probe 7, unit 0"):
+        found = sg.similarity_matrix(held)
+    assert np.isnan(found.values).tolist() == [[True, True], [True, False]]
+    frame["v"] = frame["v"].astype("Int64").mask(frame["v"] > 9)
+    frame.to_parquet(tmp_path / "b.parquet")
+    with pytest.raises(DataError, match=r"column 'v' has \d+ missing values"):
+        sg.load_representations(tmp_path / "b.parquet")
+
+
 def test_holes_are_told_where_they_are_compared(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_wrong(tmp_path)

@@ -1,4 +1,4 @@
-"""What two small passes tell of a network: which layers can be read, and along which axis."""
+"""What a few small passes tell of a network: which layers can be read, and along which axis."""
 
 from __future__ import annotations
 

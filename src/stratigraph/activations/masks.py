@@ -213,7 +213,8 @@ def mask_for(pair: tuple[Any, Any], mask: Any, rows: int) -> Mask | None:
             f"mask: expected ({rows}, t) with 1 where a token is there and 0 elsewhere, or lengths "
             f"({rows},), got {value.dtype} of shape {tuple(value.shape)}{told}."
         )
-    return found.told_by(tensors_in(batch), rows)
+    shown = batch[0] if isinstance(batch, list) else batch  # and not its target
+    return found.told_by(tensors_in(shown), rows)
 
 
 def fitting(

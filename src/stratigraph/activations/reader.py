@@ -1,6 +1,6 @@
 """Reading the layers of a network while it runs.
 
-A reader first learns from two small passes which layers run, which axis of each is the inputs'
+A reader first learns from a few small passes which layers run, which axis of each is the inputs'
 (`axes`), and whether the network is ready to be read: one that sets itself up from its first
 inputs, or answers the same inputs differently, is refused. Then each pass gives layer → (n, …).
 

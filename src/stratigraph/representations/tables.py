@@ -127,9 +127,11 @@ def _labels(name: str, batches: Batches) -> Any:
 
 
 def _columns(path: Path, names: list[str], batches: Batches) -> Iterator[np.ndarray]:
+    types = need("pyarrow", "Arrow").types
     for batch in batches(names):
         for column, name in zip(batch.columns, batch.schema.names, strict=True):
-            if column.null_count:
+            # pandas writes the NaN of floating-point columns as missing: NaN again, told as such.
+            if column.null_count and not types.is_floating(column.type):
                 raise DataError(f"{path}: column {name!r} has {column.null_count} missing values.")
         yield np.column_stack(
             [column.to_numpy(zero_copy_only=False).astype(np.float64) for column in batch.columns]
