@@ -112,12 +112,13 @@ def cka_null(x: Any, y: Any, permutations: int = 200, seed: int = 0) -> Null:
     value = _hsics(k, m)[0] / scale
     null = np.empty(permutations)
     n = len(k)
-    r, s = k.sum(0), m.sum(0)
+    one, other = k.cpu().numpy(), m.cpu().numpy()  # which gathers in a quarter of torch's time
+    r, s = one.sum(0), other.sum(0)
+    totals = float(r.sum() * s.sum())
     for index in range(permutations):
-        order = torch.from_numpy(rng.permutation(n))
-        inner = float((k * m[order][:, order]).sum())
-        b, rs = float(r @ s[order]), float(r.sum() * s.sum())
-        null[index] = debiased_hsic(inner, b, rs, n) / scale
+        order = rng.permutation(n)
+        inner = np.vdot(one, other.take(order, 0).take(order, 1))
+        null[index] = debiased_hsic(inner, float(r @ s[order]), totals, n) / scale
     return Null(value, null, (1 + int(np.sum(null >= value))) / (1 + permutations))
 
 
