@@ -6,7 +6,7 @@ neither on the number of workers nor on the order in which blocks finish. Two wa
 ``vectors``  the measure is a cosine of one vector for each representation, and a block of pairs is
              one matrix product (`by_vectors`).
 ``pairs``    each block prepares its representations once and compares the pairs that are wanted;
-             within a tolerance, Procrustes does too (`leading`).
+             within a tolerance, Procrustes does too (`procrustes.bracket`).
 
 For a symmetric measure only the upper triangle is computed, then mirrored.
 """
@@ -38,10 +38,11 @@ from stratigraph.pairs.blocks import (
     read_scores,
 )
 from stratigraph.pairs.by_vectors import by_vectors
-from stratigraph.pairs.comparison import Comparison
+from stratigraph.pairs.comparison import LAYERS, Comparison
 from stratigraph.records import storage
-from stratigraph.similarity.leading import LAYERS, bracket, principal
+from stratigraph.similarity.factors import factored
 from stratigraph.similarity.measure import Measure, Prepared, between
+from stratigraph.similarity.procrustes import bracket
 
 __all__ = ["PAIR_BLOCK", "Progress", "Source", "all_pairs"]
 
@@ -211,10 +212,10 @@ def _arrays(task: _CompareTask) -> dict[str, np.ndarray]:
 def _score_pairs(task: _CompareTask) -> tuple[np.ndarray, Notes, Notes]:
     """Each representation that is wanted is prepared once; then every wanted pair is scored."""
     measure, tolerance = task.measure, task.tolerance
-    prepare = measure.prepare if tolerance is None else principal
+    prepare = measure.prepare if tolerance is None else partial(factored, tolerance=tolerance)
     left: dict[int, Prepared] = {}
     right = left if task.same else {}
-    scores = np.full((1 if tolerance is None else LAYERS, *task.wanted.shape), math.nan)
+    scores = np.full((1 if tolerance is None else len(LAYERS), *task.wanted.shape), math.nan)
     for i, j in np.argwhere(task.wanted).tolist():
         if i not in left:
             left[i] = prepared(task.left[i], prepare, measure)
