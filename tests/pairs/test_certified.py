@@ -14,8 +14,9 @@ from stratigraph.errors import InputError
 from stratigraph.pairs.certified import certified_matrix, certified_procrustes
 from stratigraph.pairs.matrix import similarity_matrix
 from stratigraph.pairs.stored import compare_stored
-from stratigraph.similarity.leading import bracket, columns, leading, principal
-from stratigraph.similarity.measure import UndefinedWarning
+from stratigraph.similarity.factors import as_columns, factored
+from stratigraph.similarity.measure import Prepared, UndefinedWarning
+from stratigraph.similarity.procrustes import bracket
 from stratigraph.similarity.reduction import reduce_units
 
 
@@ -136,11 +137,12 @@ def test_the_bound_does_not_need_orthogonal_columns(pair, turn, tolerance):
     exact = min(textbook.procrustes_similarity(x, y), 1.0)
     sides = []
     for matrix in (x, y):
-        f = columns(torch.from_numpy(matrix)).parts[0].clone()
+        f = textbook.principal(matrix)
         if f.shape[1] > 1:  # a rotation of two columns keeps FFᵀ
             c, s = np.cos(turn), np.sin(turn)
-            f[:, :2] = f[:, :2] @ torch.tensor([[c, -s], [s, c]], dtype=torch.float64)
-        sides.append(leading(len(f), f, f.T @ f))
+            f[:, :2] = f[:, :2] @ np.array([[c, -s], [s, c]])
+        parts = map(torch.from_numpy, as_columns(f, f.T @ f))
+        sides.append(Prepared(len(x), "columns", tuple(parts)))
     low, high, *_ = bracket(*sides, tolerance)
     assert low <= exact <= high
     assert high - low <= tolerance
@@ -148,12 +150,14 @@ def test_the_bound_does_not_need_orthogonal_columns(pair, turn, tolerance):
 
 def test_stored_coordinates_are_taken_as_they_are(monkeypatch):
     """Of a wide layer they are principal but for rounding: no second decomposition."""
-    import stratigraph.similarity.leading as module
+    import stratigraph.similarity.factors as module
 
-    x = torch.from_numpy(reduce_units(gaussian(60, 90)).coordinates[:-1])
-    monkeypatch.setattr(module, "factor", None)
-    found = principal(x)
-    assert 0 < float(found.parts[2][-1]) < 1e-4  # float32 left them a little askew
+    layer = gaussian(60, 90) * np.arange(1, 91) ** -2.5
+    x = torch.from_numpy(reduce_units(layer).coordinates[:-1])
+    monkeypatch.setattr(module, "_principal", None)
+    found = factored(x, 1e-2)
+    assert found.form == "columns"
+    assert 0 < float(found.parts[3][-1]) < 1e-4  # float32 left them a little askew
 
 
 @pytest.fixture(scope="module")

@@ -42,3 +42,10 @@ def procrustes_similarity(x: np.ndarray, y: np.ndarray) -> float:
     x, y = centred(x), centred(y)
     x, y = x / np.linalg.norm(x), y / np.linalg.norm(y)
     return float(np.linalg.svd(x.T @ y, compute_uv=False).sum())
+
+
+def principal(x: np.ndarray) -> np.ndarray:
+    """F with FFᵀ = X_cX_cᵀ / ‖X_c‖²_F, its columns orthogonal, largest first."""
+    u, sizes, _ = np.linalg.svd(centred(x), full_matrices=False)
+    sizes = sizes[sizes > 1e-12 * sizes[0]]
+    return u[:, : len(sizes)] * sizes / np.linalg.norm(sizes)

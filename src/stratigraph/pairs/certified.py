@@ -1,7 +1,8 @@
 """Procrustes similarity at a fraction of the cost, in an interval that holds it for certain.
 
-It is found from the leading columns of each representation (`leading`). What was left out is
-bounded, so the interval is a fact, not a confidence; its midpoint is off by half its width at most.
+It is found from the leading columns of each representation (`similarity.procrustes`). What was left
+out is bounded, so the interval is a fact, not a confidence; its midpoint is off by half its width
+at most.
 
 CKA has no such form: exact, it is one product of what was prepared, and any bound costs more.
 """

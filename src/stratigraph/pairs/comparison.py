@@ -16,7 +16,7 @@ import numpy as np
 
 from stratigraph.pairs.blocks import Block, Notes
 
-__all__ = ["Comparison", "Part"]
+__all__ = ["LAYERS", "Comparison", "Part"]
 
 Part: TypeAlias = Literal["values", "lower", "upper", "rank_x", "rank_y"]
 

@@ -1,6 +1,6 @@
 """Pair by pair: a block prepares its representations once and compares the pairs that are wanted.
 
-Within a tolerance, Procrustes too (`leading`).
+Within a tolerance, Procrustes too (`similarity.procrustes.bracket`).
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from stratigraph.pairs.blocks import (
     read_matrix,
     read_scores,
 )
-from stratigraph.pairs.comparison import Comparison
+from stratigraph.pairs.comparison import LAYERS, Comparison
 from stratigraph.pairs.tasks import run_tasks
 from stratigraph.records import storage
-from stratigraph.similarity.leading import LAYERS, bracket, principal
+from stratigraph.similarity.factors import factored
 from stratigraph.similarity.measure import Measure, Prepared, between
+from stratigraph.similarity.procrustes import bracket
 from stratigraph.similarity.threads import Each, spread_over_threads
 
 __all__ = ["PAIR_BLOCK", "PairByPair"]
@@ -159,7 +160,7 @@ def _score_pairs(
 ) -> tuple[np.ndarray, Notes, Notes]:
     """Each representation that is wanted is prepared once; then every wanted pair is scored."""
     measure, tolerance = task.measure, task.tolerance
-    prepare = measure.prepare if tolerance is None else principal
+    prepare = measure.prepare if tolerance is None else partial(factored, tolerance=tolerance)
     pairs = np.argwhere(task.wanted)
 
     def prepare_all(sources: tuple[Source, ...], chosen: set[int]) -> dict[int, Prepared]:
@@ -179,7 +180,7 @@ def _score_pairs(
             return between(measure, left[i], right[j])
         return bracket(left[i], right[j], tolerance)
 
-    scores = np.full((1 if tolerance is None else LAYERS, *task.wanted.shape), math.nan)
+    scores = np.full((1 if tolerance is None else len(LAYERS), *task.wanted.shape), math.nan)
     for (i, j), found in zip(pairs.tolist(), each(score, pairs), strict=True):
         scores[:, i, j] = found
         tick()

@@ -15,42 +15,29 @@ Cost: as procrustes_similarity.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
-import torch
-from torch import Tensor
-
-from stratigraph.similarity.alignment import aligned_norm, factored
-from stratigraph.similarity.centring import centre
+from stratigraph.similarity.factors import factored, log_norm
 from stratigraph.similarity.measure import Measure, Prepared
-from stratigraph.similarity.procrustes import PROCRUSTES_SIMILARITY
+from stratigraph.similarity.procrustes import PROCRUSTES_SIMILARITY, aligned
 
 __all__ = ["ANGULAR_SHAPE_DISTANCE", "SIZE_AND_SHAPE_DISTANCE"]
 
 ROUNDING = 1e-13  # a cosine this close to 1 is 1: the square root would make 4e-7 of it
 
 
+def _cosine(x: Prepared, y: Prepared) -> float:
+    """Without the gap that a similarity may leave open: near 1 its root would be an angle."""
+    value = aligned(x, y, 0.0)[0]
+    return value if value < 1 - ROUNDING else 1.0
+
+
 def _angle(x: Prepared, y: Prepared) -> float:
-    value = PROCRUSTES_SIMILARITY.compare(x, y)
-    return 0.0 if value > 1 - ROUNDING else math.acos(value)
-
-
-def _prepare_sized(x: Tensor) -> Prepared:
-    """As `procrustes_similarity`, with log‖X_c‖ as the last part."""
-    found = centre(x)
-    if found.reason:
-        return Prepared(len(x), "none", reason=found.reason)
-    norm = torch.linalg.vector_norm(found.matrix)
-    size = norm.log() + found.exponent * math.log(2)
-    made = factored(found.matrix / norm, found.doubt)
-    return replace(made, parts=(*made.parts, size))
+    return math.acos(_cosine(x, y))
 
 
 def _size_and_shape(x: Prepared, y: Prepared) -> float:
-    a, b = math.exp(float(x.parts[-1])), math.exp(float(y.parts[-1]))
-    value = min(aligned_norm(x, y), 1.0)
-    gap = 0.0 if value > 1 - ROUNDING else 1 - value
-    return math.sqrt((a - b) ** 2 + 2 * a * b * gap)
+    a, b = math.exp(log_norm(x)), math.exp(log_norm(y))
+    return math.sqrt((a - b) ** 2 + 2 * a * b * (1 - _cosine(x, y)))
 
 
 ANGULAR_SHAPE_DISTANCE = Measure(
@@ -58,7 +45,7 @@ ANGULAR_SHAPE_DISTANCE = Measure(
     source="Williams et al. 2021, arXiv 2110.14739",
     larger="less alike",
     cost=PROCRUSTES_SIMILARITY.cost,
-    prepare=PROCRUSTES_SIMILARITY.prepare,
+    prepare=factored,
     compare=_angle,
     bounds=(0.0, math.pi / 2),
     itself=0.0,
@@ -70,7 +57,7 @@ SIZE_AND_SHAPE_DISTANCE = Measure(
     source="Williams et al. 2021, arXiv 2110.14739; the Bures distance of Harvey et al. 2024",
     larger="less alike",
     cost=PROCRUSTES_SIMILARITY.cost,
-    prepare=_prepare_sized,
+    prepare=factored,
     compare=_size_and_shape,
     bounds=(0.0, None),
     itself=0.0,

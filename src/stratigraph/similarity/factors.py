@@ -1,0 +1,227 @@
+"""Factors F of centred representations, FFᵀ = XXᵀ with ‖X‖_F = 1: what Procrustes is made from.
+
+Centred probes span n − 1 dimensions: a reflection that takes (1, …, 1)/√n to an axis leaves row
+i ≥ 1 as x_i − x_0/(√n + 1), and row 0 empty. Of those n − 1 rows any F will do, so each layer gets
+the cheapest. With S the smaller of K = XXᵀ and XᵀX,
+
+``triangle``  units outnumber probes: F the Cholesky factor of K, a twentieth of the eigenvectors'
+              cost, kept below K's upper half in one matrix
+``rows``      narrow layers of full rank: F = X; and of K's pivoted factor where its rank is short
+``columns``   principal columns, largest first, which can be cut. They cost the eigenvectors of S,
+              so they are made only where few suffice; columns that are principal already, as stored
+              coordinates are but for float32's rounding, stay as they are
+
+Directions that rounding could have made are dropped, 1e-15 of the energy at most: no nuclear norm
+changes by more than the root of that.
+
+K of wide float32 layers is made in float32 and centred after, where that is safe. Rounding adds
+errors of standard deviation η ≈ ερ/4n (measured) to its entries, ρ the energy before centring over
+that after. The norm moves by ½⟨W, δK⟩, where WKW = L = YYᵀ and so ‖W‖_F ≤ λ_min(K)^−½: by
+½ η λ_min^−½ in standard deviations. The least pivot stands for λ_min, which it exceeds by a small
+factor.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from scipy.linalg import lapack
+from torch import Tensor
+
+from stratigraph.similarity.centring import centre
+from stratigraph.similarity.gram import gram
+from stratigraph.similarity.measure import Prepared
+
+__all__ = ["DROPPED", "EXACT", "as_columns", "factored", "log_norm"]
+
+EXACT = 1e-6  # the gap that an exact score may leave open; its middle is off by half of it
+DROPPED = 1e-15  # of the energy
+FEW = 0.5  # of the smaller side: eigenvectors pay where fewer columns than this suffice
+ALMOST = 1e-6  # ‖UᵀT‖_F of any cut: columns as near to orthogonal as this are taken as they are
+SINGLE = 1 << 18  # entries from which a float32 layer's Gram matrix is formed in float32
+NOISE = 1e-8  # standard deviation of the error that float32 may add
+PIVOT = 1e-14  # of the largest: a smaller pivot of K says that its rank is not full
+ORDINARY = (2.0**-20, 2.0**20)  # mean squares whose products stay far inside float32
+
+
+def factored(x: Tensor, tolerance: float = 0.0, *, single: bool = False) -> Prepared:
+    """A representation ``(n, p)`` ready for `procrustes.bracket`, on the CPU in float64.
+
+    The Gram matrix is made where ``x`` is. The last of the parts is log‖X_c‖_F.
+
+    Args:
+        x: finite activations.
+        tolerance: how wide the intervals may be that it will be asked for.
+        single: float32 may be used where it is safe, at an error of some 1e-8.
+
+    """
+    n, p = x.shape
+    wide = p > n
+    if single and wide and x.device.type == "cpu" and x.dtype == torch.float32:
+        rows = x.numpy()
+        # A quarter of the probes, a sixteenth of the product, refuses most of what all would.
+        if x.numel() > SINGLE and _from_single(rows[::4]) is not None:
+            found = _from_single(rows)
+            if found is not None:
+                return found
+    whole = centre(x)
+    if whole.reason:
+        return Prepared(n, "none", reason=whole.reason)
+    norm = whole.squares.sum().sqrt()
+    matrix = whole.matrix.div_(norm)
+    size = float(norm.log()) + whole.exponent * math.log(2)
+    # Wide layers keep their n rows: the product is what has to lose one.
+    if wide:
+        kernel = _without_mean(_without_mean(gram(matrix).cpu().numpy()).T)
+        form, parts = _factor_kernel(kernel, tolerance)
+    else:
+        rows = _without_mean(matrix.cpu().numpy())
+        form, parts = _factor_rows(rows, tolerance)
+    return _pack(n, form, parts, size, whole.doubt)
+
+
+def log_norm(x: Prepared) -> float:
+    """log‖X_c‖_F of a representation from `factored`."""
+    return float(x.parts[-1])
+
+
+def _pack(
+    n: int, form: str, parts: tuple[np.ndarray, ...], size: float, doubt: str | None = None
+) -> Prepared:
+    every = (*map(torch.from_numpy, parts), torch.tensor(size, dtype=torch.float64))
+    return Prepared(n, form, every, doubt=doubt)
+
+
+def _from_single(x: np.ndarray) -> Prepared | None:
+    """Form ``triangle`` from a Gram matrix in float32; None where that could cost digits."""
+    n, p = x.shape
+    with np.errstate(over="ignore", invalid="ignore"):
+        kernel = (x @ x.T).astype(np.float64)
+        energy = float(kernel.trace())
+    if not ORDINARY[0] < energy / (n * p) < ORDINARY[1]:  # also of NaN: the other path names it
+        return None
+    means = kernel.mean(0)
+    if not means.mean() * n < 0.8 * energy:
+        return None
+    kernel -= means
+    kernel -= means[:, None]
+    kernel += means.mean()
+    after = float(kernel.trace())
+    kernel /= after
+    kernel = _without_mean(_without_mean(kernel).T)
+    parts = _triangle(kernel)
+    if parts is None:
+        return None
+    noise = 0.25 * np.finfo(np.float32).eps * energy / after / n
+    if 0.5 * noise > NOISE * float(parts[0].diagonal().min()):
+        return None
+    return _pack(n, "triangle", parts, 0.5 * math.log(after))
+
+
+def _without_mean(matrix: np.ndarray) -> np.ndarray:
+    """Columns that sum to 0, in n − 1 coordinates of the same inner products."""
+    return matrix[1:] - matrix[0] / (len(matrix) ** 0.5 + 1)
+
+
+def _triangle(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """F with K above its diagonal, and K's diagonal; None where the rank is not full."""
+    both, failed = lapack.dpotrf(kernel.T, lower=1, clean=0)
+    pivots = np.square(both.diagonal())
+    if failed or not pivots.min() > PIVOT * pivots.max():
+        return None
+    return both, kernel.diagonal().copy()
+
+
+def _factor_kernel(kernel: np.ndarray, tolerance: float) -> tuple[str, tuple[np.ndarray, ...]]:
+    """The cheapest form of K = FFᵀ."""
+    parts = _triangle(kernel)
+    if parts is not None and tolerance <= EXACT:
+        return "triangle", parts
+    lower, order, needed = _pivoted(kernel, tolerance)
+    if parts is not None and needed > FEW * len(kernel):
+        return "triangle", parts
+    rows = np.empty_like(lower)
+    rows[order] = lower
+    if needed > FEW * len(kernel):
+        return "rows", (rows,)
+    return "columns", _principal(rows, lower.T @ lower)
+
+
+def _factor_rows(rows: np.ndarray, tolerance: float) -> tuple[str, tuple[np.ndarray, ...]]:
+    """The cheapest form of narrow X, in n − 1 coordinates."""
+    inner = rows.T @ rows
+    live = inner.diagonal() > 0
+    if not live.all():  # units that are constant, or the place of a mean in stored coordinates
+        rows, inner = rows[:, live], inner[np.ix_(live, live)]
+    side = len(inner)
+    principal = _is_principal(inner)
+    if principal:
+        needed = _needed(inner.diagonal(), tolerance)
+    if side >= len(rows) and not (principal and needed <= FEW * side):
+        return _factor_kernel(rows @ rows.T, tolerance)
+    if principal:
+        return "columns", as_columns(rows, inner)
+    lower, _, needed = _pivoted(inner, tolerance)
+    if lower.shape[1] == side and needed > FEW * side:
+        return "rows", (rows,)
+    return "columns", _principal(rows, inner)
+
+
+def _pivoted(symmetric: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray, int]:
+    """L (side, rank), the order of S's rows, S[order][:, order] = LLᵀ, and how much of L counts.
+
+    The last is the columns that leave a tail of at most ``tolerance``, as no fewer principal ones
+    are likely to.
+    """
+    side = len(symmetric)
+    lower, pivots, rank, _ = lapack.dpstrf(symmetric.T, lower=1, tol=DROPPED / side)
+    lower = np.tril(lower[:, : max(int(rank), 1)])
+    return lower, pivots.astype(np.intp) - 1, _needed(np.square(lower).sum(0), tolerance)
+
+
+def _needed(energies: np.ndarray, tolerance: float) -> int:
+    return int(np.count_nonzero(tails(energies) > max(tolerance, EXACT)))
+
+
+def _principal(rows: np.ndarray, inner: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Parts of form ``columns``, from any F and FᵀF."""
+    found, turn = np.linalg.eigh(inner)
+    rank = max(np.count_nonzero(found.cumsum() > DROPPED), 1)
+    columns = rows @ turn[:, ::-1][:, :rank]
+    return as_columns(columns, columns.T @ columns)
+
+
+def _is_principal(inner: np.ndarray) -> bool:
+    """Whether columns with these inner products are orthogonal but for rounding, largest first."""
+    sizes = inner.diagonal()
+    if not (sizes[1:] <= sizes[:-1] * 1.001).all() or not sizes[-1] > 0:
+        return False
+    return float(_leaks(inner, np.sqrt(sizes)).max()) <= ALMOST
+
+
+def as_columns(f: np.ndarray, inner: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Parts of form ``columns``, of any F and FᵀF; the less principal, the wider its bounds.
+
+    Returns:
+        F (n, r); the norms of its columns (r,); and of every head of 0 … r columns, U the columns
+        of unit length in it and T the others, ‖T‖_F, ‖UᵀU − I‖_F and ‖UᵀT‖_F.
+
+    """
+    sizes = np.sqrt(inner.diagonal())
+    askew = np.square(np.tril(inner, -1) / sizes / sizes[:, None]).sum(1)
+    skew = np.sqrt(np.append(0.0, 2 * askew.cumsum()))
+    return f, sizes, tails(np.square(sizes)), skew, _leaks(inner, sizes)
+
+
+def _leaks(inner: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """‖UᵀT‖_F of every cut: a column that joins the head brings its products with the tail."""
+    outside = np.square(np.triu(inner, 1) / sizes[:, None])
+    squares = np.append(0.0, (outside.sum(1) - outside.sum(0)).cumsum())
+    return np.sqrt(np.maximum(squares, 0.0))
+
+
+def tails(squares: np.ndarray) -> np.ndarray:
+    """The root of what is left from each place on; one entry more than there are places."""
+    return np.sqrt(np.append(squares[::-1].cumsum()[::-1], 0.0))
