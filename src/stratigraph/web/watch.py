@@ -19,7 +19,8 @@ from stratigraph.errors import DataError, InputError
 from stratigraph.records import MANIFEST
 from stratigraph.study import STUDY_FILE, WAYS, Run, Study, findings_path, load_study, metrics_path
 from stratigraph.study.layout import STATE, observed_path, similarity_path
-from stratigraph.study.run import SILENT, interrupted
+from stratigraph.study.run import mark_interrupted
+from stratigraph.study.state import SILENT
 
 __all__ = ["Stamps", "Watched"]
 
@@ -185,7 +186,7 @@ class Watched:
             return state
         when, step = facts[0] / 1e9, int(state["step"])
         if time.time() - when > SILENT:
-            return interrupted(run, state)
+            return mark_interrupted(run, state)
         first = self._seen.setdefault(run.run_id, (when, step))
         if when > first[0] + 1 and step > first[1]:
             state["rate"] = (step - first[1]) / (when - first[0])
