@@ -5,7 +5,6 @@ from .config import (
     ProbesConfig as ProbesConfig,
     ResourcesConfig as ResourcesConfig,
     StudyConfig as StudyConfig,
-    load_config as load_config,
     study_measure as study_measure,
 )
 from .layout import (
@@ -23,6 +22,7 @@ from .layout import (
     similarity_path as similarity_path,
 )
 from .load import load_study as load_study
+from .parse import load_config as load_config
 from .probes import (
     keep_probes as keep_probes,
     probe_images as probe_images,
