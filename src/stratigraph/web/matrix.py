@@ -86,7 +86,7 @@ def index_matrix(watched: Watched, way: str, measure: str) -> Index:
         ends = (Scores(record / "lower.npy"), Scores(record / "upper.npy")) if certain else None
         return Index(Scores(record / "values.npy"), ends, labels, rows)
 
-    return watched.kept(("index", way, measure), make)
+    return watched.keep(("index", way, measure), make)
 
 
 def cut(scores: Scores, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -129,7 +129,7 @@ class Watched:
             for run in study.runs.values():
                 yield observed_path(run.path, way.folder) / MANIFEST
 
-    def kept(self, key: Hashable, make: Callable[[], T], of: str | None = None) -> T:
+    def keep(self, key: Hashable, make: Callable[[], T], of: str | None = None) -> T:
         """What ``make`` gives, made once while the study's results (or ``of``) are the same.
 
         Of many who ask for the same, one makes it. ``make`` may ask for other keys, in the order
@@ -153,7 +153,7 @@ class Watched:
                     self._making.pop(self._kept.popitem(last=False)[0], None)
             return made
 
-    def held(self, key: Hashable, record: Path, make: Callable[[], T]) -> T:
+    def keep_record(self, key: Hashable, record: Path, make: Callable[[], T]) -> T:
         """What is read of a record, read anew only where the record has changed."""
         facts = sorted((path.name, _facts(path)) for path in record.glob("*"))
         found = self._records.get(key)
