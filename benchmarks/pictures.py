@@ -20,7 +20,7 @@ from PIL import Image
 import stratigraph as sg
 from stratigraph.models import architectures
 from stratigraph.report.figures.images import draw_images
-from stratigraph.report.image_data import Images, reconstructed
+from stratigraph.report.image_data import Images, reconstruct
 from stratigraph.study import ProbesConfig, probe_images
 from stratigraph.training import RunConfig
 
@@ -82,7 +82,7 @@ def main() -> None:
         if not rows:
             rows.append(images.permute(0, 2, 3, 1).numpy())
             labels.append("held-out images")
-        rows.append(reconstructed(run, images))
+        rows.append(reconstruct(run, images))
         labels.append(label)
         error = float(np.square(rows[-1] - rows[0]).mean())
         last = run.metrics[run.metrics["split"] == "validation"].iloc[-1].dropna()

@@ -17,7 +17,7 @@ from stratigraph.stages.compare import compare_study
 from stratigraph.stages.export import export_study
 from stratigraph.stages.progress import Progress
 from stratigraph.study import load_config
-from stratigraph.study.config import parse_config
+from stratigraph.study.parse import parse_config
 from stratigraph.study.yaml_file import parse_yaml
 from stratigraph.training import RunConfig, initial_state, training_states
 

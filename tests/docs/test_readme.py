@@ -11,7 +11,7 @@ import yaml
 from typer.main import get_command
 
 from stratigraph.cli.main import app
-from stratigraph.study.config import parse_config
+from stratigraph.study.parse import parse_config
 from stratigraph.study.yaml_file import parse_yaml
 
 ROOT = Path(__file__).parents[2]

@@ -68,7 +68,7 @@ def test_similarity_to_the_input_is_a_column_of_the_matrix(tiny_study, data):
 
 
 def test_settling_is_the_mean_of_the_areas(data):
-    table = learning.settled(data, data.evidence, "debiased_cka")
+    table = learning.find_settling(data, data.evidence, "debiased_cka")
     rows, area, _ = areas(data.evidence.to_final["debiased_cka"])
     own = area[(rows["layer_x"] == "decoder.output").to_numpy(), 0]
     row = table[(table["layer"] == "decoder.output") & (table["kind"] == "similarity")]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +13,17 @@ import pytest
 
 from stratigraph.cli.main import main
 from stratigraph.engine import LocalEngine
-from stratigraph.records import verified
+from stratigraph.records import verified, write_json
 from stratigraph.stages import STAGES as BY_NAME, run_stage, run_study
-from stratigraph.stages.current import find_files, is_current, is_finished
+from stratigraph.stages.current import (
+    find_files,
+    find_finished,
+    is_current,
+    is_finished,
+    noted_headline,
+)
 from stratigraph.study import load_study, representations_path, similarity_path
-from stratigraph.study.layout import CURRENT
+from stratigraph.study.layout import CURRENT, STATE, page_path
 
 STAGES = tuple(BY_NAME)
 
@@ -65,6 +73,49 @@ def test_running_it_again_writes_nothing(done, tiny_file, engine, source, monkey
         with pytest.raises(SystemExit, match="0"):
             main([stage, str(done.path), "--engine", engine])
     assert _state(done.path) == before
+
+
+OPENED = """
+import sys
+from stratigraph.cli.main import main
+try:
+    main(sys.argv[1:])
+finally:
+    print([name for name in ("torch", "pandas", "xarray") if name in sys.modules])
+"""
+
+
+def test_a_finished_study_is_told_of_without_what_computes(done, tiny_file):
+    before, told = _state(done.path), []
+    for where in ([done.path], [tiny_file, "--out", done.path]):
+        command = [sys.executable, "-c", OPENED, "run", *map(str, where)]
+        told.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    first, *headline, report, imported = told[0].splitlines()
+    assert (first, report, imported) == ("nothing was left to do",
+                                         f"report: {page_path(done.path)}", "[]")  # fmt: skip
+    assert headline == noted_headline(done)
+    assert told[1] == told[0]
+    assert _state(done.path) == before
+
+
+def test_what_is_not_certainly_finished_has_to_be_opened(done, tiny_file, tmp_path, monkeypatch):
+    other = tmp_path / "other.yaml"
+    other.write_text(tiny_file.read_text() + "\n# and more")
+    run = next(iter(done.runs.values())).path
+    sure = (done.path, noted_headline(done))
+    assert find_finished(done.path) == find_finished(tiny_file, done.path) == sure
+    assert find_finished(other, done.path) is None
+    assert find_finished(done.path, tmp_path) is None
+    assert find_finished(tmp_path / "missing.yaml", done.path) is None
+    write_json(run / STATE, {"state": "failed", "step": 5, "reason": "a full disk"})
+    assert find_finished(done.path) is None
+    write_json(run / STATE, {"state": "done", "step": 12})
+    assert find_finished(done.path) == sure
+    with monkeypatch.context() as patch:
+        patch.setattr("stratigraph.stages.current._own_code", lambda: "another")
+        assert find_finished(done.path) is None
+    os.utime(done.path / "findings.json", (1, 1))
+    assert find_finished(done.path) is None
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from stratigraph.records import load_weights_of, snapshot_steps
 from stratigraph.stages import train_run
 from stratigraph.stages.freezing import freezer_of
 from stratigraph.study import Run
-from stratigraph.study.config import parse_config
+from stratigraph.study.parse import parse_config
 from stratigraph.training import RunConfig, initial_state, training_states
 
 

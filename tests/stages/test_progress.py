@@ -64,13 +64,13 @@ def test_three_hundred_runs_on_one_screen():
     some = runs(300)
     board = Board(some, 0.0)
     for run in some[:100]:
-        board.ended(run.run_id, {"state": "done", "step": 1000}, 5.0)
+        board.note_end(run.run_id, {"state": "done", "step": 1000}, 5.0)
     for run in some[100:110]:
-        board.ended(
+        board.note_end(
             run.run_id, {"state": "failed", "step": 7, "reason": f"why {run.run_id[:4]}"}, 6.0
         )
-    board.ended(some[110].run_id, {"state": "diverged", "step": 9, "reason": "not finite"}, 7.0)
-    board.ended(some[111].run_id, {"state": "stopped", "step": 500, "reason": "asked"}, 7.0)
+    board.note_end(some[110].run_id, {"state": "diverged", "step": 9, "reason": "not finite"}, 7.0)
+    board.note_end(some[111].run_id, {"state": "stopped", "step": 500, "reason": "asked"}, 7.0)
     for run in some[120:160]:
         board.heard(run.run_id, training(250), 10.0)
     for height in (8, 12, 24, 60):
@@ -109,7 +109,7 @@ def test_speed_and_time_left():
     assert board.left(100.0) == pytest.approx(100.0, rel=0.02)
     # The last run's own speed bounds the end, whatever others did in the last minute.
     for run_id in ids[:3]:
-        board.ended(run_id, {"state": "done", "step": 1000}, 101.0)
+        board.note_end(run_id, {"state": "done", "step": 1000}, 101.0)
     board.heard(ids[3], training(100, speed=2.0), 102.0)
     assert board.left(102.0) == pytest.approx(450.0)
     assert board.step == 3100
@@ -118,7 +118,7 @@ def test_speed_and_time_left():
 def test_runs_that_failed_are_not_waited_for():
     board = Board(runs(2), 0.0)
     one, two = board.lines
-    board.ended(one, {"state": "failed", "step": 3, "reason": "x"}, 1.0)
+    board.note_end(one, {"state": "failed", "step": 3, "reason": "x"}, 1.0)
     board.heard(two, training(500), 10.0)
     assert board.left(10.0) == pytest.approx(50.0)
 
@@ -183,8 +183,8 @@ def test_failures_are_told_when_the_view_closes(tiny_study):
     waiting = [replace(run, path=run.path / "nowhere") for run in some]
     with shown.training(waiting, waiting) as watch:
         watch.heard(waiting[0], training(3))
-        watch.ended(waiting[0], {"state": "failed", "step": 3}, "ValueError: no\nsuch thing")
-        watch.ended(waiting[1], {"state": "done", "step": 12})
+        watch.note_end(waiting[0], {"state": "failed", "step": 3}, "ValueError: no\nsuch thing")
+        watch.note_end(waiting[1], {"state": "done", "step": 12})
     said = text.getvalue()
     last = said[said.rindex("failed at step 3") :].replace("\n", "")
     assert waiting[0].run_id in last
@@ -225,7 +225,7 @@ def test_quiet_says_nothing(capsys, tiny_study):
         counter.advance()
     some = list(tiny_study.runs.values())
     with shown.training(some, some) as watch:
-        watch.ended(some[0], {"state": "failed", "step": 3}, "no")
+        watch.note_end(some[0], {"state": "failed", "step": 3}, "no")
     captured = capsys.readouterr()
     assert captured.out == captured.err == ""
 
@@ -252,5 +252,5 @@ def test_signs_are_said_once_and_kept(tmp_path, monkeypatch):
     with shown.training([run], [run]) as watch:
         watch.heard(run, run.state)
         watch.heard(run, run.state)
-        watch.ended(run, run.state)
+        watch.note_end(run, run.state)
     assert text.getvalue().count("units of encoder.dense1") == 1

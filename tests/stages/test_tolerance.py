@@ -16,7 +16,7 @@ from stratigraph.stages import assess_study, compare_study
 from stratigraph.stages.export import pairs_of
 from stratigraph.stages.progress import Progress
 from stratigraph.study import MeasureConfig
-from stratigraph.study.config import parse_config
+from stratigraph.study.parse import parse_config
 
 QUIET = Progress(quiet=True)
 TOLERANCE = 0.01

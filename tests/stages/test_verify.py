@@ -165,14 +165,14 @@ def test_what_goes_while_it_is_looked_at_is_no_damage(copied, monkeypatch):
 
     from stratigraph.stages import verify
 
-    checked = verify._check
+    checked = verify.check_item
 
     def gone_first(path: Path) -> None:
         if path.name == "000000005":
             shutil.rmtree(path)
         checked(path)
 
-    monkeypatch.setattr(verify, "_check", gone_first)
+    monkeypatch.setattr(verify, "check_item", gone_first)
     assert {d.reason.rpartition(": ")[2] for d in verify_study(copied).damages} == {"missing"}
 
 

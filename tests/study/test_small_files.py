@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from stratigraph.errors import ConfigError
-from stratigraph.study.config import MOST_HELD, load_config, parse_config
 from stratigraph.study.grid import grid_runs, grid_size
+from stratigraph.study.parse import MOST_HELD, load_config, parse_config
 from stratigraph.study.yaml_file import MOST_BYTES, parse_yaml
 from stratigraph.training import SnapshotSchedule
 from stratigraph.training.schedule import MOST_SNAPSHOTS

@@ -88,7 +88,7 @@ def test_a_matrix_that_is_damaged_under_the_page_is_told(study, damage):
 
 
 def test_scores_are_not_read_past_the_end(study):
-    from stratigraph.web.views.heat import Scores
+    from stratigraph.web.matrix import Scores
 
     path = study / "similarity" / "debiased_cka" / "values.npy"
     scores = Scores(path)

@@ -83,7 +83,7 @@ def compare_files(
 
     columns = _one_each(files, ids)
     held = [load_representations(file, own) for file, own in zip(files, columns, strict=True)]
-    named = _named(files, held)
+    named = _name_arrays(files, held)
     sides = named if len(named) == 2 else [{k: v for side in named for k, v in side.items()}]
     _tell_order({name: value for side in sides for name, value in side.items()})
     right = sides[1] if len(sides) > 1 else None
@@ -121,7 +121,7 @@ def _one_each(files: list[str], ids: list[str] | None) -> list[str | None]:
     return [*ids] * (len(files) // len(ids))
 
 
-def _named(files: list[str], held: list[Any]) -> list[dict[str, Any]]:
+def _name_arrays(files: list[str], held: list[Any]) -> list[dict[str, Any]]:
     """Names that tell all representations apart, as short as may be: their own, or the files'."""
     if len(files) == 1:
         return [dict(held[0])]

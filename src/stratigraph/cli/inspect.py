@@ -36,17 +36,18 @@ HIDDEN = ("step", "regulariser")
 def _state(run: Run, remote: Published | None) -> dict[str, Any]:
     """A run's state; ``interrupted`` where it says that it runs and nothing was heard of it."""
     from stratigraph.study.layout import STATE
-    from stratigraph.study.run import SILENT, interrupted
+    from stratigraph.study.run import mark_interrupted
+    from stratigraph.study.state import SILENT
 
     state = run.state
     if state["state"] != "running":
         return state
     if remote is not None:  # a run publishes once a minute, and the upload takes its time
         live = remote.age < 3 * SILENT
-        return {**state, "reason": remote.by} if live else interrupted(run, state)
+        return {**state, "reason": remote.by} if live else mark_interrupted(run, state)
     file = run.path / STATE
     silent = file.is_file() and time.time() - file.stat().st_mtime > SILENT
-    return interrupted(run, state) if silent else state
+    return mark_interrupted(run, state) if silent else state
 
 
 def list_runs(study: LightFolder, as_json: AsJson = False) -> None:

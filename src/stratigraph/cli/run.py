@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["extract", "open_to_compute", "report", "run", "train"]
 
+NOTHING_LEFT = "nothing was left to do"
+
 
 def open_to_compute(
     context: typer.Context,
@@ -148,13 +150,33 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run a whole study, from training to its report. The same command again goes on."""
-    from stratigraph.stages import Progress, run_stages
     from stratigraph.study.layout import page_path
+
+    refuse_idle(context, study)
+    if (device, computing, opening, as_json) == (
+        "cpu",
+        Computing(),
+        Opening(out=opening.out),
+        False,
+    ):
+        from stratigraph.stages.current import find_finished
+
+        finished = find_finished(study, opening.out)
+        if finished is not None:
+            folder, lines = finished
+            for line in (
+                *(() if quiet else (NOTHING_LEFT,)),
+                *lines,
+                f"report: {page_path(folder)}",
+            ):
+                typer.echo(line)
+            return
+    from stratigraph.stages import Progress, run_stages
 
     opened, start = open_to_compute(context, study, opening, computing, device)
     done = run_stages(opened, start, Progress(quiet), device, allow_drift)
     if not (done or quiet or as_json):
-        typer.echo("nothing was left to do")
+        typer.echo(NOTHING_LEFT)
     _end(opened, as_json, page_path(opened.path))
 
 

@@ -35,7 +35,7 @@ def serve(
     """Show a study in the browser, finished or still in training. Ctrl-C ends it."""
     from stratigraph.web import serve
 
-    def told(address: str) -> None:
+    def tell(address: str) -> None:
         typer.echo(f"{address}  (Ctrl-C ends)")
 
     with contextlib.suppress(KeyboardInterrupt):  # how it is meant to end
@@ -46,5 +46,5 @@ def serve(
             token=token,
             names=allow_host or (),
             trust=trust,
-            ready=told,
+            ready=tell,
         )

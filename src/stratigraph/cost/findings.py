@@ -88,7 +88,7 @@ def _random_evidence(task: Judging, labels: pd.DataFrame) -> Evidence:
     """Scores that fall with the distance of layers and steps; what else is observed is random."""
     rng = np.random.default_rng(0)
     pairs = claim_pairs(labels)
-    table = Pairs.labelled(labels, pairs)
+    table = Pairs.label(labels, pairs)
     place = labels["layer"].factorize()[0] + 0.2 * np.log1p(labels["step"].to_numpy())
     scores = 1 / (1 + np.abs(place[pairs[:, 0]] - place[pairs[:, 1]]))
     kinds: dict[str, tuple[Pairs, Pairs, Pairs]] = {}

@@ -48,7 +48,7 @@ class Pairs:
     values: np.ndarray
 
     @staticmethod
-    def labelled(labels: pd.DataFrame, pairs: np.ndarray) -> pd.DataFrame:
+    def label(labels: pd.DataFrame, pairs: np.ndarray) -> pd.DataFrame:
         """The table of pairs (m, 2) of rows of labels; x is the earlier step of two of one run.
 
         Args:
@@ -245,7 +245,7 @@ def gather(study: Study) -> Evidence:
     kept = every["run"].isin(complete).to_numpy()
     pairs = claim_pairs(labels)
     pairs = pairs[kept[pairs[:, 0]] & kept[pairs[:, 1]]]
-    table = Pairs.labelled(every, pairs)
+    table = Pairs.label(every, pairs)
     for measure in measures:
         scored = Pairs(table, _scores(study, measure, pairs, len(labels)))
         to_final[measure], final[measure], within[measure] = scored.split()

@@ -12,7 +12,7 @@ from stratigraph.errors import ConfigError, StorageError
 from stratigraph.plugins import folder_of
 from stratigraph.records import locked, write_text
 from stratigraph.study import STUDY_FILE, load_study
-from stratigraph.study.config import parse_config
+from stratigraph.study.parse import parse_config
 from stratigraph.trust import note_trust
 
 __all__ = ["open_recorded"]

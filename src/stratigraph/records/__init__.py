@@ -1,43 +1,5 @@
 """What a run keeps: snapshots to analyse, a checkpoint to go on from, both in hashed records."""
 
-from stratigraph.records.checkpoint import (
-    checkpoint_step as checkpoint_step,
-    load_checkpoint as load_checkpoint,
-    remove_checkpoints as remove_checkpoints,
-    save_checkpoint as save_checkpoint,
-)
-from stratigraph.records.files import (
-    is_sealed as is_sealed,
-    read_json as read_json,
-    read_text as read_text,
-    sealed_json as sealed_json,
-    storage as storage,
-    write_file as write_file,
-    write_json as write_json,
-    write_text as write_text,
-)
-from stratigraph.records.fitting import load_weights as load_weights
-from stratigraph.records.foreign import (
-    read_contents as read_contents,
-    read_weights as read_weights,
-)
-from stratigraph.records.lock import LOCK as LOCK, locked as locked
-from stratigraph.records.snapshot import (
-    load_snapshot as load_snapshot,
-    load_weights_of as load_weights_of,
-    save_snapshot as save_snapshot,
-    snapshot_path as snapshot_path,
-    snapshot_steps as snapshot_steps,
-)
-from stratigraph.records.store import (
-    MANIFEST as MANIFEST,
-    Files as Files,
-    npy as npy,
-    parquet as parquet,
-    record_exists as record_exists,
-    remove_leftovers as remove_leftovers,
-    remove_record as remove_record,
-    unlisted as unlisted,
-    verified as verified,
-    write_record as write_record,
-)
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

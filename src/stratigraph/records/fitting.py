@@ -64,12 +64,14 @@ def load_weights(
     wanted = {name: t for name, t in model.state_dict().items() if isinstance(t, Tensor)}
     match = _match(wanted, given, path, prefix)
     names, told = dict(match.names), [match.said] if match.said else []
-    tied = _tied(wanted, names)
+    tied = _find_tied(wanted, names)
     if tied:
         names |= tied
         told.append(f"{', '.join(sorted(tied)[:3])} tied to others that it holds")
     wrong = [
-        f"{name} is missing" for name in wanted if name not in names and not _counted(name, names)
+        f"{name} is missing"
+        for name in wanted
+        if name not in names and not _is_counter(name, names)
     ]
     wrong += [f"{name} is not in the model" for name in match.rest if not match.said]
     wrong += [
@@ -87,7 +89,9 @@ def load_weights(
             f"{len(match.rest)} other tensors left out ({', '.join(match.rest[:3])}"
             f"{', …' if len(match.rest) > 3 else ''})"
         )
-    tensors = {name: _checked(given[own], wanted[name], own, path) for name, own in names.items()}
+    tensors = {
+        name: _check_tensor(given[own], wanted[name], own, path) for name, own in names.items()
+    }
     state = {**model.state_dict(), **tensors}  # extra state, and counts, stay the model's own
     model.load_state_dict(state)
     return f"{path}: {'; '.join(told)}" if told else ""
@@ -108,7 +112,7 @@ def _match(
     exact = _Match({name: name for name in wanted if name in given}, "", _rest(given, wanted))
     if _whole(wanted, given, exact.names):
         return exact
-    files, networks = _cleaned(given), _cleaned(wanted)
+    files, networks = _clean_names(given), _clean_names(wanted)
     between = {networks[name]: files[name] for name in networks if name in files}
     if _whole(wanted, given, between):
         unused = tuple(name for name in given if name not in between.values())
@@ -149,16 +153,16 @@ def _whole(
     wanted: Mapping[str, Tensor], given: Mapping[str, Tensor], names: Mapping[str, str]
 ) -> bool:
     """Whether every name that the network needs is there, in its shape."""
-    tied = _tied(wanted, names)
+    tied = _find_tied(wanted, names)
     return bool(names) and all(
-        name in tied or _counted(name, names)
+        name in tied or _is_counter(name, names)
         if name not in names
         else given[names[name]].shape == tensor.shape
         for name, tensor in wanted.items()
     )
 
 
-def _tied(wanted: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, str]:
+def _find_tied(wanted: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, str]:
     """Names that are missing and share their memory with one that is there, and its name."""
     memory = {
         (tensor.data_ptr(), tensor.shape): names[name]
@@ -172,7 +176,7 @@ def _tied(wanted: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, s
     }
 
 
-def _counted(name: str, names: Mapping[str, str]) -> bool:
+def _is_counter(name: str, names: Mapping[str, str]) -> bool:
     """Whether it is BatchNorm's count, and what BatchNorm reads is there."""
     head, _, last = name.rpartition(".")
     return last == COUNTED and f"{head}.running_mean".lstrip(".") in names
@@ -182,13 +186,13 @@ def _rest(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> tuple[st
     return tuple(name for name in given if name not in wanted)
 
 
-def _cleaned(names: Mapping[str, Tensor]) -> dict[str, str]:
+def _clean_names(names: Mapping[str, Tensor]) -> dict[str, str]:
     """Names without what compiling and sharding put in between → as they are."""
     found = {BETWEEN.sub("", name): name for name in names}
     return found if len(found) == len(names) else {name: name for name in names}
 
 
-def _checked(tensor: Tensor, own: Tensor, name: str, path: Path) -> Tensor:
+def _check_tensor(tensor: Tensor, own: Tensor, name: str, path: Path) -> Tensor:
     """A tensor in the dtype that the network's has."""
     like = own.dtype
     if (tensor.is_floating_point(), tensor.is_complex()) != (

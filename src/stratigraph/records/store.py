@@ -77,9 +77,9 @@ class Files:
             for part in parts:
                 output.write(part)
 
-        self.written(name, write)
+        self.write(name, write)
 
-    def written(self, name: str, write: Callable[[Output], None]) -> None:
+    def write(self, name: str, write: Callable[[Output], None]) -> None:
         """One file, of what ``write`` writes into it."""
         output = Output(self.folder / name)
         try:

@@ -87,7 +87,7 @@ def download(store: Store, path: Path, place: str, version: str) -> None:
                     output.write(part)
 
             file = name.rpartition("/")[2]
-            files.written(file, write)
+            files.write(file, write)
             _check(store, name, files.facts[file]["sha256"], digest)
         files.add(MANIFEST, content)
 

@@ -11,7 +11,7 @@ import numpy as np
 from stratigraph.report.data import Configuration, ReportData, Scored
 from stratigraph.study import Run
 
-__all__ = ["Between", "HeatMap", "between", "comparisons", "heat_map", "panel_steps"]
+__all__ = ["Between", "HeatMap", "compare_runs", "comparisons", "heat_map", "panel_steps"]
 
 Place = tuple[str, int]  # a run at a step
 
@@ -47,7 +47,7 @@ def heat_map(
     return _mean_map(scored, pairs, across_seeds=across_seeds, each=2 if across_seeds else 1)
 
 
-def between(scored: Scored, rows: Sequence[Run], columns: Sequence[Run]) -> HeatMap | None:
+def compare_runs(scored: Scored, rows: Sequence[Run], columns: Sequence[Run]) -> HeatMap | None:
     """The mean layer × layer map of runs of different seeds, last steps; None if not compared."""
     last: dict[str, int] = {}
     for run, step in scored.places:
@@ -127,7 +127,7 @@ def comparisons(data: ReportData, scored: Scored) -> list[Between]:
             pairs += [("classifier", v, c) for v in same[:1]]
     found = []
     for kind, rows, columns in pairs:
-        heat = between(scored, rows.runs, columns.runs)
+        heat = compare_runs(scored, rows.runs, columns.runs)
         if heat is not None:
             found.append(Between(f"{kind}: {rows.label} (rows), {columns.label} (columns)", heat))
     return found

@@ -16,7 +16,7 @@ from stratigraph.study import Run
 __all__ = [
     "SPAN",
     "Images",
-    "reconstructed",
+    "reconstruct",
     "reconstructions",
     "samples",
     "to_image",
@@ -46,7 +46,7 @@ def _vae(run: Run) -> VAE:
 
 
 @torch.inference_mode()
-def reconstructed(run: Run, images: torch.Tensor) -> np.ndarray:
+def reconstruct(run: Run, images: torch.Tensor) -> np.ndarray:
     """What a run's network makes of images (b, c, h, w): decoded from the mean, or the codes."""
     model = run.model().eval()
     if isinstance(model, VAE):
@@ -85,7 +85,7 @@ def reconstructions(
         if not rows:
             rows.append(images.permute(0, 2, 3, 1).numpy())
             labels.append("probes")
-        rows.append(reconstructed(c.first, images))
+        rows.append(reconstruct(c.first, images))
         labels.append(c.label)
     return Images(np.stack(rows), labels, f"Reconstructions of probes: {data}")
 

@@ -80,7 +80,7 @@ def _settled(data: ReportData) -> Iterator[Sketch]:
     if data.evidence is None:
         return
     for measure in data.evidence.side_by_side:
-        table = learning.settled(data, data.evidence, measure)
+        table = learning.find_settling(data, data.evidence, measure)
         if len(table):
             draw = partial(ink.draw_settled, table, measure)
             yield Sketch(f"settled-{measure}", draw, "settled")
@@ -193,21 +193,21 @@ def _images(data: ReportData) -> Iterator[Sketch]:
               for c in configurations}  # fmt: skip
     shown = {label: images[:SHOWN_IMAGES] for label, images in probes.items()}
     for source in dict.fromkeys(c.data for c in configurations):
-        draw = _decoded("decoded from the mean", reconstructions, configurations, source, shown)
+        draw = _decode("decoded from the mean", reconstructions, configurations, source, shown)
         facts = {"count": SHOWN_IMAGES}
         yield Sketch(f"reconstructions-{slug(source)}", draw, "reconstructions", facts)
         if any(c.data == source and c.first.config.gaussian for c in configurations):
-            draw = _decoded("the same draws of z", samples, configurations, source, SHOWN_IMAGES)
+            draw = _decode("the same draws of z", samples, configurations, source, SHOWN_IMAGES)
             yield Sketch(f"samples-{slug(source)}", draw, "samples")
         # Codes are learned without a prior to draw from, or latents to move along.
     for c in (one for one in configurations if one.first.config.gaussian):
         images = probes[c.label]
         many = images[:TRAVERSAL_PROBES]
-        draw = _decoded(f"latent from −{SPAN} to {SPAN}", traversal, c.first, images[:1], many)
+        draw = _decode(f"latent from −{SPAN} to {SPAN}", traversal, c.first, images[:1], many)
         yield Sketch(f"traversal-{c.slug}", draw, "traversal", {"label": c.label, "span": SPAN})
 
 
-def _decoded(note: str, make: Callable[..., Images], *given: Any) -> Callable[[], Figure]:
+def _decode(note: str, make: Callable[..., Images], *given: Any) -> Callable[[], Figure]:
     """What draws a grid of images: whoever draws it decodes them, so all cores do."""
     return lambda: ink.draw_images(make(*given), note)
 

@@ -20,7 +20,7 @@ from stratigraph.similarity.kernel_cka import DECONFOUNDED_SOURCE
 from stratigraph.study import DECONFOUNDED, Study, similarity_path, warning_of
 from stratigraph.version import __version__
 
-__all__ = ["changed", "finding_rows", "measure_rows", "reach_rows", "run_rows", "versions"]
+__all__ = ["finding_rows", "list_changes", "measure_rows", "reach_rows", "run_rows", "versions"]
 
 
 def _number(value: float, digits: int = 0) -> str:
@@ -65,7 +65,7 @@ def finding_rows(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return rows
 
 
-def changed(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def list_changes(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """A row a question judged both ways: verdicts, estimates, and whether the verdicts differ."""
     published = {row["key"]: row for row in findings if row["way"] == "published"}
     rows = []

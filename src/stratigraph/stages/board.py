@@ -89,7 +89,7 @@ class Board:
         while len(self._past) > 2 and self._past[1][0] <= now - WINDOW:
             self._past.popleft()
 
-    def ended(self, run_id: str, facts: Mapping[str, Any], now: float) -> None:
+    def note_end(self, run_id: str, facts: Mapping[str, Any], now: float) -> None:
         """A run is over, or has stopped."""
         self.heard(run_id, facts, now)
         if self.lines[run_id].state in BAD:

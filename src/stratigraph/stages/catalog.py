@@ -5,10 +5,20 @@ Each imports what makes it when it is made: whether it is current is asked witho
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from stratigraph.stages.stage import Made, Stage, Work
+from stratigraph.study.layout import run_path
+from stratigraph.study.state import read_state
 from stratigraph.study.ways import PUBLISHED
 
-__all__ = ["STAGES"]
+__all__ = ["STAGES", "are_trained"]
+
+
+def are_trained(study: Path, runs: Sequence[str]) -> bool:
+    """Whether runs of a study's folder say that they are at their end."""
+    return all(read_state(run_path(study, run))["state"] in ("done", "diverged") for run in runs)
 
 
 def _train(work: Work) -> Made:
@@ -67,7 +77,7 @@ def _report(work: Work) -> Made:
 STAGES = {
     stage.name: stage
     for stage in (
-        Stage("train", (), _train),
+        Stage("train", (), _train, are_trained),
         Stage("extract", ("train",), _extract),
         Stage("compare", ("extract",), _compare),
         Stage("assess", ("train", "extract", "compare"), _assess),

@@ -17,25 +17,28 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import stratigraph
 from stratigraph.durable import sha256
-from stratigraph.errors import IntegrityError, StorageError
+from stratigraph.errors import IntegrityError, StorageError, StratigraphError
 from stratigraph.identity import digest
 from stratigraph.plugins import plugin_digest
-from stratigraph.records import locked, read_json, remove_leftovers, write_json
+from stratigraph.records import locked, read_json, read_text, write_json
 from stratigraph.stages.catalog import STAGES
 from stratigraph.stages.stage import Made
-from stratigraph.study.layout import CURRENT, find_place
+from stratigraph.study.layout import CURRENT, STUDY_FILE, default_path, find_place, run_path
 from stratigraph.study.origin import find_origin
-from stratigraph.study.study import Study
+from stratigraph.study.state import read_state
+
+if TYPE_CHECKING:
+    from stratigraph.study import Study
 
 __all__ = [
     "find_files",
+    "find_finished",
     "is_current",
     "is_finished",
-    "is_trained",
     "note_current",
     "noted_headline",
     "stages_of",
@@ -78,10 +81,19 @@ def _facts(entry: os.DirEntry[str]) -> Iterator[tuple[str, int, int]]:
 
 
 def _describe_inputs(study: Study) -> dict[str, Any]:
-    """What a stage depends on beside files: the study file, and the code, ours and the user's."""
+    """What stages depend on beside files: the study file, and the code, ours and the user's.
+
+    And what the file comes to, so that `find_finished` need not read it: the stages of the study,
+    and the runs that have to be trained.
+    """
     with study.reading():
         code = {name: plugin_digest(name) for name in study.config.plugins()}
-    return {"study": digest(study.config.text), "code": {**code, "stratigraph": _own_code()}}
+    return {
+        "study": digest(study.config.text),
+        "code": {**code, "stratigraph": _own_code()},
+        "stages": stages_of(study),
+        "runs": [] if study.config.recorded else list(study.runs),
+    }
 
 
 @cache
@@ -116,14 +128,23 @@ def is_current(
         whole: whether what may go once it was compared has to be there too.
 
     """
-    noted, asked = _read_notes(study.path), _describe_inputs(study)
+    return _are_current(study.path, _describe_inputs(study), stages, files, options or {}, whole)
+
+
+def _are_current(
+    study: Path,
+    asked: Mapping[str, Any],
+    stages: Iterable[str],
+    files: Files,
+    options: Mapping[str, Any],
+    whole: bool,
+) -> bool:
+    noted = _read_notes(study)
     for stage in stages:
         held = noted.get(stage)
-        if held is None or held["asked"] != asked:
+        if held is None or held["asked"] != asked or not STAGES[stage].ended(study, asked["runs"]):
             return False
-        if stage == "train" and not is_trained(study):
-            return False
-        if any(held["options"].get(key) != value for key, value in (options or {}).items()):
+        if any(held["options"].get(key) != value for key, value in options.items()):
             return False
         now = {
             path: stamp
@@ -134,13 +155,13 @@ def is_current(
         # Of the probes that another way of reading keeps there, nobody else reads anything.
         if any(path in held["files"] or not path.startswith("probes/") for path, _ in other):
             return False  # something is new, or was changed
-        gone = [find_place(path) for path in held["files"].keys() - now.keys()]
-        if not all(place is not None and place.until == "compared" for place in gone):
-            return False
-        if gone and stage in ("extract", "assess") and whole:
-            return False
-        if gone and stage == "extract" and not is_current(study, ["compare"], files):
-            return False  # they are needed again
+        for place in {find_place(path) for path in held["files"].keys() - now.keys()}:
+            if place is None or place.until not in STAGES:
+                return False
+            if place.stage == stage and (
+                whole or not _are_current(study, asked, [place.until], files, {}, False)
+            ):
+                return False  # it is asked for, or needed again
     return True
 
 
@@ -159,10 +180,32 @@ def is_finished(study: Study) -> bool:
     return here and is_current(study, stages_of(study), find_files(study.path))
 
 
-def is_trained(study: Study) -> bool:
-    """Whether every run says that it is at its end; of a recorded study, whose runs are, always."""
-    ended = {"done", "diverged"}
-    return study.config.recorded or {run.state["state"] for run in study.runs.values()} <= ended
+def find_finished(source: Path, out: Path | None = None) -> tuple[Path, list[str]] | None:
+    """The folder and the headline of a study that is finished, every run done; None if unsure.
+
+    The study is not opened, which would import for seconds what it takes to compute.
+
+    Args:
+        source: a study's folder, or a study file.
+        out: the folder of a study file's study, as `stratigraph.stages.open_study` takes it.
+
+    """
+    folder = source if source.is_dir() else out or default_path(source)
+    noted = _read_notes(folder).get("report", {})
+    asked = noted.get("asked", {})
+    if asked.get("code") != {"stratigraph": _own_code()} or (folder is source and out is not None):
+        return None  # modules of the user's are for who opens the study
+    try:
+        text = read_text(folder / STUDY_FILE)
+        given = text if folder is source else source.read_text("utf-8")
+        states = {read_state(run_path(folder, run))["state"] for run in asked["runs"]}
+        same = digest(text) == asked["study"] and text.rstrip() == given.rstrip()
+        if not same or states != {"done"} or find_origin(folder) is not None:
+            return None
+        current = _are_current(folder, asked, asked["stages"], find_files(folder), {}, False)
+    except (StratigraphError, OSError, LookupError, ValueError):
+        return None
+    return (folder, _printable(noted)) if current else None
 
 
 def note_current(study: Study, stage: str, before: Files, made: Made) -> None:
@@ -176,6 +219,8 @@ def note_current(study: Study, stage: str, before: Files, made: Made) -> None:
         made: what came of it.
 
     """
+    from stratigraph.records import remove_leftovers
+
     own = find_files(study.path)[stage]
     for name in STAGES[stage].needs:
         own |= before[name]
@@ -190,5 +235,9 @@ def noted_headline(study: Study) -> list[str] | None:
     """The lines that were printed when the report was written, if it is current."""
     if not is_current(study, ["report"], find_files(study.path)):
         return None
-    lines = _read_notes(study.path)["report"].get("headline", ())
+    return _printable(_read_notes(study.path)["report"])
+
+
+def _printable(noted: Mapping[str, Any]) -> list[str]:
+    lines = noted.get("headline", ())
     return ["".join(c if c.isprintable() else " " for c in str(line)) for line in lines]

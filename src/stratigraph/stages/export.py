@@ -41,23 +41,21 @@ from stratigraph.records import (
     MANIFEST,
     parquet,
     read_json,
-    read_text,
     record_exists,
     unlisted,
     verified,
     write_file,
     write_json,
 )
-from stratigraph.report import report_path
+from stratigraph.stages.verify import check_item
 from stratigraph.study import (
     STUDY_FILE,
     Study,
-    findings_path,
     observed_path,
     similarity_path,
 )
 from stratigraph.study.exported import find_export
-from stratigraph.study.layout import EXPORT, is_root
+from stratigraph.study.layout import EXPORT, PLACES, is_root
 from stratigraph.version import __version__
 
 __all__ = ["FORMATS", "export_study"]
@@ -134,19 +132,15 @@ def _own_files(study: Study) -> list[Path]:
         IntegrityError: one is damaged.
 
     """
-    read_text(study.path / STUDY_FILE)
-    found = [study.path / STUDY_FILE]
-    if findings_path(study.path).is_file():
-        read_json(findings_path(study.path))  # raises if it is damaged
-        found.append(findings_path(study.path))
-    for folder, pattern in (
-        (report_path(study).parent, report_path(study).name),
-        (study.path / "figures", "*"),
-    ):
-        if record_exists(folder):
-            verified(folder)
-            listed = read_json(folder / MANIFEST)["files"]
-            found += [path for path in sorted(folder.glob(pattern)) if path.name in listed]
+    found: list[Path] = []
+    for place in (place for place in PLACES if place.exported):
+        path = study.path / place.pattern
+        if record_exists(path):
+            verified(path)
+            found += [path / name for name in sorted(read_json(path / MANIFEST)["files"])]
+        elif path.is_file():
+            check_item(path)
+            found.append(path)
     return found
 
 

@@ -18,12 +18,11 @@ from stratigraph.plugins import naming_only
 from stratigraph.records import read_json, read_text, write_text
 from stratigraph.study import CONFIG, STUDY_FILE, Study, StudyConfig, load_config, load_study
 from stratigraph.study.exported import find_export
+from stratigraph.study.layout import default_path
 from stratigraph.training import any_config
 from stratigraph.trust import note_trust
 
 __all__ = ["open_study"]
-
-DEFAULT_PARENT = "results"
 
 
 def open_study(
@@ -71,7 +70,7 @@ def open_study(
     if not path.exists():
         raise DataError(f"{path}: no such study file or folder.")
     config = load_config(path, most_runs)
-    folder = Path(DEFAULT_PARENT, path.stem) if out is None else find_folder(out)
+    folder = default_path(path) if out is None else find_folder(out)
     _check_begun(folder)
     if check is not None:
         check(config, (folder / STUDY_FILE).is_file())

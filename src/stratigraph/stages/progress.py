@@ -82,13 +82,13 @@ class Progress:
         try:
             with Live(
                 console=self.console,
-                get_renderable=watch.drawn,
+                get_renderable=watch.draw,
                 refresh_per_second=4,
                 transient=True,
             ):
                 yield watch
         finally:
-            watch.closed()
+            watch.close()
 
     def stage(self, what: str) -> Callable[[int, int], None]:
         """A callback (pieces done, pieces in all): a bar, or a line now and then."""
@@ -161,7 +161,7 @@ class Watch:
         self.over = 0
         self.signs: dict[str, set[str]] = {}
 
-    def drawn(self) -> RenderableType:
+    def draw(self) -> RenderableType:
         """The board, as it is drawn on the console now."""
         height = self.progress.console.size.height
         return draw_board(self.board, time.monotonic(), height, stopping())
@@ -178,12 +178,12 @@ class Watch:
         self._warn(run, facts)
         self.board.heard(run.run_id, facts, time.monotonic())
 
-    def ended(self, run: Run, facts: Mapping[str, Any], reason: str = "") -> None:
+    def note_end(self, run: Run, facts: Mapping[str, Any], reason: str = "") -> None:
         """One run is over."""
         self._warn(run, facts)
         self.over += 1
         why = reason or str(facts.get("reason") or "")
-        self.board.ended(run.run_id, {**facts, "reason": why}, time.monotonic())
+        self.board.note_end(run.run_id, {**facts, "reason": why}, time.monotonic())
         # On a screen the counts say that runs are done; what went wrong is told when it closes.
         if not self.progress.live:
             self._tell_end(f"{facts['state']} {self.over}/{len(self.waiting)}", run.run_id, why)
@@ -196,7 +196,7 @@ class Watch:
                 said.add(sign)
                 self.progress.say(f"{run.run_id}  {sign}")
 
-    def closed(self) -> None:
+    def close(self) -> None:
         """The board is gone from the screen: leave what should be read later."""
         ended = {run.run_id for run in self.waiting}
         for run_id in self.board.failed if self.progress.live else ():

@@ -104,11 +104,11 @@ def score_latents(study: Study, engine: Engine, progress: Progress) -> int:
 
     Means are those that the study file asks for, whichever way the study is read.
     """
-    wanted = _wanted(study.read(CORRECTED))
+    wanted = _list_tasks(study.read(CORRECTED))
     return make_records(engine, progress, "scoring latents", score_run, wanted)
 
 
-def _wanted(study: Study) -> Iterator[ReadingTask]:
+def _list_tasks(study: Study) -> Iterator[ReadingTask]:
     for run_id in study.complete():
         run = study.runs[run_id]
         held = representations_of(study, run)

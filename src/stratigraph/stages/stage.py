@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -69,9 +70,12 @@ class Stage:
         name: as the command line calls it, and as the table of places does.
         needs: the stages whose places it reads.
         make: makes what is missing, and says what came of it.
+        ended: whether what it began is at its end, of a study's folder and the runs that have to be
+            trained there; files alone do not say so of runs.
 
     """
 
     name: str
     needs: tuple[str, ...]
     make: Callable[[Work], Made]
+    ended: Callable[[Path, Sequence[str]], bool] = lambda study, runs: True

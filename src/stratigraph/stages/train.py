@@ -118,7 +118,7 @@ def train_study(
                 # The process may have died before it could say so itself.
                 kind = "killed" if failure.kind == "killed" else "failed"
                 StateFile(run.path, run.config.steps).end(kind, run.state["step"], failure.message)
-            watch.ended(run, state or run.state, failure.message if failure else "")
+            watch.note_end(run, state or run.state, failure.message if failure else "")
     if wider:
         raise wider[0]
     home.fetch()

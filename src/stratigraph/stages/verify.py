@@ -1,49 +1,38 @@
-"""Verify: every file of a study against the hash that was written with it; and repair.
+"""Verify: every file of a study against the hash that was written with it.
 
-What is damaged can be made anew, since a study's file and the seeds decide every bit: a run is
-trained again where a snapshot is damaged, its layers read again where only those are, and so on.
-What we did not write is named, and left alone.
+What is damaged is named with the stage that makes it anew (`stratigraph.stages.repair`); what we
+did not write is named, and left alone.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stratigraph.durable import TEMPORARY
-from stratigraph.engine import Engine
 from stratigraph.errors import ConfigError, DataError, IntegrityError
 from stratigraph.records import (
     LOCK,
     MANIFEST,
-    locked,
     read_json,
     read_text,
     record_exists,
-    remove_record,
     snapshot_path,
     unlisted,
     verified,
 )
-from stratigraph.stages.catalog import STAGES
 from stratigraph.stages.compare import SCRATCH
-from stratigraph.stages.drift import CONFIG, check_repairable
-from stratigraph.stages.progress import Progress
-from stratigraph.stages.run import run_stage
-from stratigraph.stages.train import train_study
+from stratigraph.stages.drift import CONFIG
 from stratigraph.study import STUDY_FILE, Run, Study, load_study, metrics_path, representations_path
 from stratigraph.study.exported import Export, find_export
 from stratigraph.study.layout import EXPORT, find_place, is_root
 from stratigraph.study.origin import REMOTE
 from stratigraph.training import RecordedConfig
 
-__all__ = ["Damage", "Verified", "repair_study", "verify_study"]
+__all__ = ["Damage", "Verified", "check_item", "find_ended", "is_once", "verify_study"]
 
-# Of a recorded study, what only the training itself could have written.
-ONCE = re.compile(r"runs/[^/]+/(config\.json|metrics|snapshots|representations)")
 # How the store ends what it says of damage, which is not so of what was recorded.
 MADE_ANEW = " `stratigraph verify STUDY --repair` makes it anew."
 
@@ -105,7 +94,7 @@ def verify_study(folder: Path) -> Verified:
             members = list(path.iterdir()) if path.is_dir() else [path]
             size += sum(member.stat().st_size for member in members)
             files += len(members)
-            _check(path)
+            check_item(path)
             if path.is_dir():
                 strange += [path / name for name in unlisted(path)]
         except (DataError, ConfigError, OSError) as error:
@@ -115,16 +104,14 @@ def verify_study(folder: Path) -> Verified:
         study = load_study(folder)
     except (IntegrityError, ConfigError) as error:
         return Verified(files, size, 0, 0, damages, strange, str(error))
-    over = _over(study)
-    damages += [
-        Damage(path, f"{path}: missing", "extract" if "representations" in path.parts else "train")
-        for run in over.values()
-        for path in _due(run)
-        if not (record_exists(path) or path.is_file())
-        and path not in {damage.path for damage in damages}
-    ]
+    over = find_ended(study)
+    known = {damage.path for damage in damages}
+    for path in (path for run in over.values() for path in _list_due(run)):
+        place = find_place(path.relative_to(folder).as_posix())
+        if place is not None and path not in known and not (record_exists(path) or path.is_file()):
+            damages.append(Damage(path, f"{path}: missing", place.stage))
     if study.config.recorded:
-        damages = [_once(folder, damage) for damage in damages]
+        damages = [_tell_loss(folder, damage) for damage in damages]
     return Verified(files, size, len(over), len(study.runs), damages, strange)
 
 
@@ -148,7 +135,8 @@ def _verify_export(export: Export) -> Verified:
     return Verified(len(there), size, count, count, damages, strange)
 
 
-def _check(path: Path) -> None:
+def check_item(path: Path) -> None:
+    """Read a record, or a file that stands alone, against its hash; raises what reading it does."""
     if path.is_dir():
         verified(path)
     elif path.name == STUDY_FILE:
@@ -191,7 +179,7 @@ def _items(study: Path, folder: Path, seen: set[tuple[int, int]]) -> Iterator[Pa
             yield path
 
 
-def _over(study: Study) -> dict[str, Run]:
+def find_ended(study: Study) -> dict[str, Run]:
     """The runs that were trained to their end, by what they say or by what they hold."""
     return {
         run_id: run
@@ -200,7 +188,7 @@ def _over(study: Study) -> dict[str, Run]:
     }
 
 
-def _due(run: Run) -> Iterator[Path]:
+def _list_due(run: Run) -> Iterator[Path]:
     """What a run at its end holds; of a recorded one the representations, which nobody can read."""
     yield run.path / CONFIG
     if isinstance(run.config, RecordedConfig):
@@ -212,72 +200,16 @@ def _due(run: Run) -> Iterator[Path]:
             yield snapshot_path(run.path, step)
 
 
-def repair_study(
-    folder: Path,
-    found: Verified,
-    engine: Engine,
-    progress: Progress,
-    device: str = "cpu",
-    trust: bool = False,
-) -> list[Damage]:
-    """Remove what is damaged, make it anew, and verify again; return what is damaged still.
-
-    Stages that wrote nothing damaged are not run, nor are runs that were still being trained: the
-    next ``stratigraph run`` goes on with those.
-
-    Args:
-        folder: the study's.
-        found: what `verify_study` found.
-        engine: where stages run.
-        progress: says what is going on.
-        device: that runs are trained on; theirs, or nothing is removed.
-        trust: run the modules that the study names, whoever made it.
-
-    Raises:
-        UntrustedError: the study names modules, and is not known to be the user's own.
-        BusyError: another process writes into the study.
-        ConfigError: a run would not come out as it was, under the conditions that are now; nothing
-            has been removed.
-        IntegrityError: the study file itself is damaged.
-
-    """
-    for damage in found.damages:
-        if not damage.stage:
-            raise IntegrityError(
-                f"{damage.reason} Nothing else says what the study is: put it back with "
-                f"`stratigraph run FILE --out {folder}`, FILE being your own copy."
-                if find_export(folder) is None
-                else f"{damage.reason} Nothing here can make it anew."
-            )
-    study = load_study(folder, trust)
-    study.require_plugins()
-    for damage in found.damages:
-        if study.config.recorded and ONCE.search(damage.path.relative_to(folder).as_posix()):
-            raise IntegrityError(damage.reason)
-    over = _over(study)
-    hurt = {d.path.relative_to(folder).parts[1] for d in found.damages if d.stage == "train"}
-    damaged = {damage.path for damage in found.damages}
-    for run_id in hurt & over.keys():
-        run = over[run_id]
-        if run.path / CONFIG not in damaged:
-            check_repairable(run.path, run.config, device)
-    with locked(folder), locked(folder, "train"):
-        for damage in found.damages:
-            _remove(damage)
-        stages = {damage.stage for damage in found.damages}
-        if "train" in stages:
-            again = {run_id: run for run_id, run in over.items() if run_id in hurt}
-            train_study(replace(study, runs=again), engine, progress, device)
-    for stage in STAGES:
-        if stage != "train" and stage in stages:
-            run_stage(stage, study, engine, progress, anew=True)
-    return verify_study(folder).damages
+def is_once(folder: Path, damage: Damage) -> bool:
+    """Whether it is of what nothing can make again where a study was recorded."""
+    place = find_place(damage.path.relative_to(folder).as_posix())
+    return place is not None and place.once
 
 
-def _once(folder: Path, damage: Damage) -> Damage:
+def _tell_loss(folder: Path, damage: Damage) -> Damage:
     """Damage to what a recorded run alone has, with what to remove to do without it."""
     place = damage.path.relative_to(folder)
-    if not ONCE.search(place.as_posix()):
+    if not is_once(folder, damage):
         return damage
     run = folder / place.parts[0] / place.parts[1]
     gone = str(run)
@@ -290,14 +222,3 @@ def _once(folder: Path, damage: Damage) -> Damage:
         f"elsewhere, so nothing can make it again. To do without it, remove {gone}."
     )
     return replace(damage, reason=reason)
-
-
-def _remove(damage: Damage) -> None:
-    """Remove what is damaged, if it still is."""
-    try:
-        _check(damage.path)
-    except (DataError, ConfigError, OSError):
-        if damage.path.is_dir():
-            remove_record(damage.path)
-        else:
-            damage.path.unlink(missing_ok=True)  # it may be missing; that is what was found

@@ -1,44 +1,5 @@
 """The question: a grid of runs and how to compare them; and the study's folder, read."""
 
-from stratigraph.study.config import (
-    DECONFOUNDED as DECONFOUNDED,
-    ActivationsConfig as ActivationsConfig,
-    MeasureConfig as MeasureConfig,
-    ProbesConfig as ProbesConfig,
-    ResourcesConfig as ResourcesConfig,
-    StudyConfig as StudyConfig,
-    load_config as load_config,
-    study_measure as study_measure,
-)
-from stratigraph.study.layout import (
-    CONFIG as CONFIG,
-    METRICS as METRICS,
-    STUDY_FILE as STUDY_FILE,
-    findings_path as findings_path,
-    jackknife_path as jackknife_path,
-    metrics_path as metrics_path,
-    observed_path as observed_path,
-    probes_path as probes_path,
-    representations_path as representations_path,
-    run_path as run_path,
-    scores_path as scores_path,
-    similarity_path as similarity_path,
-)
-from stratigraph.study.load import load_study as load_study
-from stratigraph.study.probes import (
-    keep_probes as keep_probes,
-    probe_images as probe_images,
-    probe_indices as probe_indices,
-    probe_noise as probe_noise,
-    probes_digest as probes_digest,
-    read_probes as read_probes,
-)
-from stratigraph.study.run import Run as Run, read_state as read_state, warning_of as warning_of
-from stratigraph.study.selection import (
-    SELECTIONS as SELECTIONS,
-    Selection as Selection,
-    claim_pairs as claim_pairs,
-    select_pairs as select_pairs,
-)
-from stratigraph.study.study import Study as Study
-from stratigraph.study.ways import CORRECTED as CORRECTED, PUBLISHED as PUBLISHED, WAYS as WAYS
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -40,6 +40,7 @@ __all__ = [
     "STUDY_FILE",
     "Place",
     "Writer",
+    "default_path",
     "find_place",
     "findings_path",
     "is_root",
@@ -83,8 +84,10 @@ class Place:
         writer: who writes it, one at a time: the study ``file``'s user, the trainer of a ``run``,
             whoever makes ``results``, or the ``report``; nobody of what stays on this machine.
         light: whether it is little, and enough to list a study by.
-        until: when it may go: once it was ``compared``, since it can be read again; or once there
-            is a ``newer`` one.
+        until: when it may go: once a stage is current that has read it, since it can be made again;
+            or once there is a ``newer`` one.
+        once: whether nothing can make it again of a study that was recorded.
+        exported: whether an export holds a copy of it.
         trusted: whether anything relies on it. What is only told, to whoever watches, may be lost
             or changed at any time.
 
@@ -94,7 +97,9 @@ class Place:
     stage: str
     writer: Writer | None
     light: bool = False
-    until: Literal["compared", "newer"] | None = None
+    until: Literal["compare", "newer"] | None = None
+    once: bool = False
+    exported: bool = False
     trusted: bool = True
 
     @cached_property
@@ -109,26 +114,26 @@ class Place:
 
 
 PLACES = (
-    Place("study.yaml", "", "file", light=True),
+    Place("study.yaml", "", "file", light=True, exported=True),
     Place("current.json", "", None, trusted=False),
-    Place("runs/{run}/config.json", "train", "run", light=True),
+    Place("runs/{run}/config.json", "train", "run", light=True, once=True),
     Place("runs/{run}/state.json", "train", "run", light=True, trusted=False),
-    Place("runs/{run}/metrics", "train", "run", light=True),
-    Place("runs/{run}/snapshots/{step}", "train", "run"),
+    Place("runs/{run}/metrics", "train", "run", light=True, once=True),
+    Place("runs/{run}/snapshots/{step}", "train", "run", once=True),
     Place("runs/{run}/checkpoint/{step}", "train", "run", until="newer"),
-    Place("runs/{run}/representations/{step}", "extract", "results", until="compared"),
+    Place("runs/{run}/representations/{step}", "extract", "results", until="compare", once=True),
     Place("runs/{run}/observed/tables", "extract", "results"),
     Place("runs/{run}/observed/scores", "extract", "results", light=True),
-    Place("runs/{run}/representations-{way}/{step}", "assess", "results", until="compared"),
+    Place("runs/{run}/representations-{way}/{step}", "assess", "results", until="compare"),
     Place("runs/{run}/observed-{way}/tables", "assess", "results"),
     Place("probes/{name}", "extract", "results"),
     Place("similarity/{name}", "compare", "results"),
     Place("jackknife/{name}", "compare", "results"),
     Place("similarity-{way}/{name}", "assess", "results"),
     Place("jackknife-{way}/{name}", "assess", "results"),
-    Place("findings.json", "assess", "results"),
-    Place("figures", "report", "report"),
-    Place("report", "report", "report"),
+    Place("findings.json", "assess", "results", exported=True),
+    Place("figures", "report", "report", exported=True),
+    Place("report", "report", "report", exported=True),
 )
 
 
@@ -146,6 +151,11 @@ def is_root(name: str) -> bool:
     """Whether a name in a study's folder is one of ours, or of a folder of ours."""
     roots = {place.expression.pattern.partition("/")[0] for place in PLACES}
     return any(re.fullmatch(root, name) for root in roots)
+
+
+def default_path(file: Path) -> Path:
+    """The folder of a study file's study where none is named."""
+    return Path("results", file.stem)
 
 
 def run_path(study: Path, run_id: str) -> Path:

@@ -8,9 +8,9 @@ from pathlib import Path
 from stratigraph.errors import DataError
 from stratigraph.plugins import beside, forbid_folder, naming_only
 from stratigraph.records import read_json, read_text, snapshot_steps
-from stratigraph.study.config import MOST_HELD, parse_config
 from stratigraph.study.exported import Export, find_export
 from stratigraph.study.layout import CONFIG, STUDY_FILE, run_path
+from stratigraph.study.parse import MOST_HELD, parse_config
 from stratigraph.study.run import Run
 from stratigraph.study.study import Study
 from stratigraph.study.yaml_file import check_size, parse_yaml

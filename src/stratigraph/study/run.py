@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,31 +10,15 @@ import pandas as pd
 from torch import nn
 
 from stratigraph.data import Dataset
-from stratigraph.errors import DataError, InputError, IntegrityError
+from stratigraph.errors import DataError, InputError
 from stratigraph.models import Network
-from stratigraph.records import load_snapshot, read_json, record_exists, snapshot_steps, verified
+from stratigraph.records import load_snapshot, record_exists, snapshot_steps, verified
 from stratigraph.study.exported import Export
-from stratigraph.study.layout import METRICS, STATE, metrics_path
+from stratigraph.study.layout import METRICS, metrics_path
+from stratigraph.study.state import read_state
 from stratigraph.training import DataFacts, RecordedConfig, RunConfig, build_network
 
-__all__ = ["SILENT", "Run", "interrupted", "read_state", "warning_of"]
-
-SILENT = 60.0  # seconds; a run in training says where it is twice a second
-
-
-def read_state(path: Path) -> dict[str, Any]:
-    """The state of the run in a folder: ``state``, ``step`` and more; ``waiting`` if none yet.
-
-    It is written several times a second and not flushed, so a loss of power may tear it. It is then
-    ``unknown``, and holds nobody up: what a run goes on from is its checkpoint.
-    """
-    file = path / STATE
-    if not file.is_file():
-        return {"state": "waiting", "step": 0}
-    try:
-        return read_json(file)
-    except IntegrityError as error:
-        return {"state": "unknown", "step": 0, "reason": str(error)}
+__all__ = ["Run", "mark_interrupted"]
 
 
 @dataclass(frozen=True)
@@ -117,17 +100,7 @@ class Run:
         load_snapshot(self.path, step, model)
 
 
-def warning_of(state: Mapping[str, Any]) -> str:
-    """The last of the early warnings that a run gave, and how many came before; "" for none.
-
-    They are no reason for its state: a run that was warned of may well be done.
-    """
-    signs = state.get("signs", ())
-    earlier = f" (and {len(signs) - 1} before)" if len(signs) > 1 else ""
-    return f"{signs[-1]}{earlier}" if signs else ""
-
-
-def interrupted(run: Run, state: dict[str, Any]) -> dict[str, Any]:
+def mark_interrupted(run: Run, state: dict[str, Any]) -> dict[str, Any]:
     """The state of a run that says that it runs, and of which nothing was heard for `SILENT`."""
     recorded = isinstance(run.config, RecordedConfig)
     goes_on = "nothing was heard of it since" if recorded else "the next `stratigraph run` goes on"

@@ -148,14 +148,14 @@ def check_seed(architecture: Spec, image_shape: Shape = SHAPE, latents: int = LA
     """Weights are a function of the seed alone, and others for another seed."""
     for scheme in INITIALISATIONS:
 
-        def made(seed: int, scheme: str = scheme) -> VAE:
+        def make(seed: int, scheme: str = scheme) -> VAE:
             return build_vae(architecture, image_shape, latents, seed=seed, initialisation=scheme)
 
         with seeded(1):
-            one = made(7)
+            one = make(7)
         with seeded(2):
             before = torch.random.get_rng_state()
-            again, other = made(7), dict(made(8).named_parameters())
+            again, other = make(7), dict(make(8).named_parameters())
             untouched = torch.equal(torch.random.get_rng_state(), before)
         require(untouched, f"{architecture}: making it moves torch's own generator.")
         text = f"{architecture}: begins otherwise with the same seed ({scheme})"

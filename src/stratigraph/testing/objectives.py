@@ -179,7 +179,7 @@ def check_parts(objective: Objective) -> None:
     """Its own modules are fresh at every call, and their weights a function of torch's seed."""
     name = _name(objective)
 
-    def made(seed: int, latents: int = 3) -> dict[str, Tensor]:
+    def make(seed: int, latents: int = 3) -> dict[str, Tensor]:
         with seeded(seed):
             modules = parts_of(objective, latents).modules
         return {
@@ -188,13 +188,13 @@ def check_parts(objective: Objective) -> None:
             for key, value in module.state_dict().items()
         }
 
-    one, again = made(0), made(0)
+    one, again = make(0), make(0)
     for key, value in one.items():
         same = torch.equal(value, again[key])
         require(same, f"{name}: {key} begins otherwise with the same seed; draw it from torch.")
         fresh = value.data_ptr() != again[key].data_ptr()
         require(fresh, f"{name}: {key} is one tensor for all runs; make parts(latents) anew.")
-    require(made(0, 1).keys() == one.keys(), f"{name}: parts(1) has other modules than parts(3).")
+    require(make(0, 1).keys() == one.keys(), f"{name}: parts(1) has other modules than parts(3).")
 
 
 def check_single_precision(objective: Objective) -> None:

@@ -177,7 +177,7 @@ def _evidence(labels: pd.DataFrame, xs: list[np.ndarray], counts: pd.DataFrame, 
                 [[1.0 if i == j else procrustes_similarity(xs[i], xs[j])] for i, j in pairs]
             ),
         }
-    table = Pairs.labelled(labels, pairs)
+    table = Pairs.label(labels, pairs)
     split = {measure: Pairs(table, values).split() for measure, values in scores.items()}
     to_final, final, within = (
         {measure: parts[kind] for measure, parts in split.items()} for kind in range(3)

@@ -35,9 +35,9 @@ from starlette.types import ASGIApp
 
 from stratigraph.errors import IntegrityError, StratigraphError
 from stratigraph.web.guard import Guard, own_names
+from stratigraph.web.matrix import index_matrix
 from stratigraph.web.query import Answer, Query
 from stratigraph.web.views.catalog import VIEWS
-from stratigraph.web.views.heat import indexed
 from stratigraph.web.watch import Watched
 
 __all__ = ["PAGES", "make_app"]
@@ -121,7 +121,7 @@ def _warm(watched: Watched) -> None:
     with contextlib.suppress(StratigraphError, OSError):  # told to who asks for it
         for way in watched.study("corrected").config.ways:
             for measure in watched.study(way).measures():
-                indexed(watched, way, measure)
+                index_matrix(watched, way, measure)
 
 
 def _static() -> Iterable[tuple[str, bytes]]:

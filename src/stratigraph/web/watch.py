@@ -19,7 +19,8 @@ from stratigraph.errors import DataError, InputError
 from stratigraph.records import MANIFEST
 from stratigraph.study import STUDY_FILE, WAYS, Run, Study, findings_path, load_study, metrics_path
 from stratigraph.study.layout import STATE, observed_path, similarity_path
-from stratigraph.study.run import SILENT, interrupted
+from stratigraph.study.run import mark_interrupted
+from stratigraph.study.state import SILENT
 
 __all__ = ["Stamps", "Watched"]
 
@@ -128,7 +129,7 @@ class Watched:
             for run in study.runs.values():
                 yield observed_path(run.path, way.folder) / MANIFEST
 
-    def kept(self, key: Hashable, make: Callable[[], T], of: str | None = None) -> T:
+    def keep(self, key: Hashable, make: Callable[[], T], of: str | None = None) -> T:
         """What ``make`` gives, made once while the study's results (or ``of``) are the same.
 
         Of many who ask for the same, one makes it. ``make`` may ask for other keys, in the order
@@ -152,7 +153,7 @@ class Watched:
                     self._making.pop(self._kept.popitem(last=False)[0], None)
             return made
 
-    def held(self, key: Hashable, record: Path, make: Callable[[], T]) -> T:
+    def keep_record(self, key: Hashable, record: Path, make: Callable[[], T]) -> T:
         """What is read of a record, read anew only where the record has changed."""
         facts = sorted((path.name, _facts(path)) for path in record.glob("*"))
         found = self._records.get(key)
@@ -185,7 +186,7 @@ class Watched:
             return state
         when, step = facts[0] / 1e9, int(state["step"])
         if time.time() - when > SILENT:
-            return interrupted(run, state)
+            return mark_interrupted(run, state)
         first = self._seen.setdefault(run.run_id, (when, step))
         if when > first[0] + 1 and step > first[1]:
             state["rate"] = (step - first[1]) / (when - first[0])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from stratigraph.web.query import Answer, Query
 from stratigraph.web.views.heat import curve, heat
-from stratigraph.web.views.latents import decoded, latents, posterior, probes, traversal
+from stratigraph.web.views.latents import decode, latents, posterior, probes, traversal
 from stratigraph.web.views.overview import losses, overview, states
 from stratigraph.web.views.pair import pair
 from stratigraph.web.views.training import convergence, models
@@ -17,7 +17,7 @@ __all__ = ["VIEWS"]
 VIEWS: dict[str, Callable[[Watched, Query], Answer]] = {
     "convergence": convergence,
     "curve": curve,
-    "decoded": decoded,
+    "decoded": decode,
     "heat": heat,
     "latents": latents,
     "losses": losses,

@@ -25,7 +25,7 @@ from stratigraph.training import DataFacts, RecordedConfig
 from stratigraph.web.query import Answer, Query, defined
 from stratigraph.web.watch import Watched
 
-__all__ = ["decoded", "latents", "posterior", "probes", "traversal"]
+__all__ = ["decode", "latents", "posterior", "probes", "traversal"]
 
 NETWORKS = 4  # kept in memory
 ACROSS = 9  # steps of a traversal
@@ -73,7 +73,7 @@ def latents(watched: Watched, query: Query) -> Answer:
         verified(record)
         return pd.read_parquet(record / "latents.parquet")
 
-    table = watched.held(("latents", way, run.run_id), record, read)
+    table = watched.keep_record(("latents", way, run.run_id), record, read)
     if not len(table):
         raise InputError(f"nothing was observed of the latents of run {run.run_id}.")
     counts = pd.crosstab(table["step"], table["regime"]).reindex(
@@ -133,7 +133,7 @@ def _open_kept(watched: Watched, run: Run) -> KeptProbes:
     def read() -> KeptProbes:
         return read_probes(study.path, run.config, study.config.probes)
 
-    return watched.kept(("probes", str(run.config.data)), read, of="always")
+    return watched.keep(("probes", str(run.config.data)), read, of="always")
 
 
 def probes(watched: Watched, query: Query) -> Answer:
@@ -167,7 +167,7 @@ def _encode(watched: Watched, run: Run, step: int, query: Query) -> tuple[torch.
     return mean[0], log_var[0]
 
 
-def decoded(watched: Watched, query: Query) -> Answer:
+def decode(watched: Watched, query: Query) -> Answer:
     """What the decoder makes of latents ``z``; without them, of the mean of a probe."""
     run, step = _read_query(watched, query)
     if "z" in query.given:

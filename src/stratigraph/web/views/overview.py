@@ -67,7 +67,7 @@ def overview(watched: Watched, query: Query) -> Answer:
         "recorded": study.config.recorded,
         # What a recorded run logged is in its caller's units.
         "unit": "" if study.config.recorded else "nats an image",
-        "layers": watched.kept(("layers",), lambda: _layers(study)),
+        "layers": watched.keep(("layers",), lambda: _layers(study)),
         "colours": {
             "scores": stops(SCORES),
             "difference": stops(DIFFERENCES),
@@ -187,7 +187,7 @@ def _metrics(watched: Watched, run: Run) -> pd.DataFrame:
         except IntegrityError:
             return pd.DataFrame()
 
-    return watched.held(("metrics", run.run_id), metrics_path(run.path), read)
+    return watched.keep_record(("metrics", run.run_id), metrics_path(run.path), read)
 
 
 def losses(watched: Watched, query: Query) -> Answer:

@@ -28,8 +28,8 @@ from stratigraph.records import record_exists, verified
 from stratigraph.report.figures.style import measure_name
 from stratigraph.similarity.measure import between
 from stratigraph.study import DECONFOUNDED, Study, representations_path, study_measure
+from stratigraph.web.matrix import index_matrix
 from stratigraph.web.query import Answer, Query, defined
-from stratigraph.web.views.heat import indexed
 from stratigraph.web.watch import Watched
 
 __all__ = ["pair"]
@@ -42,7 +42,7 @@ def pair(watched: Watched, query: Query) -> Answer:
     way = query.text("way", "corrected")
     study = watched.study(way)
     measure = query.measure(study)
-    index = indexed(watched, way, measure)
+    index = index_matrix(watched, way, measure)
     places, files, rows = [], [], []
     for axis in ("y", "x"):
         run = query.run(study, f"{axis}_run")

@@ -69,7 +69,7 @@ def convergence(watched: Watched, query: Query) -> Answer:
     way, measure = _choose_score(watched, query)
     kind = query.choice("kind", ("similarity", "progress"), "similarity")
 
-    every = watched.kept(
+    every = watched.keep(
         ("curves", way, measure, kind),
         lambda: _make_and_free(watched, way, measure, partial(curves_of, kind=kind)),
     )
@@ -107,7 +107,7 @@ def _parts(found: dict[str, Any]) -> list[dict[str, Any]]:
 def models(watched: Watched, query: Query) -> Answer:
     """Runs at their steps as points of a plane (`map_data.map_of_models`)."""
     way, measure = _choose_score(watched, query)
-    every = watched.kept(
+    every = watched.keep(
         ("models", way, measure),
         lambda: _make_and_free(watched, way, measure, map_of_models),
     )

@@ -1,0 +1,190 @@
+"""A study file: a grid of runs, what to keep of them, and how to compare it.
+
+::
+
+    name: quick
+    grid:                                   # one grid, or a list of them
+      data: {name: sprites, size: 32}       # each axis: one value or a list of values
+      architecture: convolutional           # or {encoder: [vit, …], decoder: {name: …, depth: 4}}
+      objective:                            # objective: its strengths
+        beta_vae: {beta: [1, 4]}
+        annealed_vae: {c_max: [5, 25]}
+      latents: 10
+      seed: [0, 1]
+      freezing: [null, {threshold: 0.9999}]   # optional: layers that have settled are frozen
+    training: {steps: 2000, batch_size: 64, learning_rate: 1e-4}
+    snapshots: {kind: log, count: 10}       # log | even | explicit | paper
+    probes: {count: 500, seed: 0, from: validation}
+    activations: {decoder_input: mean}
+    measures:
+      - debiased_cka
+      - {name: procrustes_similarity, pairs: [trajectory, aligned], tolerance: 0.01}
+    ways: corrected                         # or [corrected, published]: findings judged both ways
+
+A study of trainings that were recorded has ``recorded: true`` and no grid: its runs are those that
+stand in its folder.
+Every value is checked when the file is read, before anything runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from stratigraph.errors import ConfigError
+from stratigraph.pairs.certified import CHEAP
+from stratigraph.plugins import beside, forbid_folder
+from stratigraph.records import is_sealed
+from stratigraph.similarity.catalog import ALIASES
+from stratigraph.study.config import (
+    ActivationsConfig,
+    MeasureConfig,
+    ProbesConfig,
+    ResourcesConfig,
+    StudyConfig,
+)
+from stratigraph.study.grid import TRAINING, axis, grid_runs, grid_size, mapping, one_of
+from stratigraph.study.layout import EXPORT, STUDY_FILE
+from stratigraph.study.ways import CORRECTED, WAYS
+from stratigraph.study.yaml_file import read_yaml
+from stratigraph.training import RunConfig
+
+__all__ = ["MOST_HELD", "load_config", "parse_config"]
+
+MOST_RUNS = 1000
+MOST_HELD = 10_000  # runs of any study: that of a folder is opened without asking anybody
+
+
+def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> StudyConfig:
+    """A study from the plain values of its file.
+
+    Raises:
+        ConfigError: an unknown, missing or unusable value; or more than ``most_runs`` runs.
+
+    """
+    table = mapping(
+        "study",
+        value if value is not None else {},
+        (
+            "name",
+            "description",
+            "recorded",
+            "grid",
+            "training",
+            "snapshots",
+            "probes",
+            "activations",
+            "measures",
+            "ways",
+            "resources",
+        ),
+    )
+    if table.get("recorded", False) is not False:
+        return _read_recorded(table, text)
+    for key in ("name", "grid", "training"):
+        if key not in table:
+            raise ConfigError(f"study: {key} is missing.")
+    training = mapping("training", table["training"], TRAINING)
+    grids = table["grid"] if isinstance(table["grid"], list) else [table["grid"]]
+    size = sum(map(grid_size, grids))
+    if size > min(most_runs, MOST_HELD):
+        told = f"{size:,}" if size < 10**15 else "over 10^15"
+        more = ", or allow it with --max-runs" if size <= MOST_HELD else ""
+        allowed = min(most_runs, MOST_HELD)
+        raise ConfigError(f"grid: {told} runs, more than {allowed:,}; make it smaller{more}.")
+    runs: list[RunConfig] = []
+    for number, grid in enumerate(grids):
+        where = "grid" if len(grids) == 1 else f"grid {number + 1}"
+        runs += grid_runs(where, grid, training, table.get("snapshots", {}))
+    probes = mapping("probes", table.get("probes", {}), ("count", "seed", "from"))
+    if "from" in probes:
+        probes["source"] = probes.pop("from")
+    reading = mapping("activations", table.get("activations", {}), ("decoder_input", "layers"))
+    if reading.get("layers") is not None:
+        reading["layers"] = tuple(axis("activations: layers", reading["layers"]))
+    return StudyConfig(
+        name=table["name"],
+        runs=tuple(runs),
+        measures=tuple(_measures(table.get("measures", ["debiased_cka"]))),
+        probes=ProbesConfig(**probes),
+        activations=ActivationsConfig(**reading),
+        ways=tuple(_ways(table.get("ways", CORRECTED.name))),
+        resources=ResourcesConfig(
+            **mapping("resources", table.get("resources", {}), ("cpus", "gpus"))
+        ),
+        description=table.get("description", ""),
+        text=text,
+    )
+
+
+def _read_recorded(table: dict[str, Any], text: str) -> StudyConfig:
+    """A study whose runs were recorded (`stratigraph.record`): they stand in it."""
+    if table["recorded"] is not True:
+        raise ConfigError(f"recorded: expected true, or nothing, got {table['recorded']!r}.")
+    for key in table:
+        if key not in ("name", "description", "recorded", "measures"):
+            raise ConfigError(
+                f"study: {key} is of studies that stratigraph trains; this one was recorded, and "
+                "has name, description and measures."
+            )
+    if "name" not in table:
+        raise ConfigError("study: name is missing.")
+    return StudyConfig(
+        name=table["name"],
+        runs=(),
+        measures=tuple(_measures(table.get("measures", ["debiased_cka"]))),
+        description=table.get("description", ""),
+        recorded=True,
+        text=text,
+    )
+
+
+def _ways(value: Any) -> list[str]:
+    names = axis("ways", value)
+    for name in names:
+        one_of("ways", name, list(WAYS))
+    return names
+
+
+def _measures(value: Any) -> Iterator[MeasureConfig]:
+    for item in axis("measures", value):
+        table = {"name": item} if isinstance(item, str) else item
+        table = mapping("measures", table, ("name", "pairs", "tolerance"))
+        if "name" not in table:
+            raise ConfigError("measures: a measure needs its name.")
+        name = table["name"]
+        pairs = axis(f"measures: {name}: pairs", table.get("pairs", "all"))
+        # Files of earlier versions ask for CKA to a tolerance, which exact scores keep.
+        cheap = isinstance(name, str) and ALIASES.get(name, name) in CHEAP
+        yield MeasureConfig(name, tuple(pairs), None if cheap else table.get("tolerance"))
+
+
+def _studies_around(file: Path, text: str) -> list[Path]:
+    """The studies that a file lies in: the folder that it is the file of, and those above."""
+    folder = file.absolute().parent
+    found = [folder] if file.name == STUDY_FILE and is_sealed(text) else []
+    for place in (folder, *folder.parents):
+        if (place / STUDY_FILE).is_file() and any(
+            (place / name).exists() for name in ("runs", EXPORT, "labels.parquet", "labels.csv")
+        ):
+            found.append(place)
+    return [*found, *([folder] if (folder / "runs").is_dir() else [])]
+
+
+def load_config(path: str | Path, most_runs: int = MOST_RUNS) -> StudyConfig:
+    """Read a study file that the user gives: the modules that it names are imported.
+
+    Raises:
+        DataError: the file cannot be read.
+        ConfigError: it is not a study; the message names the key, the value and what is allowed.
+
+    """
+    text, value = read_yaml(Path(path))
+    folder = Path(path).absolute().parent
+    held = _studies_around(Path(path), text)
+    for study in held:
+        forbid_folder(study)  # nothing in a study is run
+    if not held:
+        beside(folder)
+    return parse_config(value, text, most_runs)
