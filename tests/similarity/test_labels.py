@@ -71,7 +71,7 @@ def test_whatever_else_takes_pairs_joins():
     assert deconfounded_cka(a, b, labelled(X + Y[:, :1], ORDER[::-1])) == pytest.approx(
         deconfounded_cka(X, Y, X + Y[:, :1]), abs=1e-12
     )
-    found = certified_matrix({"a": a}, {"b": b}, measure="debiased_cka")
+    found = certified_matrix({"a": a}, {"b": b})
     assert found["lower"].item() <= TRUE + 1e-6 <= found["upper"].item() + 2e-6
     sums = CKASums()
     sums.add({"a": a}, {"b": b})

@@ -199,9 +199,9 @@ def _sum_of_roots(symmetric: np.ndarray) -> float | None:
     known = np.maximum(found, below)
     roots = np.sqrt(known)
     doubts = np.minimum(delta, known) / roots / 2
-    bend = np.square(np.minimum(delta, known)) / (8 * known * roots)
-    risk = math.sqrt(float(np.square(doubts).sum())) + float(bend[known > delta].sum())
-    risk += math.sqrt(below) * np.count_nonzero(found <= below)
+    bends = delta**2 / 8 / known[known > delta] ** 1.5
+    lost = math.sqrt(below) * np.count_nonzero(found <= below)
+    risk = math.sqrt(float(np.square(doubts).sum())) + float(bends.sum()) + lost
     total = float(np.sqrt(np.maximum(found, 0.0)).sum())
     return None if failed or risk > ENOUGH * total else total
 
