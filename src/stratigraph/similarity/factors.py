@@ -27,7 +27,7 @@ import math
 
 import numpy as np
 import torch
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 from torch import Tensor
 
 from stratigraph.similarity.centring import centre
@@ -40,7 +40,8 @@ EXACT = 1e-6  # the gap that an exact score may leave open; its middle is off by
 DROPPED = 1e-15  # of the energy
 FEW = 0.5  # of the smaller side: eigenvectors pay where fewer columns than this suffice
 ALMOST = 1e-6  # ‖UᵀT‖_F of any cut: columns as near to orthogonal as this are taken as they are
-SINGLE = 1 << 18  # entries from which a float32 layer's Gram matrix is formed in float32
+LARGE = 1 << 18  # entries from which a wide layer is not copied as a whole
+CHUNK = 1024  # units at a time
 NOISE = 1e-8  # standard deviation of the error that float32 may add
 PIVOT = 1e-14  # of the largest: a smaller pivot of K says that its rank is not full
 ORDINARY = (2.0**-20, 2.0**20)  # mean squares whose products stay far inside float32
@@ -59,13 +60,10 @@ def factored(x: Tensor, tolerance: float = 0.0, *, single: bool = False) -> Prep
     """
     n, p = x.shape
     wide = p > n
-    if single and wide and x.device.type == "cpu" and x.dtype == torch.float32:
-        rows = x.numpy()
-        # A quarter of the probes, a sixteenth of the product, refuses most of what all would.
-        if x.numel() > SINGLE and _from_single(rows[::4]) is not None:
-            found = _from_single(rows)
-            if found is not None:
-                return found
+    if wide and x.device.type == "cpu" and x.numel() > LARGE:
+        found = _factor_large(x.numpy(), tolerance, single and x.dtype == torch.float32)
+        if found is not None:
+            return found
     whole = centre(x)
     if whole.reason:
         return Prepared(n, "none", reason=whole.reason)
@@ -94,30 +92,57 @@ def _pack(
     return Prepared(n, form, every, doubt=doubt)
 
 
-def _from_single(x: np.ndarray) -> Prepared | None:
-    """Form ``triangle`` from a Gram matrix in float32; None where that could cost digits."""
+def _factor_large(x: np.ndarray, tolerance: float, single: bool) -> Prepared | None:
+    """A wide layer from its Gram matrix, without a copy of it; None where that costs digits."""
+    # A quarter of the probes, a sixteenth of the product, refuses most of what all would.
+    if single and _triangle_single(x[::4]) is not None:
+        found = _triangle_single(x)
+        if found is not None:
+            return _pack(len(x), "triangle", *found)
+    n, p = x.shape
+    kernel, offset = np.zeros((n, n), order="F"), 0.0
+    room = np.empty(n * min(CHUNK, p))  # fresh memory for each chunk would cost more than its sums
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, p, CHUNK):
+            units = x[:, start : start + CHUNK]
+            part = room[: units.size].reshape(units.shape)
+            np.copyto(part, units)
+            mean = part.mean(0)
+            part -= mean
+            offset += n * float(mean @ mean)
+            kernel = blas.dsyrk(1.0, part.T, 1.0, kernel, trans=1, lower=1, overwrite_c=1)
+        energy = float(kernel.trace())
+    # Centred first, in float64, an offset costs nothing; of a huge one `centre` takes more care.
+    if not _is_ordinary(energy + offset, n * p) or energy < 1e-6 * offset:
+        return None
+    kernel += np.tril(kernel, -1).T
+    kernel = _without_mean(_without_mean(kernel / energy).T)
+    return _pack(n, *_factor_kernel(kernel, tolerance), 0.5 * math.log(energy))
+
+
+def _is_ordinary(energy: float, count: int) -> bool:
+    """Whether numbers of this energy can be squared; NaN cannot."""
+    return ORDINARY[0] < energy / count < ORDINARY[1]
+
+
+def _triangle_single(x: np.ndarray) -> tuple[tuple[np.ndarray, ...], float] | None:
+    """Parts of form ``triangle`` by a product in float32, and log‖X_c‖; None where it is unsafe."""
     n, p = x.shape
     with np.errstate(over="ignore", invalid="ignore"):
         kernel = (x @ x.T).astype(np.float64)
-        energy = float(kernel.trace())
-    if not ORDINARY[0] < energy / (n * p) < ORDINARY[1]:  # also of NaN: the other path names it
-        return None
-    means = kernel.mean(0)
-    if not means.mean() * n < 0.8 * energy:
+        before = float(kernel.trace())
+        means = kernel.mean(0)
+        after = before - n * float(means.mean())
+    if not _is_ordinary(before, n * p) or not after > 0.2 * before:
         return None
     kernel -= means
     kernel -= means[:, None]
     kernel += means.mean()
-    after = float(kernel.trace())
-    kernel /= after
-    kernel = _without_mean(_without_mean(kernel).T)
-    parts = _triangle(kernel)
-    if parts is None:
+    parts = _triangle(_without_mean(_without_mean(kernel / after).T))
+    noise = 0.25 * np.finfo(np.float32).eps * before / after / n
+    if parts is None or 0.5 * noise > NOISE * float(parts[0].diagonal().min()):
         return None
-    noise = 0.25 * np.finfo(np.float32).eps * energy / after / n
-    if 0.5 * noise > NOISE * float(parts[0].diagonal().min()):
-        return None
-    return _pack(n, "triangle", parts, 0.5 * math.log(after))
+    return parts, 0.5 * math.log(after)
 
 
 def _without_mean(matrix: np.ndarray) -> np.ndarray:

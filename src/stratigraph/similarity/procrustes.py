@@ -50,7 +50,6 @@ ENOUGH = 2e-7  # error of a nuclear norm, relative, that its eigenvalues may bri
 ROUNDING = ENOUGH + 2 * DROPPED**0.5  # what a nuclear norm may be off by, at either end
 ITSELF = 1 - 1e-12  # a representation with itself, of which nothing needs to be computed
 TINY = 1e-300  # so that nothing is divided by 0
-BLOCK = 32  # columns that dsytrd reduces at a time
 EPSILON = float(np.finfo(np.float64).eps)
 
 
@@ -181,7 +180,7 @@ def _nuclear_norm(matrix: np.ndarray) -> float:
 
 
 def _sum_of_roots(symmetric: np.ndarray) -> float | None:
-    """Σ√λ of a positive semi-definite matrix, of which the lower triangle is read and overwritten.
+    """Σ√λ of a positive semi-definite matrix, of which the lower triangle is read.
 
     Rounding moves eigenvalues by some δ ≈ ε λ₁, each way, and far less those of a graded matrix.
     Which it is shows where they are smaller than δ: errors of δ make half of them negative. So
@@ -192,18 +191,18 @@ def _sum_of_roots(symmetric: np.ndarray) -> float | None:
     side = len(symmetric)
     if side == 1:
         return math.sqrt(max(float(symmetric[0, 0]), 0.0))
-    reduced = lapack.dsytrd(symmetric, lower=1, lwork=BLOCK * side, overwrite_a=1)
-    found, failed = lapack.dsterf(reduced[1], reduced[2])
+    # numpy lets go of Python's lock meanwhile, which scipy's LAPACK does not.
+    found = np.linalg.eigvalsh(symmetric.T, UPLO="U")
     below = 4 * max(-float(found[0]), 0.0) + TINY
     delta = 4 * EPSILON * float(found[-1])
     known = np.maximum(found, below)
     roots = np.sqrt(known)
     doubts = np.minimum(delta, known) / roots / 2
-    bend = np.square(np.minimum(delta, known)) / (8 * known * roots)
-    risk = math.sqrt(float(np.square(doubts).sum())) + float(bend[known > delta].sum())
-    risk += math.sqrt(below) * np.count_nonzero(found <= below)
+    bends = delta**2 / 8 / known[known > delta] ** 1.5
+    lost = math.sqrt(below) * np.count_nonzero(found <= below)
+    risk = math.sqrt(float(np.square(doubts).sum())) + float(bends.sum()) + lost
     total = float(np.sqrt(np.maximum(found, 0.0)).sum())
-    return None if failed or risk > ENOUGH * total else total
+    return None if risk > ENOUGH * total else total
 
 
 def _prepare(x: Tensor) -> Prepared:
