@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stratigraph.cli.matrices import check_places, show_matrix, with_intervals
+from stratigraph.cli.matrices import check_places, show_matrix
 from stratigraph.cli.options import find_study
 from stratigraph.errors import ConfigError
 
@@ -78,6 +78,7 @@ def compare_files(
 
     """
     check_places(figure, out)
+    from stratigraph.pairs.intervals import interval_matrix
     from stratigraph.pairs.matrix import similarity_matrix
     from stratigraph.representations.load import load_representations
 
@@ -87,10 +88,8 @@ def compare_files(
     sides = named if len(named) == 2 else [{k: v for side in named for k, v in side.items()}]
     _tell_order({name: value for side in sides for name, value in side.items()})
     right = sides[1] if len(sides) > 1 else None
-    if interval:
-        found = with_intervals(sides, measure)
-    else:
-        found = similarity_matrix(sides[0], right, measure)
+    make = interval_matrix if interval else similarity_matrix
+    found = make(sides[0], right, measure)
     probes = len(next(iter(sides[0].values())))
     found = found.assign_attrs(probes=probes)
     every = {name: value for side in named for name, value in side.items()}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
-from stratigraph.cli.matrices import check_places, show_matrix, with_intervals
+from stratigraph.cli.matrices import check_places, show_matrix
 from stratigraph.errors import ConfigError, DataError, InputError
 from stratigraph.plugins import attribute_of, parted
 
@@ -101,6 +101,7 @@ def _with_intervals(
     from stratigraph.activations import capture
     from stratigraph.activations.batches import count_of, few_rows
     from stratigraph.activations.reduce import describe
+    from stratigraph.pairs.intervals import interval_matrix
     from stratigraph.similarity.sizes import in_bytes, in_words
     from stratigraph.similarity.unfit import numbers_as_units
 
@@ -120,7 +121,8 @@ def _with_intervals(
         capture(model, shown, reduce=reduce, learned=one, **how)
         for model, one in zip(models, learned, strict=True)
     ]
-    found = with_intervals([numbers_as_units(side) for side in read], measure, most)
+    sides = [numbers_as_units(side) for side in read]
+    found = interval_matrix(sides[0], sides[1] if len(sides) > 1 else None, measure, memory=most)
     left_out = {name: why for side in read for name, why in side.left_out.items()}
     return found.assign_attrs(inputs=n, reduce=describe(reduce), left_out=json.dumps(left_out))
 

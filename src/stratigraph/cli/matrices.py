@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray
 
-__all__ = ["check_places", "show_matrix", "with_intervals"]
+__all__ = ["check_places", "show_matrix"]
 
 FIGURES = (".png", ".pdf", ".svg")
 TABLES = (".parquet", ".csv", ".nc")
@@ -31,37 +31,6 @@ def check_places(figure: Path | None, out: Path | None) -> None:
             raise ConfigError(
                 f"{option}: expected a file that ends in {', '.join(known)}, got {str(path)!r}."
             )
-
-
-def with_intervals(
-    sides: Sequence[Mapping[str, Any]], measure: str, memory: int | str | None = None
-) -> xarray.DataArray:
-    """Scores with intervals of those that can be compared; the others NaN, with the reason.
-
-    Args:
-        sides: names → representations, of one side or of two.
-        measure: its name.
-        memory: bytes to hold.
-
-    Raises:
-        InputError: none of a side can be compared, or there are too few probes.
-
-    """
-    from stratigraph.pairs.intervals import interval_matrix
-    from stratigraph.similarity.inputs import MEMORY, is_large
-    from stratigraph.similarity.sizes import in_bytes
-    from stratigraph.similarity.unfit import fit_entries, with_unfit
-
-    most = MEMORY if memory is None else in_bytes(memory)
-    right = sides[1] if len(sides) > 1 else None
-    if is_large((value for side in sides for value in side.values()), most):
-        return interval_matrix(sides[0], right, measure, memory=most)  # which looks at each part
-    fit = [fit_entries(side, argument) for argument, side in zip("ab", sides, strict=False)]
-    some = [fits or side for side, (fits, _) in zip(sides, fit, strict=True)]
-    found = interval_matrix(some[0], some[1] if len(some) > 1 else None, measure, memory=most)
-    for _, reasons in fit:
-        found = with_unfit(found, sides[0], sides[-1], reasons)
-    return found
 
 
 def show_matrix(

@@ -32,8 +32,9 @@ from stratigraph.pairs.planner import MEMORY
 from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.from_rows import cka_from_batches
 from stratigraph.similarity.inputs import IN_PARTS, as_matrices, is_large, join_sides
-from stratigraph.similarity.measure import Measure
+from stratigraph.similarity.measure import Measure, tell
 from stratigraph.similarity.sizes import in_bytes, in_words
+from stratigraph.similarity.unfit import fit_entries, with_unfit
 
 if TYPE_CHECKING:
     import xarray
@@ -50,6 +51,8 @@ def interval_matrix(
     memory: int | str = MEMORY,
 ) -> xarray.DataArray:
     """`similarity_matrix` with the coordinates ``lower`` and ``upper`` (x, y) beside each score.
+
+    What cannot be compared is NaN in its row, with the reason, and the others are compared.
 
     Raises:
         InputError: as `similarity_matrix`; a confidence outside (0, 1); or too few probes for
@@ -72,7 +75,13 @@ def interval_matrix(
             f"a: expected enough probes to leave groups of them out, at least 8 and so many that "
             f"{chosen.least} are left ({chosen.name}), got {n}."
         )
-    sides, _ = as_matrices(given, chosen.name, chosen.least)
+    fit = [fit_entries(side, name) for name, side in zip(given, joined, strict=True)]
+    sides, _ = as_matrices(
+        {name: some or side for name, side, (some, _) in zip(given, joined, fit, strict=True)},
+        chosen.name,
+        chosen.least,
+        finite=all(some for some, _ in fit),
+    )
     left, right = sides[0], sides[1] if len(sides) > 1 else None
     found = similarity_matrix(left, right, chosen, memory=memory)
     if cka:
@@ -94,9 +103,14 @@ def interval_matrix(
             )
     spread = np.sqrt((groups - 1) / groups * np.square(without - without.mean(0)).sum(0))
     reach = spread * scipy.stats.t.ppf((1 + confidence) / 2, groups - 1)
-    return found.assign_coords(
+    found = found.assign_coords(
         lower=(("x", "y"), found.values - reach), upper=(("x", "y"), found.values + reach)
     ).assign_attrs(interval=f"{confidence:.0%}, leaving out {groups} groups of probes in turn")
+    for _, unfit in fit:
+        for name, why in unfit.items():
+            tell(chosen.name, repr(name), why, None, level=2)
+        found = with_unfit(found, a, a if b is None else b, unfit)
+    return found
 
 
 def _leave_out(side: Mapping[str, Tensor], group: np.ndarray) -> dict[str, Tensor]:
@@ -107,7 +121,7 @@ def _leave_out(side: Mapping[str, Tensor], group: np.ndarray) -> dict[str, Tenso
 def _without_groups_of_cka(sides: list[dict[str, Any]], measure: str, groups: int) -> np.ndarray:
     """Scores without each group, (g, k, k′)."""
     rows, columns = len(sides[0]), len(sides[-1])
-    every = [value.double().cpu().numpy() for side in sides for value in side.values()]
+    every = [value.cpu().numpy() for side in sides for value in side.values()]
     first = 0 if len(sides) == 1 else rows
     pairs = np.array(
         [(i, first + j) for i in range(rows) for j in range(i if first == 0 else 0, columns)]
@@ -131,6 +145,8 @@ def _estimate(
         )
     right = sides[1] if len(sides) > 1 else None
     found = cka_from_batches(sides[0], right, n, memory, confidence)
+    for name, reason in found.reasons.items():
+        tell(measure.name, repr(name), reason, None, level=3)
     return label_matrix(
         found.values,
         sides[0],

@@ -69,11 +69,12 @@ class _Blocked:
 
 
 def _block_sums(x: np.ndarray, groups: int, debiased: bool) -> _Blocked:
-    """The Gram matrix of centred coordinates (n, r), its probes cut into groups.
+    """The Gram matrix of coordinates (n, r), centred, its probes cut into groups.
 
     The probes of a group stand together; zeros fill the last places, and add nothing to any sum.
     """
     dtype, x = x.dtype, x.astype(np.float64)
+    x -= x.mean(0)
     x /= np.linalg.norm(x) or 1.0
     gram = x @ x.T
     inner = float(np.square(gram).sum())
@@ -283,13 +284,5 @@ def pair_scores(
         (m, 1 + G) float64.
 
     """
-    scores = _Pairs(
-        lambda i: (
-            activations[i]
-            - np.mean(activations[i], axis=0, dtype=float).astype(activations[i].dtype)
-        ),
-        measure,
-        groups,
-        None,
-    )
+    scores = _Pairs(activations.__getitem__, measure, groups, None)
     return np.stack([scores.score(int(i), int(j)) for i, j in pairs])
