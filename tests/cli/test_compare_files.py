@@ -119,7 +119,8 @@ def test_one_with_holes_has_no_interval_and_the_others_have(folder, capsys):
     holes = Y.copy()
     holes[3, 1] = np.nan
     np.savez("holes.npz", a=X, holes=holes, b=Y)
-    _, out, _ = run(capsys, "holes.npz", "--interval", "--json")
+    with pytest.warns(UserWarning, match="NaN for 'holes'"):
+        _, out, _ = run(capsys, "holes.npz", "--interval", "--json")
     found = json.loads(out)
     assert found["x"] == ["a", "holes", "b"]
     assert "the first (nan) at probe 3, unit 1" in json.loads(found["reasons"])["holes"]

@@ -27,11 +27,11 @@ import math
 
 import numpy as np
 import torch
-from scipy.linalg import blas, lapack
+from scipy.linalg import lapack
 from torch import Tensor
 
 from stratigraph.similarity.centring import centre
-from stratigraph.similarity.gram import gram
+from stratigraph.similarity.inputs import as_array
 from stratigraph.similarity.measure import Prepared
 
 __all__ = ["DROPPED", "EXACT", "as_columns", "factored", "log_norm"]
@@ -64,18 +64,19 @@ def factored(x: Tensor, tolerance: float = 0.0, *, single: bool = False) -> Prep
         found = _factor_large(x.numpy(), tolerance, single and x.dtype == torch.float32)
         if found is not None:
             return found
-    whole = centre(x)
+    whole = centre(as_array(x))
     if whole.reason:
         return Prepared(n, "none", reason=whole.reason)
-    norm = whole.squares.sum().sqrt()
-    matrix = whole.matrix.div_(norm)
-    size = float(norm.log()) + whole.exponent * math.log(2)
+    norm = math.sqrt(float(whole.squares.sum()))
+    matrix = whole.matrix
+    matrix /= norm
+    size = math.log(norm) + whole.exponent * math.log(2)
     # Wide layers keep their n rows: the product is what has to lose one.
+    rows = matrix @ matrix.T if wide else matrix
+    rows = _without_mean(rows.cpu().numpy() if isinstance(rows, Tensor) else rows)
     if wide:
-        kernel = _without_mean(_without_mean(gram(matrix).cpu().numpy()).T)
-        form, parts = _factor_kernel(kernel, tolerance)
+        form, parts = _factor_kernel(_without_mean(rows.T), tolerance)
     else:
-        rows = _without_mean(matrix.cpu().numpy())
         form, parts = _factor_rows(rows, tolerance)
     return _pack(n, form, parts, size, whole.doubt)
 
@@ -100,7 +101,7 @@ def _factor_large(x: np.ndarray, tolerance: float, single: bool) -> Prepared | N
         if found is not None:
             return _pack(len(x), "triangle", *found)
     n, p = x.shape
-    kernel, offset = np.zeros((n, n), order="F"), 0.0
+    kernel, offset = np.zeros((n, n)), 0.0
     room = np.empty(n * min(CHUNK, p))  # fresh memory for each chunk would cost more than its sums
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, p, CHUNK):
@@ -110,12 +111,11 @@ def _factor_large(x: np.ndarray, tolerance: float, single: bool) -> Prepared | N
             mean = part.mean(0)
             part -= mean
             offset += n * float(mean @ mean)
-            kernel = blas.dsyrk(1.0, part.T, 1.0, kernel, trans=1, lower=1, overwrite_c=1)
+            kernel += part @ part.T
         energy = float(kernel.trace())
     # Centred first, in float64, an offset costs nothing; of a huge one `centre` takes more care.
     if not _is_ordinary(energy + offset, n * p) or energy < 1e-6 * offset:
         return None
-    kernel += np.tril(kernel, -1).T
     kernel = _without_mean(_without_mean(kernel / energy).T)
     return _pack(n, *_factor_kernel(kernel, tolerance), 0.5 * math.log(energy))
 

@@ -175,7 +175,7 @@ def _whole_norm(x: Prepared, y: Prepared) -> float:
 def _nuclear_norm(matrix: np.ndarray) -> float:
     """The sum of the singular values, from the smaller Gram matrix where that suffices."""
     wide = matrix.shape[0] <= matrix.shape[1]
-    total = _sum_of_roots(blas.dsyrk(1.0, matrix, trans=int(not wide), lower=1))
+    total = _sum_of_roots(matrix @ matrix.T if wide else matrix.T @ matrix)
     return float(np.linalg.svd(matrix, compute_uv=False).sum()) if total is None else total
 
 
