@@ -291,6 +291,13 @@ def test_lengths_have_many_names_and_masks_of_pairs_are_none(argument):
         torch.testing.assert_close(read["layer"], wanted)
 
 
+def test_the_largest_length_is_a_limit_and_no_length():
+    x = torch.randn(12, 6, 8)
+    model = told_as("max_len")
+    read = capture(model, {"x": x, "max_len": torch.full((12,), 4)}, "layer", reduce="tokens")
+    torch.testing.assert_close(read["layer"], model.layer(x).mean(1))
+
+
 class Strided(nn.Module):
     """A convolution of stride 2 over 16 tokens, and the 8 that it leaves turned back."""
 

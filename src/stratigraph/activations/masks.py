@@ -271,7 +271,7 @@ def of_pairs(mask: Mask) -> bool:
 
 
 def _known(name: str) -> bool:
-    clear = name in (*THERE, *PADDED, *OTHERS, *LENGTHS) or name.endswith(ENDINGS)
+    clear = name in (*THERE, *PADDED, *OTHERS) or _of_lengths(name)
     return clear or _unclear(name)
 
 
@@ -284,7 +284,7 @@ def _named_mask(name: str, value: Any, rows: int) -> Mask | None:
         return None
     if value.ndim == 1 and _counts(name, value):
         return Mask(lengths=value.long())
-    if value.ndim != 2 or name in LENGTHS or name.endswith(ENDINGS):
+    if value.ndim != 2 or _of_lengths(name):
         return None
     if _unclear(name):
         flags = not value.is_floating_point() and bool(((value == 0) | (value == 1)).all())
@@ -306,4 +306,9 @@ def _odd(value: Tensor) -> float | None:
 
 def _counts(name: str, value: Tensor) -> bool:
     whole = not value.is_floating_point() and value.dtype is not torch.bool
-    return (name in LENGTHS or name.endswith(ENDINGS)) and whole
+    return _of_lengths(name) and whole
+
+
+def _of_lengths(name: str) -> bool:
+    """Whether an argument's name says lengths; the largest and the least are limits."""
+    return name in LENGTHS or (name.endswith(ENDINGS) and not name.startswith(("max_", "min_")))
