@@ -73,7 +73,7 @@ def test_a_matrix_that_is_changed_in_place():
 
 def test_rows_that_are_not_the_vectors():
     (check,) = (check for check in CHECKS if check.__name__ == "check_vectors")
-    with pytest.raises(AssertionError, match="the cosine of write.* is 1, and the score"):
+    with pytest.raises(AssertionError, match=r"the cosine of write.* is 1, and the score"):
         check(replace(CKA, write=lambda x, row: row.fill(1)))
 
 
