@@ -26,10 +26,19 @@ import torch
 
 from stratigraph.similarity.inputs import check_finite
 
-__all__ = ["CONSTANT", "Centred", "centre", "centre_single", "power_of_two", "rescaled", "still"]
+__all__ = [
+    "CONSTANT",
+    "ORDINARY",
+    "Centred",
+    "centre",
+    "centre_single",
+    "power_of_two",
+    "rescaled",
+    "still",
+]
 
 CONSTANT = "constant: every probe has the same activations, so no geometry is left to compare"
-SAFE = (2.0**-20, 2.0**20)  # variances whose squares and sums stay far inside float32
+ORDINARY = (2.0**-20, 2.0**20)  # mean squares whose products and sums stay far inside float32
 LOWEST = 900  # steps of 2 that a mean of size 1 can be scaled up by and stay finite
 ROWS = 32  # rows whose float64 copy stays in the cache
 EPS = 2.0**-52
@@ -102,7 +111,7 @@ def centre_single(x: Any, name: str = "x") -> Centred:
     matrix, mean, squares = _removed(x)
     energy = float(_double(squares).sum()) / math.prod(x.shape)
     exponent = 0
-    if not SAFE[0] <= energy <= SAFE[1]:
+    if not ORDINARY[0] <= energy <= ORDINARY[1]:
         exponent = _exponent(x, name)
         matrix, mean, squares = _removed(rescaled(x * 1, exponent))
         energy = float(_double(squares).sum()) / math.prod(x.shape)

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from stratigraph.errors import InputError
 from stratigraph.similarity.centring import CONSTANT, centre, rescaled
-from stratigraph.similarity.gram import gram, norm64, pack
+from stratigraph.similarity.gram import gram, pack
 from stratigraph.similarity.hsic import DEGENERATE, is_degenerate, u_shift
 from stratigraph.similarity.inputs import check_probes
 from stratigraph.similarity.moments import CKASums, moments_bytes
@@ -141,7 +141,7 @@ def _from_kernels(sides: list[dict[str, Sieve]], debiased: bool, n: int, memory:
                 reasons[name] = reason
                 row.fill_(math.nan)
             else:
-                row[: len(vector)] = vector / norm64(vector)
+                row[: len(vector)] = vector
         stacked.append(vectors)
     values = np.zeros((len(stacked[0]), len(stacked[-1])))
     tile = max(1, memory // SHARE // (8 * sum(map(len, stacked))))
@@ -158,7 +158,7 @@ def _from_kernels(sides: list[dict[str, Sieve]], debiased: bool, n: int, memory:
 
 
 def _vector(value: Sieve, n: int, debiased: bool, memory: int) -> tuple[Tensor, str | None]:
-    """The packed centred kernel, from blocks of columns; and why there is none."""
+    """The packed centred kernel at tr K = 1, from blocks of columns; and why there is none."""
     rows, units = np.arange(n), value.shape[1]
     step = max(1, memory // SHARE // (8 * 3 * n))
     cuts = [slice(start, min(start + step, units)) for start in range(0, units, step)]

@@ -58,21 +58,33 @@ def procrustes_similarity(x: Any, y: Any) -> float:
 
     Axes beyond the second are flattened. NaN, with an `UndefinedWarning`, where either is constant.
 
+    Returns:
+        The similarity, off by less than 1e-6.
+
+    Raises:
+        InputError: other numbers of probes, or an entry is NaN or infinite.
+
     >>> import numpy as np
     >>> x = np.random.default_rng(0).normal(size=(100, 3))
     >>> round(procrustes_similarity(x, -3 * x[:, ::-1] + 5), 9)
     1.0
+
     """
     return score(PROCRUSTES_SIMILARITY, x, y)
 
 
 def bracket(x: Prepared, y: Prepared, tolerance: float) -> tuple[float, float, int, int]:
-    """An interval that holds the Procrustes similarity for certain, and the ranks that gave it.
+    """An interval that holds the Procrustes similarity, and the ranks that gave it.
+
+    What was left out is bounded by proof; what rounding may add is estimated (`ROUNDING`).
 
     Args:
-        x: from `factored`, in float64 throughout, and
-        y: likewise; NaN where either has no geometry.
+        x: from `factored`, in float64 throughout.
+        y: likewise.
         tolerance: the widest that the interval may be; at least 1e-6.
+
+    Returns:
+        Its ends, and the columns that were kept of x and of y; NaN where either has no geometry.
 
     """
     if x.reason or y.reason:
@@ -85,7 +97,7 @@ def bracket(x: Prepared, y: Prepared, tolerance: float) -> tuple[float, float, i
 
 
 def aligned(x: Prepared, y: Prepared, allowed: float) -> tuple[float, float, int, int]:
-    """‖H_xᵀH_y‖_*, a gap of at most ``allowed`` to ‖F_xᵀF_y‖_*, and the ranks kept of x and y."""
+    """‖H_xᵀH_y‖_*, a gap of at most ``allowed`` to ‖F_xᵀF_y‖_*, and the columns kept of x and y."""
     all_x, all_y = (side.parts[0].shape[1] for side in (x, y))
     if _same(x, y):
         return 1.0, 0.0, all_x, all_y
@@ -182,11 +194,13 @@ def _nuclear_norm(matrix: np.ndarray) -> float:
 def _sum_of_roots(symmetric: np.ndarray) -> float | None:
     """Σ√λ of a positive semi-definite matrix, of which the lower triangle is read.
 
-    Rounding moves eigenvalues by some δ ≈ ε λ₁, each way, and far less those of a graded matrix.
-    Which it is shows where they are smaller than δ: errors of δ make half of them negative. So
-    where none is below −ν, each λ is known to the larger of itself and 4ν, or δ. Errors of either
-    sign add in squares; a square root's bend, δ²/8λ^1.5, and what lies below 4ν add up. None where
-    that leaves a doubt of more than 2e-7: then the singular values are computed.
+    Rounding moves eigenvalues by up to δ = 4ε λ₁, and those of a graded matrix by far less. Which
+    of the two it is can be seen: errors of δ would make half of the eigenvalues below δ negative.
+    With −ν the least one, each λ above 4ν is taken to be off by no more than the smaller of δ and
+    λ itself, and so √λ by half of that over √λ. These errors are of either sign and are taken for
+    independent: their squares add up. What has one sign adds up as it is: a root's bend, δ²/8λ^1.5,
+    and the roots below 4ν. None where the sum of both exceeds 2e-7 of the total; then the singular
+    values themselves have to be computed.
     """
     side = len(symmetric)
     if side == 1:
