@@ -69,7 +69,6 @@ class OutOfCore:
     """A vector for each representation, in files of a folder.
 
     Attributes:
-        name: what a plan calls it.
         folder: one that outlives the call, for this comparison alone: what an interrupted call left
             there is not computed again, and blocks are read from it. The caller removes it. None is
             a temporary one.
@@ -77,7 +76,7 @@ class OutOfCore:
 
     """
 
-    name: str = "vectors"
+    name: ClassVar[str] = "vectors"
     folder: Path | None = None
     disk: float | None = None
 

@@ -29,9 +29,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from stratigraph.engine import Engine, LocalEngine, one_thread
+from stratigraph.engine import Engine, one_thread
 from stratigraph.errors import InputError
 from stratigraph.pairs.coordinates import read_coordinates
+from stratigraph.pairs.tasks import run_tasks
 from stratigraph.similarity.hsic import debiased_hsic, is_degenerate
 
 __all__ = [
@@ -257,12 +258,8 @@ def jackknife_pairs(
         rows = {*own.ravel().tolist(), *([] if confounder is None else [confounder])}
         tasks.append(_Task({row: files[row] for row in rows}, own, measure, groups, confounder))
     found: list[np.ndarray] = [np.empty((0, 1 + groups))] * len(tasks)
-    for done, outcome in enumerate((engine or LocalEngine(1)).map(_run, tasks), start=1):
-        if outcome.failure is not None:
-            raise outcome.failure.error or RuntimeError(outcome.failure.message)
-        found[outcome.index] = outcome.value
-        if progress is not None:
-            progress(done, len(tasks))
+    for index, scores in run_tasks(_run, tasks, len(tasks), engine, progress):
+        found[index] = scores
     return np.concatenate(found) if found else np.empty((0, 1 + groups))
 
 
