@@ -30,10 +30,10 @@ from stratigraph.pairs.blocks import (
     Source,
     Wanted,
     blocks,
-    kept,
-    loaded,
+    make_once,
     read_matrix,
     read_scores,
+    read_whole,
 )
 from stratigraph.pairs.comparison import Comparison
 from stratigraph.pairs.embedding import Embeddings, Run
@@ -165,7 +165,7 @@ def _multiply_all(
 
 
 def _is_whole(path: Path | None) -> bool:
-    return path is not None and path.is_file() and loaded(path) is not None
+    return path is not None and path.is_file() and read_whole(path) is not None
 
 
 def _panels(found: list[Block], size: int, room: int | None, one_set: bool) -> Iterator[list[int]]:
@@ -215,7 +215,7 @@ def _room(
 
 def _multiply(task: _ProductTask) -> np.ndarray | None:
     """A block's scores (1, r, c), or None where they are kept in a file."""
-    found = kept(task.path, lambda: {"scores": _cosines(task)})["scores"]
+    found = make_once(task.path, lambda: {"scores": _cosines(task)})["scores"]
     return found if task.path is None else None
 
 

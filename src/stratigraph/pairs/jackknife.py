@@ -41,8 +41,8 @@ __all__ = [
     "MOST_PROBES",
     "groups_of",
     "jackknife_pairs",
+    "order_in_tiles",
     "pair_scores",
-    "tiled",
 ]
 
 GROUPS = 20
@@ -155,13 +155,13 @@ class _Pairs:
         if self.inputs is not None:
             cc = self.inputs[1]
             km = km - kk[1] * mm[1] / cc
-            kk, mm = _left(k, kk, cc), _left(m, mm, cc)
+            kk, mm = _regress_out(k, kk, cc), _regress_out(m, mm, cc)
         with np.errstate(invalid="ignore", divide="ignore"):
             product = np.where((kk > 0) & (mm > 0), kk * mm, np.nan)
             return km / np.sqrt(product)
 
 
-def _left(k: _Blocked, norm: np.ndarray, cc: np.ndarray) -> np.ndarray:
+def _regress_out(k: _Blocked, norm: np.ndarray, cc: np.ndarray) -> np.ndarray:
     """What is left of ⟨K, K⟩ without the input's kernel; NaN where that is rounding."""
     rest = norm[0] - norm[1] ** 2 / cc
     return np.where(k.degenerate(rest), np.nan, rest)
@@ -193,7 +193,7 @@ def _run(task: _Task) -> np.ndarray:
         return np.stack([scores.score(int(i), int(j)) for i, j in task.pairs])
 
 
-def tiled(pairs: np.ndarray, kinds: np.ndarray, n: int) -> np.ndarray:
+def order_in_tiles(pairs: np.ndarray, kinds: np.ndarray, n: int) -> np.ndarray:
     """An order of pairs (m, 2) in which few Gram matrices are made twice.
 
     Args:

@@ -34,7 +34,7 @@ from stratigraph.similarity.centring import ORDINARY, centre
 from stratigraph.similarity.inputs import as_array
 from stratigraph.similarity.measure import Prepared
 
-__all__ = ["DROPPED", "EXACT", "as_columns", "factored", "log_norm"]
+__all__ = ["DROPPED", "EXACT", "as_columns", "factorise", "log_norm"]
 
 EXACT = 1e-6  # the gap that an exact score may leave open; its middle is off by half of it
 DROPPED = 1e-15  # of the energy
@@ -46,7 +46,7 @@ NOISE = 1e-8  # standard deviation of the error that float32 may add
 PIVOT = 1e-14  # of the largest: a smaller pivot of K says that its rank is not full
 
 
-def factored(x: Tensor, tolerance: float = 0.0, *, single: bool = False) -> Prepared:
+def factorise(x: Tensor, tolerance: float = 0.0, *, single: bool = False) -> Prepared:
     """A representation ``(n, p)`` ready for `procrustes.bracket`, on the CPU in float64.
 
     The Gram matrix is made where ``x`` is. The last of the parts is log‖X_c‖_F.
@@ -81,7 +81,7 @@ def factored(x: Tensor, tolerance: float = 0.0, *, single: bool = False) -> Prep
 
 
 def log_norm(x: Prepared) -> float:
-    """log‖X_c‖_F of a representation from `factored`."""
+    """log‖X_c‖_F of a representation from `factorise`."""
     return float(x.parts[-1])
 
 

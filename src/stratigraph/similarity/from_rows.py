@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from stratigraph.errors import InputError
-from stratigraph.similarity.centring import CONSTANT, centre, rescaled
+from stratigraph.similarity.centring import CONSTANT, centre, rescale
 from stratigraph.similarity.gram import gram, pack
 from stratigraph.similarity.hsic import DEGENERATE, is_degenerate, u_shift
 from stratigraph.similarity.inputs import check_probes
@@ -171,9 +171,9 @@ def _vector(value: Sieve, n: int, debiased: bool, memory: int) -> tuple[Tensor, 
             continue
         if scale is None or part.exponent > scale:
             # To the largest so far: exact, and no square overflows.
-            kernel = kernel if scale is None else rescaled(kernel, 2 * (part.exponent - scale))
+            kernel = kernel if scale is None else rescale(kernel, 2 * (part.exponent - scale))
             scale = part.exponent
-        kernel += gram(rescaled(part.matrix, scale - part.exponent))
+        kernel += gram(rescale(part.matrix, scale - part.exponent))
     if scale is None:
         return kernel[0], CONSTANT
     kernel /= kernel.trace()

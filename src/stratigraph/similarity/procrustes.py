@@ -35,13 +35,13 @@ import numpy as np
 from scipy.linalg import blas, lapack
 from torch import Tensor
 
-from stratigraph.similarity.factors import DROPPED, EXACT, factored
+from stratigraph.similarity.factors import DROPPED, EXACT, factorise
 from stratigraph.similarity.measure import Measure, Prepared, score
 
 __all__ = [
     "PROCRUSTES_SIMILARITY",
-    "aligned",
     "bracket",
+    "nuclear_norm_within",
     "procrustes_similarity",
 ]
 
@@ -79,7 +79,7 @@ def bracket(x: Prepared, y: Prepared, tolerance: float) -> tuple[float, float, i
     What was left out is bounded by proof; what rounding may add is estimated (`ROUNDING`).
 
     Args:
-        x: from `factored`, in float64 throughout.
+        x: from `factorise`, in float64 throughout.
         y: likewise.
         tolerance: the widest that the interval may be; at least 1e-6.
 
@@ -92,11 +92,11 @@ def bracket(x: Prepared, y: Prepared, tolerance: float) -> tuple[float, float, i
     if _same(x, y):
         rank = x.parts[0].shape[1]
         return ITSELF, 1.0, rank, rank
-    value, gap, r, s = aligned(x, y, tolerance - 2 * ROUNDING)
+    value, gap, r, s = nuclear_norm_within(x, y, tolerance - 2 * ROUNDING)
     return max(value - ROUNDING, 0.0), min(value + gap + ROUNDING, 1.0), r, s
 
 
-def aligned(x: Prepared, y: Prepared, allowed: float) -> tuple[float, float, int, int]:
+def nuclear_norm_within(x: Prepared, y: Prepared, allowed: float) -> tuple[float, float, int, int]:
     """‖H_xᵀH_y‖_*, a gap of at most ``allowed`` to ‖F_xᵀF_y‖_*, and the columns kept of x and y."""
     all_x, all_y = (side.parts[0].shape[1] for side in (x, y))
     if _same(x, y):
@@ -220,11 +220,11 @@ def _sum_of_roots(symmetric: np.ndarray) -> float | None:
 
 
 def _prepare(x: Tensor) -> Prepared:
-    return factored(x, single=True)
+    return factorise(x, single=True)
 
 
 def _compare(x: Prepared, y: Prepared) -> float:
-    value, gap, *_ = aligned(x, y, EXACT)
+    value, gap, *_ = nuclear_norm_within(x, y, EXACT)
     return min(value + gap / 2, 1.0)
 
 
