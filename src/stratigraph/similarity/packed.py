@@ -37,7 +37,8 @@ TILE = 1024  # probes
 ROWS = 128  # of a triangle, that stay in the cache while they are centred and moved
 PART = 1 << 14  # numbers of a row whose float64 copy stays in the cache
 UNITS = 4096  # that one product sums over, where there is a single tile to share out
-SINGLE = 1 << 12  # entries from which a float32 layer is multiplied in float32
+SINGLE = 1 << 12  # entries from which a float32 layer is multiplied in float32,
+PROBES = 32  # of as many probes: errors of fewer entries do not average out
 ORDINARY = (2.0**-20, 2.0**20)  # mean squares whose products stay far inside float32
 OFFSET = 0.8  # of the energy: with a larger share of it in the mean, features are centred first
 FAINT = 0.3  # of the trace, by n: a kernel fainter than FAINT/n would have scores off by 3e-7
@@ -89,7 +90,7 @@ def pack_layer(
         InputError: an entry is NaN or infinite.
 
     """
-    if x.dtype.itemsize == 4 and math.prod(x.shape) > SINGLE:
+    if x.dtype.itemsize == 4 and math.prod(x.shape) > SINGLE and len(x) >= PROBES:
         found = _pack(x, None, row, debiased, each)
         found = found or _pack(x, centre_single(x, name), row, debiased, each)
         if found:
@@ -211,8 +212,8 @@ def _place(
             triangle[cut] = flat.take(places[cut])
     across = _rectangle(row, tile, len(shift))
     # Not yet rounded to the row's dtype: of a faint kernel little is left but the difference.
-    entries = across if row.dtype == square.dtype else _product(
-        x[tile.start : tile.stop], x[tile.stop :]
+    entries = (
+        across if row.dtype == square.dtype else _product(x[tile.start : tile.stop], x[tile.stop :])
     )
     entries -= shift[tile.stop :].astype(square.dtype)
     entries -= own[:, None]
