@@ -102,6 +102,8 @@ class OutOfCore:
                 )
         with storage(self.folder):
             make_folder(self.folder)
+            for path in self.folder.glob("vectors-*"):  # of earlier versions, in another layout
+                path.unlink(missing_ok=True)
         return _multiply_all(sides, measure, wanted, run, self.folder, keep=True, disk=self.disk)
 
 

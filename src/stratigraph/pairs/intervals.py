@@ -27,7 +27,7 @@ from torch import Tensor
 from stratigraph.errors import InputError
 from stratigraph.pairs.jackknife import groups_of, pair_scores
 from stratigraph.pairs.labelled import label_matrix
-from stratigraph.pairs.matrix import similarity_matrix
+from stratigraph.pairs.matrix import check_inputs, similarity_matrix
 from stratigraph.pairs.planner import MEMORY
 from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.from_rows import cka_from_batches
@@ -62,6 +62,7 @@ def interval_matrix(
     if not 0 < confidence < 1:
         raise InputError(f"confidence: expected a number between 0 and 1, got {confidence!r}.")
     chosen, memory = find_measure(measure), in_bytes(memory)
+    check_inputs(a, b)
     given = {"a": a} if b is None else {"a": a, "b": b}
     joined = join_sides(given)
     every = [value for side in joined for value in side.values()]

@@ -36,7 +36,7 @@ from stratigraph.similarity.unfit import fit_entries, numbers_as_units, with_unf
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["explain", "similarity_matrix"]
+__all__ = ["check_inputs", "explain", "similarity_matrix"]
 
 
 def similarity_matrix(
@@ -77,7 +77,7 @@ def similarity_matrix(
 
     """
     chosen, memory = find_measure(measure), in_bytes(memory)
-    _check_inputs(a, b)
+    check_inputs(a, b)
     if tolerance is not None and precision is not None:
         raise InputError("tolerance and precision: expected one of them, got both.")
     given = {"a": a} if b is None or b is a else {"a": a, "b": b}
@@ -158,7 +158,7 @@ def _in_parts(sides: list[dict[str, Any]], measure: Measure, memory: int) -> xar
     )
 
 
-def _check_inputs(a: Mapping[str, Any], b: Mapping[str, Any] | None) -> None:
+def check_inputs(a: Mapping[str, Any], b: Mapping[str, Any] | None) -> None:
     """Refuse activations that `capture` read of different inputs."""
     left, right = (getattr(side, "inputs", None) for side in (a, b))
     if left and right and left != right:

@@ -32,6 +32,9 @@ from stratigraph.similarity.packed import pack_layer, packed_length
 __all__ = ["DEBIASED_CKA", "LINEAR_CKA", "debiased_cka", "embed_debiased", "linear_cka"]
 
 
+FEW_DIGITS = 1e-8  # of ‖K‖²: with less of it left, float64's sums leave an error of 1e-7 and more
+
+
 def linear_cka(x: Any, y: Any) -> float:
     """Biased linear CKA of two representations ``(n, p)`` and ``(n, q)`` of the same probes.
 
@@ -88,7 +91,13 @@ def _prepare(x: Tensor, debiased: bool) -> Prepared:
     own = _hsic(made, made) if debiased else inner
     if is_degenerate(own, inner, 1.0, x.dtype):
         return Prepared(n, "none", reason=DEGENERATE)
-    return Prepared(n, form, (*made.parts, own), doubt=found.doubt)
+    doubt = found.doubt
+    if doubt is None and own < FEW_DIGITS * inner:
+        doubt = (
+            f"its debiased HSIC is a difference of sums {inner / own:.0e} times as large, so its "
+            "scores have few digits; a few probes outweigh all others"
+        )
+    return Prepared(n, form, (*made.parts, own), doubt=doubt)
 
 
 def _inner(x: Prepared, y: Prepared) -> float:

@@ -37,7 +37,8 @@ TILE = 1024  # probes
 ROWS = 128  # of a triangle, that stay in the cache while they are centred and moved
 PART = 1 << 14  # numbers of a row whose float64 copy stays in the cache
 UNITS = 4096  # that one product sums over, where there is a single tile to share out
-SINGLE = 1 << 12  # entries from which a float32 layer is multiplied in float32
+SINGLE = 1 << 12  # entries from which a float32 layer is multiplied in float32,
+PROBES = 32  # of as many probes: errors of fewer entries do not average out
 OFFSET = 0.8  # of the energy: with a larger share of it in the mean, features are centred first
 FAINT = 0.3  # of the trace, by n: a kernel fainter than FAINT/n would have scores off by 3e-7
 
@@ -95,7 +96,7 @@ def pack_layer(
         InputError: an entry is NaN or infinite.
 
     """
-    if x.dtype.itemsize == 4 and math.prod(x.shape) > SINGLE:
+    if x.dtype.itemsize == 4 and math.prod(x.shape) > SINGLE and len(x) >= PROBES:
         found = _pack(x, None, row, debiased, each)
         found = found or _pack(x, centre_single(x, name), row, debiased, each)
         if found:

@@ -7,6 +7,7 @@ each other by spinning: a comparison of seven layers took twenty times as long.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -57,6 +58,15 @@ class _Outer(threading.local):
 
 
 _outer = _Outer()
+
+
+def _forget() -> None:
+    """In a forked child: who held in the parent is not here, and may have held the lock."""
+    _Holders.lock, _Holders.count, _outer.threads = threading.Lock(), 0, 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 @contextmanager
