@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 
-from stratigraph.similarity.factors import factored, log_norm
+from stratigraph.similarity.factors import factored, log_norm, permute_factored
 from stratigraph.similarity.measure import Measure, Prepared
 from stratigraph.similarity.procrustes import PROCRUSTES_SIMILARITY, aligned
 
@@ -47,6 +47,7 @@ ANGULAR_SHAPE_DISTANCE = Measure(
     cost=PROCRUSTES_SIMILARITY.cost,
     prepare=factored,
     compare=_angle,
+    permute=permute_factored,
     bounds=(0.0, math.pi / 2),
     itself=0.0,
     metric=True,
@@ -59,6 +60,7 @@ SIZE_AND_SHAPE_DISTANCE = Measure(
     cost=PROCRUSTES_SIMILARITY.cost,
     prepare=factored,
     compare=_size_and_shape,
+    permute=permute_factored,
     bounds=(0.0, None),
     itself=0.0,
     metric=True,
