@@ -6,7 +6,7 @@
 
 1. reduce   synthetic activations (a few shared factors, factors of their own, noise, ReLU) of some
             snapshots become coordinates, as `extract` makes and stores them
-2. part     a study of 2,100 of them compared twice: undisturbed, and killed twice on the way; the
+2. part     a study of 7,500 of them compared twice: undisturbed, and killed twice on the way; the
             bytes of both are to be the same
 3. study    a study's folder of all models and snapshots: those coordinates, over and over, by hard
             links; no cost of a pair depends on what it holds
@@ -262,7 +262,7 @@ def rehearse(place: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
         row |= {"snapshots": args.distinct, "of all, CPU s": round(cpu * snapshots)}
     found = {}
     for name, kills in (("part", 0), ("part, killed twice", 2)):
-        study = make_study(place / name, distinct, 28 // args.snapshots * 20, args)
+        study = make_study(place / name, distinct, 100, args)
         with watch.stage(name) as row:
             compare_killed(study, args, kills)
             found[name] = row["sha256"] = matrix_digest(study)

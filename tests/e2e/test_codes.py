@@ -97,7 +97,7 @@ def test_the_report_has_reconstructions_and_says_why_no_more(study, run):
 
 def test_the_page_says_why_its_latents_are_not_shown(study, run):
     watched, query = Watched(study.path), Query({"run": run.run_id})
-    for view in (views.latents, views.posterior, views.traversal, views.decoded):
+    for view in (views.latents, views.posterior, views.traversal, views.decode):
         with pytest.raises(InputError, match=f"run {run.run_id} has codes, and no mean or var"):
             view(watched, query)
 

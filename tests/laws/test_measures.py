@@ -58,8 +58,7 @@ def test_what_is_not_promised_fails_on_a_witness(measure, law):
 
 def test_no_promise_and_no_measure_goes_unchecked():
     described = {"name", "source", "larger", "cost", "prepare", "compare", "embed", "entries"}
-    described |= {"write"}  # `embed` without a copy, to which `test_packed` holds it
-    described |= {"sampled"}  # of what representations the promises are
+    described |= {"write", "sampled"}  # of what representations the promises are
     described |= {"places", "permute"}  # what `check_permuted_probes` asks for
     assert {field.name for field in dataclasses.fields(Measure)} == described | LAWS.keys()
     assert len(CASES) == len(HELD) * len(LAWS) - 1

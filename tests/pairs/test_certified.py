@@ -14,7 +14,7 @@ from stratigraph.errors import InputError
 from stratigraph.pairs.certified import certified_matrix, certified_procrustes
 from stratigraph.pairs.matrix import similarity_matrix
 from stratigraph.pairs.stored import compare_stored
-from stratigraph.similarity.factors import as_columns, factored
+from stratigraph.similarity.factors import as_columns, factorise
 from stratigraph.similarity.measure import Prepared, UndefinedWarning
 from stratigraph.similarity.procrustes import bracket
 from stratigraph.similarity.reduction import reduce_units
@@ -155,7 +155,7 @@ def test_stored_coordinates_are_taken_as_they_are(monkeypatch):
     layer = gaussian(60, 90) * np.arange(1, 91) ** -2.5
     x = torch.from_numpy(reduce_units(layer).coordinates[:-1])
     monkeypatch.setattr(module, "_principal", None)
-    found = factored(x, 1e-2)
+    found = factorise(x, 1e-2)
     assert found.form == "columns"
     assert 0 < float(found.parts[3][-1]) < 1e-4  # float32 left them a little askew
 

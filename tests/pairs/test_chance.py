@@ -15,9 +15,11 @@ import stratigraph as sg
 from stratigraph.errors import InputError
 from stratigraph.pairs.chance import draw_orders
 from stratigraph.pairs.intervals import interval_matrix
-from stratigraph.pairs.permuted import permuted_scores
+from stratigraph.pairs.permuted import score_permuted
 from stratigraph.similarity.catalog import MEASURES
+from stratigraph.similarity.factors import factorise, log_norm, permute_factor
 from stratigraph.similarity.measure import UndefinedWarning
+from stratigraph.similarity.procrustes import bracket
 
 RNG = np.random.default_rng(0)
 N = 40
@@ -37,7 +39,7 @@ def tensors(*sides):
 def test_a_draw_is_the_score_of_permuted_activations(measure):
     a, b = (A_NARROW, B_NARROW) if measure in REFUSE_WIDE else (A, B)
     orders, _ = draw_orders(N, 3, seed=5)
-    found, _ = permuted_scores(tensors(a, b), MEASURES[measure], orders, 1 << 30)
+    found, _ = score_permuted(tensors(a, b), MEASURES[measure], orders, 1 << 30)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UndefinedWarning)
         wanted = [
@@ -48,11 +50,31 @@ def test_a_draw_is_the_score_of_permuted_activations(measure):
     assert not np.allclose(found[0], found[1])
 
 
+FORMS = {
+    "rows": SHARED,
+    "columns": RNG.normal(size=(N, 2)) @ RNG.normal(size=(2, 30)),
+    "triangle": RNG.normal(size=(N, 90)),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_factors_are_permuted_in_each_of_their_forms(form):
+    order = RNG.permutation(N)
+    x, y = (factorise(torch.from_numpy(m)) for m in (FORMS[form], FORMS[form][order]))
+    moved = permute_factor(x, order)
+    assert moved.form == x.form == form
+    assert bracket(moved, y, 1e-6)[0] == pytest.approx(1, abs=1e-6)
+    for other in FORMS.values():
+        z = factorise(torch.from_numpy(other))
+        assert bracket(z, moved, 1e-6)[0] == pytest.approx(bracket(z, y, 1e-6)[0], abs=1e-6)
+    assert log_norm(moved) == pytest.approx(log_norm(y))
+
+
 def test_what_a_measure_does_not_say_is_prepared_anew():
     silent = replace(MEASURES["procrustes_similarity"], permute=None)
     orders, _ = draw_orders(N, 2)
-    found, way = permuted_scores(tensors(A, B), silent, orders, 1 << 30)
-    other, _ = permuted_scores(tensors(A, B), MEASURES["procrustes_similarity"], orders, 1 << 30)
+    found, way = score_permuted(tensors(A, B), silent, orders, 1 << 30)
+    other, _ = score_permuted(tensors(A, B), MEASURES["procrustes_similarity"], orders, 1 << 30)
     np.testing.assert_allclose(found, other, atol=1e-6)
     assert way == "preparing every permuted layer anew"
 
@@ -61,7 +83,7 @@ def test_what_a_measure_does_not_say_is_prepared_anew():
 def test_threads_do_not_change_a_bit(measure):
     orders, _ = draw_orders(N, 5)
     one, four = (
-        permuted_scores(tensors(A_NARROW, B_NARROW), MEASURES[measure], orders, 1 << 30, None, k)[0]
+        score_permuted(tensors(A_NARROW, B_NARROW), MEASURES[measure], orders, 1 << 30, None, k)[0]
         for k in (1, 4)
     )
     assert np.array_equal(one, four)

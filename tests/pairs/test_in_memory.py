@@ -92,15 +92,26 @@ def test_a_process_that_uses_torch_meanwhile_gets_the_same_bits_and_its_threads_
         assert np.array_equal(values, want)
 
 
-def test_whoever_leaves_last_gives_the_threads_back():
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
     with threadpool_limits(2, user_api="blas"):
-        with one_thread_each():
-            with spread_over_threads(2) as (each, count):
-                assert count == 2
-                assert blas_threads() == {1}
-                assert list(each(lambda x: x + 1, [1, 2, 3])) == [2, 3, 4]
+        yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_whoever_leaves_last_gives_the_threads_back():
+    with one_thread_each():
+        with spread_over_threads(2) as (each, count):
+            assert count == 2
             assert blas_threads() == {1}
-        assert blas_threads() == {2}
+            assert list(each(lambda x: x + 1, [1, 2, 3])) == [2, 3, 4]
+        assert blas_threads() == {1}
+        assert torch.get_num_threads() == 1
+    assert blas_threads() == {2}
+    assert torch.get_num_threads() == 2
 
 
 SCRIPT = """

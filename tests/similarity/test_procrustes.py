@@ -10,11 +10,11 @@ from hypothesis import given, settings, strategies as st
 from synthetic import gaussian, rotation
 
 from stratigraph.pairs.matrix import similarity_matrix
-from stratigraph.similarity.factors import factored, log_norm
+from stratigraph.similarity.factors import factorise, log_norm
 from stratigraph.similarity.procrustes import (
     PROCRUSTES_SIMILARITY,
-    aligned,
     bracket,
+    nuclear_norm_within,
     procrustes_similarity,
 )
 from stratigraph.similarity.shape import ANGULAR_SHAPE_DISTANCE, SIZE_AND_SHAPE_DISTANCE
@@ -54,7 +54,7 @@ def test_equals_the_singular_values(a, b, tolerance):
     assert procrustes_similarity(y, x) == pytest.approx(exact, abs=1e-6)
     shifted = x / np.abs(x).max() + up
     assert procrustes_similarity(shifted, y) == pytest.approx(exact, abs=1e-6)
-    sides = [factored(torch.from_numpy(z), tolerance) for z in (x, y)]
+    sides = [factorise(torch.from_numpy(z), tolerance) for z in (x, y)]
     low, high, *_ = bracket(*sides, tolerance)
     assert low <= exact + 1e-9
     assert exact <= high + 1e-9
@@ -113,8 +113,8 @@ def wide(decay: float, seed: int = 0) -> np.ndarray:
 def test_float32_products_where_they_are_safe():
     """Flat layers are multiplied as they are; what would lose digits is not."""
     flat, steep, shifted = wide(0), wide(2), wide(0) + np.float32(100)
-    single = [factored(torch.from_numpy(x), single=True) for x in (flat, steep, shifted)]
-    double = [factored(torch.from_numpy(x)) for x in (flat, steep, shifted)]
+    single = [factorise(torch.from_numpy(x), single=True) for x in (flat, steep, shifted)]
+    double = [factorise(torch.from_numpy(x)) for x in (flat, steep, shifted)]
     same = [torch.equal(s.parts[0], d.parts[0]) for s, d in zip(single, double, strict=True)]
     assert same == [False, True, True]
     assert log_norm(single[0]) == pytest.approx(log_norm(double[0]), abs=1e-6)
@@ -140,8 +140,8 @@ def test_pairs_with_itself_are_not_computed(monkeypatch):
 
 def test_columns_are_cut_where_few_suffice():
     x, y = (spectrum(200, 150, 3, seed) for seed in (0, 5))
-    sides = [factored(torch.from_numpy(z), 1e-2) for z in (x, y)]
-    value, gap, r, s = aligned(*sides, 1e-2)
+    sides = [factorise(torch.from_numpy(z), 1e-2) for z in (x, y)]
+    value, gap, r, s = nuclear_norm_within(*sides, 1e-2)
     assert max(r, s) < 60
     exact = textbook.procrustes_similarity(x, y)
     assert value <= exact + 1e-12

@@ -110,7 +110,7 @@ def test_what_has_no_score():
         assert math.isnan(feature_corrected_cka(x[:, :1], y))
     with pytest.warns(UndefinedWarning, match="constant"):
         assert math.isnan(feature_corrected_cka(np.ones_like(x), y))
-    apart = np.linalg.qr(rng.normal(size=(50, 9)) - 0.0)[0]
+    apart = np.linalg.qr(rng.normal(size=(50, 9)))[0]
     apart -= apart.mean(0)
     with pytest.warns(UndefinedWarning, match="without anything that its units share"):
         assert math.isnan(feature_corrected_cka(apart, y))

@@ -57,7 +57,8 @@ def test_running_it_again_writes_nothing(done, tiny_file, engine, source, monkey
         monkeypatch.setitem(BY_NAME, name, replace(stage, make=refuse))
     monkeypatch.setattr("stratigraph.engine.ray._connect", refuse)
     monkeypatch.setattr(LocalEngine, "map", refuse)
-    monkeypatch.setattr("stratigraph.study.study.verified", refuse)  # no byte of a matrix is read
+    for module in ("study", "matrix"):  # no byte of a matrix is read
+        monkeypatch.setattr(f"stratigraph.study.{module}.verified", refuse)
     with pytest.raises(SystemExit, match="0"):
         where = (
             [str(done.path)] if source == "folder" else [str(tiny_file), "--out", str(done.path)]

@@ -50,7 +50,10 @@ BROKEN = {  # check → a measure that it refuses, and what it says
     "repeated": (replace(CKA, compare=drifting), "the same two representations score"),
     "single_precision": (made(centred), "in float32, times 1e20, two .* score nan, and in float64"),
     "permuted_probes": (replace(CKA, permute=lambda x, order: x), r"permute\(\) gives 0\.\d+"),
-    "vectors": (replace(CKA, embed=MEASURES["linear_cka"].embed), "the cosine of embed.* is 0"),
+    "vectors": (
+        replace(CKA, embed=MEASURES["linear_cka"].embed, entries=MEASURES["linear_cka"].entries),
+        "the cosine of embed.* is 0",
+    ),
 }
 
 
@@ -67,6 +70,12 @@ def test_a_matrix_that_is_changed_in_place():
     (check,) = (check for check in CHECKS if check.__name__ == "check_repeated")
     with pytest.raises(AssertionError, match="changes its input; work on a copy"):
         check(changing)
+
+
+def test_rows_that_are_not_the_vectors():
+    (check,) = (check for check in CHECKS if check.__name__ == "check_vectors")
+    with pytest.raises(AssertionError, match=r"the cosine of write.* is 1, and the score"):
+        check(replace(CKA, write=lambda x, row: row.fill(1)))
 
 
 def test_vectors_that_are_longer_than_they_say():

@@ -7,8 +7,9 @@ axis, and is then read as (n, …) with that axis first. And what an input gives
 whatever the others are: statistics of a batch are no representation of an input. Two more passes
 tell that, one with the last input in all places and one with the first, since a caller who runs the
 passes may fix draws by the place of an input in its batch. On so many rows of the same sizes the
-arithmetic is the same to the bit, so an effect of `FAR` of a layer's spread is told: less can move
-no CKA by more than twice that.
+arithmetic is the same to the bit, so an effect of `FAR` of a layer's spread is told. One of ε moves
+a CKA of n inputs by at most 2ε √((1 + √n)/2), to first order: 8ε for 1,000 of them, where one
+direction is far larger than the many others, and 2ε where all are alike.
 
 A network that runs on one number of inputs alone (exported so, or with that number in a ``view``)
 is shown the same inputs in turned order: what is of the inputs turns with them.
@@ -111,14 +112,17 @@ def repeats(one: Seen, two: Seen, axis: int) -> bool:
 def depends(
     one: Seen, two: Seen, axis: int, place: int | None = None, *, quantised: bool = False
 ) -> bool:
-    """Whether inputs gave far from the same, beside how far they are from each other.
+    """Whether what an input gives depends on the inputs beside it.
+
+    Told where it gave something else in another pass, by `FAR` of how far the inputs are from each
+    other.
 
     Args:
-        one: the first pass, and
-        two: one of the same number of inputs, all of them the one at ``place``; without a place,
-            of the last of them alone.
+        one: the first pass.
+        two: another, of the last of its inputs alone; or, with a ``place``, of as many inputs, all
+            of them the one that stood there.
         axis: the inputs'.
-        place: see above.
+        place: see ``two``.
         quantised: the network has quantised modules.
 
     """
@@ -128,6 +132,7 @@ def depends(
     far = FAR_QUANTISED if quantised else FAR_HALF if one.rough else FAR
     if place is None:
         return _far(x, y, max(far, FAR_OF_SIZES), one.ulp)
+    # One row of n is compared: its own spread is √n times smaller than that of all.
     at = torch.arange(len(x), device=x.device)[:, None] == place
     return _far(x, torch.where(at, y, x), far / len(x) ** 0.5, one.ulp / len(x) ** 0.5)
 

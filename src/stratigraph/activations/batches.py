@@ -190,7 +190,7 @@ def few_rows(batch: Any, rows: int, count: int, start: int = 0) -> Any:
 
 
 def copies(batch: Any, rows: int, row: int) -> Any:
-    """A batch of as many, all of them that one input."""
+    """A batch of as many inputs as this one has, all of them its input ``row``."""
     chosen = torch.full((rows,), row)
     return mapped(batch, lambda part: _rows_of(part, chosen, rows))
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from stratigraph.activations.batches import Fingerprint, count_of, given, run, whole
+from stratigraph.activations.callers_mask import mask_for, masked_batches
 from stratigraph.activations.calls import Call, Calls
 from stratigraph.activations.layers import Layers
 from stratigraph.activations.learned import Learned
-from stratigraph.activations.masks import mask_for, masked_batches
 from stratigraph.activations.reader import reader
 from stratigraph.activations.reduce import Reduce
 from stratigraph.activations.state import undisturbed, unwrapped

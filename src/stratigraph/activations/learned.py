@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from torch import nn
 
@@ -11,9 +12,12 @@ from stratigraph.activations.axes import Seen, depends
 from stratigraph.activations.layers import Chosen
 from stratigraph.errors import InputError
 
-__all__ = ["Key", "Learned", "choose_parts"]
+__all__ = ["Key", "Learned", "channels_of", "choose_parts", "count_runs", "without_dependent"]
 
 Key = tuple[str, int, str]  # a module's name, which of its runs, the part of what it returned
+
+# Files of torch.nn whose modules take (n, channels, tokens…).
+CHANNELS_FIRST = ("conv", "batchnorm", "instancenorm", "pooling", "upsampling", "pixelshuffle")
 
 
 @dataclass(frozen=True)
@@ -159,3 +163,28 @@ def without_dependent(
             continue
         if depends(one[key], two[key], axis, place, quantised=quantised):
             axes[key] = "what an input gives depends on the other inputs of its batch"
+
+
+def count_runs(
+    ran: Mapping[str, int],
+    labels: Iterable[Key],
+    chosen: Chosen,
+    names: Mapping[str, list[str]],
+) -> dict[str, int]:
+    """How often each module ran, but for those of which a single run was asked for."""
+    read = {key[0] for key in labels}
+
+    def is_whole(name: str) -> bool:
+        parts = (part for asked in names[name] for part in chosen.parts.get(asked, ()))
+        return not any(number for number, _ in parts)
+
+    return {name: count for name, count in ran.items() if name in read and is_whole(name)}
+
+
+def channels_of(module: nn.Module, output: Any) -> set[int]:
+    """Sizes of the axis that a module of (n, channels, tokens…) puts before tokens."""
+    kinds = (kind.__module__.removeprefix("torch.nn.modules.") for kind in type(module).__mro__)
+    first = isinstance(module, nn.GroupNorm) or any(kind in CHANNELS_FIRST for kind in kinds)
+    if not first or getattr(output, "ndim", 0) < 3:
+        return set()
+    return {output.shape[1], getattr(module, "in_channels", output.shape[1])}

@@ -9,11 +9,11 @@ The mask is found where it is used, among the arguments of the modules that run:
 a ``PackedSequence``, a nested tensor    carry their lengths
 =======================================  ==========================================================
 
-or given by the caller, for all. An argument counts if its size follows the inputs, as a mask of
-attention (t, t) does not, however many inputs there are. A layer's mask is that of the innermost
-call around it that has one as long as its tokens. Lengths do not say how many tokens there are
-with those that fill up: that is the size of the axis of tokens of what they came with, so that
-they are not of the fewer tokens of a strided layer. Masks of other tokens
+or given by the caller, for all (`callers_mask`). An argument counts if its size follows the inputs,
+as a mask of attention (t, t) does not, however many inputs there are. A layer's mask is that of the
+innermost call around it that has one as long as its tokens. Lengths do not say how many tokens
+there are with those that fill up: that is the size of the axis of tokens of what they came with, so
+that they are not taken for those of a strided layer, which has fewer tokens. Masks of other tokens
 (``encoder_attention_mask`` in a decoder) are no layer's, and a length that both have is not guessed
 at; nor is what 1 means in an argument of another name that ends in ``mask``.
 """
@@ -21,7 +21,7 @@ at; nor is what 1 means in an argument of another name that ends in ``mask``.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,19 +30,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from stratigraph.activations.batches import batches_of, count_of, tensors_in, whole
 from stratigraph.activations.outputs import lengths_of
-from stratigraph.errors import InputError
 
 __all__ = [
     "Mask",
     "MaskOf",
+    "find_odd",
     "fitting",
     "known_arguments",
-    "mask_for",
-    "masked_batches",
     "masks_among",
     "of_pairs",
+    "read_mask",
 ]
 
 MaskOf = Tensor | np.ndarray | str | Callable[[Any], Any] | None
@@ -127,7 +125,7 @@ def masks_among(
     query, key = map(given.get, QUERY)
     found = []
     for name in filter(_known, given):
-        mask = _named_mask(name, given[name], rows)
+        mask = read_mask(name, given[name], rows)
         if mask is not None:
             mask = replace(mask.told_by((*args, *kwargs.values()), rows), name=name)
         # An attention's mask is of its keys, and what it returns is of its queries.
@@ -159,62 +157,6 @@ def _tokens_of(
             turned.update(value.shape[2:] if value.shape[0] == rows else ())
     enough = {t for t in (sizes or plain) if t >= longest}
     return frozenset(enough), frozenset(t for t in turned if t >= longest)
-
-
-def masked_batches(
-    inputs: Any, batch_size: int, mask: Any, order: np.ndarray | None = None
-) -> Iterator[tuple[tuple[Any, Any], int]]:
-    """Each batch with the rows of a mask (n, t) that was given for all, and how many they are.
-
-    Raises:
-        InputError: a mask that is none, or is of another number of inputs.
-
-    """
-    if mask is not None and not isinstance(mask, Tensor | np.ndarray | str) and not callable(mask):
-        raise InputError(
-            "mask: expected (n, t) with 1 where a token is there, lengths (n,), the name of an "
-            f"input or a function of a batch, got a {type(mask).__name__}."
-        )
-    given = mask if isinstance(mask, Tensor | np.ndarray) else None
-    if given is None:
-        for batch, rows in batches_of(inputs, batch_size, order):
-            yield (batch, None), rows
-        return
-    if whole(inputs):
-        if len(given) != count_of(inputs):
-            raise InputError(
-                f"mask: expected a row for each of the {count_of(inputs)} inputs, got {len(given)}."
-            )
-        yield from batches_of((inputs, given), batch_size, order)
-        return
-    done = 0
-    for batch, rows in batches_of(inputs, batch_size):
-        yield (batch, given[done : done + rows]), rows
-        done += rows
-
-
-def mask_for(pair: tuple[Any, Any], mask: Any, rows: int) -> Mask | None:
-    """The caller's mask of a batch of `masked_batches`."""
-    if mask is None:
-        return None
-    batch, value = pair
-    if isinstance(mask, str):
-        if not isinstance(batch, Mapping) or mask not in batch:
-            known = ", ".join(map(str, batch)) if isinstance(batch, Mapping) else "no names"
-            raise InputError(f"mask: the inputs have no {mask!r}; they have {known}.")
-        value = batch[mask]
-    elif callable(mask) and not isinstance(mask, Tensor):
-        value = mask(batch)
-    value = torch.as_tensor(value)
-    found = _named_mask(LENGTHS[0] if value.ndim == 1 else THERE[0], value, rows)
-    if found is None or found.unclear or (value.ndim > 1 and _odd(value) is not None):
-        told = f", with {odd:g} in it" if (odd := _odd(value)) is not None else ""
-        raise InputError(
-            f"mask: expected ({rows}, t) with 1 where a token is there and 0 elsewhere, or lengths "
-            f"({rows},), got {value.dtype} of shape {tuple(value.shape)}{told}."
-        )
-    shown = batch[0] if isinstance(batch, list) else batch  # and not its target
-    return found.told_by(tensors_in(shown), rows)
 
 
 def fitting(
@@ -279,7 +221,8 @@ def _unclear(name: str) -> bool:
     return name.endswith("mask") and name not in (*THERE, *PADDED, *OTHERS)
 
 
-def _named_mask(name: str, value: Any, rows: int) -> Mask | None:
+def read_mask(name: str, value: Any, rows: int) -> Mask | None:
+    """What an argument of this name and value says of so many inputs; None if it is no mask."""
     if not isinstance(value, Tensor) or value.ndim == 0 or len(value) != rows or value.is_nested:
         return None
     if value.ndim == 1 and _counts(name, value):
@@ -291,13 +234,13 @@ def _named_mask(name: str, value: Any, rows: int) -> Mask | None:
         return Mask(value != 0, unclear=True) if flags else None
     if value.is_floating_point() and bool((value <= 0).all()):  # added to scores: 0 is there
         return Mask(value == 0, others=name in OTHERS)
-    if value.is_floating_point() and _odd(value) is not None:
+    if value.is_floating_point() and find_odd(value) is not None:
         return Mask(value != 0, unclear=True)
     padded = name in PADDED or name == OTHERS[1]
     return Mask((value == 0) if padded else (value != 0), others=name in OTHERS)
 
 
-def _odd(value: Tensor) -> float | None:
+def find_odd(value: Tensor) -> float | None:
     """A number that is neither 0 nor 1, in what is not added to scores; the first."""
     odd = value[(value != 0) & (value != 1)]
     added = value.is_floating_point() and bool((value <= 0).all())

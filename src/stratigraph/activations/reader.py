@@ -24,10 +24,18 @@ from stratigraph.activations.axes import Seen, axis_that_follows, axis_that_turn
 from stratigraph.activations.batches import copies, few_rows, turned
 from stratigraph.activations.calls import Call, Calls
 from stratigraph.activations.layers import Layers, choose_layers
-from stratigraph.activations.learned import Key, Learned, choose_parts, without_dependent
+from stratigraph.activations.learned import (
+    Key,
+    Learned,
+    channels_of,
+    choose_parts,
+    count_runs,
+    without_dependent,
+)
 from stratigraph.activations.masks import Mask
 from stratigraph.activations.outputs import returned_parts
 from stratigraph.activations.reduce import Reduce
+from stratigraph.activations.refusals import refuse_draws, refuse_meta, refuse_unread
 from stratigraph.activations.state import State, undisturbed, unwrapped
 from stratigraph.activations.streams import put_streams, streams
 from stratigraph.activations.taking import Taking
@@ -39,8 +47,6 @@ Show = Callable[[Any, slice], Any]  # runs one pass on a batch, which are these 
 Look = Callable[[], dict[Key, Seen]]
 FEW = 8  # inputs of the first pass, and
 FEWER = 5  # the last of them, which the second has
-# Files of torch.nn whose modules take (n, channels, tokens…).
-CHANNELS_FIRST = ("conv", "batchnorm", "instancenorm", "pooling", "upsampling", "pixelshuffle")
 
 
 @contextmanager
@@ -167,7 +173,7 @@ class Reader:
                     axis, why = follows(first, two[key])
                 axes[key] = why if axis is None else axis
             if check and (turns or not _repeated(one, two, axes)):
-                self._check_repeats(two, again())
+                refuse_draws(two, again())
                 if not turns:
                     without_dependent(one, two, axes, self.modules.values())
             if turns:
@@ -185,7 +191,7 @@ class Reader:
             self.chosen, self.modules, self.names, one, axes, self._ran, self._leaves
         )
         if not labels:
-            self._refuse(left_out)
+            refuse_unread(self.model, self.chosen.modules, left_out)
         kept = {
             key: (place, len(one[key].shape))
             for key, place in axes.items()
@@ -193,14 +199,7 @@ class Reader:
         }
         fixed = batch[1] if turns else 0
         masked = frozenset(set.intersection(*self._masks))
-        read = {key[0] for key in labels}
-        runs = {name: count for name, count in self._ran.items() if name in read}
-        for name in [*runs]:
-            parts = [
-                part for asked in self.names[name] for part in self.chosen.parts.get(asked, ())
-            ]
-            if any(number for number, _ in parts):
-                del runs[name]  # one of its runs was asked for, however many there are
+        runs = count_runs(self._ran, labels, self.chosen, self.names)
         channels = frozenset(self._channels)
         self.learned = Learned(kept, labels, left_out, masked, fixed, channels, runs)
 
@@ -250,7 +249,7 @@ class Reader:
             one = self._look(show, batch, slice(0, rows))
             return one, partial(self._look, show, turned(batch, rows), slice(0, rows))
         except Exception as own:
-            self._check_values(own)
+            refuse_meta(self.model, own)
             if hasattr(self.model, "graph"):
                 raise InputError(
                     f"model: it does not run on {rows} inputs ({own!s:.200}). A network that was "
@@ -258,40 +257,6 @@ class Reader:
                     "or a first axis that is dynamic (torch.export's dynamic_shapes)."
                 ) from own
             raise own from error
-
-    def _check_values(self, error: Exception | None = None) -> None:
-        """Refuse a network whose weights are nowhere, since it does not run or gives no values."""
-        meta = next((n for n, p in self.model.named_parameters() if p.is_meta), None)
-        if meta is not None:
-            raise InputError(
-                f"model: {meta} is on the meta device, without values, and the network does not "
-                f"run{f' ({error!s:.200})' if error else ''}; load its weights, or "
-                "model.to_empty(device=…) and initialise them."
-            ) from error
-
-    def _check_repeats(self, found: dict[Key, Seen], again: dict[Key, Seen]) -> None:
-        for key, one in found.items():
-            other = again.get(key)
-            if other is None or not all(repeats(one, other, axis) for axis in one.sketches):
-                raise InputError(
-                    f"layer {key[0]}: it returned other values for the same inputs in a second "
-                    "pass, in eval mode; it draws random numbers. Turn its dropout or sampling "
-                    "off, or pass `call`, which fixes the draw."
-                )
-
-    def _refuse(self, left_out: dict[str, str]) -> None:
-        for name, why in left_out.items():
-            raise InputError(f"layer {name}: {why}; no layer of the network can be read.")
-        if hasattr(self.model, "graph"):
-            raise InputError(
-                "layers: no module runs inside an exported graph; give "
-                "torch.export.unflatten(program), which has the modules."
-            )
-        raise InputError(
-            f"layers {', '.join(self.chosen.modules) or 'none'}: they did not run in a forward "
-            "pass, so there is nothing to read; choose among those that do. (A module whose "
-            "`forward` is called by name, and not the module, does not run for hooks.)"
-        )
 
     def _pass(self, call: Callable[[], Any], rows: int) -> None:
         callers = streams()
@@ -308,8 +273,7 @@ class Reader:
     def _receive(self, call: Call, module: nn.Module, output: Any) -> None:
         if self._seen is not None:
             self._masks[-1].update((call.name, mask.name) for mask in call.masks)
-            if _channels_first(module) and getattr(output, "ndim", 0) > 2:
-                self._channels |= {output.shape[1], getattr(module, "in_channels", output.shape[1])}
+            self._channels |= channels_of(module, output)
         if self._taking is not None:
             self._taking.masks += call.masks
         if call.name not in self.names:
@@ -322,14 +286,9 @@ class Reader:
                 self._leaves.add(call.name)
             for part in returned_parts(module, output):
                 if part.value.is_meta:
-                    self._check_values()
+                    refuse_meta(self.model)
                 self._seen[call.name, call.number, part.path] = seen(part.value, self.calls.rows)
 
 
 def _repeated(one: dict[Key, Seen], two: dict[Key, Seen], axes: dict[Key, int | str]) -> bool:
     return all(repeats(one[k], two[k], axis) for k, axis in axes.items() if isinstance(axis, int))
-
-
-def _channels_first(module: nn.Module) -> bool:
-    kinds = (kind.__module__.removeprefix("torch.nn.modules.") for kind in type(module).__mro__)
-    return isinstance(module, nn.GroupNorm) or any(kind in CHANNELS_FIRST for kind in kinds)

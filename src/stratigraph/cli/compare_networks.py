@@ -67,7 +67,7 @@ def compare_models(
     for path, factory in zip(models, factories * (3 - len(factories)), strict=False):
         network = make_network(factory)
         if any(network is other for other in made_of):
-            network = _copied(network, factory)
+            network = _copy_network(network, factory)
         if matched := load_weights(network, path):
             typer.echo(matched, err=True)
         made_of.append(network.to(where))
@@ -129,7 +129,7 @@ def _with_intervals(
     return found.assign_attrs(inputs=n, reduce=describe(reduce), left_out=json.dumps(left_out))
 
 
-def _copied(network: nn.Module, factory: str) -> nn.Module:
+def _copy_network(network: nn.Module, factory: str) -> nn.Module:
     """Another of a network that two files of weights are for, or the second would be in both.
 
     Raises:
@@ -161,7 +161,7 @@ def make_network(factory: str) -> nn.Module:
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
-        network = _called(module, name)
+        network = _call_factory(module, name)
     finally:
         with contextlib.suppress(ValueError):  # what was imported may have taken it out
             sys.path.remove(here)
@@ -172,7 +172,7 @@ def make_network(factory: str) -> nn.Module:
     return network
 
 
-def _called(module: str, name: str) -> Any:
+def _call_factory(module: str, name: str) -> Any:
     """What the named function of a module returns; a network, or what is no function, is itself."""
     from torch import nn
 

@@ -21,7 +21,7 @@ import torch
 
 from stratigraph.engine import one_thread
 from stratigraph.pairs.coordinates import read_coordinates
-from stratigraph.pairs.jackknife import TASK_PAIRS, groups_of, jackknife_pairs, tiled
+from stratigraph.pairs.jackknife import TASK_PAIRS, groups_of, jackknife_pairs, order_in_tiles
 from stratigraph.pairs.pair_by_pair import PAIR_BLOCK
 from stratigraph.pairs.stored import compare_stored
 from stratigraph.similarity.measure import Measure
@@ -129,7 +129,7 @@ def jackknife_sample(task: Comparing) -> tuple[int, float]:
     pairs = claim_pairs(task.table)
     pairs = pairs[task.wanted.of(pairs)]
     n = len(read_coordinates(task.files[0]))
-    pairs = pairs[tiled(pairs, task.table["layer"].to_numpy()[pairs[:, 0]], n)]
+    pairs = pairs[order_in_tiles(pairs, task.table["layer"].to_numpy()[pairs[:, 0]], n)]
     if not len(pairs):
         return 0, 0.0
     confounder = None

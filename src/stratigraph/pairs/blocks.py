@@ -33,15 +33,15 @@ __all__ = [
     "blocks",
     "cuts",
     "device_of",
-    "folded",
-    "joined",
-    "kept",
-    "loaded",
-    "prepared",
-    "put",
+    "fold",
+    "join_notes",
+    "make_once",
+    "prepare_source",
     "read_matrix",
     "read_scores",
+    "read_whole",
     "reread",
+    "write_arrays",
     "write_source",
 ]
 
@@ -92,7 +92,7 @@ def cuts(count: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def folded(wanted: Wanted) -> Wanted:
+def fold(wanted: Wanted) -> Wanted:
     """Each pair of one set once, whichever order was asked for: the upper triangle."""
 
     def either(rows: slice, columns: slice) -> np.ndarray:
@@ -133,7 +133,9 @@ def not_finite(source: Source, matrix: Tensor) -> str | None:
     return "not finite: its activations held NaN or inf"
 
 
-def prepared(source: Source, prepare: Callable[[Tensor], Prepared], measure: Measure) -> Prepared:
+def prepare_source(
+    source: Source, prepare: Callable[[Tensor], Prepared], measure: Measure
+) -> Prepared:
     """A representation read and prepared; one with NaN or infinities has its reason instead."""
     matrix = read_matrix(source, measure)
     reason = not_finite(source, matrix)
@@ -148,7 +150,7 @@ def write_source(measure: Measure, source: Source, row: np.ndarray, each: Each =
     return write_vector(measure, matrix, row, each)
 
 
-def loaded(path: Path) -> dict[str, np.ndarray] | None:
+def read_whole(path: Path) -> dict[str, np.ndarray] | None:
     """The arrays of a file that an earlier attempt left whole, or None."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
@@ -157,18 +159,20 @@ def loaded(path: Path) -> dict[str, np.ndarray] | None:
         return None
 
 
-def kept(path: Path | None, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def make_once(
+    path: Path | None, make: Callable[[], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
     """What ``make`` gives, read from ``path`` where an earlier attempt left it whole."""
-    found = None if path is None else loaded(path)
+    found = None if path is None else read_whole(path)
     if found is not None:
         return found
     made = make()
     if path is not None:
-        put(path, made)
+        write_arrays(path, made)
     return made
 
 
-def put(path: Path, arrays: dict[str, np.ndarray]) -> None:
+def write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write arrays to a file, whole or not at all."""
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
@@ -182,7 +186,7 @@ def reread(path: Path) -> dict[str, np.ndarray]:
         StorageError: it is gone or damaged.
 
     """
-    found = loaded(path)
+    found = read_whole(path)
     if found is None:
         raise StorageError(f"{path}: gone or damaged since it was written; compare again.")
     return found
@@ -193,7 +197,7 @@ def read_scores(path: Path | None, scores: np.ndarray | None) -> np.ndarray:
     return np.asarray(scores) if path is None else reread(path)["scores"]
 
 
-def joined(notes: list[Notes]) -> Notes:
+def join_notes(notes: list[Notes]) -> Notes:
     """The notes of consecutive blocks as those of all their representations."""
     return Notes(
         tuple(reason for part in notes for reason in part.reasons),

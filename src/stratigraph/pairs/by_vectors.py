@@ -30,10 +30,10 @@ from stratigraph.pairs.blocks import (
     Source,
     Wanted,
     blocks,
-    kept,
-    loaded,
+    make_once,
     read_matrix,
     read_scores,
+    read_whole,
 )
 from stratigraph.pairs.comparison import Comparison
 from stratigraph.pairs.embedding import Embeddings, Run
@@ -69,7 +69,6 @@ class OutOfCore:
     """A vector for each representation, in files of a folder.
 
     Attributes:
-        name: what a plan calls it.
         folder: one that outlives the call, for this comparison alone: what an interrupted call left
             there is not computed again, and blocks are read from it. The caller removes it. None is
             a temporary one.
@@ -77,7 +76,7 @@ class OutOfCore:
 
     """
 
-    name: str = "vectors"
+    name: ClassVar[str] = "vectors"
     folder: Path | None = None
     disk: float | None = None
 
@@ -166,7 +165,7 @@ def _multiply_all(
 
 
 def _is_whole(path: Path | None) -> bool:
-    return path is not None and path.is_file() and loaded(path) is not None
+    return path is not None and path.is_file() and read_whole(path) is not None
 
 
 def _panels(found: list[Block], size: int, room: int | None, one_set: bool) -> Iterator[list[int]]:
@@ -216,7 +215,7 @@ def _room(
 
 def _multiply(task: _ProductTask) -> np.ndarray | None:
     """A block's scores (1, r, c), or None where they are kept in a file."""
-    found = kept(task.path, lambda: {"scores": _cosines(task)})["scores"]
+    found = make_once(task.path, lambda: {"scores": _cosines(task)})["scores"]
     return found if task.path is None else None
 
 

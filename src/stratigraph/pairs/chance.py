@@ -38,7 +38,7 @@ from torch import Tensor
 from stratigraph.errors import InputError
 from stratigraph.labels import find_ids, join_rows
 from stratigraph.pairs.blocks import Progress
-from stratigraph.pairs.permuted import permuted_scores
+from stratigraph.pairs.permuted import score_permuted
 from stratigraph.similarity.measure import Measure
 from stratigraph.values import check_whole
 
@@ -86,7 +86,7 @@ def with_chance(
     """
     check_whole("null", null, 1, error=InputError)
     orders, within = draw_orders(len(sides[0][0]), null, groups, seed)
-    scores, way = permuted_scores(sides, measure, orders, memory, progress)
+    scores, way = score_permuted(sides, measure, orders, memory, progress)
     whole = f"probes of {'y' if len(sides) > 1 else 'a copy'} permuted {null} times{within}"
     held = _against_chance(found.values, scores, measure, len(sides) == 1)
     coordinates = {

@@ -18,10 +18,10 @@ from stratigraph.pairs.blocks import (
     Block,
     Notes,
     Source,
-    joined,
-    loaded,
-    put,
+    join_notes,
     read_matrix,
+    read_whole,
+    write_arrays,
     write_source,
 )
 from stratigraph.records import npy, write_file
@@ -119,12 +119,12 @@ class Embeddings:
             # No pair of theirs was wanted: the notes are enough.
             tasks = [self._task(key, None) for key in missing]
             noted |= {missing[index]: made for index, made in self.run(_note, tasks, len(tasks))}
-        return [joined([notes for key in keys if (notes := noted[key])]) for keys in every]
+        return [join_notes([notes for key in keys if (notes := noted[key])]) for keys in every]
 
     def _noted(self, key: tuple[int, int]) -> Notes | None:
         if key in self.known:
             return self.known[key][1]
-        beside = loaded(self._path(key).with_suffix(".npz"))
+        beside = read_whole(self._path(key).with_suffix(".npz"))
         return None if beside is None else Notes.of(beside)
 
 
@@ -133,14 +133,14 @@ def _embed(task: _EmbedTask) -> _Embedded:
     path = task.path
     if path is None:
         return _make_vectors(task)[1]
-    beside = loaded(path.with_suffix(".npz"))
+    beside = read_whole(path.with_suffix(".npz"))
     if beside is not None and path.is_file() and sha256(path) == str(beside["sha256"]):
         return _Embedded(beside["norms"], Notes.of(beside))
     rows, made = _make_vectors(task)
     # The small file comes last: while it is missing, the large one counts for nothing.
     digest = write_file(path, *npy(rows))
     facts = {"norms": made.norms, "sha256": np.array(digest), **made.notes.arrays()}
-    put(path.with_suffix(".npz"), facts)
+    write_arrays(path.with_suffix(".npz"), facts)
     return made
 
 

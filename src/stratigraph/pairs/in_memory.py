@@ -45,7 +45,7 @@ BLOCK = 256  # representations a side of a block of pairs
 class InMemory:
     """A vector for each representation, all of them in one array."""
 
-    name: ClassVar[str] = "vectors"
+    name: ClassVar[str] = "vectors"  # what a plan calls it
 
     def compare(
         self,

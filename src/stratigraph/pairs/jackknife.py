@@ -29,9 +29,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from stratigraph.engine import Engine, LocalEngine, one_thread
+from stratigraph.engine import Engine, one_thread
 from stratigraph.errors import InputError
 from stratigraph.pairs.coordinates import read_coordinates
+from stratigraph.pairs.tasks import run_tasks
 from stratigraph.similarity.hsic import debiased_hsic, is_degenerate
 
 __all__ = [
@@ -40,8 +41,8 @@ __all__ = [
     "MOST_PROBES",
     "groups_of",
     "jackknife_pairs",
+    "order_in_tiles",
     "pair_scores",
-    "tiled",
 ]
 
 GROUPS = 20
@@ -154,13 +155,13 @@ class _Pairs:
         if self.inputs is not None:
             cc = self.inputs[1]
             km = km - kk[1] * mm[1] / cc
-            kk, mm = _left(k, kk, cc), _left(m, mm, cc)
+            kk, mm = _regress_out(k, kk, cc), _regress_out(m, mm, cc)
         with np.errstate(invalid="ignore", divide="ignore"):
             product = np.where((kk > 0) & (mm > 0), kk * mm, np.nan)
             return km / np.sqrt(product)
 
 
-def _left(k: _Blocked, norm: np.ndarray, cc: np.ndarray) -> np.ndarray:
+def _regress_out(k: _Blocked, norm: np.ndarray, cc: np.ndarray) -> np.ndarray:
     """What is left of ⟨K, K⟩ without the input's kernel; NaN where that is rounding."""
     rest = norm[0] - norm[1] ** 2 / cc
     return np.where(k.degenerate(rest), np.nan, rest)
@@ -192,7 +193,7 @@ def _run(task: _Task) -> np.ndarray:
         return np.stack([scores.score(int(i), int(j)) for i, j in task.pairs])
 
 
-def tiled(pairs: np.ndarray, kinds: np.ndarray, n: int) -> np.ndarray:
+def order_in_tiles(pairs: np.ndarray, kinds: np.ndarray, n: int) -> np.ndarray:
     """An order of pairs (m, 2) in which few Gram matrices are made twice.
 
     Args:
@@ -257,12 +258,8 @@ def jackknife_pairs(
         rows = {*own.ravel().tolist(), *([] if confounder is None else [confounder])}
         tasks.append(_Task({row: files[row] for row in rows}, own, measure, groups, confounder))
     found: list[np.ndarray] = [np.empty((0, 1 + groups))] * len(tasks)
-    for done, outcome in enumerate((engine or LocalEngine(1)).map(_run, tasks), start=1):
-        if outcome.failure is not None:
-            raise outcome.failure.error or RuntimeError(outcome.failure.message)
-        found[outcome.index] = outcome.value
-        if progress is not None:
-            progress(done, len(tasks))
+    for index, scores in run_tasks(_run, tasks, len(tasks), engine, progress):
+        found[index] = scores
     return np.concatenate(found) if found else np.empty((0, 1 + groups))
 
 

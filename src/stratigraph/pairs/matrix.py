@@ -111,7 +111,7 @@ def similarity_matrix(
         finite=all(some for some, _ in fit.values()),
     )
     left, right = sides[0], sides[1] if len(sides) > 1 else None
-    found = _compared(left, right, chosen, n, tolerance, precision, memory, progress)
+    found = _compare_finite(left, right, chosen, n, tolerance, precision, memory, progress)
     if null is not None:
         found = with_chance(
             found,
@@ -130,7 +130,7 @@ def similarity_matrix(
     return found
 
 
-def _compared(
+def _compare_finite(
     left: Mapping[str, Tensor],
     right: Mapping[str, Tensor] | None,
     chosen: Measure,
@@ -142,9 +142,9 @@ def _compared(
 ) -> xarray.DataArray:
     if tolerance is not None:
         check_tolerance(chosen.name, tolerance)
-        return _certified(left, right, chosen, tolerance, progress)
+        return _certify(left, right, chosen, tolerance, progress)
     if precision is not None:
-        return _streamed(left, right, chosen, precision)
+        return _stream(left, right, chosen, precision)
     widths = [[m.shape[1] for m in side.values()] for side in (left, right) if side is not None]
     pairs = len(left) * len(right) if right is not None else len(left) * (len(left) + 1) // 2
     plan = choose(chosen, n, widths[0], widths[1] if right is not None else None, pairs, memory)
@@ -199,7 +199,7 @@ def _check_inputs(a: Mapping[str, Any], b: Mapping[str, Any] | None) -> None:
         )
 
 
-def _certified(
+def _certify(
     left: Mapping[str, Tensor],
     right: Mapping[str, Tensor] | None,
     measure: Measure,
@@ -220,7 +220,7 @@ def _certified(
     )
 
 
-def _streamed(
+def _stream(
     left: Mapping[str, Tensor],
     right: Mapping[str, Tensor] | None,
     measure: Measure,

@@ -29,8 +29,9 @@ from torch import Tensor, nn
 
 from stratigraph.activations import reader, unwrapped
 from stratigraph.activations.batches import count_of, whole
+from stratigraph.activations.callers_mask import masked_batches
 from stratigraph.activations.layers import Layers
-from stratigraph.activations.masks import MaskOf, masked_batches
+from stratigraph.activations.masks import MaskOf
 from stratigraph.activations.reduce import Reduce, describe, sampled_units
 from stratigraph.errors import InputError
 from stratigraph.pairs.labelled import label_matrix

@@ -23,15 +23,15 @@ from stratigraph.pairs.blocks import (
     Wanted,
     blocks,
     device_of,
-    kept,
-    prepared,
+    make_once,
+    prepare_source,
     read_matrix,
     read_scores,
 )
 from stratigraph.pairs.comparison import LAYERS, Comparison
 from stratigraph.pairs.tasks import run_tasks
 from stratigraph.records import storage
-from stratigraph.similarity.factors import factored
+from stratigraph.similarity.factors import factorise
 from stratigraph.similarity.measure import Measure, Prepared, between
 from stratigraph.similarity.procrustes import bracket
 from stratigraph.similarity.threads import Each, spread_over_threads
@@ -144,7 +144,7 @@ def _compare_here(
 
 def _compare(task: _CompareTask) -> tuple[np.ndarray | None, Notes, Notes]:
     """A block's scores (l, r, c), or None where they are kept in a file, and its notes."""
-    found = kept(task.path, partial(_arrays, task))
+    found = make_once(task.path, partial(_arrays, task))
     scores = found["scores"] if task.path is None else None
     return scores, Notes.of(found, "left_"), Notes.of(found, "right_")
 
@@ -160,12 +160,12 @@ def _score_pairs(
 ) -> tuple[np.ndarray, Notes, Notes]:
     """Each representation that is wanted is prepared once; then every wanted pair is scored."""
     measure, tolerance = task.measure, task.tolerance
-    prepare = measure.prepare if tolerance is None else partial(factored, tolerance=tolerance)
+    prepare = measure.prepare if tolerance is None else partial(factorise, tolerance=tolerance)
     pairs = np.argwhere(task.wanted)
 
     def prepare_all(sources: tuple[Source, ...], chosen: set[int]) -> dict[int, Prepared]:
         order = sorted(chosen)
-        made = each(lambda i: prepared(sources[i], prepare, measure), order)
+        made = each(lambda i: prepare_source(sources[i], prepare, measure), order)
         return dict(zip(order, made, strict=True))
 
     rows, columns = (set(side.tolist()) for side in pairs.T)

@@ -21,7 +21,7 @@ import numpy as np
 
 from stratigraph.engine import Engine
 from stratigraph.errors import InputError
-from stratigraph.pairs.blocks import Progress, Source, Wanted, folded
+from stratigraph.pairs.blocks import Progress, Source, Wanted, fold
 from stratigraph.pairs.comparison import Comparison
 from stratigraph.similarity.measure import Measure
 
@@ -81,7 +81,7 @@ def all_pairs(
     sides = [list(xs)] if ys is None else [list(xs), list(ys)]
     mask = _mask(wanted, len(sides[0]), len(sides[-1]))
     if ys is None and measure.symmetric:
-        mask = folded(mask)
+        mask = fold(mask)
     return strategy.compare(sides, measure, mask, engine, progress)
 
 

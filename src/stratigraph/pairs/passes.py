@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from stratigraph.activations import Reader
 from stratigraph.activations.batches import few_rows, given, pieces, run
-from stratigraph.activations.masks import MaskOf, mask_for
+from stratigraph.activations.callers_mask import mask_for
+from stratigraph.activations.masks import MaskOf
 from stratigraph.errors import InputError
 from stratigraph.similarity.inputs import as_matrix
 from stratigraph.similarity.streaming import LEAST

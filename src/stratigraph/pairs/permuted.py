@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from stratigraph.errors import InputError
-from stratigraph.pairs.blocks import Progress, cuts, prepared
+from stratigraph.pairs.blocks import Progress, cuts
 from stratigraph.pairs.in_memory import InMemory, write_sides
 from stratigraph.pairs.planner import choose
 from stratigraph.pairs.products import PART, multiply
@@ -31,12 +31,12 @@ from stratigraph.similarity.measure import Measure, Prepared, between
 from stratigraph.similarity.sizes import in_words
 from stratigraph.similarity.threads import Each, spread_over_threads
 
-__all__ = ["permuted_scores"]
+__all__ = ["score_permuted"]
 
 Draw = Callable[[np.ndarray], np.ndarray]  # an order of the probes → scores (k, k′)
 
 
-def permuted_scores(
+def score_permuted(
     sides: Sequence[Sequence[Tensor]],
     measure: Measure,
     orders: np.ndarray,
@@ -61,17 +61,17 @@ def permuted_scores(
     """
     rows, columns, n = len(sides[0]), len(sides[-1]), orders.shape[1]
     mirrored = len(sides) == 1 and measure.symmetric
-    vectors = _has_vectors(sides, measure, n, memory)
+    vectors = _takes_vectors(sides, measure, n, memory)
     _check_room(sides, measure, vectors, len(orders), n, memory)
     found = np.empty((len(orders), rows, columns))
     with spread_over_threads(threads) as (each, workers):
         if vectors:
             way = "permuting the places of packed vectors"
-            draw = _vectors(sides, measure, n, each, workers)
+            draw = _draw_by_vectors(sides, measure, n, each, workers)
         else:
             known = measure.permute is not None
             way = "permuting what was prepared" if known else "preparing every permuted layer anew"
-            draw = _prepared(sides, measure, mirrored, each)
+            draw = _draw_by_parts(sides, measure, mirrored, each)
         for index, scores in enumerate(each(draw, orders)):
             if mirrored:
                 scores = np.triu(scores) + np.triu(scores, 1).T
@@ -81,7 +81,9 @@ def permuted_scores(
     return found, way
 
 
-def _has_vectors(sides: Sequence[Sequence[Tensor]], measure: Measure, n: int, memory: int) -> bool:
+def _takes_vectors(
+    sides: Sequence[Sequence[Tensor]], measure: Measure, n: int, memory: int
+) -> bool:
     """Whether draws are products of vectors: they can be, and nothing else is cheaper."""
     if measure.places is None or measure.permute is None:
         return measure.places is not None
@@ -113,7 +115,7 @@ def _check_room(
         )
 
 
-def _vectors(
+def _draw_by_vectors(
     sides: Sequence[Sequence[Tensor]], measure: Measure, n: int, each: Each, workers: int
 ) -> Draw:
     length = measure.entries(n)
@@ -138,13 +140,10 @@ def _vectors(
     return draw
 
 
-def _prepared(
+def _draw_by_parts(
     sides: Sequence[Sequence[Tensor]], measure: Measure, mirrored: bool, each: Each
 ) -> Draw:
-    def prepare(matrix: Tensor) -> Prepared:
-        return prepared(matrix, measure.prepare, measure)
-
-    made = [list(each(prepare, side)) for side in sides]
+    made = [list(each(measure.prepare, side)) for side in sides]
     shape = len(made[0]), len(made[-1])
     pairs = [(i, j) for i in range(shape[0]) for j in range(i if mirrored else 0, shape[1])]
 

@@ -83,7 +83,7 @@ def choose(
     inside = folder is None and held <= memory and workers == 1
     where = "memory" if held <= memory else "a scratch folder"
     return Plan(
-        InMemory() if inside else OutOfCore("vectors", folder, disk),
+        InMemory() if inside else OutOfCore(folder, disk),
         embedded,
         held,
         f"{embedded:.2g} flops through packed Gram matrices ({held / 1e6:.0f} MB in {where}), "

@@ -64,7 +64,8 @@ def compare_stored(
     """Compare stored reductions all with all: K files of `reduce_units`, of the same probes.
 
     The files are memory-mapped when a block needs them; tasks carry paths. The blocks are fixed and
-    each runs on one thread, so the bits do not depend on how many workers the engine has.
+    each runs on one thread, so the bits depend neither on how many workers the engine has nor on
+    how many threads share the blocks of a comparison in memory.
 
     Args:
         paths: one ``.npy`` for each representation.
@@ -74,7 +75,8 @@ def compare_stored(
             a function of (rows, columns), both slices, that gives a block of it.
         tolerance: settle for intervals no wider than this, which hold the exact scores for certain
             (`certified`); Procrustes only.
-        engine: where blocks run; None is this process, on one thread.
+        engine: where blocks run; None is this process. Vectors that all fit in memory are compared
+            here too, unless the engine has several workers, by as many threads as torch may use.
         memory: bytes of prepared vectors to hold in this process; more goes to a scratch folder.
         scratch: a folder that outlives the call, for these files, measure and pairs alone: blocks
             that an interrupted call finished are not computed again, and the result is read from

@@ -26,10 +26,19 @@ import torch
 
 from stratigraph.similarity.inputs import check_finite
 
-__all__ = ["CONSTANT", "Centred", "centre", "centre_single", "power_of_two", "rescaled", "still"]
+__all__ = [
+    "CONSTANT",
+    "ORDINARY",
+    "Centred",
+    "centre",
+    "centre_single",
+    "find_constant",
+    "power_of_two",
+    "rescale",
+]
 
 CONSTANT = "constant: every probe has the same activations, so no geometry is left to compare"
-SAFE = (2.0**-20, 2.0**20)  # variances whose squares and sums stay far inside float32
+ORDINARY = (2.0**-20, 2.0**20)  # mean squares whose products and sums stay far inside float32
 LOWEST = 900  # steps of 2 that a mean of size 1 can be scaled up by and stay finite
 ROWS = 32  # rows whose float64 copy stays in the cache
 EPS = 2.0**-52
@@ -55,7 +64,7 @@ def power_of_two(largest: float) -> int:
     return math.frexp(largest)[1]
 
 
-def rescaled(matrix: Any, exponent: int) -> Any:
+def rescale(matrix: Any, exponent: int) -> Any:
     """``matrix`` · 2^−exponent in place, in two steps, since 2^1073 alone would overflow."""
     half = exponent // 2
     matrix *= 2.0**-half
@@ -72,20 +81,20 @@ def centre(x: Any, name: str = "x") -> Centred:
 
     """
     exponent = _exponent(x, name)
-    matrix = rescaled(_double(x), exponent)
+    matrix = rescale(_double(x), exponent)
     mean = matrix.mean(0)
     matrix -= mean
     rest = matrix.mean(0)
     matrix -= rest
     mean += rest
-    constant = still(matrix, mean)
+    constant = find_constant(matrix, mean)
     if bool(constant.any()):
         matrix[:, constant] = 0
         if bool(constant.all()):
             return Centred(matrix, mean, exponent, matrix.sum(1), CONSTANT)
         # What is left may be far smaller than what set the scale: its squares must not vanish.
         more = max(power_of_two(float(abs(matrix).max())), -LOWEST)
-        rescaled(matrix, more), rescaled(mean, more)
+        rescale(matrix, more), rescale(mean, more)
         exponent += more
     squares = _squares(matrix)
     return Centred(matrix, mean, exponent, squares, doubt=_doubt(matrix, squares, mean, x.dtype))
@@ -99,12 +108,12 @@ def centre_single(x: Any, name: str = "x") -> Centred:
     − m₂ repairs what m₁ left, so each entry of X_c is right to one rounding of itself. Layers of
     ordinary size are read once for the mean and once more; others are scaled first.
     """
-    matrix, mean, squares = _removed(x)
+    matrix, mean, squares = _remove_mean(x)
     energy = float(_double(squares).sum()) / math.prod(x.shape)
     exponent = 0
-    if not SAFE[0] <= energy <= SAFE[1]:
+    if not ORDINARY[0] <= energy <= ORDINARY[1]:
         exponent = _exponent(x, name)
-        matrix, mean, squares = _removed(rescaled(x * 1, exponent))
+        matrix, mean, squares = _remove_mean(rescale(x * 1, exponent))
         energy = float(_double(squares).sum()) / math.prod(x.shape)
     if energy <= (2 * 2.0**-23 * float(abs(mean).max())) ** 2:
         # As near to constant as float32 comes: let float64 say which.
@@ -112,7 +121,7 @@ def centre_single(x: Any, name: str = "x") -> Centred:
     return Centred(matrix, mean, exponent, squares, doubt=_doubt(matrix, squares, mean, x.dtype))
 
 
-def still(matrix: Any, mean: Any) -> Any:
+def find_constant(matrix: Any, mean: Any) -> Any:
     """Which units are constant (p,): all that is left of them is what rounding left of the mean."""
     least = 8 * EPS * abs(mean)
     found = abs(matrix[0]) <= least  # as a rule none, and then the others are not looked at
@@ -143,7 +152,7 @@ def _squares(matrix: Any) -> Any:
     return torch.linalg.vector_norm(matrix, dim=1).square_()
 
 
-def _removed(x: Any) -> tuple[Any, Any, Any]:
+def _remove_mean(x: Any) -> tuple[Any, Any, Any]:
     """X_c, m in float64, and the squared norms of the rows, a few rows in the cache at a time."""
     parts = [slice(start, start + ROWS) for start in range(0, len(x), ROWS)]
     mean = sum(_double(x[part]).sum(0) for part in parts) / len(x)
@@ -166,7 +175,7 @@ def _doubt(matrix: Any, squares: Any, mean: Any, dtype: Any) -> str | None:
     offset = math.sqrt(float((mean * mean).sum()))
     if spread < resolution * offset:
         # Of the units that vary: what is constant has no digits to lose.
-        varying = mean[~still(matrix, mean)]
+        varying = mean[~find_constant(matrix, mean)]
         offset = math.sqrt(float((varying * varying).sum()))
     if spread >= resolution * offset:
         return None

@@ -10,7 +10,7 @@ debiased one stays at 0, and may be negative. Prefer it; the biased one is for p
 
 Sources: Kornblith et al. 2019 (biased); Song et al. 2012, Székely & Rizzo 2014 (debiased).
 Cost: preparing n²p (p ≥ n) or np²; a pair npq in feature form, n² in Gram form, whichever the
-two representations were prepared in; a block of K × K packed pairs is one product of K²n² flops.
+two representations were prepared in; a block of k × k packed pairs is one product of k²n² flops.
 """
 
 from __future__ import annotations
@@ -38,16 +38,32 @@ def linear_cka(x: Any, y: Any) -> float:
 
     Axes beyond the second are flattened. NaN, with an `UndefinedWarning`, where either is constant.
 
+    Raises:
+        InputError: other numbers of probes, or an entry is NaN or infinite.
+
     >>> import numpy as np
     >>> x = np.random.default_rng(0).normal(size=(100, 3))
     >>> round(linear_cka(x, x @ np.diag([1, 1, 2]) + 5), 3)
     0.805
+
     """
     return score(LINEAR_CKA, x, y)
 
 
 def debiased_cka(x: Any, y: Any) -> float:
-    """Debiased linear CKA of two representations of the same n ≥ 4 probes; may be negative."""
+    """Debiased linear CKA of two representations ``(n, p)`` and ``(n, q)`` of the same probes.
+
+    May be negative. As `linear_cka`; NaN also where all probes of either are equally far apart.
+
+    Raises:
+        InputError: fewer than 4 probes, other numbers of them, or an entry is NaN or infinite.
+
+    >>> import numpy as np
+    >>> x = np.random.default_rng(0).normal(size=(100, 3))
+    >>> round(debiased_cka(x, x @ np.diag([1, 1, 2]) + 5), 3)
+    0.8
+
+    """
     return score(DEBIASED_CKA, x, y)
 
 

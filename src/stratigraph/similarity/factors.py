@@ -30,11 +30,11 @@ import torch
 from scipy.linalg import lapack
 from torch import Tensor
 
-from stratigraph.similarity.centring import centre
+from stratigraph.similarity.centring import ORDINARY, centre
 from stratigraph.similarity.inputs import as_array
 from stratigraph.similarity.measure import Prepared
 
-__all__ = ["DROPPED", "EXACT", "as_columns", "factored", "log_norm", "permute_factored"]
+__all__ = ["DROPPED", "EXACT", "as_columns", "factorise", "log_norm", "permute_factor"]
 
 EXACT = 1e-6  # the gap that an exact score may leave open; its middle is off by half of it
 DROPPED = 1e-15  # of the energy
@@ -44,17 +44,16 @@ LARGE = 1 << 18  # entries from which a wide layer is not copied as a whole
 CHUNK = 1024  # units at a time
 NOISE = 1e-8  # standard deviation of the error that float32 may add
 PIVOT = 1e-14  # of the largest: a smaller pivot of K says that its rank is not full
-ORDINARY = (2.0**-20, 2.0**20)  # mean squares whose products stay far inside float32
 
 
-def factored(x: Tensor, tolerance: float = 0.0, *, single: bool = False) -> Prepared:
+def factorise(x: Tensor, tolerance: float = 0.0, *, single: bool = False) -> Prepared:
     """A representation ``(n, p)`` ready for `procrustes.bracket`, on the CPU in float64.
 
     The Gram matrix is made where ``x`` is. The last of the parts is log‖X_c‖_F.
 
     Args:
         x: finite activations.
-        tolerance: how wide the intervals may be that it will be asked for.
+        tolerance: how wide the intervals may be that `bracket` will be asked for.
         single: float32 may be used where it is safe, at an error of some 1e-8.
 
     """
@@ -82,11 +81,11 @@ def factored(x: Tensor, tolerance: float = 0.0, *, single: bool = False) -> Prep
 
 
 def log_norm(x: Prepared) -> float:
-    """log‖X_c‖_F of a representation from `factored`."""
+    """log‖X_c‖_F of a representation from `factorise`."""
     return float(x.parts[-1])
 
 
-def permute_factored(x: Prepared, order: np.ndarray) -> Prepared:
+def permute_factor(x: Prepared, order: np.ndarray) -> Prepared:
     """A factored representation with its probes in another order: another factor of PKPᵀ.
 
     Of ``rows`` and ``columns`` the rows are permuted; a ``triangle`` would be none any more, so it
@@ -232,7 +231,7 @@ def _pivoted(symmetric: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.nd
 
 
 def _needed(energies: np.ndarray, tolerance: float) -> int:
-    return int(np.count_nonzero(tails(energies) > max(tolerance, EXACT)))
+    return int(np.count_nonzero(_tails(energies) > max(tolerance, EXACT)))
 
 
 def _principal(rows: np.ndarray, inner: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -262,7 +261,7 @@ def as_columns(f: np.ndarray, inner: np.ndarray) -> tuple[np.ndarray, ...]:
     sizes = np.sqrt(inner.diagonal())
     askew = np.square(np.tril(inner, -1) / sizes / sizes[:, None]).sum(1)
     skew = np.sqrt(np.append(0.0, 2 * askew.cumsum()))
-    return f, sizes, tails(np.square(sizes)), skew, _leaks(inner, sizes)
+    return f, sizes, _tails(np.square(sizes)), skew, _leaks(inner, sizes)
 
 
 def _leaks(inner: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -272,6 +271,6 @@ def _leaks(inner: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum(squares, 0.0))
 
 
-def tails(squares: np.ndarray) -> np.ndarray:
+def _tails(squares: np.ndarray) -> np.ndarray:
     """The root of what is left from each place on; one entry more than there are places."""
     return np.sqrt(np.append(squares[::-1].cumsum()[::-1], 0.0))

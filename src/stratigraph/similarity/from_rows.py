@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from stratigraph.errors import InputError
-from stratigraph.similarity.centring import CONSTANT, centre, rescaled
-from stratigraph.similarity.gram import gram, norm64, pack
+from stratigraph.similarity.centring import CONSTANT, centre, rescale
+from stratigraph.similarity.gram import gram, pack
 from stratigraph.similarity.hsic import DEGENERATE, is_degenerate, u_shift
 from stratigraph.similarity.inputs import check_probes
 from stratigraph.similarity.moments import CKASums, moments_bytes
@@ -141,7 +141,7 @@ def _from_kernels(sides: list[dict[str, Sieve]], debiased: bool, n: int, memory:
                 reasons[name] = reason
                 row.fill_(math.nan)
             else:
-                row[: len(vector)] = vector / norm64(vector)
+                row[: len(vector)] = vector
         stacked.append(vectors)
     values = np.zeros((len(stacked[0]), len(stacked[-1])))
     tile = max(1, memory // SHARE // (8 * sum(map(len, stacked))))
@@ -158,7 +158,7 @@ def _from_kernels(sides: list[dict[str, Sieve]], debiased: bool, n: int, memory:
 
 
 def _vector(value: Sieve, n: int, debiased: bool, memory: int) -> tuple[Tensor, str | None]:
-    """The packed centred kernel, from blocks of columns; and why there is none."""
+    """The packed centred kernel at tr K = 1, from blocks of columns; and why there is none."""
     rows, units = np.arange(n), value.shape[1]
     step = max(1, memory // SHARE // (8 * 3 * n))
     cuts = [slice(start, min(start + step, units)) for start in range(0, units, step)]
@@ -171,9 +171,9 @@ def _vector(value: Sieve, n: int, debiased: bool, memory: int) -> tuple[Tensor, 
             continue
         if scale is None or part.exponent > scale:
             # To the largest so far: exact, and no square overflows.
-            kernel = kernel if scale is None else rescaled(kernel, 2 * (part.exponent - scale))
+            kernel = kernel if scale is None else rescale(kernel, 2 * (part.exponent - scale))
             scale = part.exponent
-        kernel += gram(rescaled(part.matrix, scale - part.exponent))
+        kernel += gram(rescale(part.matrix, scale - part.exponent))
     if scale is None:
         return kernel[0], CONSTANT
     kernel /= kernel.trace()

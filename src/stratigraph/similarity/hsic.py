@@ -21,7 +21,7 @@ not be exact.
     ε ‖K‖²           where H is a difference of sums of float64.
 
 At 16 ε_x tr K for the root of the first and 512 ε ‖K‖² for the second, or less, a representation
-has no debiased HSIC: its scores are NaN. Features of p isotropic units have ‖K̃‖ = tr K/√(2p), so
+has no debiased HSIC: its scores are NaN. Features of p isotropic units have ‖K̃‖ ≈ tr K/√p, so
 10¹¹ of them in float32 are still told from that.
 """
 
@@ -60,7 +60,8 @@ def is_degenerate(own: Any, inner: Any, trace: Any, dtype: Any) -> Any:
 
     Args:
         own: H(x, x).
-        inner: ‖K‖² of the centred Gram matrix.
+        inner: ‖K‖² of the centred Gram matrix; or, if larger, the largest of the sums whose
+            difference H(x, x) is.
         trace: tr K.
         dtype: that x was given in, numpy's or torch's: float32 or float64.
 

@@ -27,12 +27,12 @@ __all__ = [
     "as_matrix",
     "check_finite",
     "check_probes",
+    "describe_holes",
     "is_large",
     "join_sides",
     "nonfinite",
     "only",
     "read_in_parts",
-    "told_holes",
 ]
 
 
@@ -178,10 +178,10 @@ def nonfinite(matrix: Tensor) -> str | None:
     bad = ~torch.isfinite(matrix)
     flat = int(bad.flatten().to(torch.uint8).argmax())
     row, column = divmod(flat, matrix.shape[1])
-    return told_holes(int(bad.sum()), matrix.numel(), float(matrix[row, column]), row, column)
+    return describe_holes(int(bad.sum()), matrix.numel(), float(matrix[row, column]), row, column)
 
 
-def told_holes(count: int, size: int, first: float, row: int, column: int) -> str:
+def describe_holes(count: int, size: int, first: float, row: int, column: int) -> str:
     """So many of ``size`` values that are not finite, and where the first of them is, in words."""
     return (
         f"{count} of {size} values are not finite, the first ({first}) at probe {row}, unit "

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from stratigraph.errors import InputError
-from stratigraph.similarity.centring import CONSTANT, still
+from stratigraph.similarity.centring import CONSTANT, find_constant
 from stratigraph.similarity.hsic import DEGENERATE, debiased_hsic_centred, is_degenerate
 from stratigraph.similarity.inputs import as_matrix, check_finite, join_sides
 
@@ -103,17 +103,17 @@ class _Side:
             for end, value in zip(ends, layers.values(), strict=True)
         ]
         self.own: list[Sums] = []
-        self.still = {name: torch.ones_like(mean).bool() for name, mean in self.offsets.items()}
+        self.constant = {name: torch.ones_like(mean).bool() for name, mean in self.offsets.items()}
 
     def features(self, layers: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Features less their offsets (m, P), and squared norms (m, k), of a batch."""
         parts = [layers[name].double() - self.offsets[name] for name in self.names]
         for index, (name, part) in enumerate(zip(self.names, parts, strict=True)):
             # The offset is the first batch's mean: what rounding leaves of it is no geometry.
-            self.still[name] &= still(part, self.offsets[name])
+            self.constant[name] &= find_constant(part, self.offsets[name])
             found = sums_of(part, part)
             if index < len(self.own):
-                self.own[index] = added(self.own[index], found)
+                self.own[index] = add_sums(self.own[index], found)
             else:
                 self.own.append(found)
         return torch.cat(parts, 1), torch.stack([part.square().sum(1) for part in parts], 1)
@@ -124,7 +124,7 @@ def _offset(first: Tensor) -> Tensor:
     return torch.where((first == first[0]).all(0), first[0], first.mean(0))
 
 
-def added(one: Sums, other: Sums) -> Sums:
+def add_sums(one: Sums, other: Sums) -> Sums:
     """The sums of both batches; the first is overwritten."""
     for name in vars(one):
         getattr(one, name).add_(getattr(other, name))
@@ -179,7 +179,7 @@ class CKASums:
             values = []
             for name, sums in zip(side.names, side.own, strict=True):
                 value, size = hsic(self.n, sums, debiased)
-                constant = bool(side.still[name].all())
+                constant = bool(side.constant[name].all())
                 if constant or is_degenerate(value, size, trace(self.n, sums), side.dtypes[name]):
                     # Of this side; the other may have such a layer too.
                     reasons[name] = CONSTANT if constant else DEGENERATE

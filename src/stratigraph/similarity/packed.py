@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from stratigraph.similarity.centring import Centred, centre, centre_single
+from stratigraph.similarity.centring import ORDINARY, Centred, centre, centre_single
 from stratigraph.similarity.gram import places_of
 from stratigraph.similarity.hsic import DEGENERATE, is_degenerate, u_shift
 from stratigraph.similarity.threads import Each
@@ -39,16 +39,22 @@ ROWS = 128  # of a triangle, that stay in the cache while they are centred and m
 PART = 1 << 14  # numbers of a row whose float64 copy stays in the cache
 UNITS = 4096  # that one product sums over, where there is a single tile to share out
 SINGLE = 1 << 12  # entries from which a float32 layer is multiplied in float32
-ORDINARY = (2.0**-20, 2.0**20)  # mean squares whose products stay far inside float32
 OFFSET = 0.8  # of the energy: with a larger share of it in the mean, features are centred first
 FAINT = 1e-4  # of the trace: a fainter kernel than this float32 would leave a part in 10^6 off
 
 
 @dataclass(frozen=True)
 class Packed:
-    """A row's HSIC with itself, ‖K‖² and tr K, of features · 2^−exponent; or why it has none.
+    """What is known of a packed row, whose features were scaled by 2^−exponent.
 
-    The row's squared length is half of ``own``. ``doubt`` says why it has few digits.
+    Attributes:
+        reason: why it has no geometry; what follows is then 0.
+        doubt: why it has few digits.
+        exponent: see above.
+        own: HSIC with itself, twice the row's squared length.
+        inner: ‖K‖².
+        trace: tr K.
+
     """
 
     reason: str | None = None

@@ -35,13 +35,13 @@ import numpy as np
 from scipy.linalg import blas, lapack
 from torch import Tensor
 
-from stratigraph.similarity.factors import DROPPED, EXACT, factored, permute_factored
+from stratigraph.similarity.factors import DROPPED, EXACT, factorise, permute_factor
 from stratigraph.similarity.measure import Measure, Prepared, score
 
 __all__ = [
     "PROCRUSTES_SIMILARITY",
-    "aligned",
     "bracket",
+    "nuclear_norm_within",
     "procrustes_similarity",
 ]
 
@@ -58,21 +58,33 @@ def procrustes_similarity(x: Any, y: Any) -> float:
 
     Axes beyond the second are flattened. NaN, with an `UndefinedWarning`, where either is constant.
 
+    Returns:
+        The similarity, off by less than 1e-6.
+
+    Raises:
+        InputError: other numbers of probes, or an entry is NaN or infinite.
+
     >>> import numpy as np
     >>> x = np.random.default_rng(0).normal(size=(100, 3))
     >>> round(procrustes_similarity(x, -3 * x[:, ::-1] + 5), 9)
     1.0
+
     """
     return score(PROCRUSTES_SIMILARITY, x, y)
 
 
 def bracket(x: Prepared, y: Prepared, tolerance: float) -> tuple[float, float, int, int]:
-    """An interval that holds the Procrustes similarity for certain, and the ranks that gave it.
+    """An interval that holds the Procrustes similarity, and the ranks that gave it.
+
+    What was left out is bounded by proof; what rounding may add is estimated (`ROUNDING`).
 
     Args:
-        x: from `factored`, in float64 throughout, and
-        y: likewise; NaN where either has no geometry.
+        x: from `factorise`, in float64 throughout.
+        y: likewise.
         tolerance: the widest that the interval may be; at least 1e-6.
+
+    Returns:
+        Its ends, and the columns that were kept of x and of y; NaN where either has no geometry.
 
     """
     if x.reason or y.reason:
@@ -80,12 +92,12 @@ def bracket(x: Prepared, y: Prepared, tolerance: float) -> tuple[float, float, i
     if _same(x, y):
         rank = x.parts[0].shape[1]
         return ITSELF, 1.0, rank, rank
-    value, gap, r, s = aligned(x, y, tolerance - 2 * ROUNDING)
+    value, gap, r, s = nuclear_norm_within(x, y, tolerance - 2 * ROUNDING)
     return max(value - ROUNDING, 0.0), min(value + gap + ROUNDING, 1.0), r, s
 
 
-def aligned(x: Prepared, y: Prepared, allowed: float) -> tuple[float, float, int, int]:
-    """‖H_xᵀH_y‖_*, a gap of at most ``allowed`` to ‖F_xᵀF_y‖_*, and the ranks kept of x and y."""
+def nuclear_norm_within(x: Prepared, y: Prepared, allowed: float) -> tuple[float, float, int, int]:
+    """‖H_xᵀH_y‖_*, a gap of at most ``allowed`` to ‖F_xᵀF_y‖_*, and the columns kept of x and y."""
     all_x, all_y = (side.parts[0].shape[1] for side in (x, y))
     if _same(x, y):
         return 1.0, 0.0, all_x, all_y
@@ -182,11 +194,13 @@ def _nuclear_norm(matrix: np.ndarray) -> float:
 def _sum_of_roots(symmetric: np.ndarray) -> float | None:
     """Σ√λ of a positive semi-definite matrix, of which the lower triangle is read.
 
-    Rounding moves eigenvalues by some δ ≈ ε λ₁, each way, and far less those of a graded matrix.
-    Which it is shows where they are smaller than δ: errors of δ make half of them negative. So
-    where none is below −ν, each λ is known to the larger of itself and 4ν, or δ. Errors of either
-    sign add in squares; a square root's bend, δ²/8λ^1.5, and what lies below 4ν add up. None where
-    that leaves a doubt of more than 2e-7: then the singular values are computed.
+    Rounding moves eigenvalues by up to δ = 4ε λ₁, and those of a graded matrix by far less. Which
+    of the two it is can be seen: errors of δ would make half of the eigenvalues below δ negative.
+    With −ν the least one, each λ above 4ν is taken to be off by no more than the smaller of δ and
+    λ itself, and so √λ by half of that over √λ. These errors are of either sign and are taken for
+    independent: their squares add up. What has one sign adds up as it is: a root's bend, δ²/8λ^1.5,
+    and the roots below 4ν. None where the sum of both exceeds 2e-7 of the total; then the singular
+    values themselves have to be computed.
     """
     side = len(symmetric)
     if side == 1:
@@ -206,11 +220,11 @@ def _sum_of_roots(symmetric: np.ndarray) -> float | None:
 
 
 def _prepare(x: Tensor) -> Prepared:
-    return factored(x, single=True)
+    return factorise(x, single=True)
 
 
 def _compare(x: Prepared, y: Prepared) -> float:
-    value, gap, *_ = aligned(x, y, EXACT)
+    value, gap, *_ = nuclear_norm_within(x, y, EXACT)
     return min(value + gap / 2, 1.0)
 
 
@@ -221,6 +235,6 @@ PROCRUSTES_SIMILARITY = Measure(
     cost="prepare n²p + n³; pair n·r² + r³, r ≤ min(p, n − 1)",
     prepare=_prepare,
     compare=_compare,
-    permute=permute_factored,
+    permute=permute_factor,
     biased=True,
 )

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from stratigraph.errors import InputError
-from stratigraph.similarity.centring import CONSTANT, Centred, centre, power_of_two, rescaled
+from stratigraph.similarity.centring import CONSTANT, Centred, centre, power_of_two, rescale
 from stratigraph.similarity.gram import gram
 from stratigraph.similarity.inputs import as_matrix
 from stratigraph.similarity.spectral import signs
@@ -91,7 +91,7 @@ def reduce_units(activations: Any, name: str = "activations") -> Reduction:
     if whole.reason:
         rows = rows.new_zeros(n + 1, 1)
         rows[n] = torch.linalg.vector_norm(whole.mean)
-    rows = rescaled(rows, -whole.exponent).to(torch.float32)
+    rows = rescale(rows, -whole.exponent).to(torch.float32)
     return Reduction(rows.cpu().numpy(), p, whole.reason, whole.doubt)
 
 
@@ -105,8 +105,8 @@ def _wide(x: Tensor, name: str) -> tuple[Centred, Tensor]:
     parts = []
     for start in range(0, p, CHUNK):
         part = centre(x[:, start : start + CHUNK], name)
-        matrix, mean = rescaled(part.matrix, exponent - part.exponent), part.mean
-        rescaled(mean, exponent - part.exponent)
+        matrix, mean = rescale(part.matrix, exponent - part.exponent), part.mean
+        rescale(mean, exponent - part.exponent)
         kernel += gram(matrix)
         onto_mean += matrix @ mean
         parts.append(replace(part, matrix=kernel))

@@ -35,6 +35,7 @@ from torch import Tensor
 from stratigraph.errors import InputError
 from stratigraph.similarity.centring import centre
 from stratigraph.similarity.gram import gram
+from stratigraph.similarity.hsic import debiased_hsic_centred
 from stratigraph.similarity.measure import Measure, Prepared, score
 from stratigraph.values import is_whole
 
@@ -114,25 +115,25 @@ def _inner(x: Prepared, y: Prepared) -> float:
     return float((left.T @ right).square().sum())
 
 
-def _unbiased(inner: float, dots: float, products: float, n: int) -> float:
-    """Σ h over pairs of units from Σ ⟨K_a, L_b⟩, Σ d_a·e_b and Σ (Σd_a)(Σe_b)."""
-    return inner - n / (n - 2) * dots + products / ((n - 1) * (n - 2))
-
-
 def _mean(x: Prepared, y: Prepared) -> float:
-    """The mean of h over the pairs of all units, of which these are a sample."""
+    """The mean of h over the pairs of all units, of which these are a sample.
+
+    HSIC is bilinear, so that the sum of h over pairs is H of the sums over pairs.
+    """
     (left, d, a), (right, e, b) = x.parts[:3], y.parts[:3]
     n, p, q = x.n, left.shape[1], right.shape[1]
-    every = _unbiased(_inner(x, y), float(d @ e), float(d.sum() * e.sum()), n)
+    every = float(debiased_hsic_centred(_inner(x, y), d @ e, d.sum() * e.sum(), n))
     share = float(a)
     if p != q or share != float(b):
         return every / (p * q)
     squares = left.square(), right.square()
-    same = _unbiased(
-        float((left * right).sum(0).square().sum()),
-        float((squares[0] * squares[1]).sum()),
-        float(squares[0].sum(0) @ squares[1].sum(0)),
-        n,
+    same = float(
+        debiased_hsic_centred(
+            (left * right).sum(0).square().sum(),
+            (squares[0] * squares[1]).sum(),
+            squares[0].sum(0) @ squares[1].sum(0),
+            n,
+        )
     )
     if p == 1:
         return same

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import math
 
-from stratigraph.similarity.factors import factored, log_norm, permute_factored
+from stratigraph.similarity.factors import factorise, log_norm, permute_factor
 from stratigraph.similarity.measure import Measure, Prepared
-from stratigraph.similarity.procrustes import PROCRUSTES_SIMILARITY, aligned
+from stratigraph.similarity.procrustes import PROCRUSTES_SIMILARITY, nuclear_norm_within
 
 __all__ = ["ANGULAR_SHAPE_DISTANCE", "SIZE_AND_SHAPE_DISTANCE"]
 
@@ -27,7 +27,7 @@ ROUNDING = 1e-13  # a cosine this close to 1 is 1: the square root would make 4e
 
 def _cosine(x: Prepared, y: Prepared) -> float:
     """Without the gap that a similarity may leave open: near 1 its root would be an angle."""
-    value = aligned(x, y, 0.0)[0]
+    value = nuclear_norm_within(x, y, 0.0)[0]
     return value if value < 1 - ROUNDING else 1.0
 
 
@@ -45,9 +45,9 @@ ANGULAR_SHAPE_DISTANCE = Measure(
     source="Williams et al. 2021, arXiv 2110.14739",
     larger="less alike",
     cost=PROCRUSTES_SIMILARITY.cost,
-    prepare=factored,
+    prepare=factorise,
     compare=_angle,
-    permute=permute_factored,
+    permute=permute_factor,
     bounds=(0.0, math.pi / 2),
     itself=0.0,
     metric=True,
@@ -58,9 +58,9 @@ SIZE_AND_SHAPE_DISTANCE = Measure(
     source="Williams et al. 2021, arXiv 2110.14739; the Bures distance of Harvey et al. 2024",
     larger="less alike",
     cost=PROCRUSTES_SIMILARITY.cost,
-    prepare=factored,
+    prepare=factorise,
     compare=_size_and_shape,
-    permute=permute_factored,
+    permute=permute_factor,
     bounds=(0.0, None),
     itself=0.0,
     metric=True,

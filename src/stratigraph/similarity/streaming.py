@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy
@@ -138,7 +138,7 @@ class _Sums:
 
     def __init__(self) -> None:
         self.names: tuple[tuple[str, ...], tuple[str, ...]] | None = None
-        self.groups: list[tuple[np.ndarray, np.ndarray, np.ndarray, float]] = []
+        self.groups: list[tuple[np.ndarray, ...]] = []
         self.counts: list[int] = []
         self.first: tuple[np.ndarray, np.ndarray] | None = None  # exponents of the first batch
         self.span, self.probes, self.batches, self.dropped = 1, 0, 0, 0
@@ -154,37 +154,33 @@ class _Sums:
         a, *others = join_sides({"a": a} if b is None else {"a": a, "b": b})
         b = others[0] if others else None
         with spread_over_threads() as (each, _):
-            left = _vectors(a, each)
-            right = left if b is None else _vectors(b, each)
+            left = _pack_all(a, each)
+            right = left if b is None else _pack_all(b, each)
         if left is None:
             self.dropped += len(next(iter(a.values())))
             return
-        if right is None or right[1] != left[1]:
+        if right is None or right.probes != left.probes:
             raise InputError("batches: expected the same probes on both sides of each batch.")
-        (xs, m, _), (ys, _, _) = left, right
-        # Packed halves: twice their product is the sum over i ≠ j.
-        inner = 2 * (xs @ ys.T)
-        own = [2 * np.einsum("ij,ij->i", rows, rows) for rows in (xs, ys)]
         # Layers are scaled by powers of two, batch by batch: here all to the first batch's.
-        self.first = self.first or (left[2], right[2])
-        scale = [
-            np.exp2(2 * (e - e0)) for e, e0 in zip((left[2], right[2]), self.first, strict=True)
-        ]
-        part = (inner * np.outer(*scale), own[0] * scale[0] ** 2, own[1] * scale[1] ** 2, 1.0)
-        weight = 1.0 / (m * (m - 3)) * m
-        scaled = tuple(np.asarray(v) * weight for v in part)
-        self._store((scaled[0], scaled[1], scaled[2], float(m)))
+        self.first = self.first or (left.exponents, right.exponents)
+        x = np.exp2(2 * (left.exponents - self.first[0]))
+        y = np.exp2(2 * (right.exponents - self.first[1]))
+        # Packed halves: twice their product is the sum over i ≠ j.
+        inner = 2 * (left.rows @ right.rows.T) * np.outer(x, y)
+        m = left.probes
+        weight = 1 / (m - 3)  # a batch counts by its probes: m of the mean, which is H / (m(m − 3))
+        self._store((weight * inner, weight * left.own * x**2, weight * right.own * y**2))
         self.probes += m
         self.batches += 1
 
-    def _store(self, part: tuple[np.ndarray, np.ndarray, np.ndarray, float]) -> None:
+    def _store(self, part: tuple[np.ndarray, ...]) -> None:
         if self.groups and self.counts[-1] < self.span:
-            self.groups[-1] = _merged(self.groups[-1], part)
+            self.groups[-1] = _add(self.groups[-1], part)
             self.counts[-1] += 1
             return
         if len(self.groups) == GROUPS:
             pairs = range(0, GROUPS, 2)
-            self.groups = [_merged(self.groups[i], self.groups[i + 1]) for i in pairs]
+            self.groups = [_add(self.groups[i], self.groups[i + 1]) for i in pairs]
             self.counts = [self.counts[i] + self.counts[i + 1] for i in pairs]
             self.span *= 2
         self.groups.append(part)
@@ -223,8 +219,8 @@ class _Sums:
         )
 
 
-def _merged(a: tuple, b: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    return (a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3])
+def _add(a: tuple[np.ndarray, ...], b: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    return tuple(one + other for one, other in zip(a, b, strict=True))
 
 
 def _cosines(sums: list[np.ndarray]) -> np.ndarray:
@@ -233,8 +229,17 @@ def _cosines(sums: list[np.ndarray]) -> np.ndarray:
     return np.where(np.outer(sums[1] > 0, sums[2] > 0), np.clip(value, -1.0, 1.0), math.nan)
 
 
-def _vectors(layers: Mapping[str, Any], each: Each) -> tuple[np.ndarray, int, np.ndarray] | None:
-    """Packed U-centred Gram rows (k, m(m − 1)/2), the number of probes, each layer's exponent."""
+class _Vectors(NamedTuple):
+    """Packed U-centred Gram rows (k, m(m − 1)/2) of m probes; of each its HSIC, and exponent."""
+
+    rows: np.ndarray
+    own: np.ndarray
+    exponents: np.ndarray
+    probes: int
+
+
+def _pack_all(layers: Mapping[str, Any], each: Each) -> _Vectors | None:
+    """The rows of a batch's layers; None of too few probes."""
     matrices = {name: as_matrix(value, name) for name, value in layers.items()}
     first, m = next((name, len(x)) for name, x in matrices.items())
     for name, x in matrices.items():
@@ -244,11 +249,11 @@ def _vectors(layers: Mapping[str, Any], each: Each) -> tuple[np.ndarray, int, np
         return None
     rows = np.empty((len(matrices), packed_length(m, diagonal=False)), np.float32)
 
-    def pack(name: str, row: np.ndarray) -> int:
+    def pack(name: str, row: np.ndarray) -> tuple[float, int]:
         found = pack_layer(as_array(matrices[name]), row, debiased=True, name=name)
         if found.reason:
             row[:] = 0
-        return found.exponent
+        return found.own, found.exponent
 
-    exponents = np.array(list(each(pack, matrices, rows)), float)
-    return rows.astype(np.float64), m, exponents
+    own, exponents = np.array(list(each(pack, matrices, rows)), float).T
+    return _Vectors(rows.astype(np.float64), own, exponents, m)

@@ -48,13 +48,15 @@ class _Holders:
     count = 0
     torch_threads = 1
     blas: Any = None
+    here = threading.local()  # how many of them are in this thread
 
 
 @contextmanager
 def one_thread_each() -> Iterator[int]:
     """Hold BLAS, and torch in this thread and in new ones, to one thread; yields what torch had.
 
-    The last to leave, of all threads of this process, gives BLAS its threads back.
+    The last to leave, of all threads of this process, gives BLAS its threads back; the last of this
+    thread gives torch its own.
     """
     with _Holders.lock:
         if _Holders.count == 0:
@@ -62,11 +64,15 @@ def one_thread_each() -> Iterator[int]:
             _Holders.blas = _libraries().limit(limits=1, user_api="blas")
         _Holders.count += 1
         before = _Holders.torch_threads
+    depth = getattr(_Holders.here, "depth", 0)
+    _Holders.here.depth = depth + 1
     torch.set_num_threads(1)
     try:
         yield before
     finally:
-        torch.set_num_threads(before)
+        _Holders.here.depth = depth
+        if depth == 0:
+            torch.set_num_threads(before)
         with _Holders.lock:
             _Holders.count -= 1
             if _Holders.count == 0:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from stratigraph.errors import InputError
-from stratigraph.similarity.inputs import as_matrix, nonfinite, read_in_parts, told_holes
+from stratigraph.similarity.inputs import as_matrix, describe_holes, nonfinite, read_in_parts
 
 if TYPE_CHECKING:
     import xarray
@@ -80,7 +80,9 @@ class Sieve:
         if not self._holes:
             return None
         (row, column), value = self._first
-        return f"not finite: {told_holes(self._holes, math.prod(self.shape), value, row, column)}"
+        return (
+            f"not finite: {describe_holes(self._holes, math.prod(self.shape), value, row, column)}"
+        )
 
 
 def set_unfit(

@@ -36,7 +36,7 @@ from stratigraph.pairs.jackknife import (
     MOST_PROBES,
     groups_of,
     jackknife_pairs,
-    tiled,
+    order_in_tiles,
 )
 from stratigraph.pairs.stored import compare_stored
 from stratigraph.plugins import is_plugin, plugin_digest
@@ -156,7 +156,7 @@ def _jackknife(job: _Job, path: Path, about: dict[str, Any]) -> None:
     pairs = claim_pairs(labels) if groups else np.empty((0, 2), dtype=np.int64)
     defined = (labels["reason"] == "").to_numpy()
     pairs = pairs[job.wanted.of(pairs) & defined[pairs].all(axis=1)]
-    pairs = pairs[tiled(pairs, labels["layer"].to_numpy()[pairs[:, 0]], max(counts))]
+    pairs = pairs[order_in_tiles(pairs, labels["layer"].to_numpy()[pairs[:, 0]], max(counts))]
     found = np.full((len(pairs), 1 + groups), np.nan)
     probes = labels["probes"].to_numpy()[pairs[:, 0]]
     for one, own in job.sets() if groups else ():

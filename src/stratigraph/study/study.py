@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from stratigraph.study.layout import (
     scores_path,
     similarity_path,
 )
+from stratigraph.study.matrix import coordinates_of, map_array, open_matrix
 from stratigraph.study.run import Run
 from stratigraph.study.ways import CORRECTED, WAYS, Way, find_way
 
@@ -214,7 +214,7 @@ class Study:
         matrix.name = measure
         if matrix.attrs.get("tolerance") is not None:
             folder = self._matrix_folder(measure)
-            ends = {end: _map(folder / f"{end}.npy") for end in ("lower", "upper")}
+            ends = {end: map_array(folder / f"{end}.npy") for end in ("lower", "upper")}
             matrix = matrix.assign_coords({end: (("x", "y"), own) for end, own in ends.items()})
         return matrix
 
@@ -222,7 +222,7 @@ class Study:
         self._check_measure(measure)
         labels = export.labels(self.way.folder)
         values, ends = export.matrix(measure, self.way.folder)
-        coordinates = _coordinates(labels) | {n: (("x", "y"), own) for n, own in ends.items()}
+        coordinates = coordinates_of(labels) | {n: (("x", "y"), own) for n, own in ends.items()}
         about = export.about.get("matrices", {}).get(f"{measure}{self.way.folder}", {})
         return xr.DataArray(values, dims=("x", "y"), coords=coordinates, name=measure, attrs=about)
 
@@ -266,7 +266,7 @@ class Study:
         folder = self._matrix_folder(measure)
         # Not by the manifest alone: a file changed where it lies must be found out again.
         files = (path.stat() for path in sorted(folder.iterdir()))
-        return _open_matrix(folder, tuple((one.st_mtime_ns, one.st_size) for one in files))
+        return open_matrix(folder, tuple((one.st_mtime_ns, one.st_size) for one in files))
 
     def _matrix_folder(self, measure: str) -> Path:
         self._check_measure(measure)
@@ -286,34 +286,3 @@ def _is_score(measure: str) -> bool:
         return study_measure(measure).itself == 1
     except UntrustedError:
         return False
-
-
-def _coordinates(labels: pd.DataFrame) -> dict[str, Any]:
-    return {
-        f"{name}_{axis}": (axis, labels[name].to_numpy())
-        for axis in ("x", "y")
-        for name in labels.columns
-    }
-
-
-@lru_cache(maxsize=8)
-def _open_matrix(
-    folder: Path, stamp: tuple[tuple[int, int], ...]
-) -> tuple[xr.DataArray, pd.DataFrame]:
-    """A matrix and its labels, their hashes checked once for each time they were written.
-
-    Its coordinates are made here too, which takes far longer than to look a few scores up in it;
-    they are shared by all who ask, so nobody may write into them.
-    """
-    about = verified(folder)
-    labels = pd.read_parquet(folder / "labels.parquet")
-    values = _map(folder / "values.npy")
-    matrix = xr.DataArray(values, dims=("x", "y"), coords=_coordinates(labels), attrs=about)
-    for one in matrix.coords.values():
-        one.variable.values.setflags(write=False)
-    return matrix, labels
-
-
-def _map(path: Path) -> np.ndarray:
-    values: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    return values

@@ -128,19 +128,26 @@ def check_single_precision(measure: Measure, probes: int = PROBES) -> None:
 
 def check_vectors(measure: Measure, probes: int = PROBES) -> None:
     """Where it gives vectors, their cosines are the scores; ``entries`` says how long they are."""
-    embed = measure.embed
+    embed, write = measure.embed, measure.write
     for seed in SEEDS if embed else ():
         x, y, _ = draw(probes, seed)
-        u, v = (embed(torch.from_numpy(m)).parts[0].double() for m in (x, y))  # type: ignore[misc]
+        made = [embed(torch.from_numpy(m)).parts[0].numpy() for m in (x, y)]  # type: ignore[misc]
         most = measure.entries(probes)
-        require(len(u) <= most, f"{measure.name}: entries says {most}, a vector has {len(u)}.")
-        cosine = float(u @ v / (u.norm() * v.norm()))
+        longest = max(map(len, made))
+        require(longest <= most, f"{measure.name}: entries says {most}, a vector has {longest}.")
+        ways = {"embed": made}
+        if write is not None:
+            ways["write"] = [np.zeros(most), np.zeros(most)]
+            for matrix, row in zip((x, y), ways["write"], strict=True):
+                write(matrix, row)
         score = value(measure, x, y)
-        require(
-            gap(cosine, score) <= EXACT,
-            f"{measure.name}: the cosine of embed()'s vectors is {cosine:.12g}, and the score "
-            f"{score:.12g} (seed {seed}).",
-        )
+        for way, (u, v) in ways.items():
+            cosine = float(u @ v / (np.linalg.norm(u) * np.linalg.norm(v)))
+            require(
+                gap(cosine, score) <= EXACT,
+                f"{measure.name}: the cosine of {way}()'s vectors is {cosine:.12g}, and the score "
+                f"{score:.12g} (seed {seed}).",
+            )
 
 
 def check_permuted_probes(measure: Measure, probes: int = PROBES) -> None:

@@ -1,0 +1,48 @@
+"""A study's matrices on disk: scores that are mapped into memory, and their labels."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from stratigraph.records import verified
+
+__all__ = ["coordinates_of", "map_array", "open_matrix"]
+
+
+def coordinates_of(labels: pd.DataFrame) -> dict[str, Any]:
+    """The labels of representations as coordinates of both axes."""
+    return {
+        f"{name}_{axis}": (axis, labels[name].to_numpy())
+        for axis in ("x", "y")
+        for name in labels.columns
+    }
+
+
+@lru_cache(maxsize=8)
+def open_matrix(
+    folder: Path, stamp: tuple[tuple[int, int], ...]
+) -> tuple[xr.DataArray, pd.DataFrame]:
+    """A matrix and its labels, their hashes checked once for each time they were written.
+
+    Its coordinates are made here too, which takes far longer than to look a few scores up in it;
+    they are shared by all who ask, so nobody may write into them.
+    """
+    about = verified(folder)
+    labels = pd.read_parquet(folder / "labels.parquet")
+    values = map_array(folder / "values.npy")
+    matrix = xr.DataArray(values, dims=("x", "y"), coords=coordinates_of(labels), attrs=about)
+    for one in matrix.coords.values():
+        one.variable.values.setflags(write=False)
+    return matrix, labels
+
+
+def map_array(path: Path) -> np.ndarray:
+    """A file's array, read as it is used."""
+    values: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    return values
