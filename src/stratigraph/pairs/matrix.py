@@ -269,7 +269,7 @@ def _notes(measure: Measure, n: int, matrices: Mapping[str, Any]) -> dict[str, s
         return {}
     return {
         name: f"biased upwards: {matrix.shape[1]} units and only {n} probes; "
-        "compare with debiased_cka, or with a permutation null"
+        "compare with debiased_cka, or with chance (null=200)"
         for name, matrix in matrices.items()
         if matrix.shape[1] > n
     }
