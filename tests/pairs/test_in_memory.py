@@ -114,6 +114,50 @@ def test_whoever_leaves_last_gives_the_threads_back():
     assert torch.get_num_threads() == 2
 
 
+def test_a_thread_beside_the_main_one_holds_blas_and_gives_back_what_it_had():
+    """Threadpoolctl ≥ 3.8 lets one thread limit OpenBLAS, and does nothing for others."""
+    seen = {}
+
+    def compare():
+        torch.set_num_threads(3)
+        with spread_over_threads(2):
+            seen["blas"] = blas_threads()
+            with spread_over_threads(2):
+                pass
+            seen["torch within"] = torch.get_num_threads()
+        seen["torch after"] = torch.get_num_threads()
+
+    before = torch.get_num_threads()
+    with threadpool_limits(2, user_api="blas"):
+        with spread_over_threads(2):
+            pass
+        other = threading.Thread(target=compare)
+        other.start()
+        other.join()
+        assert blas_threads() == {2}
+    torch.set_num_threads(before)
+    assert seen == {"blas": {1}, "torch within": 1, "torch after": 3}
+
+
+def test_whoever_leaves_last_may_be_another_thread():
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold():
+        with one_thread_each():
+            inside.set()
+            leave.wait(20)
+
+    with threadpool_limits(2, user_api="blas"):
+        other = threading.Thread(target=hold)
+        with one_thread_each():
+            other.start()
+            inside.wait(20)
+        assert blas_threads() == {1}
+        leave.set()
+        other.join()
+        assert blas_threads() == {2}
+
+
 SCRIPT = """
 import sys; sys.path.insert(0, {tests!r})
 from synthetic import layers

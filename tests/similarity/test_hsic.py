@@ -12,6 +12,7 @@ from hypothesis import given, settings, strategies as st
 from synthetic import gaussian, layers
 
 from stratigraph.pairs.jackknife import pair_scores
+from stratigraph.pairs.matrix import similarity_matrix
 from stratigraph.similarity.cka import DEBIASED_CKA
 from stratigraph.similarity.hsic import (
     debiased_hsic,
@@ -159,3 +160,38 @@ def test_packed_rows_hold_the_centred_kernel(n, debiased, dtype):
     assert cosine == pytest.approx(want, abs=1e-7)
     for f, row in zip(found, double, strict=True):
         assert f.own == pytest.approx(2 * (row @ row), rel=1e-9)
+
+
+@pytest.mark.parametrize("n", [4, 8, 16])
+@pytest.mark.parametrize("faint", [1.0, 0.01])
+def test_few_probes_of_wide_float32_layers_keep_their_digits(n, faint):
+    apart = np.repeat(np.eye(n), 4000 // n, axis=1) * n**0.5
+    x, y = (
+        (apart + faint * gaussian(n, apart.shape[1], seed=seed)).astype(np.float32)
+        for seed in (1, 2)
+    )
+    found = similarity_matrix({"x": x}, {"y": y}).values.item()
+    assert found == pytest.approx(textbook.debiased_cka(x, y), abs=2e-7)
+
+
+@pytest.mark.parametrize("n", [1000, 1100])
+def test_a_faint_kernel_is_not_rounded_before_it_is_centred(n):
+    """Beyond one tile too: what is left of the entries is 1e-5 of them."""
+    labels = np.random.default_rng(0).integers(0, 5, n)
+    x, y = (
+        np.eye(n) + 1e-8 * (turn + turn.T)[labels][:, labels]
+        for turn in (gaussian(5, 5, seed=1), gaussian(5, 5, seed=2))
+    )
+    found = similarity_matrix({"x": x}, {"y": y}).values.item()
+    assert found == pytest.approx(_of_u_centred(x, y), abs=1e-7)
+
+
+def _of_u_centred(x, y):
+    rows = []
+    for features in (x, y):
+        c = textbook.centred(features)
+        k = c @ c.T
+        shift = u_shift(k.diagonal())
+        k -= shift[:, None] + shift
+        rows.append(k[np.triu_indices(len(k), 1)])
+    return rows[0] @ rows[1] / np.linalg.norm(rows[0]) / np.linalg.norm(rows[1])

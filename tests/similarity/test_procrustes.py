@@ -156,3 +156,18 @@ def test_distances_are_not_blurred_by_the_gap_of_an_exact_score():
         sides = [measure.prepare(torch.from_numpy(z)) for z in (x, y)]
         assert measure.compare(*sides) < 2e-5
         assert measure.compare(sides[0], sides[0]) == 0.0
+
+
+@pytest.mark.parametrize(("p", "decay"), [(5, 8), (40, 4), (120, 2), (150, 1)])
+@pytest.mark.parametrize("apart", [0.0, 1e-3])
+def test_a_small_angle_has_its_digits_whatever_the_spectrum(p, decay, apart):
+    sizes = 10.0 ** (-decay * np.arange(p) / (p - 1))
+    x = gaussian(120, p, seed=1) * sizes
+    y = x @ rotation(p, seed=2) + apart * gaussian(120, p, seed=3) / 11
+    f, g = (textbook.centred(side) / np.linalg.norm(textbook.centred(side)) for side in (x, y))
+    u, _, vt = np.linalg.svd(f.T @ g)
+    angle = 2 * np.arcsin(np.linalg.norm(f @ (u @ vt) - g) / 2)  # no arc cosine near 1
+
+    found = similarity_matrix({"x": x}, {"y": y}, ANGULAR_SHAPE_DISTANCE)
+
+    assert found.values.item() == pytest.approx(angle, abs=5e-7)

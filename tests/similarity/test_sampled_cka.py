@@ -114,6 +114,10 @@ def test_what_has_no_score():
     apart -= apart.mean(0)
     with pytest.warns(UndefinedWarning, match="without anything that its units share"):
         assert math.isnan(feature_corrected_cka(apart, y))
+    corners = np.eye(50) @ np.linalg.qr(rng.normal(size=(50, 50)))[0] + 4  # of a simplex, turned
+    for dtype in (np.float32, np.float64):
+        with pytest.warns(UndefinedWarning, match="without anything that its units share"):
+            assert math.isnan(feature_corrected_cka(corners.astype(dtype), y, units=(50, 8)))
     with pytest.raises(InputError, match="units: expected at least the 8 that were read, got 5"):
         feature_corrected_cka(x, y, units=(5, 8))
     with pytest.raises(InputError, match="units: expected those of both layers in all"):

@@ -41,6 +41,7 @@ from stratigraph.similarity.measure import Measure, Prepared, score
 __all__ = [
     "PROCRUSTES_SIMILARITY",
     "bracket",
+    "cosine_for_angle",
     "nuclear_norm_within",
     "procrustes_similarity",
 ]
@@ -116,6 +117,13 @@ def nuclear_norm_within(x: Prepared, y: Prepared, allowed: float) -> tuple[float
         r, s = max(r, more[0]), max(s, more[1])
 
 
+def cosine_for_angle(x: Prepared, y: Prepared) -> float:
+    """The similarity s ∈ [0, 1] where its error counts by its angle: that is δ/√(2 − 2s)."""
+    if _same(x, y):
+        return 1.0
+    return min(_whole_norm(x, y, of_angle=True), 1.0)
+
+
 def _same(x: Prepared, y: Prepared) -> bool:
     """Whether two representations are one, or a copy: then no rounding stands in the way of 1."""
     if x is y:
@@ -172,26 +180,26 @@ def _lower(x: Prepared) -> np.ndarray:
     return np.tril(f) if x.form == "triangle" else f
 
 
-def _whole_norm(x: Prepared, y: Prepared) -> float:
+def _whole_norm(x: Prepared, y: Prepared, of_angle: bool = False) -> float:
     """‖F_xᵀF_y‖_*; of two triangles from F_xᵀLF_x, which LAPACK's sygst forms in n³ flops."""
     if x.form == y.form == "triangle":
         kernel = np.array(y.parts[0].numpy().T, order="F")
         np.fill_diagonal(kernel, y.parts[1].numpy())
         inner, _ = lapack.dsygst(kernel, x.parts[0].numpy(), itype=2, lower=1, overwrite_a=1)
-        total = _sum_of_roots(inner)
+        total = _sum_of_roots(inner, of_angle)
         if total is not None:
             return total
-    return _nuclear_norm(_product(x, y))
+    return _nuclear_norm(_product(x, y), of_angle)
 
 
-def _nuclear_norm(matrix: np.ndarray) -> float:
+def _nuclear_norm(matrix: np.ndarray, of_angle: bool = False) -> float:
     """The sum of the singular values, from the smaller Gram matrix where that suffices."""
     wide = matrix.shape[0] <= matrix.shape[1]
-    total = _sum_of_roots(matrix @ matrix.T if wide else matrix.T @ matrix)
+    total = _sum_of_roots(matrix @ matrix.T if wide else matrix.T @ matrix, of_angle)
     return float(np.linalg.svd(matrix, compute_uv=False).sum()) if total is None else total
 
 
-def _sum_of_roots(symmetric: np.ndarray) -> float | None:
+def _sum_of_roots(symmetric: np.ndarray, of_angle: bool = False) -> float | None:
     """Σ√λ of a positive semi-definite matrix, of which the lower triangle is read.
 
     Rounding moves eigenvalues by up to δ = 4ε λ₁, and those of a graded matrix by far less. Which
@@ -199,8 +207,8 @@ def _sum_of_roots(symmetric: np.ndarray) -> float | None:
     With −ν the least one, each λ above 4ν is taken to be off by no more than the smaller of δ and
     λ itself, and so √λ by half of that over √λ. These errors are of either sign and are taken for
     independent: their squares add up. What has one sign adds up as it is: a root's bend, δ²/8λ^1.5,
-    and the roots below 4ν. None where the sum of both exceeds 2e-7 of the total; then the singular
-    values themselves have to be computed.
+    and the roots below 4ν. None where the sum of both exceeds 2e-7 of the total or, asked for, of
+    its arc cosine; then the singular values themselves have to be computed.
     """
     side = len(symmetric)
     if side == 1:
@@ -216,7 +224,10 @@ def _sum_of_roots(symmetric: np.ndarray) -> float | None:
     lost = math.sqrt(below) * np.count_nonzero(found <= below)
     risk = math.sqrt(float(np.square(doubts).sum())) + float(bends.sum()) + lost
     total = float(np.sqrt(np.maximum(found, 0.0)).sum())
-    return None if risk > ENOUGH * total else total
+    allowed = ENOUGH * total
+    if of_angle:
+        allowed = min(allowed, ENOUGH / 2 * math.sqrt(max(2 - 2 * total, 0.0)))
+    return None if risk > allowed else total
 
 
 def _prepare(x: Tensor) -> Prepared:

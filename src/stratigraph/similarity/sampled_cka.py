@@ -35,13 +35,12 @@ from torch import Tensor
 from stratigraph.errors import InputError
 from stratigraph.similarity.centring import centre
 from stratigraph.similarity.gram import gram
-from stratigraph.similarity.hsic import debiased_hsic_centred
+from stratigraph.similarity.hsic import debiased_hsic_centred, is_degenerate
 from stratigraph.similarity.measure import Measure, Prepared, score
 from stratigraph.values import is_whole
 
 __all__ = ["FEATURE_CORRECTED_CKA", "feature_corrected_cka"]
 
-ROUNDING = 1e-13  # of the plain ⟨K, K⟩: a corrected one below is nothing but rounding errors
 ONE_UNIT = "a single unit: nothing says what it has in common with the others of its layer"
 NOTHING_SHARED = (
     "without anything that its units share: no two of them vary together by more than chance, so "
@@ -87,7 +86,7 @@ def _prepare(x: Tensor, units: int | None = None) -> Prepared:
         return Prepared(n, "none", reason=ONE_UNIT)
     made = _of_units(found.matrix / torch.linalg.vector_norm(found.matrix), units)
     own = _mean(made, made)
-    if own <= ROUNDING * _inner(made, made) / p**2:
+    if is_degenerate(own * p**2, _inner(made, made), 1.0, x.dtype):
         return Prepared(n, "none", reason=NOTHING_SHARED)
     scale = made.parts[0].new_tensor(own)
     return Prepared(n, "units", (*made.parts[:3], scale, *made.parts[3:]), doubt=found.doubt)

@@ -18,7 +18,7 @@ import math
 
 from stratigraph.similarity.factors import factorise, log_norm, permute_factor
 from stratigraph.similarity.measure import Measure, Prepared
-from stratigraph.similarity.procrustes import PROCRUSTES_SIMILARITY, nuclear_norm_within
+from stratigraph.similarity.procrustes import PROCRUSTES_SIMILARITY, cosine_for_angle
 
 __all__ = ["ANGULAR_SHAPE_DISTANCE", "SIZE_AND_SHAPE_DISTANCE"]
 
@@ -27,7 +27,7 @@ ROUNDING = 1e-13  # a cosine this close to 1 is 1: the square root would make 4e
 
 def _cosine(x: Prepared, y: Prepared) -> float:
     """Without the gap that a similarity may leave open: near 1 its root would be an angle."""
-    value = nuclear_norm_within(x, y, 0.0)[0]
+    value = cosine_for_angle(x, y)
     return value if value < 1 - ROUNDING else 1.0
 
 

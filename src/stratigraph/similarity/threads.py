@@ -48,7 +48,15 @@ class _Holders:
     count = 0
     torch_threads = 1
     blas: Any = None
-    here = threading.local()  # how many of them are in this thread
+
+
+class _Outer(threading.local):
+    """What torch had in this thread before the outermost hold; 0 outside of all."""
+
+    threads = 0
+
+
+_outer = _Outer()
 
 
 @contextmanager
@@ -58,25 +66,46 @@ def one_thread_each() -> Iterator[int]:
     The last to leave, of all threads of this process, gives BLAS its threads back; the last of this
     thread gives torch its own.
     """
+    own, outer = torch.get_num_threads(), _outer.threads
     with _Holders.lock:
         if _Holders.count == 0:
-            _Holders.torch_threads = torch.get_num_threads()
-            _Holders.blas = _libraries().limit(limits=1, user_api="blas")
+            _Holders.torch_threads = own
+            with _any_thread_may_limit():
+                _Holders.blas = _libraries().limit(limits=1, user_api="blas")
         _Holders.count += 1
-        before = _Holders.torch_threads
-    depth = getattr(_Holders.here, "depth", 0)
-    _Holders.here.depth = depth + 1
+        # A thread that was started meanwhile has one from those who hold: it knows no better.
+        before = outer or (own if own > 1 else _Holders.torch_threads)
     torch.set_num_threads(1)
+    _outer.threads = before
     try:
         yield before
     finally:
-        _Holders.here.depth = depth
-        if depth == 0:
-            torch.set_num_threads(before)
+        _outer.threads = outer
+        torch.set_num_threads(1 if outer else before)
         with _Holders.lock:
             _Holders.count -= 1
             if _Holders.count == 0:
-                _Holders.blas.restore_original_limits()
+                with _any_thread_may_limit():
+                    _Holders.blas.restore_original_limits()
+
+
+@contextmanager
+def _any_thread_may_limit() -> Iterator[None]:
+    """From threadpoolctl 3.8 on, the first thread to limit OpenBLAS is the only one that can.
+
+    Limits of others do nothing, without a word. Here a lock and a count see to it that they agree.
+    """
+    from threadpoolctl import OpenBLASController
+
+    clear = getattr(OpenBLASController, "clear_controlling_thread", None)
+    if clear is None:
+        yield
+        return
+    clear(force=True)
+    try:
+        yield
+    finally:
+        clear(force=True)
 
 
 @lru_cache(maxsize=1)

@@ -128,26 +128,28 @@ def check_single_precision(measure: Measure, probes: int = PROBES) -> None:
 
 def check_vectors(measure: Measure, probes: int = PROBES) -> None:
     """Where it gives vectors, their cosines are the scores; ``entries`` says how long they are."""
-    embed, write = measure.embed, measure.write
-    for seed in SEEDS if embed else ():
+    embed, write, most = measure.embed, measure.write, measure.entries(probes)
+
+    def check(how: str, u: np.ndarray, v: np.ndarray, score: float, seed: int) -> None:
+        cosine = float(u @ v / (np.linalg.norm(u) * np.linalg.norm(v)))
+        require(
+            gap(cosine, score) <= EXACT,
+            f"{measure.name}: the cosine of {how}()'s vectors is {cosine:.12g}, and the score "
+            f"{score:.12g} (seed {seed}).",
+        )
+
+    for seed in SEEDS if embed or write else ():
         x, y, _ = draw(probes, seed)
-        made = [embed(torch.from_numpy(m)).parts[0].numpy() for m in (x, y)]  # type: ignore[misc]
-        most = measure.entries(probes)
-        longest = max(map(len, made))
-        require(longest <= most, f"{measure.name}: entries says {most}, a vector has {longest}.")
-        ways = {"embed": made}
-        if write is not None:
-            ways["write"] = [np.zeros(most), np.zeros(most)]
-            for matrix, row in zip((x, y), ways["write"], strict=True):
-                write(matrix, row)
         score = value(measure, x, y)
-        for way, (u, v) in ways.items():
-            cosine = float(u @ v / (np.linalg.norm(u) * np.linalg.norm(v)))
-            require(
-                gap(cosine, score) <= EXACT,
-                f"{measure.name}: the cosine of {way}()'s vectors is {cosine:.12g}, and the score "
-                f"{score:.12g} (seed {seed}).",
-            )
+        if embed:
+            u, v = (embed(torch.from_numpy(m)).parts[0].double().numpy() for m in (x, y))
+            require(len(u) <= most, f"{measure.name}: entries says {most}, a vector has {len(u)}.")
+            check("embed", u, v, score, seed)
+        if write:
+            rows = np.zeros((2, most))
+            for m, row in zip((x, y), rows, strict=True):
+                write(m, row)
+            check("write", rows[0], rows[1], score, seed)
 
 
 def check_permuted_probes(measure: Measure, probes: int = PROBES) -> None:
