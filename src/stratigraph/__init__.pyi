@@ -3,6 +3,7 @@ from .data.catalog import load_dataset as load_dataset
 from .home import load_study as load_study
 from .integrations.begin import record as record
 from .integrations.import_checkpoints import import_checkpoints as import_checkpoints
+from .pairs.calibrate import calibrate as calibrate
 from .pairs.matrix import similarity_matrix as similarity_matrix
 from .pairs.networks import compare as compare
 from .representations.load import load_representations as load_representations

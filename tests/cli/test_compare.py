@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import xarray
 from safetensors.torch import save_file
 
 import stratigraph as sg
@@ -91,6 +92,20 @@ def test_two_networks(files, capsys):
     assert command(*GIVEN, "--measure", "procrustes_similarity", "--explain") == 0
     told = capsys.readouterr().out
     assert "procrustes_similarity of 40 inputs\nplan: " in told
+
+
+@pytest.mark.parametrize("more", [(), ("--interval",)], ids=["plain", "interval"])
+def test_chance_of_networks(more, files, capsys):
+    assert command(*GIVEN, "--null", "19", *more, "--out", "t.nc") == 0
+    told = capsys.readouterr().out
+    assert "chance: probes of y permuted 19 times, seed 0\nbest of 0: " in told
+    networks = [make_network("made_here:make") for _ in range(2)]
+    for network, name in zip(networks, "ab", strict=True):
+        load_weights(network, f"{name}.safetensors")
+    want = sg.compare(*networks, np.load("x.npy"), null=19)
+    with xarray.open_dataarray("t.nc") as kept:
+        for name in ("p", "calibrated", "p_column", "p_matrix"):
+            np.testing.assert_allclose(kept[name], want[name], atol=1e-6)
 
 
 @pytest.mark.parametrize("measure", ["debiased_cka", "mutual_knn"])

@@ -68,6 +68,26 @@ def test_two_files(arguments, folder, capsys):
     assert out.endswith(f"debiased_cka of 200 rows, {how}\n")
 
 
+def test_chance_in_words_in_json_and_in_a_table(folder, capsys):
+    code, out, _ = run(capsys, "a.npy", "b.npy", "--null", 19, "--interval", "--out", "t.csv")
+    assert code == 0
+    assert "] (p 0.050)" in out
+    best = next(line for line in out.splitlines() if line.startswith("best of all: "))
+    want = sg.calibrate(X, Y, null=19)
+    assert best == f"best of all: {TRUE:.3f}, p 0.050, calibrated {want.calibrated.item():.3f}"
+    assert "chance: probes of y permuted 19 times, seed 0\n" in out
+    table = pd.read_csv("t.csv")
+    assert table["p"].tolist() == table["p_row"].tolist() == table["p_matrix"].tolist() == [0.05]
+
+    code, out, _ = run(capsys, "layers.npz:enc", "layers.npz:dec", "b.npy", "--null", 19, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert np.shape(found["p"]) == (3, 3)
+    assert found["p_row"] == [0.05] * 3
+    assert found["p_matrix"] == 0.05
+    assert found["null"] == "probes of a copy permuted 19 times, seed 0"
+
+
 def test_a_file_of_many_as_json_with_reasons(folder, capsys):
     with pytest.warns(UserWarning, match="equidistant"):
         code, out, _ = run(capsys, "layers.npz", "--json")

@@ -60,6 +60,7 @@ def test_no_promise_and_no_measure_goes_unchecked():
     described = {"name", "source", "larger", "cost", "prepare", "compare"}
     described |= {"embed", "entries", "write"}  # which `check_vectors` holds to the scores
     described |= {"sampled"}  # of what representations the promises are
+    described |= {"places", "permute"}  # what `check_permuted_probes` asks for
     assert {field.name for field in dataclasses.fields(Measure)} == described | LAWS.keys()
     assert len(CASES) == len(HELD) * len(LAWS) - 1
     assert {f"check_{law}" for law in LAWS} <= {check.__name__ for check in CHECKS}

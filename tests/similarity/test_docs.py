@@ -40,7 +40,9 @@ def test_every_measure_says_when_to_use_it():
     assert {name: rows[name] for name in MEASURES} == USES
 
 
-@pytest.mark.parametrize("module", ["similarity.cka", "similarity.procrustes", "pairs.matrix"])
+@pytest.mark.parametrize(
+    "module", ["similarity.cka", "similarity.procrustes", "pairs.matrix", "pairs.calibrate"]
+)
 def test_examples_run(module):
     found = doctest.testmod(importlib.import_module(f"stratigraph.{module}"))
     assert found.attempted

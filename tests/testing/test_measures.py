@@ -50,6 +50,7 @@ BROKEN = {  # check → a measure that it refuses, and what it says
     "constant": (made(centred), "expected prepare.* why a constant representation has no score"),
     "repeated": (replace(CKA, compare=drifting), "the same two representations score"),
     "single_precision": (made(centred), "in float32, times 1e20, two .* score nan, and in float64"),
+    "permuted_probes": (replace(CKA, permute=lambda x, order: x), r"permute\(\) gives 0\.\d+"),
     "vectors": (
         replace(CKA, embed=BIASED.embed, entries=BIASED.entries),
         "the cosine of embed.* is 0",
@@ -82,6 +83,12 @@ def test_vectors_that_are_longer_than_they_say():
     (check,) = (check for check in CHECKS if check.__name__ == "check_vectors")
     with pytest.raises(AssertionError, match="entries says 64, a vector has"):
         check(replace(CKA, entries=lambda n: n))
+
+
+def test_places_that_are_those_of_another_vector():
+    (check,) = (check for check in CHECKS if check.__name__ == "check_permuted_probes")
+    with pytest.raises(AssertionError, match=r"places\(\) puts the vector's numbers elsewhere"):
+        check(replace(CKA, places=lambda n: CKA.places(n)[::-1, ::-1]))
 
 
 def test_every_check_has_a_measure_that_fails_it():

@@ -10,6 +10,7 @@ import typer
 from stratigraph.cli.compare_files import (
     Drawn,
     Ids,
+    Null,
     Sources,
     WithInterval,
     compare_files,
@@ -95,6 +96,7 @@ def compare(
     ids: Ids = None,
     figure: Drawn = None,
     interval: WithInterval = False,
+    null: Null = None,
 ) -> None:
     """Compute a study's similarity matrices; compare two networks (--model), or representations.
 
@@ -108,7 +110,7 @@ def compare(
         of_others = (*NETWORKS, *names_of(Computing), "quiet", "max_runs", "trust")
         refuse_given(context, of_others, why)
         table = None if out is None else Path(out)
-        compare_files(files, measure, ids, figure, table, interval, as_json, explain)
+        compare_files(files, measure, ids, figure, table, interval, null, as_json, explain)
         return
     if sources and len(sources) > 1:
         raise ConfigError(
@@ -136,6 +138,7 @@ def compare(
             mask=mask,
             memory=memory,
             batch_size=batch_size,
+            null=null,
         )
         return
     if study is None:
@@ -145,7 +148,7 @@ def compare(
         )
     refuse_given(context, ("ids",), "it is of files of representations")
     why = "it is of two networks, with --model; a study file says how a study is compared"
-    refuse_given(context, (*NETWORKS, "measure", "as_json", "figure", "interval"), why)
+    refuse_given(context, (*NETWORKS, "measure", "as_json", "figure", "interval", "null"), why)
     from stratigraph.stages import Progress, run_stage
 
     opening = Opening(limits.max_runs, limits.trust, None if out is None else find_new_study(out))

@@ -12,7 +12,7 @@ from stratigraph.cli.matrices import check_places, show_matrix
 from stratigraph.cli.options import find_study
 from stratigraph.errors import ConfigError
 
-__all__ = ["Drawn", "Ids", "Sources", "WithInterval", "compare_files", "find_files"]
+__all__ = ["Drawn", "Ids", "Null", "Sources", "WithInterval", "compare_files", "find_files"]
 
 Sources = Annotated[
     list[Path] | None,
@@ -37,6 +37,13 @@ Drawn = Annotated[
 WithInterval = Annotated[
     bool,
     typer.Option("--interval", help="Of networks or files: a 95 % interval for each score."),
+]
+Null = Annotated[
+    int | None,
+    typer.Option(
+        "--null",
+        help="Of networks or files: so many permutations say what chance would score (200).",
+    ),
 ]
 
 
@@ -68,6 +75,7 @@ def compare_files(
     figure: Path | None,
     out: Path | None,
     interval: bool,
+    null: int | None,
     as_json: bool,
     explain: bool,
 ) -> None:
@@ -89,7 +97,7 @@ def compare_files(
     _tell_order({name: value for side in sides for name, value in side.items()})
     right = sides[1] if len(sides) > 1 else None
     make = interval_matrix if interval else similarity_matrix
-    found = make(sides[0], right, measure)
+    found = make(sides[0], right, measure, null=null)
     probes = len(next(iter(sides[0].values())))
     found = found.assign_attrs(probes=probes)
     every = {name: value for side in named for name, value in side.items()}

@@ -90,6 +90,7 @@ def _with_intervals(
     measure: str,
     memory: int | str,
     reduce: str | None,
+    null: int | None,
     **how: Any,
 ) -> xarray.DataArray:
     """The same with an interval for each score, from all activations at once.
@@ -122,7 +123,8 @@ def _with_intervals(
         for model, one in zip(models, learned, strict=True)
     ]
     sides = [numbers_as_units(side) for side in read]
-    found = interval_matrix(sides[0], sides[1] if len(sides) > 1 else None, measure, memory=most)
+    right = sides[1] if len(sides) > 1 else None
+    found = interval_matrix(sides[0], right, measure, memory=most, null=null)
     left_out = {name: why for side in read for name, why in side.left_out.items()}
     return found.assign_attrs(inputs=n, reduce=describe(reduce), left_out=json.dumps(left_out))
 

@@ -66,13 +66,23 @@ def show_matrix(
 
 
 def _facts(found: xarray.DataArray) -> dict[str, Any]:
-    values = {"values": found, **{end: found[end] for end in _ends(found)}}
+    values = {"values": found, **{name: found[name] for name in _beside(found)}}
     return {
         "x": found["x"].values.tolist(),
         "y": found["y"].values.tolist(),
-        **{key: [[finite(v) for v in row] for row in held.values] for key, held in values.items()},
+        **{key: _finite(held.values.tolist()) for key, held in values.items()},
         **found.attrs,
     }
+
+
+def _finite(values: Any) -> Any:
+    """Nested lists of numbers, None where one is not finite."""
+    return list(map(_finite, values)) if isinstance(values, list) else finite(values)
+
+
+def _beside(found: xarray.DataArray) -> list[str]:
+    """What stands beside each score, or the best of some: an interval's ends, and chance."""
+    return [str(name) for name in found.coords if name not in found.dims]
 
 
 def _ends(found: xarray.DataArray) -> list[str]:
@@ -88,6 +98,11 @@ def _print(found: xarray.DataArray, of: str, explained: Iterable[str]) -> None:
             [f"{cell} [{a:.3f}, {b:.3f}]" for cell, a, b in zip(row, low, high, strict=True)]
             for row, (low, high) in zip(cells, ends, strict=True)
         ]
+    if "p" in found.coords:
+        cells = [
+            [f"{cell} (p {p:.3f})" for cell, p in zip(row, own, strict=True)]
+            for row, own in zip(cells, found["p"].values, strict=True)
+        ]
     widths = [max(map(len, column)) for column in zip(names_y, *cells, strict=True)]
     first = max(map(len, names_x))
     for name, row in zip(["", *names_x], [names_y, *cells], strict=True):
@@ -96,6 +111,8 @@ def _print(found: xarray.DataArray, of: str, explained: Iterable[str]) -> None:
     typer.echo(f"{found.attrs['measure']} of {of}")
     if "interval" in found.attrs:
         typer.echo(f"intervals: {found.attrs['interval']}")
+    if "null" in found.attrs:
+        _print_chance(found)
     for line in explained:
         typer.echo(line)
     for name, reason in json.loads(found.attrs["reasons"]).items():
@@ -104,8 +121,18 @@ def _print(found: xarray.DataArray, of: str, explained: Iterable[str]) -> None:
         typer.echo(f"{name}: {note}")
 
 
+def _print_chance(found: xarray.DataArray) -> None:
+    """The best of every row and of all, and how it stands against the best that chance finds."""
+    typer.echo(f"chance: {found.attrs['null']}")
+    best = [(f"best of {x.item()}", found.sel(x=x), "_row") for x in found["x"]]
+    rows = best if found.sizes["y"] > 1 else []
+    for name, held, end in (*rows, ("best of all", found, "_matrix")):
+        value, p, own = (float(held[part + end]) for part in ("value", "p", "calibrated"))
+        typer.echo(f"{name}: {value:.3f}, p {p:.3f}, calibrated {own:.3f}")
+
+
 def _table(found: xarray.DataArray) -> pd.DataFrame:
-    """A row for each pair: x, y, the measure, its value, and the interval's ends."""
+    """A row for each pair: x, y, the measure, its value, and what stands beside it."""
     import pandas as pd
 
     rows, columns = found.shape
@@ -115,7 +142,8 @@ def _table(found: xarray.DataArray) -> pd.DataFrame:
         "measure": found.attrs["measure"],
         "value": found.values.ravel(),
     }
-    table |= {end: found[end].values.ravel() for end in _ends(found)}
+    for name in _beside(found):
+        table[name] = found[name].broadcast_like(found).transpose("x", "y").values.ravel()
     probes = found.attrs["probes" if "probes" in found.attrs else "inputs"]
     return pd.DataFrame(table).assign(probes=probes)
 

@@ -11,7 +11,7 @@ many there are, so neither do the bits.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -36,7 +36,7 @@ from stratigraph.similarity.measure import Measure
 from stratigraph.similarity.threads import Each, spread_over_threads
 from stratigraph.similarity.vectors import Vector
 
-__all__ = ["InMemory", "compare_in_memory"]
+__all__ = ["InMemory", "compare_in_memory", "write_sides"]
 
 BLOCK = 256  # representations a side of a block of pairs
 
@@ -88,16 +88,9 @@ def compare_in_memory(
         if progress:
             progress(done, count)
 
-    rows: list[np.ndarray] = []
-    vectors: list[list[Vector]] = []
     totals: dict[str, np.ndarray] = {}
     with spread_over_threads(threads) as (each, workers):
-        for side in sides:
-            rows.append(np.zeros((len(side), length), np.float32))
-            vectors.append([])
-            for vector in _write_rows(side, rows[-1], measure, each, workers):
-                vectors[-1].append(vector)
-                tick()
+        rows, vectors = write_sides(sides, length, measure, each, workers, tick)
         tasks = [(block, cut) for block in found for cut in cuts]
         double = in_float64(sum(block.pairs for block in found), length)
         product = partial(_product, rows, double, device_of(sides[0][0]))
@@ -119,6 +112,26 @@ def compare_in_memory(
     notes = [Notes(tuple(v.reason for v in side), tuple(v.doubt for v in side)) for side in vectors]
     mirrored = len(sides) == 1 and measure.symmetric
     return Comparison(shape, found, scores.__getitem__, mirrored, notes[0], notes[-1])
+
+
+def write_sides(
+    sides: Sequence[Sequence[Source]],
+    length: int,
+    measure: Measure,
+    each: Each,
+    workers: int,
+    tick: Callable[[], None] = lambda: None,
+) -> tuple[list[np.ndarray], list[list[Vector]]]:
+    """Every side's vectors as rows of float32 (k, length), and what is known of each."""
+    rows: list[np.ndarray] = []
+    vectors: list[list[Vector]] = []
+    for side in sides:
+        rows.append(np.zeros((len(side), length), np.float32))
+        vectors.append([])
+        for vector in _write_rows(side, rows[-1], measure, each, workers):
+            vectors[-1].append(vector)
+            tick()
+    return rows, vectors
 
 
 def _write_rows(

@@ -49,10 +49,12 @@ def interval_matrix(
     *,
     confidence: float = 0.95,
     memory: int | str = MEMORY,
+    null: int | None = None,
 ) -> xarray.DataArray:
     """`similarity_matrix` with the coordinates ``lower`` and ``upper`` (x, y) beside each score.
 
-    What cannot be compared is NaN in its row, with the reason, and the others are compared.
+    What cannot be compared is NaN in its row, with the reason, and the others are compared. With
+    ``null`` draws of it, what chance would score as well (`chance`).
 
     Raises:
         InputError: as `similarity_matrix`; a confidence outside (0, 1); or too few probes for
@@ -69,6 +71,10 @@ def interval_matrix(
     n = len(every[0])
     cka = chosen.name in IN_PARTS
     if is_large(every, memory) or (cka and 8 * 6 * n * n > memory):
+        if null is not None:
+            raise InputError(
+                f"null: needs every number at once, with {in_words(memory)} allowed (memory=)."
+            )
         return _estimate(joined, chosen, n, confidence, memory)
     groups = groups_of(n)
     if n - -(-n // max(groups, 1)) < chosen.least or groups < 2:
@@ -84,7 +90,7 @@ def interval_matrix(
         finite=all(some for some, _ in fit),
     )
     left, right = sides[0], sides[1] if len(sides) > 1 else None
-    found = similarity_matrix(left, right, chosen, memory=memory)
+    found = similarity_matrix(left, right, chosen, memory=memory, null=null)
     if cka:
         without = _without_groups_of_cka(sides, chosen.name, groups)
     else:

@@ -17,6 +17,7 @@ from stratigraph.pairs.certified import (
     check_tolerance,
     tell_reasons,
 )
+from stratigraph.pairs.chance import join_groups, with_chance
 from stratigraph.pairs.labelled import label_matrix
 from stratigraph.pairs.pairwise import Progress, all_pairs
 from stratigraph.pairs.planner import MEMORY, Plan, check_room, choose
@@ -48,6 +49,9 @@ def similarity_matrix(
     precision: float | None = None,
     memory: int | str = MEMORY,
     progress: Progress | None = None,
+    null: int | None = None,
+    groups: Any = None,
+    seed: int = 0,
 ) -> xarray.DataArray:
     """Compare every representation of ``a`` with every one of ``b`` (of ``a`` where None).
 
@@ -65,12 +69,18 @@ def similarity_matrix(
             scratch folder. Representations on a disk (`load_representations`) that would take more
             are read in parts, for CKA.
         progress: called with (tasks done, tasks in all).
+        null: so many permutations of the probes say what chance would score (`chance`): a p and a
+            calibrated score for each cell, and for the best of rows, columns and all.
+        groups: a label for each probe, (n,): permute within them; of a pandas series, joined.
+        seed: of the permutations.
 
     Returns:
         dims ``("x", "y")``, coordinates the names, float64; attributes ``measure``, ``plan`` (how
         it was computed, and why), ``reasons`` (JSON: name → why its scores are NaN) and ``notes``
         (JSON: name → what to keep in mind, such as a biased score with more units than probes).
-        With a tolerance or a precision, the coordinates ``lower`` and ``upper`` (x, y) beside it.
+        With a tolerance or a precision, the coordinates ``lower`` and ``upper`` (x, y) beside it;
+        with a null ``p``, ``calibrated`` and ``threshold`` (x, y), and the same of the best:
+        ``p_row`` (x), ``p_column`` (y), ``p_matrix`` (), ….
 
     Raises:
         InputError: an entry cannot be compared; the message names it.
@@ -80,10 +90,18 @@ def similarity_matrix(
     check_inputs(a, b)
     if tolerance is not None and precision is not None:
         raise InputError("tolerance and precision: expected one of them, got both.")
+    if null is None and groups is not None:
+        raise InputError("groups: probes are permuted within them for a null; give null=200 too.")
+    if null is not None and not (tolerance is precision is None):
+        raise InputError("null: of exact scores; leave tolerance= and precision= away.")
     given = {"a": a} if b is None or b is a else {"a": a, "b": b}
     joined = join_sides({argument: numbers_as_units(side) for argument, side in given.items()})
     every = [value for side in joined for value in side.values()]
     if tolerance is None and precision is None and is_large(every, memory):
+        if null is not None:
+            raise InputError(
+                f"null: needs every number at once, with {in_words(memory)} allowed (memory=)."
+            )
         return _in_parts(joined, chosen, memory)
     fit = {name: fit_entries(side, name) for name, side in zip(given, joined, strict=True)}
     sides, n = as_matrices(
@@ -94,6 +112,17 @@ def similarity_matrix(
     )
     left, right = sides[0], sides[1] if len(sides) > 1 else None
     found = _compare_finite(left, right, chosen, n, tolerance, precision, memory, progress)
+    if null is not None:
+        found = with_chance(
+            found,
+            [list(side.values()) for side in sides],
+            chosen,
+            null=null,
+            groups=join_groups(groups, joined),
+            seed=seed,
+            memory=memory,
+            progress=progress,
+        )
     for _, unfit in fit.values():
         for name, why in unfit.items():
             tell(chosen.name, repr(name), why, None, level=2)
@@ -240,7 +269,7 @@ def _notes(measure: Measure, n: int, matrices: Mapping[str, Any]) -> dict[str, s
         return {}
     return {
         name: f"biased upwards: {matrix.shape[1]} units and only {n} probes; "
-        "compare with debiased_cka, or with a permutation null"
+        "compare with debiased_cka, or with chance (null=200)"
         for name, matrix in matrices.items()
         if matrix.shape[1] > n
     }

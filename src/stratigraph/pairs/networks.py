@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +70,9 @@ def compare(
     batch_size: int = 256,
     call: Callable[[nn.Module, Any], Any] | None = None,
     memory: int | str = MEMORY,
+    null: int | None = None,
+    groups: Any = None,
+    seed: int = 0,
 ) -> xarray.DataArray:
     """Compare every layer of one network with every layer of another (or of itself).
 
@@ -89,12 +92,17 @@ def compare(
             would not fit in ``memory``.
         call: runs one pass of a model on a batch; by default the batch is given by its type.
         memory: bytes to hold, or words such as ``"2 GB"``; it decides between the ways above.
+        null: so many permutations of the inputs say what chance would score (`chance`); all
+            activations are held.
+        groups: a label for each input, within which they are permuted.
+        seed: of the permutations.
 
     Returns:
         dims ``("x", "y")``: layers of ``model_a`` and ``model_b``; attributes ``measure``,
         ``plan`` (how it was computed), ``inputs`` (how many), ``reduce``, ``left_out`` (JSON: layer
         → why it was not read), ``reasons`` and ``notes`` (as of `similarity_matrix`). From batches,
-        with the coordinates ``lower`` and ``upper`` of a 95 % interval.
+        with the coordinates ``lower`` and ``upper`` of a 95 % interval; with a null, those of
+        `similarity_matrix`.
 
     Raises:
         InputError: an unknown layer or measure, no inputs, a network that draws random numbers or
@@ -117,7 +125,7 @@ def compare(
         few = ((inputs, None), n) if whole(inputs) and n is not None else (first, rows)
         fixed = passes.learn(few, (first, rows))
         widths, size = passes.widths(first, rows)
-        way, why = _way(chosen, None if n is None else n * size, widths, most)
+        way, why = _way(chosen, None if n is None else n * size, widths, most, null is not None)
         if way == "batches" and n is not None and batch_size < LEAST:
             raise InputError(
                 f"batch_size: expected {LEAST} or more, since {why} and debiased CKA is estimated "
@@ -137,7 +145,8 @@ def compare(
         elif way == "batches":
             found = _from_batches(read, chosen, passes)
         else:
-            found = _from_all(read, chosen, most, passes)
+            chance = {"null": null, "groups": groups, "seed": seed}
+            found = _from_all(read, chosen, most, passes, chance)
     return found.assign_attrs(
         plan=f"{why}; {found.attrs['plan']}",
         reduce=describe(reduce),
@@ -172,10 +181,12 @@ def _cut(n: int, most: int) -> int:
 
 
 def _way(
-    measure: Measure, held: int | None, widths: list[list[int]], memory: int
+    measure: Measure, held: int | None, widths: list[list[int]], memory: int, null: bool
 ) -> tuple[str, str]:
     """How the scores are had, and why; ``held`` is what all activations take, if that is known."""
     units = sum(map(sum, widths))
+    if null:
+        return "held", "a null needs every activation at once"
     if measure.name not in SUMMED:
         return "held", f"{measure.name} needs every activation at once"
     sums = moments_bytes(widths[0], widths[1] if len(widths) > 1 else None)
@@ -250,7 +261,11 @@ def _on_cpu(batches: Iterable[Read]) -> Iterator[Read]:
 
 
 def _from_all(
-    batches: Iterable[Read], measure: Measure, memory: int, passes: Passes
+    batches: Iterable[Read],
+    measure: Measure,
+    memory: int,
+    passes: Passes,
+    chance: Mapping[str, Any],
 ) -> xarray.DataArray:
     held: list[dict[str, list[Tensor]]] = [{}, {}]
     bytes_held, n = 0, 0
@@ -262,8 +277,9 @@ def _from_all(
                 bytes_held += own.numel() * own.element_size()
         n += len(next(iter(a.values())))
         if bytes_held > memory:
+            needs = measure.name if chance["null"] is None else "a null"
             raise InputError(
-                f"inputs: {measure.name} needs every activation at once, and after {n:,} inputs "
+                f"inputs: {needs} needs every activation at once, and after {n:,} inputs "
                 f"they take {in_words(bytes_held)}, with {in_words(memory)} allowed (memory=); "
                 "give fewer inputs, fewer layers or reduce=, or use debiased_cka, whose memory "
                 "does not grow with the inputs."
@@ -273,7 +289,8 @@ def _from_all(
         {name: torch.cat(parts) for name, parts in side.items() if name not in reasons}
         for side, reasons in zip(held, passes.unfit, strict=False)
     ]
-    found = similarity_matrix(fit[0], fit[1] if len(fit) > 1 else None, measure, memory=memory)
+    right = fit[1] if len(fit) > 1 else None
+    found = similarity_matrix(fit[0], right, measure, memory=memory, **chance)
     for reasons in passes.unfit:
         for name, why in reasons.items():
             tell(measure.name, repr(name), why, None, level=3)

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from stratigraph.errors import InputError
 from stratigraph.similarity.centring import centre
-from stratigraph.similarity.measure import Measure, Prepared
+from stratigraph.similarity.measure import Measure, Prepared, permute_rows
 from stratigraph.similarity.spectral import factor
 
 __all__ = ["MEAN_CCA", "PWCCA", "R2_CCA", "SVCCA", "prepare_basis"]
@@ -102,6 +102,7 @@ MEAN_CCA = Measure(
     cost=_COST,
     prepare=partial(prepare_basis, name="mean_cca"),
     compare=partial(_mean, power=1),
+    permute=permute_rows,
     affine=True,
     biased=True,
     least=3,
@@ -113,6 +114,7 @@ R2_CCA = Measure(
     cost=_COST,
     prepare=partial(prepare_basis, name="r2_cca"),
     compare=partial(_mean, power=2),
+    permute=permute_rows,
     affine=True,
     biased=True,
     least=3,
@@ -124,6 +126,7 @@ SVCCA = Measure(
     cost=_COST,
     prepare=partial(prepare_basis, name="svcca", keep=VARIANCE),
     compare=partial(_mean, power=1),
+    permute=permute_rows,
     biased=True,
     least=3,
 )
@@ -134,6 +137,7 @@ PWCCA = Measure(
     cost=_COST,
     prepare=partial(prepare_basis, name="pwcca"),
     compare=_weighted,
+    permute=permute_rows,
     symmetric=False,
     rotation=False,
     biased=True,

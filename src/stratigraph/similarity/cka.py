@@ -16,6 +16,7 @@ two representations were prepared in; a block of k × k packed pairs is one prod
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -27,7 +28,7 @@ from stratigraph.similarity.centring import centre
 from stratigraph.similarity.hsic import DEGENERATE, debiased_hsic_centred, is_degenerate
 from stratigraph.similarity.inputs import as_array
 from stratigraph.similarity.measure import Measure, Prepared, score
-from stratigraph.similarity.packed import pack_layer, packed_length
+from stratigraph.similarity.packed import pack_layer, packed_length, tiled_places
 
 __all__ = ["DEBIASED_CKA", "LINEAR_CKA", "debiased_cka", "embed_debiased", "linear_cka"]
 
@@ -122,6 +123,14 @@ def _compare(x: Prepared, y: Prepared, debiased: bool) -> float:
     return min(max(cosine, -1.0 if debiased else 0.0), 1.0)
 
 
+def _permute(x: Prepared, order: np.ndarray) -> Prepared:
+    matrix, diagonal, own = x.parts
+    moved = matrix[order]
+    if x.form == "gram":
+        moved = moved[:, order]
+    return replace(x, parts=(moved, diagonal[order], own))
+
+
 def _embed(x: Tensor, debiased: bool) -> Prepared:
     """The packed kernel, of length 1."""
     n, double = len(x), x.dtype == torch.float64
@@ -147,6 +156,8 @@ LINEAR_CKA = Measure(
     compare=partial(_compare, debiased=False),
     embed=partial(_embed, debiased=False),
     write=partial(pack_layer, debiased=False),
+    places=tiled_places,
+    permute=_permute,
     biased=True,
 )
 
@@ -160,6 +171,8 @@ DEBIASED_CKA = Measure(
     embed=embed_debiased,
     entries=partial(packed_length, diagonal=False),
     write=partial(pack_layer, debiased=True),
+    places=partial(tiled_places, diagonal=False),
+    permute=_permute,
     bounds=(-1.0, 1.0),
     least=4,
 )

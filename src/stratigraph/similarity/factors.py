@@ -34,7 +34,7 @@ from stratigraph.similarity.centring import ORDINARY, centre
 from stratigraph.similarity.inputs import as_array
 from stratigraph.similarity.measure import Prepared
 
-__all__ = ["DROPPED", "EXACT", "as_columns", "factorise", "log_norm"]
+__all__ = ["DROPPED", "EXACT", "as_columns", "factorise", "log_norm", "permute_factor"]
 
 EXACT = 1e-6  # the gap that an exact score may leave open; its middle is off by half of it
 DROPPED = 1e-15  # of the energy
@@ -83,6 +83,24 @@ def factorise(x: Tensor, tolerance: float = 0.0, *, single: bool = False) -> Pre
 def log_norm(x: Prepared) -> float:
     """log‖X_c‖_F of a representation from `factorise`."""
     return float(x.parts[-1])
+
+
+def permute_factor(x: Prepared, order: np.ndarray) -> Prepared:
+    """A factored representation with its probes in another order: another factor of PKPᵀ.
+
+    Of ``rows`` and ``columns`` the rows are permuted; a ``triangle`` would be none any more, so it
+    is the Cholesky factor of the permuted kernel.
+    """
+    first, *rest = (part.numpy() for part in x.parts[:-1])
+    if x.form != "triangle":
+        moved = _without_mean(_with_mean(first)[order])
+        return _pack(x.n, x.form, (moved, *rest), log_norm(x), x.doubt)
+    kernel = np.triu(first, 1)
+    kernel += kernel.T
+    np.fill_diagonal(kernel, rest[0])
+    whole = _with_mean(_with_mean(kernel).T)[order][:, order]
+    found = _factor_kernel(_without_mean(_without_mean(whole).T), 0.0)
+    return _pack(x.n, *found, log_norm(x), x.doubt)
 
 
 def _pack(
@@ -147,6 +165,13 @@ def _triangle_single(x: np.ndarray) -> tuple[tuple[np.ndarray, ...], float] | No
 def _without_mean(matrix: np.ndarray) -> np.ndarray:
     """Columns that sum to 0, in n − 1 coordinates of the same inner products."""
     return matrix[1:] - matrix[0] / (len(matrix) ** 0.5 + 1)
+
+
+def _with_mean(rows: np.ndarray) -> np.ndarray:
+    """The centred columns that `_without_mean` made so."""
+    root = (len(rows) + 1) ** 0.5
+    first = -rows.sum(0) / root
+    return np.vstack([first, rows + first / (root + 1)])
 
 
 def _triangle(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["gram", "norm64", "pack", "u_centred"]
+__all__ = ["gram", "norm64", "pack", "packed_places", "places_of", "u_centred"]
 
 
 def gram(x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -50,6 +50,25 @@ def pack(kernel: Tensor, diagonal: bool) -> Tensor:
     if diagonal:
         result[_diagonal(len(kernel)).to(kernel.device)] *= 0.5**0.5
     return result
+
+
+def packed_places(n: int, diagonal: bool) -> np.ndarray:
+    """Where `pack` puts entry (i, j), (n, n); −1 for the diagonal where it is left out."""
+    return places_of(_upper(n, diagonal).numpy(), n)
+
+
+def places_of(flat: np.ndarray, n: int) -> np.ndarray:
+    """The places (n, n) of the entries of a symmetric matrix, from the order they are taken in.
+
+    Args:
+        flat: the flat position in the matrix of each number of a vector, one triangle's.
+        n: rows.
+
+    """
+    places = np.full((n, n), -1, np.int32)
+    rows, columns = np.divmod(flat, n)
+    places[rows, columns] = places[columns, rows] = np.arange(len(flat), dtype=np.int32)
+    return places
 
 
 @lru_cache(maxsize=8)

@@ -27,7 +27,7 @@ from torch import Tensor
 from stratigraph.errors import InputError, suggest
 from stratigraph.labels import join_rows
 from stratigraph.similarity.centring import centre
-from stratigraph.similarity.gram import pack, u_centred
+from stratigraph.similarity.gram import pack, packed_places, u_centred
 from stratigraph.similarity.hsic import is_degenerate
 from stratigraph.similarity.inputs import as_array, as_matrix, check_finite, check_probes
 from stratigraph.similarity.measure import Measure, Prepared, score
@@ -64,6 +64,7 @@ def kernel_measure(
         prepare=embed,
         compare=cosine,
         embed=embed,
+        places=partial(packed_places, diagonal=not debiased),
         bounds=(-1.0, 1.0) if debiased else (0.0, 1.0),
         biased=not debiased,
         least=4 if debiased else 2,

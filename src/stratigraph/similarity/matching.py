@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from stratigraph.similarity.centring import centre
-from stratigraph.similarity.measure import Measure, Prepared
+from stratigraph.similarity.measure import Measure, Prepared, permute_rows
 
 __all__ = ["PERMUTATION_SIMILARITY", "SOFT_MATCHING"]
 
@@ -77,6 +77,7 @@ PERMUTATION_SIMILARITY = Measure(
     cost="prepare n·p; pair n·p·q + an assignment",
     prepare=_prepare,
     compare=_assigned,
+    permute=permute_rows,
     bounds=(-1.0, 1.0),
     rotation=False,
     biased=True,
@@ -88,6 +89,7 @@ SOFT_MATCHING = Measure(
     cost="prepare n·p; pair n·p·q + an assignment (p = q) or a linear program",
     prepare=_prepare_each,
     compare=_transported,
+    permute=permute_rows,
     bounds=(-1.0, 1.0),
     rotation=False,
     biased=True,

@@ -12,9 +12,10 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from stratigraph.errors import InputError
@@ -36,6 +37,7 @@ __all__ = [
     "Prepared",
     "UndefinedWarning",
     "between",
+    "permute_rows",
     "score",
     "tell",
 ]
@@ -79,6 +81,10 @@ class Measure:
         entries: n → the numbers that such a vector of n probes holds.
         write: finite array ``(n, p)``, and a row of so many numbers → `Packed`: the vector, of any
             length, straight into the row; or None, and ``embed`` gives it.
+        places: n → where the entry of probes i and j stands in that vector, (n, n), −1 for none;
+            or None. Then a vector of permuted probes is the same numbers in other places.
+        permute: what was prepared, and an order of the probes → what would have been prepared of
+            them in that order; or None. Without either, a permutation prepares anew.
         bounds: the interval that no score leaves (None: unbounded).
         itself: the score of a representation with itself.
         symmetric: compare(x, y) = compare(y, x).
@@ -103,6 +109,8 @@ class Measure:
     embed: Callable[[Tensor], Prepared] | None = None
     entries: Callable[[int], int] = packed_length
     write: Callable[..., Packed] | None = None
+    places: Callable[[int], np.ndarray] | None = None
+    permute: Callable[[Prepared, np.ndarray], Prepared] | None = None
     bounds: tuple[float | None, float | None] = (0.0, 1.0)
     itself: float = 1.0
     symmetric: bool = True
@@ -122,6 +130,11 @@ def between(measure: Measure, x: Prepared, y: Prepared) -> float:
     if x.reason or y.reason:
         return math.nan
     return measure.compare(x, y)
+
+
+def permute_rows(x: Prepared, order: np.ndarray) -> Prepared:
+    """The same with its probes in another order, where every part has a row for each of them."""
+    return replace(x, parts=tuple(part[order] for part in x.parts))
 
 
 def tell(measure: str, name: str, reason: str | None, doubt: str | None, level: int = 2) -> None:

@@ -38,6 +38,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -118,6 +119,10 @@ def _square(n: int) -> int:
     return n * n
 
 
+def _square_places(n: int) -> np.ndarray:
+    return np.arange(n * n, dtype=np.int32).reshape(n, n)
+
+
 def neighbour_measure(
     neighbours: int = NEIGHBOURS, *, kernel: bool = False, cosines: bool = False
 ) -> Measure:
@@ -138,6 +143,7 @@ def neighbour_measure(
         compare=cosine,
         embed=embed,
         entries=_square,
+        places=_square_places,
         bounds=(-1.0, 1.0),
         translation=not cosines,
         least=neighbours + 2,

@@ -28,10 +28,11 @@ import numpy as np
 from torch import Tensor
 
 from stratigraph.similarity.centring import ORDINARY, Centred, centre, centre_single
+from stratigraph.similarity.gram import places_of
 from stratigraph.similarity.hsic import DEGENERATE, is_degenerate, u_shift
 from stratigraph.similarity.threads import Each
 
-__all__ = ["Packed", "pack_layer", "packed_length"]
+__all__ = ["Packed", "pack_layer", "packed_length", "tiled_places"]
 
 TILE = 1024  # probes
 ROWS = 128  # of a triangle, that stay in the cache while they are centred and moved
@@ -78,6 +79,18 @@ class _Tile:
 def packed_length(n: int, diagonal: bool = True) -> int:
     """Numbers of a packed row of n probes."""
     return n * (n + 1) // 2 if diagonal else n * (n - 1) // 2
+
+
+def tiled_places(n: int, diagonal: bool = True) -> np.ndarray:
+    """Where entry (i, j) stands in a packed row, (n, n); −1 for a diagonal that is left out."""
+    flat = np.empty(packed_length(n, diagonal), np.int64)
+    for tile in _tiles(n, diagonal):
+        size = tile.stop - tile.start
+        rows, columns = np.divmod(_triangle(size, diagonal), size)
+        flat[tile.triangle] = (tile.start + rows) * n + tile.start + columns
+        across = np.arange(tile.start, tile.stop)[:, None] * n + np.arange(tile.stop, n)
+        flat[tile.rectangle] = across.ravel()
+    return places_of(flat, n)
 
 
 def pack_layer(

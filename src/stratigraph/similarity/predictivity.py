@@ -14,7 +14,7 @@ from __future__ import annotations
 from functools import partial
 
 from stratigraph.similarity.cca import prepare_basis
-from stratigraph.similarity.measure import Measure, Prepared
+from stratigraph.similarity.measure import Measure, Prepared, permute_rows
 
 __all__ = ["LINEAR_PREDICTIVITY"]
 
@@ -31,6 +31,7 @@ LINEAR_PREDICTIVITY = Measure(
     cost="prepare n·p²; pair n·r·q",
     prepare=partial(prepare_basis, name="linear_predictivity"),
     compare=_explained,
+    permute=permute_rows,
     symmetric=False,
     biased=True,
     least=3,

@@ -35,7 +35,7 @@ import numpy as np
 from scipy.linalg import blas, lapack
 from torch import Tensor
 
-from stratigraph.similarity.factors import DROPPED, EXACT, factorise
+from stratigraph.similarity.factors import DROPPED, EXACT, factorise, permute_factor
 from stratigraph.similarity.measure import Measure, Prepared, score
 
 __all__ = [
@@ -246,5 +246,6 @@ PROCRUSTES_SIMILARITY = Measure(
     cost="prepare n²p + n³; pair n·r² + r³, r ≤ min(p, n − 1)",
     prepare=_prepare,
     compare=_compare,
+    permute=permute_factor,
     biased=True,
 )

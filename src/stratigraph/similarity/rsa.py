@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from stratigraph.similarity.centring import centre
-from stratigraph.similarity.gram import gram, pack
+from stratigraph.similarity.gram import gram, pack, packed_places
 from stratigraph.similarity.measure import Measure, Prepared
 from stratigraph.similarity.vectors import cosine, unit_vector
 
@@ -90,6 +90,7 @@ def _measure(how: str, text: str) -> Measure:
         prepare=embed,
         compare=cosine,
         embed=embed,
+        places=partial(packed_places, diagonal=False),
         bounds=(0.0, 1.0) if how == "cosine" else (-1.0, 1.0),
         biased=how == "cosine",
         least=2 if how == "cosine" else 3,

@@ -24,9 +24,11 @@ Cost: preparing np, and n²p where p ≥ n; a pair npq, or n² where both have p
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -97,6 +99,12 @@ def _of_units(x: Tensor, units: int | None) -> Prepared:
     return Prepared(n, "units", (x, x.square().sum(1), share, *([gram(x)] if p >= n else [])))
 
 
+def _permute(x: Prepared, order: np.ndarray) -> Prepared:
+    matrix, squares, share, own, *kernel = x.parts
+    moved = (k[order][:, order] for k in kernel)
+    return replace(x, parts=(matrix[order], squares[order], share, own, *moved))
+
+
 def _inner(x: Prepared, y: Prepared) -> float:
     """⟨K, L⟩ = ‖XᵀY‖²."""
     left, right = x.parts[0], y.parts[0]
@@ -142,6 +150,7 @@ FEATURE_CORRECTED_CKA = Measure(
     cost="prepare np (n²p where p ≥ n); pair npq (n² where both p, q ≥ n)",
     prepare=_prepare,
     compare=_compare,
+    permute=_permute,
     bounds=(None, None),
     rotation=False,
     permutation=False,

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 
-from stratigraph.similarity.factors import factorise, log_norm
+from stratigraph.similarity.factors import factorise, log_norm, permute_factor
 from stratigraph.similarity.measure import Measure, Prepared
 from stratigraph.similarity.procrustes import PROCRUSTES_SIMILARITY, cosine_for_angle
 
@@ -47,6 +47,7 @@ ANGULAR_SHAPE_DISTANCE = Measure(
     cost=PROCRUSTES_SIMILARITY.cost,
     prepare=factorise,
     compare=_angle,
+    permute=permute_factor,
     bounds=(0.0, math.pi / 2),
     itself=0.0,
     metric=True,
@@ -59,6 +60,7 @@ SIZE_AND_SHAPE_DISTANCE = Measure(
     cost=PROCRUSTES_SIMILARITY.cost,
     prepare=factorise,
     compare=_size_and_shape,
+    permute=permute_factor,
     bounds=(0.0, None),
     itself=0.0,
     metric=True,

@@ -12,8 +12,18 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from stratigraph.errors import InputError
 from stratigraph.similarity.measure import Measure, between
-from stratigraph.testing.laws import LAWS, PROBES, distance_from, draw, gap, is_promised, value
+from stratigraph.testing.laws import (
+    LAWS,
+    OTHER_UNITS,
+    PROBES,
+    distance_from,
+    draw,
+    gap,
+    is_promised,
+    value,
+)
 from stratigraph.testing.require import require
 
 __all__ = ["CHECKS"]
@@ -142,6 +152,43 @@ def check_vectors(measure: Measure, probes: int = PROBES) -> None:
             check("write", rows[0], rows[1], score, seed)
 
 
+def check_permuted_probes(measure: Measure, probes: int = PROBES) -> None:
+    """Where it says how to permute what was prepared, that is as of the permuted probes."""
+    for seed, units in enumerate((OTHER_UNITS, 2 * probes)):
+        x, y, rng = draw(probes, seed, units)
+        order = rng.permutation(probes)
+        one, other, moved = (torch.from_numpy(m) for m in (x, y, y[order]))
+        if measure.permute is not None and _takes(measure, other):
+            wanted = value(measure, x, y[order])
+            again = measure.permute(measure.prepare(other), order)
+            found = between(measure, measure.prepare(one), again)
+            require(
+                gap(found, wanted) <= ROOT,
+                f"{measure.name}: permute() gives {found:.12g}, and the permuted probes "
+                f"{wanted:.12g}.",
+            )
+        if measure.places is not None and measure.embed is not None:
+            v, w = (measure.embed(m).parts[0].numpy() for m in (other, moved))
+            places = measure.places(probes)
+            there = places >= 0
+            turned = np.empty_like(v)
+            turned[places[there]] = v[places[order][:, order][there]]
+            require(
+                float(np.abs(turned - w).max()) <= EXACT,
+                f"{measure.name}: places() puts the vector's numbers elsewhere than embed() does "
+                "for permuted probes.",
+            )
+
+
+def _takes(measure: Measure, x: torch.Tensor) -> bool:
+    """Whether it does not refuse so many units for the probes."""
+    try:
+        measure.prepare(x)
+    except InputError:
+        return False
+    return True
+
+
 CHECKS: tuple[Check, ...] = (
     check_description,
     *(_check_of(law) for law in LAWS),
@@ -149,4 +196,5 @@ CHECKS: tuple[Check, ...] = (
     check_repeated,
     check_single_precision,
     check_vectors,
+    check_permuted_probes,
 )

@@ -1,0 +1,65 @@
+"""A score beside what chance would score, of two representations or of two networks' layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from stratigraph.errors import InputError
+from stratigraph.pairs.matrix import similarity_matrix
+from stratigraph.pairs.planner import MEMORY
+from stratigraph.similarity.measure import Measure
+
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = ["calibrate"]
+
+
+def calibrate(
+    a: Any,
+    b: Any = None,
+    measure: str | Measure = "debiased_cka",
+    *,
+    null: int = 200,
+    groups: Any = None,
+    seed: int = 0,
+    memory: int | str = MEMORY,
+) -> xarray.Dataset:
+    """Every score of ``a`` with ``b``, what chance would score, and the best of many the same way.
+
+    Args:
+        a: activations (n, p…), or a mapping of names to them: the layers of one network.
+        b: the same of another; of a mapping None is ``a``, and a copy of it is permuted.
+        measure: a name of the catalogue, or a `Measure`.
+        null: permutations of the probes of ``b``, each of all of its layers at once.
+        groups: a label for each probe, (n,): permute within them.
+        seed: of the permutations.
+        memory: bytes to hold, or words such as ``"2 GB"``.
+
+    Returns:
+        ``value``, ``p``, ``calibrated`` and ``threshold`` (the score that chance exceeds once in
+        twenty), of every cell (x, y); and with ``_row`` (x), ``_column`` (y) and ``_matrix`` () of
+        the best of them, layers with themselves left out. See `chance`.
+
+    Raises:
+        InputError: as `similarity_matrix`.
+
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> x, y = rng.normal(size=(2, 60, 300))
+    >>> found = calibrate(x, y, "linear_cka", null=19)
+    >>> print(f"{found.value.item():.2f}, calibrated {found.calibrated.item():.2f}")
+    0.83, calibrated 0.00
+
+    """
+    if not isinstance(a, Mapping):
+        if b is None:
+            raise InputError("b: expected another representation, of the same probes; got None.")
+        a, b = {"x": a}, b if isinstance(b, Mapping) else {"y": b}
+    elif b is not None and not isinstance(b, Mapping):
+        b = {"y": b}
+    scores = similarity_matrix(a, b, measure, memory=memory, null=null, groups=groups, seed=seed)
+    beside = [name for name in scores.coords if name not in scores.dims]
+    found = scores.reset_coords(beside).rename({scores.name: "value"})
+    return found.assign_attrs(scores.attrs)
