@@ -228,7 +228,7 @@ def compare_killed(study: Study, args: argparse.Namespace, kills: int) -> None:
         until = blocks * turn // (kills + 1) if turn <= kills else math.inf
         while child.is_alive():
             child.join(0.2)
-            done = sum(1 for _ in (study.path / "similarity").rglob("product-*.npz"))
+            done = count_products(study.path / "similarity")
             if done >= until and child.is_alive():
                 print(f"  killed after {done} of {blocks} blocks", flush=True)
                 os.kill(child.pid or 0, signal.SIGKILL)
@@ -236,6 +236,12 @@ def compare_killed(study: Study, args: argparse.Namespace, kills: int) -> None:
                 break
     if child.exitcode:
         raise SystemExit(f"the comparison ended with {child.exitcode}")
+
+
+def count_products(folder: Path) -> int:
+    """How many blocks are done; the folder may go meanwhile, once all are."""
+    names = (name for _, _, files in os.walk(folder) for name in files)
+    return sum(name.startswith("product-") and name.endswith(".npz") for name in names)
 
 
 def matrix_digest(study: Study) -> str:
@@ -261,8 +267,8 @@ def rehearse(place: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
         snapshots = args.models * args.snapshots
         row |= {"snapshots": args.distinct, "of all, CPU s": round(cpu * snapshots)}
     found = {}
-    for name, kills in (("part", 0), ("part, killed twice", 2)):
-        study = make_study(place / name, distinct, 100, args)
+    for name, kills in (("part", 0), ("part, killed twice", 2)) if args.part else ():
+        study = make_study(place / name, distinct, args.part, args)
         with watch.stage(name) as row:
             compare_killed(study, args, kills)
             found[name] = row["sha256"] = matrix_digest(study)
@@ -282,6 +288,7 @@ def rehearse(place: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", type=int, default=300, help="a multiple of 20")
+    parser.add_argument("--part", type=int, default=100, help="models of the part; 0 leaves it")
     parser.add_argument("--snapshots", type=int, default=5)
     parser.add_argument("--probes", type=int, default=500)
     parser.add_argument("--distinct", type=int, default=40, help="snapshots that are made up")
