@@ -17,7 +17,7 @@ from scipy.linalg import blas
 
 from stratigraph.pairs.matrix import similarity_matrix
 
-__all__ = ["floor_of_cka", "in_turn"]
+__all__ = ["floor_of_batch", "floor_of_cka", "in_turn"]
 
 
 def in_turn(calls: dict[str, Callable[[], Any]], rounds: int) -> list[dict[str, Any]]:
@@ -67,4 +67,13 @@ def floor_of_cka(layers: dict[str, torch.Tensor], rounds: int) -> list[dict[str,
             "ours, linear_cka": lambda: similarity_matrix(layers, None, "linear_cka"),
         },
         rounds,
+    )
+
+
+def floor_of_batch(rounds: int) -> list[dict[str, Any]]:
+    """The whole product of a batch of 250 probes, which peers take, and half of it by symmetry."""
+    x = np.random.default_rng(0).standard_normal((250, 8192), dtype=np.float32)
+    y = x.copy()
+    return in_turn(
+        {"whole product, 250 × 8,192": lambda: x @ y.T, "half, by ssyrk": lambda: x @ x.T}, rounds
     )

@@ -1,7 +1,7 @@
 """Ours and the peers on the same arrays, in one process, every value checked against float64.
 
-    python benchmarks/similarity.py [floor] [A] [B] [B5] [C] [vae] [growth] [streaming] [large]
-                                    [small] [--threads 1] [--json FILE]
+    python benchmarks/similarity.py [floor] [batch] [A] [B] [B5] [C] [vae] [growth] [streaming]
+                                    [large] [small] [--threads 1] [--json FILE]
 
 Jobs that are not named are not run; with none named, all are. Peers that are not installed are left
 out by name. CPU seconds are the steadier figure on a shared machine; ``gemm`` is what a plain
@@ -9,6 +9,8 @@ float32 product of this machine takes, in the same minute, for the plan's flops.
 
 floor
      60 layers of up to 4,096 units, n = 1,000: ours as a multiple of one symmetric product a layer
+batch
+     the products of one minibatch, whole and by symmetry
 A    14 × 14 layers of two models, n = 5,000: exact CKA, and minibatch-unbiased at batch 250
 B    14 × 14 layers, n = 1,000: Procrustes, exact and certified; a peer's total is extrapolated from
      timed pairs by the flops of its singular value decompositions, and says so
@@ -37,7 +39,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import peers
-from floor import floor_of_cka
+from floor import floor_of_batch, floor_of_cka
 from small import small
 from stratigraph.activations import read_network
 from stratigraph.data import draw_probes
@@ -137,6 +139,11 @@ def job_floor() -> None:
     check = against(DEBIASED_CKA, layers, layers, [0, 5, 6, 59])
     print(f"  error {check(similarity_matrix(layers).to_numpy()):.1e}")
     RESULTS.extend(floor_of_cka(layers, 5))
+
+
+def job_batch() -> None:
+    """The products of one minibatch."""
+    RESULTS.extend(floor_of_batch(50))
 
 
 def job_a() -> None:
@@ -356,8 +363,8 @@ def job_small() -> None:
 
 
 JOBS = {
-    "floor": job_floor, "A": job_a, "B": job_b, "B5": job_b5, "C": job_c, "vae": vae,
-    "growth": growth, "streaming": streaming, "large": large, "small": job_small,
+    "floor": job_floor, "batch": job_batch, "A": job_a, "B": job_b, "B5": job_b5, "C": job_c,
+    "vae": vae, "growth": growth, "streaming": streaming, "large": large, "small": job_small,
 }  # fmt: skip
 
 
