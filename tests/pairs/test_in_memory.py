@@ -176,3 +176,26 @@ def test_settings_of_openmp_and_openblas_do_not_change_a_bit():
         env=environment, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert found.stdout.strip() == want
+
+
+FORKED = """
+import os, sys; sys.path.insert(0, {tests!r})
+import numpy as np, torch
+from synthetic import layers
+from stratigraph.pairs.matrix import similarity_matrix
+torch.set_num_threads(2)
+given = layers(600, (300, 900))
+want = similarity_matrix(given).values
+if child := os.fork():
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+os._exit(0 if np.array_equal(similarity_matrix(given).values, want) else 1)
+"""
+
+
+@pytest.mark.full
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_of_a_process_that_compared_compares_too():
+    """It hung for ever, while inputs were looked at by torch's threads."""
+    folder = str(Path(__file__).parents[1] / "similarity")
+    script = FORKED.format(tests=folder)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=240)
