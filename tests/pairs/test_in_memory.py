@@ -15,11 +15,13 @@ import torch
 from synthetic import layers
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from stratigraph.engine import one_thread
+from stratigraph.machine import one_thread_each
 from stratigraph.pairs.in_memory import compare_in_memory
 from stratigraph.pairs.matrix import similarity_matrix
 from stratigraph.similarity import threads
 from stratigraph.similarity.catalog import MEASURES
-from stratigraph.similarity.threads import one_thread_each, spread_over_threads
+from stratigraph.similarity.threads import spread_over_threads
 
 WIDTHS = (300, 5000, 10, 700)
 
@@ -57,7 +59,7 @@ def test_pairs_one_by_one_do_not_change_a_bit_with_threads(monkeypatch):
     found = []
     for count in (1, 3):
         monkeypatch.setattr(threads, "count_cores", lambda: 8)
-        monkeypatch.setattr(threads.torch, "get_num_threads", lambda count=count: count)
+        monkeypatch.setattr(torch, "get_num_threads", lambda count=count: count)
         found.append(similarity_matrix(a, None, "procrustes_similarity").values)
         monkeypatch.undo()
     assert np.array_equal(*found)
@@ -156,6 +158,27 @@ def test_whoever_leaves_last_may_be_another_thread():
         leave.set()
         other.join()
         assert blas_threads() == {2}
+
+
+def test_an_engines_task_in_another_thread_is_on_one_thread_too():
+    """The engine and a comparison hold the same libraries, whichever of them came first."""
+    seen = []
+
+    def hold():
+        with one_thread():
+            seen.append(blas_threads())
+
+    with threadpool_limits(2, user_api="blas"):
+        with spread_over_threads(2):
+            other = threading.Thread(target=hold)
+            other.start()
+            other.join()
+            assert blas_threads() == {1}
+        other = threading.Thread(target=hold)
+        other.start()
+        other.join()
+        assert blas_threads() == {2}
+    assert seen == [{1}, {1}]
 
 
 SCRIPT = """

@@ -23,7 +23,7 @@ from stratigraph.engine.protocol import Failure, Outcome, raised
 from stratigraph.engine.stop import listening, stopping
 from stratigraph.engine.words import Hear, Mailbox, post_to, speaking
 from stratigraph.errors import ConfigError
-from stratigraph.machine import count_cores
+from stratigraph.machine import count_cores, one_thread_each
 
 __all__ = ["LocalEngine", "one_thread"]
 
@@ -73,17 +73,11 @@ class LocalEngine:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Run torch and BLAS on one thread within: the order of sums, hence the bits, depend on it."""
-    import torch
+    """Run torch, BLAS and OpenMP on one thread within: the order of sums follows from it."""
     from threadpoolctl import threadpool_limits
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(threads)
+    with one_thread_each(), threadpool_limits(1, user_api="openmp"):
+        yield
 
 
 def _in_process(

@@ -7,19 +7,14 @@ each other by spinning: a comparison of seven layers took twenty times as long.
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any, TypeAlias
 
-import torch
+from stratigraph.machine import count_cores, one_thread_each
 
-from stratigraph.machine import count_cores
-
-__all__ = ["Each", "one_thread_each", "spread_over_threads"]
+__all__ = ["Each", "spread_over_threads"]
 
 Each: TypeAlias = Callable[..., Iterable[Any]]  # as `map`: values in the order of the tasks
 
@@ -33,6 +28,8 @@ def spread_over_threads(threads: int | None = None) -> Iterator[tuple[Each, int]
             ``torch.set_num_threads`` say), and no more than this process has cores.
 
     """
+    import scipy.linalg  # noqa: F401  (whose BLAS, another copy than numpy's, is then held too)
+
     with one_thread_each() as before:
         count = min(before, count_cores()) if threads is None else threads
         if count == 1:
@@ -40,88 +37,3 @@ def spread_over_threads(threads: int | None = None) -> Iterator[tuple[Each, int]
             return
         with ThreadPoolExecutor(count, thread_name_prefix="stratigraph") as pool:
             yield pool.map, count
-
-
-class _Holders:
-    """How many hold libraries to one thread now, and what there was before the first of them."""
-
-    lock = threading.Lock()
-    count = 0
-    torch_threads = 1
-    blas: Any = None
-
-
-class _Outer(threading.local):
-    """What torch had in this thread before the outermost hold; 0 outside of all."""
-
-    threads = 0
-
-
-_outer = _Outer()
-
-
-def _forget() -> None:
-    """In a forked child: who held in the parent is not here, and may have held the lock."""
-    _Holders.lock, _Holders.count, _outer.threads = threading.Lock(), 0, 0
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
-
-
-@contextmanager
-def one_thread_each() -> Iterator[int]:
-    """Hold BLAS, and torch in this thread and in new ones, to one thread; yields what torch had.
-
-    The last to leave, of all threads of this process, gives BLAS its threads back; the last of this
-    thread gives torch its own.
-    """
-    own, outer = torch.get_num_threads(), _outer.threads
-    with _Holders.lock:
-        if _Holders.count == 0:
-            _Holders.torch_threads = own
-            with _any_thread_may_limit():
-                _Holders.blas = _libraries().limit(limits=1, user_api="blas")
-        _Holders.count += 1
-        # A thread that was started meanwhile has one from those who hold: it knows no better.
-        before = outer or (own if own > 1 else _Holders.torch_threads)
-    torch.set_num_threads(1)
-    _outer.threads = before
-    try:
-        yield before
-    finally:
-        _outer.threads = outer
-        torch.set_num_threads(1 if outer else before)
-        with _Holders.lock:
-            _Holders.count -= 1
-            if _Holders.count == 0:
-                with _any_thread_may_limit():
-                    _Holders.blas.restore_original_limits()
-
-
-@contextmanager
-def _any_thread_may_limit() -> Iterator[None]:
-    """From threadpoolctl 3.8 on, the first thread to limit OpenBLAS is the only one that can.
-
-    Limits of others do nothing, without a word. Here a lock and a count see to it that they agree.
-    """
-    from threadpoolctl import OpenBLASController
-
-    clear = getattr(OpenBLASController, "clear_controlling_thread", None)
-    if clear is None:
-        yield
-        return
-    clear(force=True)
-    try:
-        yield
-    finally:
-        clear(force=True)
-
-
-@lru_cache(maxsize=1)
-def _libraries() -> Any:
-    """The BLAS of this process; to look for them takes milliseconds, so once."""
-    import scipy.linalg  # noqa: F401  (its BLAS is another copy than numpy's)
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
