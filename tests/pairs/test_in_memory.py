@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from stratigraph.engine import one_thread
 from stratigraph.machine import one_thread_each
-from stratigraph.pairs.in_memory import compare_in_memory
+from stratigraph.pairs.in_memory import InMemory
 from stratigraph.pairs.matrix import similarity_matrix
 from stratigraph.similarity import threads
 from stratigraph.similarity.catalog import MEASURES
@@ -36,7 +36,7 @@ def blas_threads():
 
 def scores(measure, count, given=None):
     side = [torch.from_numpy(x) for x in (given or layers(600, WIDTHS)).values()]
-    return compare_in_memory([side], MEASURES[measure], everything, threads=count).all()
+    return InMemory(count).compare([side], MEASURES[measure], everything, None, None).all()
 
 
 @pytest.mark.parametrize("measure", ["debiased_cka", "linear_cka", "rsa_cosine"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -34,6 +34,7 @@ __all__ = [
     "cuts",
     "device_of",
     "fold",
+    "is_square",
     "join_notes",
     "make_once",
     "prepare_source",
@@ -79,6 +80,11 @@ class Notes:
         }
 
     @classmethod
+    def of_each(cls, known: Sequence[Prepared | Vector]) -> Notes:
+        """Those of representations that were prepared, or written as vectors."""
+        return cls(tuple(one.reason for one in known), tuple(one.doubt for one in known))
+
+    @classmethod
     def of(cls, arrays: dict[str, np.ndarray], prefix: str = "") -> Notes:
         """Back from `arrays`."""
         return cls(
@@ -112,6 +118,11 @@ def blocks(wanted: Wanted, shape: tuple[int, int], size: int) -> list[Block]:
         counts = np.add.reduceat(band, [cut.start for cut in columns]).tolist()
         found += [Block(rows, cut, n) for cut, n in zip(columns, counts, strict=True) if n]
     return found
+
+
+def is_square(sides: Sequence[object], block: Block) -> bool:
+    """Whether a block is of representations with themselves."""
+    return len(sides) == 1 and block.rows == block.columns
 
 
 def read_matrix(source: Source, measure: Measure) -> Tensor:

@@ -30,6 +30,7 @@ from stratigraph.pairs.blocks import (
     Source,
     Wanted,
     blocks,
+    is_square,
     make_once,
     read_matrix,
     read_scores,
@@ -150,7 +151,7 @@ def _multiply_all(
                     (of_left, of_right),
                     wanted(block.rows, block.columns),
                     measure.bounds,
-                    same=len(sides) == 1 and block.rows == block.columns,
+                    same=is_square(sides, block),
                     double=double,
                     path=paths[i],
                 )
@@ -226,7 +227,7 @@ def _cosines(task: _ProductTask) -> np.ndarray:
     right = None if task.same else [_open_vectors(path) for path in task.right]
     width = left[0].shape[1]
     total = np.zeros(task.wanted.shape)
-    for part in range(0, width, PART):  # the sums of `compare_in_memory`, to the bit
+    for part in range(0, width, PART):  # the sums of `InMemory`, to the bit
         apart = np.zeros_like(total)
         for start in range(part, min(part + PART, width), COLUMNS):
             cut = slice(start, start + COLUMNS)

@@ -156,5 +156,5 @@ def _make_vectors(task: _EmbedTask) -> tuple[np.ndarray, _Embedded]:
     found = [write_source(measure, source, row) for source, row in zip(sources, rows, strict=True)]
     return rows, _Embedded(
         np.sqrt([vector.squared for vector in found]),
-        Notes(tuple(v.reason for v in found), tuple(v.doubt for v in found)),
+        Notes.of_each(found),
     )

@@ -27,6 +27,7 @@ from stratigraph.pairs.blocks import (
     Wanted,
     blocks,
     device_of,
+    is_square,
     read_matrix,
     write_source,
 )
@@ -36,16 +37,22 @@ from stratigraph.similarity.measure import Measure
 from stratigraph.similarity.threads import Each, spread_over_threads
 from stratigraph.similarity.vectors import Vector
 
-__all__ = ["InMemory", "compare_in_memory", "write_sides"]
+__all__ = ["InMemory", "write_sides"]
 
 BLOCK = 256  # representations a side of a block of pairs
 
 
 @dataclass(frozen=True)
 class InMemory:
-    """A vector for each representation, all of them in one array."""
+    """A vector for each representation, all of them in one array.
+
+    Attributes:
+        threads: that share the work (`threads`); no bit depends on it.
+
+    """
 
     name: ClassVar[str] = "vectors"  # what a plan calls it
+    threads: int | None = None
 
     def compare(
         self,
@@ -56,62 +63,42 @@ class InMemory:
         progress: Progress | None,
     ) -> Comparison:
         """See `Strategy`; an engine is not needed."""
-        return compare_in_memory(sides, measure, wanted, progress)
+        shape = (len(sides[0]), len(sides[-1]))
+        found = blocks(wanted, shape, BLOCK)
+        length = measure.entries(len(read_matrix(sides[0][0], measure)))
+        cuts = [slice(start, min(start + PART, length)) for start in range(0, length, PART)]
+        count = sum(map(len, sides)) + len(found) * len(cuts)
+        ticks = iter(range(1, count + 1))
 
+        def tick() -> None:
+            done = next(ticks)
+            if progress:
+                progress(done, count)
 
-def compare_in_memory(
-    sides: Sequence[Sequence[Source]],
-    measure: Measure,
-    wanted: Wanted,
-    progress: Progress | None = None,
-    threads: int | None = None,
-) -> Comparison:
-    """Scores of all pairs, NaN where they are not wanted.
+        totals: dict[str, np.ndarray] = {}
+        with spread_over_threads(self.threads) as (each, workers):
+            rows, vectors = write_sides(sides, length, measure, each, workers, tick)
+            tasks = [(block, cut) for block in found for cut in cuts]
+            double = in_float64(sum(block.pairs for block in found), length)
+            product = partial(_product, rows, double, device_of(sides[0][0]))
+            for (block, _), part in zip(tasks, each(product, tasks), strict=True):
+                totals[block.name] = totals[block.name] + part if block.name in totals else part
+                tick()
 
-    Args:
-        sides: one list of sources, or two.
-        measure: one that embeds.
-        wanted: the pairs wanted; of one set and a symmetric measure, each pair once.
-        progress: called with (tasks done, tasks in all).
-        threads: that share the work (`threads`); no bit depends on it.
-
-    """
-    shape = (len(sides[0]), len(sides[-1]))
-    found = blocks(wanted, shape, BLOCK)
-    length = measure.entries(len(read_matrix(sides[0][0], measure)))
-    cuts = [slice(start, min(start + PART, length)) for start in range(0, length, PART)]
-    count = sum(map(len, sides)) + len(found) * len(cuts)
-    ticks = iter(range(1, count + 1))
-
-    def tick() -> None:
-        done = next(ticks)
-        if progress:
-            progress(done, count)
-
-    totals: dict[str, np.ndarray] = {}
-    with spread_over_threads(threads) as (each, workers):
-        rows, vectors = write_sides(sides, length, measure, each, workers, tick)
-        tasks = [(block, cut) for block in found for cut in cuts]
-        double = in_float64(sum(block.pairs for block in found), length)
-        product = partial(_product, rows, double, device_of(sides[0][0]))
-        for (block, _), part in zip(tasks, each(product, tasks), strict=True):
-            totals[block.name] = totals[block.name] + part if block.name in totals else part
-            tick()
-
-    norms = [np.sqrt([vector.squared for vector in side]) for side in vectors]
-    scores = [
-        as_cosines(
-            totals[block.name],
-            (norms[0][block.rows], norms[-1][block.columns]),
-            _is_square(sides, block),
-            wanted(block.rows, block.columns),
-            measure.bounds,
-        )
-        for block in found
-    ]
-    notes = [Notes(tuple(v.reason for v in side), tuple(v.doubt for v in side)) for side in vectors]
-    mirrored = len(sides) == 1 and measure.symmetric
-    return Comparison(shape, found, scores.__getitem__, mirrored, notes[0], notes[-1])
+        norms = [np.sqrt([vector.squared for vector in side]) for side in vectors]
+        scores = [
+            as_cosines(
+                totals[block.name],
+                (norms[0][block.rows], norms[-1][block.columns]),
+                is_square(sides, block),
+                wanted(block.rows, block.columns),
+                measure.bounds,
+            )
+            for block in found
+        ]
+        notes = [Notes.of_each(side) for side in vectors]
+        mirrored = len(sides) == 1 and measure.symmetric
+        return Comparison(shape, found, scores.__getitem__, mirrored, notes[0], notes[-1])
 
 
 def write_sides(
@@ -151,10 +138,5 @@ def _product(
     rows: list[np.ndarray], double: bool, device: str, task: tuple[Block, slice]
 ) -> np.ndarray:
     block, cut = task
-    right = None if _is_square(rows, block) else rows[-1][block.columns, cut]
+    right = None if is_square(rows, block) else rows[-1][block.columns, cut]
     return multiply(rows[0][block.rows, cut], right, double, device)
-
-
-def _is_square(sides: Sequence[object], block: Block) -> bool:
-    """Whether a block is of representations with themselves."""
-    return len(sides) == 1 and block.rows == block.columns

@@ -23,6 +23,7 @@ from stratigraph.pairs.blocks import (
     Wanted,
     blocks,
     device_of,
+    is_square,
     make_once,
     prepare_source,
     read_matrix,
@@ -83,7 +84,7 @@ class PairByPair:
                 yield _CompareTask(
                     tuple(sides[0][block.rows]),
                     tuple(sides[-1][block.columns]),
-                    len(sides) == 1 and block.rows == block.columns,
+                    is_square(sides, block),
                     wanted(block.rows, block.columns),
                     measure,
                     self.tolerance,
@@ -189,5 +190,4 @@ def _score_pairs(
 
 def _note_results(prepared: dict[int, Prepared], count: int) -> Notes:
     nothing = Prepared(0, "none")
-    every = [prepared.get(index, nothing) for index in range(count)]
-    return Notes(tuple(p.reason for p in every), tuple(p.doubt for p in every))
+    return Notes.of_each([prepared.get(index, nothing) for index in range(count)])
