@@ -17,7 +17,6 @@ parts     what one pair of full rank spends where, n = 400 and 1,000
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -27,21 +26,11 @@ import torch
 from scipy.linalg import lapack
 from threadpoolctl import threadpool_limits
 
+from floor import in_turn
 from similarity import WIDTHS, model, trained
 from stratigraph.pairs.matrix import similarity_matrix
 
 MEASURE = "procrustes_similarity"
-
-
-def seconds(runs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """The least CPU time of each, taking turns."""
-    best = dict.fromkeys(runs, np.inf)
-    for _ in range(repeats):
-        for name, run in runs.items():
-            began = time.process_time()
-            run()
-            best[name] = min(best[name], time.process_time() - began)
-    return best
 
 
 def floor(xs: list[np.ndarray], ys: list[np.ndarray] | None) -> None:
@@ -66,10 +55,8 @@ def compare(title: str, a: dict, b: dict | None, repeats: int) -> None:
     }
     for tolerance in (1e-1, 1e-2, 1e-3):
         runs[f"to {tolerance:g}"] = partial(similarity_matrix, a, b, MEASURE, tolerance=tolerance)
-    found = seconds(runs, repeats)
     print(title)
-    for name, value in found.items():
-        print(f"  {name:10s} {value:8.3f} CPU s, {value / found['floor']:.2f} × the floor")
+    in_turn(runs, repeats)
     print(
         f"  error {error(similarity_matrix(a, b, MEASURE).to_numpy(), xs, ys or xs):.1e}",
         flush=True,
@@ -128,8 +115,8 @@ def parts() -> None:
             "two float32 products, a Newton–Schulz step": partial(newton_schulz, single),
             "float32 singular values": partial(np.linalg.svd, single, compute_uv=False),
         }
-        found = seconds(steps, 3)
-        print(f"n = {n}: " + "; ".join(f"{k} {1e3 * v:.1f} ms" for k, v in found.items()))
+        print(f"n = {n}, and what is a multiple of the first")
+        in_turn(steps, 3)
 
 
 def newton_schulz(x: np.ndarray) -> np.ndarray:

@@ -31,10 +31,10 @@ from stratigraph.pairs.matrix import check_inputs, similarity_matrix
 from stratigraph.pairs.planner import MEMORY
 from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.from_rows import cka_from_batches
-from stratigraph.similarity.inputs import IN_PARTS, as_matrices, is_large, join_sides
+from stratigraph.similarity.inputs import IN_PARTS, is_large, join_sides
 from stratigraph.similarity.measure import Measure, tell
 from stratigraph.similarity.sizes import in_bytes, in_words
-from stratigraph.similarity.unfit import fit_entries, with_unfit
+from stratigraph.similarity.unfit import fit_matrices, with_unfit
 
 if TYPE_CHECKING:
     import xarray
@@ -82,13 +82,7 @@ def interval_matrix(
             f"a: expected enough probes to leave groups of them out, at least 8 and so many that "
             f"{chosen.least} are left ({chosen.name}), got {n}."
         )
-    fit = [fit_entries(side, name) for name, side in zip(given, joined, strict=True)]
-    sides, _ = as_matrices(
-        {name: some or side for name, side, (some, _) in zip(given, joined, fit, strict=True)},
-        chosen.name,
-        chosen.least,
-        finite=all(some for some, _ in fit),
-    )
+    sides, _, unfits = fit_matrices(dict(zip(given, joined, strict=True)), chosen)
     left, right = sides[0], sides[1] if len(sides) > 1 else None
     found = similarity_matrix(left, right, chosen, memory=memory, null=null)
     if cka:
@@ -113,11 +107,7 @@ def interval_matrix(
     found = found.assign_coords(
         lower=(("x", "y"), found.values - reach), upper=(("x", "y"), found.values + reach)
     ).assign_attrs(interval=f"{confidence:.0%}, leaving out {groups} groups of probes in turn")
-    for _, unfit in fit:
-        for name, why in unfit.items():
-            tell(chosen.name, repr(name), why, None, level=2)
-        found = with_unfit(found, a, a if b is None else b, unfit)
-    return found
+    return with_unfit(found, a, a if b is None else b, unfits)
 
 
 def _leave_out(side: Mapping[str, Tensor], group: np.ndarray) -> dict[str, Tensor]:

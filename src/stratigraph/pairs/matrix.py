@@ -25,14 +25,13 @@ from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.from_rows import cka_from_rows
 from stratigraph.similarity.inputs import (
     IN_PARTS,
-    as_matrices,
     is_large,
     join_sides,
 )
 from stratigraph.similarity.measure import Measure, tell
 from stratigraph.similarity.sizes import in_bytes, in_words
 from stratigraph.similarity.streaming import shuffled_batches, stream_cka
-from stratigraph.similarity.unfit import fit_entries, numbers_as_units, with_unfit
+from stratigraph.similarity.unfit import fit_matrices, numbers_as_units, with_unfit
 
 if TYPE_CHECKING:
     import xarray
@@ -103,13 +102,7 @@ def similarity_matrix(
                 f"null: needs every number at once, with {in_words(memory)} allowed (memory=)."
             )
         return _in_parts(joined, chosen, memory)
-    fit = {name: fit_entries(side, name) for name, side in zip(given, joined, strict=True)}
-    sides, n = as_matrices(
-        {name: some or side for (name, (some, _)), side in zip(fit.items(), joined, strict=True)},
-        chosen.name,
-        chosen.least,
-        finite=all(some for some, _ in fit.values()),
-    )
+    sides, n, unfits = fit_matrices(dict(zip(given, joined, strict=True)), chosen)
     left, right = sides[0], sides[1] if len(sides) > 1 else None
     found = _compare_finite(left, right, chosen, n, tolerance, precision, memory, progress)
     if null is not None:
@@ -123,11 +116,7 @@ def similarity_matrix(
             memory=memory,
             progress=progress,
         )
-    for _, unfit in fit.values():
-        for name, why in unfit.items():
-            tell(chosen.name, repr(name), why, None, level=2)
-        found = with_unfit(found, a, a if b is None else b, unfit)
-    return found
+    return with_unfit(found, a, a if b is None else b, unfits)
 
 
 def _compare_finite(

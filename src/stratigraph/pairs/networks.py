@@ -291,8 +291,5 @@ def _from_all(
     ]
     right = fit[1] if len(fit) > 1 else None
     found = similarity_matrix(fit[0], right, measure, memory=memory, **chance)
-    for reasons in passes.unfit:
-        for name, why in reasons.items():
-            tell(measure.name, repr(name), why, None, level=3)
-        found = with_unfit(found, names[0], names[-1], reasons)
+    found = with_unfit(found, names[0], names[-1], passes.unfit, level=4)
     return found.assign_attrs(plan=f"exact, all held; {found.attrs['plan']}", inputs=n)

@@ -16,12 +16,19 @@ import torch
 from torch import Tensor
 
 from stratigraph.errors import InputError
-from stratigraph.similarity.inputs import as_matrix, describe_holes, nonfinite, read_in_parts
+from stratigraph.similarity.inputs import (
+    as_matrices,
+    as_matrix,
+    describe_holes,
+    nonfinite,
+    read_in_parts,
+)
+from stratigraph.similarity.measure import Measure, tell
 
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["Sieve", "fit_entries", "numbers_as_units", "set_unfit", "unfit", "with_unfit"]
+__all__ = ["Sieve", "fit_matrices", "numbers_as_units", "set_unfit", "unfit", "with_unfit"]
 
 
 def unfit(value: Any, name: str = "x") -> str | None:
@@ -122,28 +129,54 @@ def numbers_as_units(side: Any) -> Any:
     return side
 
 
-def fit_entries(side: Mapping[str, Any], argument: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """The entries that can be compared, and name → why another cannot.
+def fit_matrices(
+    sides: Mapping[str, Mapping[str, Any]], measure: Measure
+) -> tuple[list[dict[str, Tensor]], int, list[dict[str, str]]]:
+    """Matrices of the entries that can be compared; how many probes; of each side name → why not.
+
+    Args:
+        sides: argument → its mapping of names to activations, as the caller named them.
+        measure: what they are compared by.
 
     Raises:
-        InputError: an entry is no representation.
+        InputError: an entry is no representation, or none of a side can be compared.
 
     """
-    reasons: dict[str, str] = {}
-    for name, value in side.items():
-        if (why := unfit(value, f"{argument}[{name!r}]")) is not None:
-            reasons[name] = why
-    return {name: value for name, value in side.items() if name not in reasons}, reasons
+    fit: dict[str, Mapping[str, Any]] = {}
+    unfits: list[dict[str, str]] = []
+    for argument, side in sides.items():
+        why = {name: unfit(value, f"{argument}[{name!r}]") for name, value in side.items()}
+        unfits.append({name: reason for name, reason in why.items() if reason is not None})
+        some = {name: value for name, value in side.items() if name not in unfits[-1]}
+        fit[argument] = some or side  # of which `as_matrices` refuses the first
+    finite = all(len(unfits[k]) < len(side) for k, side in enumerate(sides.values()))
+    matrices, n = as_matrices(fit, measure.name, measure.least, finite=finite)
+    return matrices, n, unfits
 
 
 def with_unfit(
     found: xarray.DataArray,
     x: Iterable[str],
     y: Iterable[str],
-    reasons: Mapping[str, str],
+    unfits: Iterable[Mapping[str, str]],
+    level: int = 3,
 ) -> xarray.DataArray:
-    """The matrix with all names, NaN for those that could not be compared, and why."""
-    if not reasons:
-        return found
-    every = json.dumps({**json.loads(found.attrs["reasons"]), **reasons})
-    return found.reindex(x=list(x), y=list(y)).assign_attrs(reasons=every)
+    """The matrix with all names, NaN for those that could not be compared, and why.
+
+    Each is warned of.
+
+    Args:
+        found: of the others.
+        x: all names of its rows.
+        y: all of its columns.
+        unfits: of each side, name → why.
+        level: of the warnings, up to who called.
+
+    """
+    for reasons in unfits:
+        for name, why in reasons.items():
+            tell(found.attrs["measure"], repr(name), why, None, level=level)
+        if reasons:
+            every = json.dumps({**json.loads(found.attrs["reasons"]), **reasons})
+            found = found.reindex(x=list(x), y=list(y)).assign_attrs(reasons=every)
+    return found
