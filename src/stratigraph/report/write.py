@@ -18,9 +18,8 @@ from stratigraph.evidence import LEAST_ROOM
 from stratigraph.machine import count_cores
 from stratigraph.records import MANIFEST, Files, read_json, record_exists, write_record
 from stratigraph.report import tables
-from stratigraph.report.data import ReportData
+from stratigraph.report.data import THRESHOLD, ReportData
 from stratigraph.report.drawing import SHOWN, Picture, Sketch, check_formats, draw_all
-from stratigraph.report.headline import THRESHOLD
 from stratigraph.report.interactive import explore
 from stratigraph.report.sections import sections
 from stratigraph.study import Study
