@@ -65,7 +65,8 @@ class InfoVAE:
         if self.alpha + self.lambda_mmd - 1 == 0:
             return {"name": "beta_vae", "beta": self.lambda_mmd}
         if self.alpha == 1:
-            return {"name": "mmd_vae", "lambda_mmd": self.lambda_mmd, "bandwidth": self.bandwidth}
+            kernel = {} if self.bandwidth is None else {"bandwidth": self.bandwidth}
+            return {"name": "mmd_vae", "lambda_mmd": self.lambda_mmd, **kernel}
         return None
 
     def __post_init__(self) -> None:
