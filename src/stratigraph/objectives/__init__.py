@@ -9,6 +9,7 @@ from stratigraph.objectives.catalog import (
     codebook_of as codebook_of,
     evaluate as evaluate,
     parts_of as parts_of,
+    simplest as simplest,
 )
 from stratigraph.objectives.classification import Classification as Classification
 from stratigraph.objectives.passes import Parts as Parts, Pass as Pass, Terms as Terms

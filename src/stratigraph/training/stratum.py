@@ -1,0 +1,56 @@
+"""Which runs are replicates of one another: those of the same model, whatever it is called.
+
+A configuration without its seed is a *stratum*. Objectives that are a simpler one at some
+parameters (`stratigraph.objectives.simplest`) make several configurations one model: β-TC-VAE at
+β = 1 is the β-VAE at β = 1, and its runs are that stratum's. Whether a run shares its random
+streams with other configurations is no part of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from stratigraph.identity import canonical
+from stratigraph.objectives import build_objective, codebook_of, parts_of, simplest
+from stratigraph.plugins import naming_only
+from stratigraph.training.config import RunConfig
+from stratigraph.training.recorded import RecordedConfig
+
+__all__ = ["equal_models", "model_of", "stratum"]
+
+
+def model_of(config: RunConfig) -> dict[str, Any]:
+    """The objective of the simplest model that a run trains, as name and parameters.
+
+    An objective with parts passes a second batch through the network; a network of the user's may
+    remember it (batch normalisation), so there it is none but itself.
+    """
+    own = dict(config.objective)
+    if isinstance(config, RecordedConfig):
+        return own
+    with naming_only(config.named_by):
+        objective = build_objective(**own)
+        if codebook_of(objective) is None and config.parts.plugins():
+            if parts_of(objective, config.latents).modules:
+                return own
+        return simplest(own)
+
+
+def stratum(config: RunConfig) -> str:
+    """The canonical configuration of the model that a run trains, without seed and streams."""
+    rest = {k: v for k, v in config.to_dict().items() if k not in ("seed", "streams")}
+    return canonical({**rest, "objective": model_of(config)})
+
+
+def equal_models(configs: Iterable[RunConfig]) -> list[str]:
+    """What is the same model twice, one text each: ``beta_tc_vae beta=1 = beta_vae beta=1``."""
+    called: dict[str, dict[str, None]] = {}
+    for config in configs:
+        called.setdefault(stratum(config), {})[_name(config.objective)] = None
+    return list(dict.fromkeys(" = ".join(names) for names in called.values() if len(names) > 1))
+
+
+def _name(objective: Any) -> str:
+    options = [f"{key}={value}" for key, value in objective.items() if key != "name"]
+    return " ".join([str(objective["name"]), *options])
