@@ -31,6 +31,7 @@ from .probes import (
     probes_digest as probes_digest,
     read_probes as read_probes,
 )
+from .replicates import read_replicates as read_replicates, set_replicates as set_replicates
 from .run import Run as Run
 from .selection import (
     SELECTIONS as SELECTIONS,

@@ -25,7 +25,7 @@ import xarray as xr
 from stratigraph.errors import DataError, InputError, IntegrityError, UnsafeFileError
 from stratigraph.machine import physical_memory
 from stratigraph.records import is_sealed, read_json, read_text
-from stratigraph.study.layout import EXPORT, STUDY_FILE, similarity_path
+from stratigraph.study.layout import EXPORT, REPLICATES, STUDY_FILE, similarity_path
 
 __all__ = ["EXPORT", "TABLES", "Export", "find_export"]
 
@@ -125,6 +125,10 @@ class Export:
         if not isinstance(held, dict):
             raise IntegrityError(f"{self.folder / name}: damaged; not a mapping in JSON.")
         return read_json(self.folder / name) if self.about or "seal" in held else held
+
+    def replicates(self) -> int:
+        """How many replicates the study had, beyond what its file says; 0 for no more."""
+        return int(self.json(REPLICATES)["replicates"]) if self._holds(REPLICATES) else 0
 
     def table(self, name: str) -> pd.DataFrame | None:
         """A table by its name without ending; None where it was not exported."""

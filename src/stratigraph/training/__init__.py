@@ -19,5 +19,9 @@ from stratigraph.training.loop import (
 from stratigraph.training.network import DataFacts as DataFacts, build_network as build_network
 from stratigraph.training.recorded import RecordedConfig as RecordedConfig, any_config as any_config
 from stratigraph.training.schedule import SnapshotSchedule as SnapshotSchedule
-from stratigraph.training.stratum import equal_models as equal_models, model_of as model_of, stratum as stratum
+from stratigraph.training.stratum import (
+    equal_models as equal_models,
+    model_of as model_of,
+    stratum as stratum,
+)
 from stratigraph.training.seeds import derived_seed as derived_seed, step_noise as step_noise

@@ -16,6 +16,7 @@ from stratigraph.objectives import build_objective, codebook_of, parts_of, simpl
 from stratigraph.plugins import naming_only
 from stratigraph.training.config import RunConfig
 from stratigraph.training.recorded import RecordedConfig
+from stratigraph.values import is_number
 
 __all__ = ["equal_models", "model_of", "stratum"]
 
@@ -52,5 +53,9 @@ def equal_models(configs: Iterable[RunConfig]) -> list[str]:
 
 
 def _name(objective: Any) -> str:
-    options = [f"{key}={value}" for key, value in objective.items() if key != "name"]
+    options = [
+        f"{key}={value:g}" if is_number(value) else f"{key}={value}"
+        for key, value in objective.items()
+        if key != "name"
+    ]
     return " ".join([str(objective["name"]), *options])
