@@ -29,8 +29,7 @@ from stratigraph.stages.catalog import STAGES
 from stratigraph.stages.stage import Made
 from stratigraph.study.layout import CURRENT, STUDY_FILE, default_path, find_place, run_path
 from stratigraph.study.origin import find_origin
-from stratigraph.study.replicates import read_replicates
-from stratigraph.study.state import read_state
+from stratigraph.study.state import read_replicates, read_state
 
 if TYPE_CHECKING:
     from stratigraph.study import Study

@@ -20,7 +20,7 @@ from stratigraph.study import CONFIG, STUDY_FILE, Study, StudyConfig, load_confi
 from stratigraph.study.exported import find_export
 from stratigraph.study.layout import default_path
 from stratigraph.study.parse import MOST_HELD
-from stratigraph.study.replicates import read_replicates
+from stratigraph.study.state import read_replicates
 from stratigraph.training import any_config
 from stratigraph.trust import note_trust
 

@@ -109,16 +109,15 @@ def _replicates(value: Any, least: int) -> Sequence[int]:
 def grid_size(value: Any, replicates: int = 0) -> int:
     """How many runs a grid means, counted and not built: a few lines can mean more than memory has.
 
-    ``replicates`` is how many the study has, where its file says fewer. Of what is no grid it is some number; `grid_runs` says what is wrong with it.
+    ``replicates`` is how many the study has, where its file says fewer. Of what is no grid it is
+    some number; `grid_runs` says what is wrong with it.
     """
     if not isinstance(value, Mapping):
         return 0
+    counts = {"objective": _count_objectives, "architecture": _count_architectures}
     own = replicates_of(value)
-    counts = {
-        "objective": _count_objectives,
-        "architecture": _count_architectures,
-        "seed": _choices if own is None else lambda _: max(own, replicates),
-    }
+    if own is not None:
+        counts["seed"] = lambda _: max(own, replicates)
     return math.prod(counts.get(key, _choices)(item) for key, item in value.items())
 
 
@@ -214,7 +213,7 @@ def grid_runs(
     readers = {"objective": _objectives, "architecture": _architectures}
     own = replicates_of(value) is not None
     numbers = {"seed": _replicates(value, replicates)} if own else {}
-    streams = {"streams": "own"} if own else {}
+    streams = "own" if own else "shared"
     axes = {
         key: numbers.get(key) or readers.get(key, axis)(f"{where}: {key}", item)
         for key, item in table.items()
@@ -232,6 +231,6 @@ def grid_runs(
         yield RunConfig(
             snapshots=schedule.steps,
             **dict(zip(axes, values, strict=True)),
-            **streams,
+            streams=streams,
             **training,
         )

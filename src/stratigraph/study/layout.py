@@ -34,8 +34,8 @@ __all__ = [
     "CONFIG",
     "CURRENT",
     "EXPORT",
-    "METRICS",
     "FLOORS",
+    "METRICS",
     "PLACES",
     "POSTERIOR",
     "POSTERIOR_FILE",
@@ -139,6 +139,7 @@ PLACES = (
     Place("similarity-{way}/{name}", "assess", "results"),
     Place("jackknife-{way}/{name}", "assess", "results"),
     Place("findings.json", "assess", "results", exported=True),
+    Place("floors.json", "assess", "results", light=True, exported=True),
     Place("figures", "report", "report", exported=True),
     Place("report", "report", "report", exported=True),
 )

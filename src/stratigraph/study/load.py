@@ -11,8 +11,8 @@ from stratigraph.records import read_json, read_text, snapshot_steps
 from stratigraph.study.exported import Export, find_export
 from stratigraph.study.layout import CONFIG, STUDY_FILE, run_path
 from stratigraph.study.parse import MOST_HELD, parse_config
-from stratigraph.study.replicates import read_replicates
 from stratigraph.study.run import Run
+from stratigraph.study.state import read_replicates
 from stratigraph.study.study import Study
 from stratigraph.study.yaml_file import check_size, parse_yaml
 from stratigraph.training import RunConfig, any_config

@@ -12,30 +12,15 @@ from pathlib import Path
 from stratigraph.errors import ConfigError, DataError
 from stratigraph.plugins import naming_only
 from stratigraph.records import locked, read_json, read_text, remove_leftovers, write_json
-from stratigraph.records.files import FORMAT, check_format
+from stratigraph.records.files import FORMAT
 from stratigraph.study.exported import find_export
 from stratigraph.study.layout import REPLICATES, STUDY_FILE
 from stratigraph.study.parse import MOST_HELD, parse_config
+from stratigraph.study.state import read_replicates
 from stratigraph.study.yaml_file import parse_yaml
 from stratigraph.values import check_whole
 
-__all__ = ["read_replicates", "set_replicates"]
-
-
-def read_replicates(study: Path) -> int:
-    """How many replicates the study in a folder has beyond its file; 0 where it says nothing.
-
-    Raises:
-        ConfigError: a newer version wrote it.
-        IntegrityError: the file that says so is damaged.
-
-    """
-    path = study / REPLICATES
-    if not path.is_file():
-        return 0
-    held = read_json(path)
-    check_format(held["format"], path)
-    return check_whole(f"{path}: replicates", held["replicates"], 1)
+__all__ = ["set_replicates"]
 
 
 def set_replicates(study: Path, count: int) -> None:
