@@ -64,7 +64,12 @@ def table_of_runs(study: Study) -> pd.DataFrame:
         strata = {run_id: stratum(config) for run_id, config in configs.items()}
         twins = _duplicates(configs, strata)
         held = {run_id: _held_out(run) for run_id, run in runs.items()}
-    judged = _judge(configs, held, read_floors(study))
+    missing = (
+        f"`stratigraph assess {study.path}` keeps it"
+        if study.export is None
+        else "it was not exported"
+    )
+    judged = _judge(configs, held, read_floors(study), missing)
     rows = [
         {
             "run": run_id,
@@ -113,9 +118,12 @@ def _held_out(run: Run) -> _Held:
 
 
 def _judge(
-    configs: Mapping[str, RunConfig], held: Mapping[str, _Held], floors: Mapping[str, Any]
+    configs: Mapping[str, RunConfig],
+    held: Mapping[str, _Held],
+    floors: Mapping[str, Any],
+    missing: str,
 ) -> dict[str, dict[str, Any]]:
-    """Run → learned, why, floor and best."""
+    """Run → learned, why, floor and best; ``missing`` is why there may be no floor yet."""
     nothing = {"learned": None, "floor": math.nan, "best": math.nan}
     found: dict[str, dict[str, Any]] = {}
     groups: dict[tuple[str, str], dict[str, float]] = {}
@@ -125,7 +133,7 @@ def _judge(
         else:
             groups.setdefault((floor_key(configs[run_id]), one.kind), {})[run_id] = one.error
     for (key, kind), errors in groups.items():
-        about = floors.get(key, {"why": "`stratigraph assess` keeps it"})
+        about = floors.get(key, {"why": missing})
         floor = about.get("of", {}).get(kind)
         if floor is None:
             why = about.get("why", "its images do not vary")

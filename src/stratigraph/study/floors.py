@@ -13,7 +13,7 @@ __all__ = ["read_floors"]
 
 
 def read_floors(study: Study) -> dict[str, Any]:
-    """`stratigraph.training.floor_key` → the floors of those held-out images, or why there are none.
+    """`stratigraph.training.floor_key` → the floors of those images, or why there are none.
 
     Each is a mapping with ``of`` (what the error is → ``floor`` and ``room``), or with ``why``.
 

@@ -114,7 +114,10 @@ def grid_size(value: Any, replicates: int = 0) -> int:
     """
     if not isinstance(value, Mapping):
         return 0
-    counts = {"objective": _count_objectives, "architecture": _count_architectures}
+    counts: dict[str, Callable[[Any], int]] = {
+        "objective": _count_objectives,
+        "architecture": _count_architectures,
+    }
     own = replicates_of(value)
     if own is not None:
         counts["seed"] = lambda _: max(own, replicates)
