@@ -1,6 +1,7 @@
 """Training: one run's configuration, which steps to keep, and a loop that yields states."""
 
 from stratigraph.training.config import RunConfig as RunConfig
+from stratigraph.training.floor import floor_key as floor_key, floors_of as floors_of
 from stratigraph.training.freezing import (
     Freezer as Freezer,
     Freezing as Freezing,

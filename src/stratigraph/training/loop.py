@@ -143,7 +143,8 @@ def training_states(
         ):  # dropout, of users' layers
             terms = _terms(
                 config, objective, dataset, state, chosen, noise,
-                partial(batches.at, state.step, "other "), partial(stream, config.stream_seed, state.step),
+                partial(batches.at, state.step, "other "),
+                partial(stream, config.stream_seed, state.step),
             )  # fmt: skip
             if not torch.isfinite(terms.minimised):
                 raise DivergedError(state.step, terms.values())
