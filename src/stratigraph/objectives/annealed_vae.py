@@ -7,7 +7,7 @@ Source: Burgess et al. 2018, arXiv 1804.03599.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from stratigraph.models import Posterior
 from stratigraph.objectives.parameters import STEPS, declared
@@ -25,6 +25,10 @@ class AnnealedVAE:
     gamma: float = 1000.0
     annealing_steps: int = declared(STEPS, 100_000)
     strength: ClassVar[str | None] = "c_max"
+
+    def same_as(self) -> dict[str, Any] | None:
+        """At γ = 0, the β-VAE with β = 0."""
+        return {"name": "beta_vae", "beta": 0} if self.gamma == 0 else None
 
     def capacity(self, step: int) -> float:
         """C at a step, in nats."""

@@ -7,7 +7,7 @@ information, total correlation, dimension-wise KL) only the second is weighted.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from stratigraph.models import Posterior
 from stratigraph.objectives.terms import kl_divergence, total_correlation
@@ -23,6 +23,10 @@ class BetaTCVAE:
     beta: float
     strength: ClassVar[str | None] = "beta"
     pairwise: ClassVar[bool] = True  # it needs the density of each sample under each posterior
+
+    def same_as(self) -> dict[str, Any] | None:
+        """At β = 1, the β-VAE with β = 1."""
+        return {"name": "beta_vae", "beta": 1} if self.beta == 1 else None
 
     def regulariser(self, posterior: Posterior, step: int) -> Scalar:
         """KL + (β − 1) · TC."""

@@ -14,12 +14,19 @@ What else it may have, each by itself:
     the reconstructions that it works with, where it does not with all;
 ``pairwise``
     true where it needs the density of each sample under each image's posterior, which
-    hierarchical networks do not have.
+    hierarchical networks do not have;
+``error``
+    what its reconstruction is, where it is not the likelihood's: ``scaled_gaussian`` has a scale
+    that is its best;
+``same_as()``
+    the simpler objective that it is at its parameters (name and parameters), or None: one whose
+    gradients are the same, whatever the network.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol, cast, runtime_checkable
 
 from torch import Tensor
@@ -57,8 +64,10 @@ __all__ = [
     "build_objective",
     "check_likelihood",
     "codebook_of",
+    "error_of",
     "evaluate",
     "parts_of",
+    "simplest",
 ]
 
 
@@ -101,6 +110,15 @@ class WithCodebook(Protocol):
 
     def codebook(self) -> tuple[int, int]:
         """How many codes, of how many dimensions each."""
+        ...
+
+
+@runtime_checkable
+class WithSame(Protocol):
+    """An objective that is a simpler one at some parameters."""
+
+    def same_as(self) -> Mapping[str, Any] | None:
+        """Its name and parameters; None where it is none."""
         ...
 
 
@@ -191,9 +209,41 @@ def parts_of(objective: Objective, latents: int) -> Parts:
     return objective.parts(latents) if isinstance(objective, WithParts) else Parts({})
 
 
+def error_of(objective: Objective, likelihood: str) -> str | None:
+    """What the held-out error of a run is: its likelihood, another's name, or ``factors``.
+
+    None where nobody knows: a user's objective that makes its terms itself.
+    """
+    if isinstance(objective, Classification):
+        return "factors"
+    if isinstance(objective, OfPass) and type(objective) not in OBJECTIVES.values():
+        return getattr(objective, "error", None)
+    if isinstance(objective, OfPass | OfPosterior):
+        return getattr(objective, "error", likelihood)
+    return None
+
+
 def codebook_of(objective: Objective) -> tuple[int, int] | None:
     """Codes and dimensions, where the objective is of a network that quantises."""
     return objective.codebook() if isinstance(objective, WithCodebook) else None
+
+
+def simplest(objective: Mapping[str, Any]) -> dict[str, Any]:
+    """The simplest objective that one is in law: its name and all parameters, defaults too.
+
+    It is itself where there is none, and a user's is as it was given. One that passes other images
+    through the network, as those with parts do, is the same for networks that remember nothing of a
+    pass (`stratigraph.training.stratum`).
+    """
+    found = dict(objective)
+    while isinstance(made := build_objective(**found), WithSame):
+        simpler = made.same_as()
+        if simpler is None:
+            break
+        found = dict(simpler)
+    if is_plugin(found["name"]):
+        return found
+    return {"name": found["name"], **dataclasses.asdict(cast(Any, made))}
 
 
 def evaluate(

@@ -10,7 +10,7 @@ diagonal of C only. Source: Kumar et al. 2018, arXiv 1711.00848.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -35,6 +35,11 @@ class DIPVAEI:
     lambda_d: float | None = None
     strength: ClassVar[str | None] = "lambda_od"
 
+    def same_as(self) -> dict[str, Any] | None:
+        """Without a penalty, the β-VAE with β = 1."""
+        free = self.lambda_od == 0 and not self.lambda_d
+        return {"name": "beta_vae", "beta": 1} if free else None
+
     def regulariser(self, posterior: Posterior, step: int) -> Scalar:
         """KL + penalty(Cov(μ))."""
         diagonal = 10 * self.lambda_od if self.lambda_d is None else self.lambda_d
@@ -49,6 +54,11 @@ class DIPVAEII:
     lambda_od: float
     lambda_d: float | None = None
     strength: ClassVar[str | None] = "lambda_od"
+
+    def same_as(self) -> dict[str, Any] | None:
+        """Without a penalty, the β-VAE with β = 1."""
+        free = self.lambda_od == 0 and not self.lambda_d
+        return {"name": "beta_vae", "beta": 1} if free else None
 
     def regulariser(self, posterior: Posterior, step: int) -> Scalar:
         """KL + penalty(Cov(μ) + E[diag(e^{lv})])."""

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -80,6 +80,10 @@ class FactorVAE:
     beta_1: float = declared(BETA, 0.5)
     beta_2: float = declared(BETA, 0.9)
     strength: ClassVar[str | None] = "gamma"
+
+    def same_as(self) -> dict[str, Any] | None:
+        """At γ = 0, the β-VAE with β = 1: the discriminator looks on."""
+        return {"name": "beta_vae", "beta": 1} if self.gamma == 0 else None
 
     def parts(self, latents: int) -> Parts:
         """The discriminator, with an Adam of its own."""

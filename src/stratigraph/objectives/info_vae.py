@@ -23,7 +23,7 @@ Source: Zhao, Song & Ermon 2017, arXiv 1706.02262, equation 6.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from stratigraph.errors import ConfigError
 from stratigraph.models import Posterior
@@ -60,6 +60,15 @@ class InfoVAE:
     bandwidth: float | None = declared(BANDWIDTH, None)
     strength: ClassVar[str | None] = "lambda_mmd"
 
+    def same_as(self) -> dict[str, Any] | None:
+        """Without MMD², the β-VAE with β = 1 − α; without KL, the MMD-VAE."""
+        if self.alpha + self.lambda_mmd - 1 == 0:
+            return {"name": "beta_vae", "beta": self.lambda_mmd}
+        if self.alpha == 1:
+            kernel = {} if self.bandwidth is None else {"bandwidth": self.bandwidth}
+            return {"name": "mmd_vae", "lambda_mmd": self.lambda_mmd, **kernel}
+        return None
+
     def __post_init__(self) -> None:
         if self.alpha + self.lambda_mmd < 1:
             raise ConfigError(
@@ -82,6 +91,10 @@ class MMDVAE:
     lambda_mmd: float
     bandwidth: float | None = declared(BANDWIDTH, None)
     strength: ClassVar[str | None] = "lambda_mmd"
+
+    def same_as(self) -> dict[str, Any] | None:
+        """At λ = 0, the β-VAE with β = 0."""
+        return {"name": "beta_vae", "beta": 0} if self.lambda_mmd == 0 else None
 
     def regulariser(self, posterior: Posterior, step: int) -> Scalar:
         """λ·MMD²."""

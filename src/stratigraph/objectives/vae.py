@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from stratigraph.models import Posterior
 from stratigraph.objectives.terms import kl_divergence
@@ -17,6 +17,10 @@ class PlainVAE:
     """R + KL, the negative evidence lower bound."""
 
     strength: ClassVar[str | None] = None
+
+    def same_as(self) -> dict[str, Any] | None:
+        """The β-VAE with β = 1."""
+        return {"name": "beta_vae", "beta": 1}
 
     def regulariser(self, posterior: Posterior, step: int) -> Scalar:
         """KL(q(z|x) ‖ p(z))."""

@@ -7,8 +7,10 @@ run: `identity.run_id`. Where a run is executed (device, workers) is not part of
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from stratigraph.values import check_number, check_whole
 __all__ = ["RunConfig"]
 
 LARGEST_SEED = 2**63 - 1
+STREAMS = ("shared", "own")
 MOST_LATENTS = 65_536
 
 
@@ -64,7 +67,7 @@ class RunConfig:
         architecture: the networks' name; or a mapping of it and options, or of an ``encoder`` and a
             ``decoder`` (`stratigraph.models.architecture`).
         latents: dimensions of z.
-        seed: of the weights, the noise and the order of the data.
+        seed: of the weights, the noise and the order of the data; or the number of the replicate.
         steps: updates in all.
         snapshots: the steps to keep (0 is the untrained network), or a `SnapshotSchedule`;
             nothing keeps step 0 and the last.
@@ -78,6 +81,8 @@ class RunConfig:
         log_every: steps between two rows of the training metrics.
         freezing: when layers that have settled are frozen (`stratigraph.training.freezing`): a
             mapping of its settings, or true for the defaults; nothing trains all layers throughout.
+        streams: ``shared``: a seed draws the same numbers in every configuration; ``own``: each
+            configuration's replicates draw numbers of their own.
 
     Raises:
         ConfigError: a value that cannot be used, said with its name.
@@ -103,6 +108,7 @@ class RunConfig:
     validation_images: int = 512
     log_every: int = 50
     freezing: Mapping[str, Any] | bool | None = None
+    streams: str = "shared"
     run_id: str = field(init=False, compare=False)
     # The study that named its modules, where that is not trusted: they are not imported. No setting
     # of the run, but `dataclasses.replace` takes it along.
@@ -137,6 +143,7 @@ class RunConfig:
         for what, name, known in (
             ("reconstruction", self.reconstruction, RECONSTRUCTIONS),
             ("initialisation", self.initialisation, INITIALISATIONS),
+            ("streams", self.streams, STREAMS),
         ):
             if not isinstance(name, str):
                 raise ConfigError(f"{what}: expected a name, got {name!r}.")
@@ -185,6 +192,15 @@ class RunConfig:
         with naming_only(self.named_by):
             return build_objective(**self.objective)
 
+    @cached_property
+    def stream_seed(self) -> int:
+        """The seed of all that training draws: 63 bits."""
+        if self.streams == "shared":
+            return self.seed
+        rest = {key: value for key, value in self.to_dict().items() if key != "seed"}
+        text = f"{identity.canonical(rest)}:{self.seed}".encode()
+        return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little") >> 1
+
     @property
     def parts(self) -> Architecture:
         """The encoder and the decoder."""
@@ -231,11 +247,15 @@ class RunConfig:
         """The configuration in a few words, for people; ``short`` leaves out what seldom varies."""
         strength = "" if self.strength is None else f" {self.strength_name}={self.strength:g}"
         if short:
-            return f"{self.objective['name']}{strength} seed {self.seed}"
+            return f"{self.objective['name']}{strength} {self._replicate()}"
         return (
             f"{self.objective['name']}{strength} · {self.data['name']} · "
-            f"{self.architecture_name} · {self.latents} latents · {self._frozen()}seed {self.seed}"
+            f"{self.architecture_name} · {self.latents} latents · "
+            f"{self._frozen()}{self._replicate()}"
         )
+
+    def _replicate(self) -> str:
+        return f"{'seed' if self.streams == 'shared' else 'replicate'} {self.seed}"
 
     def _frozen(self) -> str:
         if self.freezing is None:
@@ -245,11 +265,14 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, from which `from_dict` makes the same configuration."""
+        # Left out where there is none: the runs of before it was there keep their names.
+        without = {"named_by"}
+        without |= set() if self.freezing else {"freezing"}
+        without |= {"streams"} if self.streams == "shared" else set()
         return {
             f.name: identity.plain(getattr(self, f.name))
             for f in dataclasses.fields(self)
-            # Left out where there is none: the runs of before it was there keep their names.
-            if f.init and f.name not in ("named_by", *([] if self.freezing else ["freezing"]))
+            if f.init and f.name not in without
         }
 
     @classmethod

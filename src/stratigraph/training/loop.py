@@ -138,10 +138,13 @@ def training_states(
         chosen, noise = batches.at(state.step)
         state.model.train()
         state.optimiser.zero_grad(set_to_none=True)
-        with seeded(derived_seed(config.seed, "layers", state.step)):  # dropout, of users' layers
+        with seeded(
+            derived_seed(config.stream_seed, "layers", state.step)
+        ):  # dropout, of users' layers
             terms = _terms(
                 config, objective, dataset, state, chosen, noise,
-                partial(batches.at, state.step, "other "), partial(stream, config.seed, state.step),
+                partial(batches.at, state.step, "other "),
+                partial(stream, config.stream_seed, state.step),
             )  # fmt: skip
             if not torch.isfinite(terms.minimised):
                 raise DivergedError(state.step, terms.values())
@@ -175,11 +178,11 @@ class _Batches:
         config = self.config
         epoch, position = divmod(step, self.per_epoch)
         if self.orders.get(prefix, (-1,))[0] != epoch:
-            order = epoch_order(config.seed, epoch, len(self.train), f"{prefix}order")
+            order = epoch_order(config.stream_seed, epoch, len(self.train), f"{prefix}order")
             self.orders[prefix] = epoch, self.train[order]
         size = config.batch_size
         chosen = self.orders[prefix][1][position * size : (position + 1) * size]
-        return chosen, step_noise(config.seed, step, size, config.latents, f"{prefix}noise")
+        return chosen, step_noise(config.stream_seed, step, size, config.latents, f"{prefix}noise")
 
 
 def _terms(

@@ -54,7 +54,7 @@ def build_network(config: RunConfig, dataset: DataFacts) -> Network:
 
     """
     config.require_plugins()
-    seed, scheme = derived_seed(config.seed, "weights"), config.initialisation
+    seed, scheme = derived_seed(config.stream_seed, "weights"), config.initialisation
     shape = dataset.image_shape
     model: Network
     if config.supervised:
@@ -75,7 +75,7 @@ def build_network(config: RunConfig, dataset: DataFacts) -> Network:
     if parts.modules:
         own = nn.ModuleDict(parts.modules)
         own.adam = parts.adam  # type: ignore[assignment]  # settings, beside what they are for
-        initialise(own, scheme, derived_seed(config.seed, "objective"))
+        initialise(own, scheme, derived_seed(config.stream_seed, "objective"))
         model.add_module(OWN, own)
     return model
 
@@ -96,5 +96,7 @@ def _check_posterior(config: RunConfig, model: VAE) -> None:
 
 def _parts(config: RunConfig) -> Parts:
     """Fresh modules of the objective's own, and Adam's settings for them."""
-    with seeded(~derived_seed(config.seed, "objective")):  # some weights stay as they are made
+    with seeded(
+        ~derived_seed(config.stream_seed, "objective")
+    ):  # some weights stay as they are made
         return parts_of(build_objective(**config.objective), config.latents)
