@@ -1,6 +1,6 @@
 """How far findings can be trusted: coverage, false positives, and verdicts on known answers.
 
-    python benchmarks/findings.py [coverage] [null] [verdicts] [sequential] [--studies 100] [--json FILE]
+    python benchmarks/findings.py [coverage|null|verdicts|sequential …] [--studies 100] [--json FILE]
 
 coverage   95 % intervals of the jackknife over seeds and probes on crossed data y = μ + a_s + b_g +
            e_sg, beside the percentile bootstrap over seeds
@@ -20,8 +20,8 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from sequential import sequential
 
+from sequential import sequential
 from stratigraph.evidence.claims import ask
 from stratigraph.evidence.estimate import from_replicates
 from stratigraph.evidence.finding import judge
