@@ -54,8 +54,9 @@ def list_runs(study: LightFolder, as_json: AsJson = False) -> None:
     """List the runs of a study: state, step, snapshots, configuration."""
     from stratigraph.home import find_home
     from stratigraph.study import load_study, warning_of
+    from stratigraph.training import equal_models
 
-    runs = load_study(study).runs.values()
+    runs = list(load_study(study).runs.values())
     published = find_home(study).read_published([run.path for run in runs])
     facts = [
         {"run": r.run_id, "steps": r.config.steps,
@@ -74,6 +75,8 @@ def list_runs(study: LightFolder, as_json: AsJson = False) -> None:
         for f in facts
     ]  # fmt: skip
     _columns(rows)
+    if equal := equal_models(run.config for run in runs):
+        typer.echo(equal)
 
 
 def show(

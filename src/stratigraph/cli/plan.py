@@ -32,6 +32,7 @@ def plan(
     from stratigraph.cost.plan import plan_study
     from stratigraph.engine import LocalEngine
     from stratigraph.study import load_config, load_study
+    from stratigraph.training import equal_models
     from stratigraph.values import check_whole
 
     refuse_idle(context, study)
@@ -50,6 +51,8 @@ def plan(
         typer.echo(json.dumps({**dataclasses.asdict(found), "seconds": times}, indent=1))
         return
     _tell_plan(found, counts)
+    if equal := equal_models(config.runs):
+        typer.echo(equal)
 
 
 def _tell_plan(found: StudyPlan, counts: list[int]) -> None:

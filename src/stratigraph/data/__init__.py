@@ -6,6 +6,7 @@ from stratigraph.data.dataset import (
     ImageSource as ImageSource,
     to_unit as to_unit,
 )
+from stratigraph.data.download import what_is_here as what_is_here
 from stratigraph.data.probes import (
     draw_paper_probes as draw_paper_probes,
     draw_probes as draw_probes,

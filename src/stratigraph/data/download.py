@@ -13,6 +13,9 @@ import hashlib
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -23,10 +26,21 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 from stratigraph.data.cache import cache_dir
 from stratigraph.errors import DataError, StorageError
 
-__all__ = ["PublishedFile", "check_file", "fetch", "locate"]
+__all__ = ["PublishedFile", "check_file", "fetch", "locate", "what_is_here"]
 
 ATTEMPTS = 3
 PATIENCE = 30.0  # seconds without an answer from the server
+_here_alone = ContextVar("_here_alone", default=False)
+
+
+@contextmanager
+def what_is_here() -> Iterator[None]:
+    """Within, nothing is downloaded: a set that is not on this machine is a DataError at once."""
+    token = _here_alone.set(True)
+    try:
+        yield
+    finally:
+        _here_alone.reset(token)
 
 
 @final
@@ -74,6 +88,8 @@ def fetch(file: PublishedFile, folder: Path) -> Path:
     if path.is_file():
         check_file(path, file.known_hash)
         return path
+    if _here_alone.get():
+        raise DataError(f"{path} is not there")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{file.name}.", dir=folder) as scratch:

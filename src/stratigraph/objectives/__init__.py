@@ -7,6 +7,7 @@ from stratigraph.objectives.catalog import (
     build_objective as build_objective,
     check_likelihood as check_likelihood,
     codebook_of as codebook_of,
+    error_of as error_of,
     evaluate as evaluate,
     parts_of as parts_of,
     simplest as simplest,

@@ -15,6 +15,9 @@ What else it may have, each by itself:
 ``pairwise``
     true where it needs the density of each sample under each image's posterior, which
     hierarchical networks do not have;
+``error``
+    what its reconstruction is, where it is not the likelihood's: ``scaled_gaussian`` has a scale
+    that is its best;
 ``same_as()``
     the simpler objective that it is at its parameters (name and parameters), or None: one whose
     gradients are the same, whatever the network.
@@ -61,6 +64,7 @@ __all__ = [
     "build_objective",
     "check_likelihood",
     "codebook_of",
+    "error_of",
     "evaluate",
     "parts_of",
     "simplest",
@@ -205,6 +209,20 @@ def parts_of(objective: Objective, latents: int) -> Parts:
     return objective.parts(latents) if isinstance(objective, WithParts) else Parts({})
 
 
+def error_of(objective: Objective, likelihood: str) -> str | None:
+    """What the held-out error of a run is: its likelihood, another's name, or ``factors``.
+
+    None where nobody knows: a user's objective that makes its terms itself.
+    """
+    if isinstance(objective, Classification):
+        return "factors"
+    if isinstance(objective, OfPass) and type(objective) not in OBJECTIVES.values():
+        return getattr(objective, "error", None)
+    if isinstance(objective, OfPass | OfPosterior):
+        return getattr(objective, "error", likelihood)
+    return None
+
+
 def codebook_of(objective: Objective) -> tuple[int, int] | None:
     """Codes and dimensions, where the objective is of a network that quantises."""
     return objective.codebook() if isinstance(objective, WithCodebook) else None
@@ -213,8 +231,9 @@ def codebook_of(objective: Objective) -> tuple[int, int] | None:
 def simplest(objective: Mapping[str, Any]) -> dict[str, Any]:
     """The simplest objective that one is in law: its name and all parameters, defaults too.
 
-    It is itself where there is none, and a user's is as it was given. One that passes other images through the network, as those with parts do, is the same for
-    networks that remember nothing of a pass (`stratigraph.training.stratum`).
+    It is itself where there is none, and a user's is as it was given. One that passes other images
+    through the network, as those with parts do, is the same for networks that remember nothing of a
+    pass (`stratigraph.training.stratum`).
     """
     found = dict(objective)
     while isinstance(made := build_objective(**found), WithSame):

@@ -70,6 +70,7 @@ class SigmaVAE:
     sigma: str = declared(Choice("learned", "optimal"), "learned")
     strength: ClassVar[str | None] = None
     likelihoods: ClassVar[tuple[str, ...]] = ("gaussian",)
+    error: ClassVar[str | None] = "scaled_gaussian"
 
     def parts(self, latents: int) -> Parts:
         """The scale, where it is learned."""

@@ -14,6 +14,7 @@ from stratigraph.evidence.estimate import Estimate
 from stratigraph.evidence.finding import Finding
 from stratigraph.records import remove_leftovers, write_json
 from stratigraph.stages.compare import compare_study
+from stratigraph.stages.floors import keep_floors
 from stratigraph.stages.progress import Progress
 from stratigraph.stages.read import read_study
 from stratigraph.stages.recorded import check_recorded
@@ -68,6 +69,7 @@ def assess_study(
     if study.way.cka not in study.measures():
         check_recorded(study)  # or it would be told to compare what cannot be compared
     remove_leftovers(study.path, of=findings_path(study.path).name)
+    keep_floors(study)  # as it may have these
     score_latents(study, engine, progress)  # an earlier version may have left them unscored
     found, sources = [], {}
     ways = {way.way.name: way for way in study.ways()}

@@ -29,7 +29,7 @@ from stratigraph.stages.catalog import STAGES
 from stratigraph.stages.stage import Made
 from stratigraph.study.layout import CURRENT, STUDY_FILE, default_path, find_place, run_path
 from stratigraph.study.origin import find_origin
-from stratigraph.study.state import read_state
+from stratigraph.study.state import read_replicates, read_state
 
 if TYPE_CHECKING:
     from stratigraph.study import Study
@@ -90,6 +90,7 @@ def _describe_inputs(study: Study) -> dict[str, Any]:
         code = {name: plugin_digest(name) for name in study.config.plugins()}
     return {
         "study": digest(study.config.text),
+        "replicates": study.config.replicates,
         "code": {**code, "stratigraph": _own_code()},
         "stages": stages_of(study),
         "runs": [] if study.config.recorded else list(study.runs),
@@ -198,9 +199,10 @@ def find_finished(source: Path, out: Path | None = None) -> tuple[Path, list[str
     try:
         text = read_text(folder / STUDY_FILE)
         given = text if folder is source else source.read_text("utf-8")
+        more = read_replicates(folder) > (asked["replicates"] or 0)
         states = {read_state(run_path(folder, run))["state"] for run in asked["runs"]}
         same = digest(text) == asked["study"] and text.rstrip() == given.rstrip()
-        if not same or states != {"done"} or find_origin(folder) is not None:
+        if not same or more or states != {"done"} or find_origin(folder) is not None:
             return None
         current = _are_current(folder, asked, asked["stages"], find_files(folder), {}, False)
     except (StratigraphError, OSError, LookupError, ValueError):

@@ -20,6 +20,7 @@ from stratigraph.errors import ConfigError
 from stratigraph.models import VAE
 from stratigraph.records import Files, remove_leftovers, write_record
 from stratigraph.similarity.reduction import reduce_units
+from stratigraph.stages.floors import keep_floors
 from stratigraph.stages.progress import Progress
 from stratigraph.stages.recorded import check_recorded
 from stratigraph.stages.task import POSTERIOR, ReadingTask, make_records, reading_digest, task_of
@@ -83,9 +84,11 @@ def extract_study(study: Study, engine: Engine, progress: Progress) -> int:
             )
         check_recorded(study)
         return 0
-    return make_records(
+    made = make_records(
         engine, progress, "extracting snapshots", extract_snapshot, _list_tasks(study)
     )
+    keep_floors(study)  # now, while the data are at hand
+    return made
 
 
 def _list_tasks(study: Study) -> Iterator[ReadingTask]:

@@ -19,6 +19,8 @@ from stratigraph.records import read_json, read_text, write_text
 from stratigraph.study import CONFIG, STUDY_FILE, Study, StudyConfig, load_config, load_study
 from stratigraph.study.exported import find_export
 from stratigraph.study.layout import default_path
+from stratigraph.study.parse import MOST_HELD
+from stratigraph.study.state import read_replicates
 from stratigraph.training import any_config
 from stratigraph.trust import note_trust
 
@@ -72,6 +74,8 @@ def open_study(
     config = load_config(path, most_runs)
     folder = default_path(path) if out is None else find_folder(out)
     _check_begun(folder)
+    if (count := read_replicates(folder)) > (config.replicates or count):
+        config = load_config(path, MOST_HELD, count)
     if check is not None:
         check(config, (folder / STUDY_FILE).is_file())
     if (folder.exists() or folder.is_symlink()) and not folder.is_dir():

@@ -27,6 +27,7 @@ from stratigraph.stages.verify import (
 )
 from stratigraph.study import load_study
 from stratigraph.study.exported import find_export
+from stratigraph.study.layout import REPLICATES
 
 __all__ = ["repair_study"]
 
@@ -61,6 +62,11 @@ def repair_study(
 
     """
     for damage in found.damages:
+        if damage.path == folder / REPLICATES:
+            raise IntegrityError(
+                f"{folder / REPLICATES}: damaged. Remove it: the study then has the replicates of "
+                "its file, and those that are added again are trained already."
+            )
         if not damage.stage:
             raise IntegrityError(
                 f"{damage.reason} Nothing else says what the study is: put it back with "

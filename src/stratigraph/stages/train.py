@@ -26,7 +26,7 @@ from stratigraph.stages.state import StateFile
 from stratigraph.stages.trainer import is_over, train_run
 from stratigraph.study import Run, Study, StudyConfig, keep_probes, probe_indices, probes_digest
 from stratigraph.study.origin import find_origin, keep_origin, study_of
-from stratigraph.training import RunConfig, build_network
+from stratigraph.training import RunConfig, build_network, equal_models
 from stratigraph.training.device import check_device
 
 __all__ = ["check_reading", "prepare_data", "train_study"]
@@ -46,7 +46,8 @@ class TrainTask:
     def label(self) -> str:
         """What it is called in a cluster's dashboard: train beta_vae beta=4 seed=1 (3f2a)."""
         config = RunConfig.from_dict(self.config)
-        return f"train {config.label(short=True).replace('seed ', 'seed=')} ({config.run_id[:4]})"
+        *words, number = config.label(short=True).split()
+        return f"train {' '.join(words)}={number} ({config.run_id[:4]})"
 
     def progress(self) -> int | None:
         """The last step of which anything is kept, or published: it may be on another disk."""
@@ -85,6 +86,8 @@ def train_study(
 
     """
     check_device(device)
+    if equal := equal_models(run.config for run in study.runs.values()):
+        progress.say(equal)
     prepare_data([run.config for run in study.runs.values()], progress)
     check_reading(study.config, [run.config for run in study.runs.values()])
     for run in study.runs.values():  # the page shows them, and draws with them, from now on

@@ -31,6 +31,7 @@ from .probes import (
     probes_digest as probes_digest,
     read_probes as read_probes,
 )
+from .replicates import set_replicates as set_replicates
 from .run import Run as Run
 from .selection import (
     SELECTIONS as SELECTIONS,
@@ -38,6 +39,10 @@ from .selection import (
     claim_pairs as claim_pairs,
     select_pairs as select_pairs,
 )
-from .state import read_state as read_state, warning_of as warning_of
+from .state import (
+    read_replicates as read_replicates,
+    read_state as read_state,
+    warning_of as warning_of,
+)
 from .study import Study as Study
 from .ways import CORRECTED as CORRECTED, PUBLISHED as PUBLISHED, WAYS as WAYS

@@ -130,6 +130,9 @@ class ResourcesConfig:
 class StudyConfig:
     """A whole study, valid at construction.
 
+    ``replicates`` is how many each configuration has at least, where the grid counts them; None
+    where it gives seeds.
+
     Raises:
         ConfigError: no run, a run twice, or a value that cannot be used.
 
@@ -144,6 +147,7 @@ class StudyConfig:
     resources: ResourcesConfig = ResourcesConfig()
     description: str = ""
     recorded: bool = False
+    replicates: int | None = None
     text: str = field(default="", compare=False, repr=False)
 
     def __post_init__(self) -> None:

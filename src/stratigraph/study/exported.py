@@ -25,7 +25,7 @@ import xarray as xr
 from stratigraph.errors import DataError, InputError, IntegrityError, UnsafeFileError
 from stratigraph.machine import physical_memory
 from stratigraph.records import is_sealed, read_json, read_text
-from stratigraph.study.layout import EXPORT, STUDY_FILE, similarity_path
+from stratigraph.study.layout import EXPORT, REPLICATES, STUDY_FILE, similarity_path
 
 __all__ = ["EXPORT", "TABLES", "Export", "find_export"]
 
@@ -126,15 +126,19 @@ class Export:
             raise IntegrityError(f"{self.folder / name}: damaged; not a mapping in JSON.")
         return read_json(self.folder / name) if self.about or "seal" in held else held
 
+    def replicates(self) -> int:
+        """How many replicates the study had, beyond what its file says; 0 for no more."""
+        return int(self.json(REPLICATES)["replicates"]) if self.holds(REPLICATES) else 0
+
     def table(self, name: str) -> pd.DataFrame | None:
         """A table by its name without ending; None where it was not exported."""
         for form in TABLES:
             place = f"{name}.{form}"
-            if self._holds(place):
+            if self.holds(place):
                 return _table(self, place, (self.folder / place).stat().st_mtime_ns)
         return None
 
-    def _holds(self, name: str) -> bool:
+    def holds(self, name: str) -> bool:
         """Whether a file is of the export: where its files are listed, others are somebody's."""
         listed = name in self.about["files"] if self.about else True
         return listed and (self.folder / name).is_file()
@@ -142,7 +146,7 @@ class Export:
     def has(self, measure: str, way: str) -> bool:
         """Whether a measure's matrix is there, read one way."""
         place = similarity_path(Path(), measure, way)
-        return any(self._holds(f"{place}.{form}") for form in (*TABLES, "nc"))
+        return any(self.holds(f"{place}.{form}") for form in (*TABLES, "nc"))
 
     def labels(self, way: str) -> pd.DataFrame:
         """One row a representation, in the order of the matrices.
@@ -167,7 +171,7 @@ class Export:
         """
         place = similarity_path(Path(), measure, way)
         k = len(self.labels(way))
-        if self._holds(f"{place}.nc"):
+        if self.holds(f"{place}.nc"):
             held = _netcdf(self, f"{place}.nc", k)
             ends = {n: held.coords[n].values for n in ("lower", "upper") if n in held.coords}
             return held.values, ends

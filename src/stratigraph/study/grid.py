@@ -3,6 +3,10 @@
 Each axis holds one value or a list of them, and the grid is their product. Objectives and
 architectures are grids of their own: ``{beta_vae: {beta: [1, 4]}}`` is two objectives, and
 ``{encoder: [vit, convolutional], decoder: [vit, convolutional]}`` is four architectures.
+
+Seeds are a list, whose numbers every configuration shares, or ``{replicates: 6}``: replicates
+0 to 5 of every configuration, each with random streams of its own; ``first: 10`` begins with
+replicate 10. A study may have more replicates than its file says (`stratigraph.study.replicates`).
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from stratigraph.training import RunConfig, SnapshotSchedule
 from stratigraph.training.schedule import MOST_SNAPSHOTS
 from stratigraph.values import check_whole
 
-__all__ = ["TRAINING", "axis", "grid_runs", "grid_size", "mapping", "one_of"]
+__all__ = ["TRAINING", "axis", "grid_runs", "grid_size", "mapping", "one_of", "replicates_of"]
 
 AXES = ("data", "architecture", "objective", "latents", "seed", "freezing")
 TRAINING = (
@@ -32,6 +36,7 @@ SCHEDULES: dict[str, Callable[..., SnapshotSchedule]] = {
     "explicit": SnapshotSchedule.explicit,
     "paper": SnapshotSchedule.paper,
 }
+LARGEST_SEED = 2**63 - 1
 MOST_KEPT = 1_000_000  # snapshots of all runs of a grid
 MOST_OF = {"count": MOST_SNAPSHOTS, "first": 10**9}
 SCHEDULE_KEYS = {
@@ -83,14 +88,39 @@ def _choices(value: Any) -> int:
     return len(value) if isinstance(value, list) else 1
 
 
-def grid_size(value: Any) -> int:
+def replicates_of(value: Any) -> int | None:
+    """How many replicates a grid's file says; None where it gives seeds, or is no grid."""
+    seeds = value.get("seed") if isinstance(value, Mapping) else None
+    if not isinstance(seeds, Mapping):
+        return None
+    mapping("seed", seeds, ("replicates", "first"))
+    if "replicates" not in seeds:
+        raise ConfigError("seed: replicates is missing; give how many each configuration has.")
+    return check_whole("seed: replicates", seeds["replicates"], 1, LARGEST_SEED)
+
+
+def _replicates(value: Any, least: int) -> Sequence[int]:
+    """The numbers of a grid's replicates: those of its file, and ``least`` in all."""
+    count = max(replicates_of(value) or 0, least)
+    first = check_whole("seed: first", value["seed"].get("first", 0), 0, LARGEST_SEED - count)
+    return range(first, first + count)
+
+
+def grid_size(value: Any, replicates: int = 0) -> int:
     """How many runs a grid means, counted and not built: a few lines can mean more than memory has.
 
-    Of what is no grid it is some number; `grid_runs` says what is wrong with it.
+    ``replicates`` is how many the study has, where its file says fewer. Of what is no grid it is
+    some number; `grid_runs` says what is wrong with it.
     """
     if not isinstance(value, Mapping):
         return 0
-    counts = {"objective": _count_objectives, "architecture": _count_architectures}
+    counts: dict[str, Callable[[Any], int]] = {
+        "objective": _count_objectives,
+        "architecture": _count_architectures,
+    }
+    own = replicates_of(value)
+    if own is not None:
+        counts["seed"] = lambda _: max(own, replicates)
     return math.prod(counts.get(key, _choices)(item) for key, item in value.items())
 
 
@@ -171,9 +201,9 @@ def _schedule(value: Any, steps: int) -> SnapshotSchedule:
 
 
 def grid_runs(
-    where: str, value: Any, training: dict[str, Any], snapshots: Any
+    where: str, value: Any, training: dict[str, Any], snapshots: Any, replicates: int = 0
 ) -> Iterator[RunConfig]:
-    """Every run of a grid.
+    """Every run of a grid; ``replicates`` is how many the study has, where its file says fewer.
 
     Raises:
         ConfigError: an axis that is missing or unknown, or a value that cannot be used.
@@ -184,17 +214,26 @@ def grid_runs(
         if key not in table:
             raise ConfigError(f"{where}: {key} is missing.")
     readers = {"objective": _objectives, "architecture": _architectures}
-    axes = {key: readers.get(key, axis)(f"{where}: {key}", item) for key, item in table.items()}
+    own = replicates_of(value) is not None
+    numbers = {"seed": _replicates(value, replicates)} if own else {}
+    streams = "own" if own else "shared"
+    axes = {
+        key: numbers.get(key) or readers.get(key, axis)(f"{where}: {key}", item)
+        for key, item in table.items()
+    }
     if "steps" not in training:
         raise ConfigError("training: steps is missing; give the number of updates.")
     steps = check_whole("training: steps", training["steps"], 1, 10**9)
     schedule = _schedule(snapshots, steps)
-    kept = grid_size(value) * len(schedule.steps)
+    kept = grid_size(value, replicates) * len(schedule.steps)
     if kept > MOST_KEPT:
         raise ConfigError(
             f"{where}: {kept:,} snapshots of all runs, more than {MOST_KEPT:,}; keep fewer of each."
         )
     for values in itertools.product(*axes.values()):
         yield RunConfig(
-            snapshots=schedule.steps, **dict(zip(axes, values, strict=True)), **training
+            snapshots=schedule.steps,
+            **dict(zip(axes, values, strict=True)),
+            streams=streams,
+            **training,
         )

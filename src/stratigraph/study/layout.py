@@ -3,6 +3,8 @@
 ::
 
     study.yaml                              the study file, copied
+    replicates.json                         how many replicates there are, beyond the study file's
+    floors.json                             held-out loss of the best constant answers
     current.json                            what each stage was made of: what is current stays
     probes/<digest>/                        which images the probes are, and the first of them
     runs/<run_id>/config.json               the run's configuration
@@ -32,10 +34,12 @@ __all__ = [
     "CONFIG",
     "CURRENT",
     "EXPORT",
+    "FLOORS",
     "METRICS",
     "PLACES",
     "POSTERIOR",
     "POSTERIOR_FILE",
+    "REPLICATES",
     "STATE",
     "STUDY_FILE",
     "Place",
@@ -59,6 +63,8 @@ __all__ = [
 ]
 
 STUDY_FILE = "study.yaml"
+REPLICATES = "replicates.json"
+FLOORS = "floors.json"
 CONFIG = "config.json"
 STATE = "state.json"
 METRICS = "metrics.parquet"
@@ -115,6 +121,7 @@ class Place:
 
 PLACES = (
     Place("study.yaml", "", "file", light=True, exported=True),
+    Place("replicates.json", "", "file", light=True, exported=True),
     Place("current.json", "", None, trusted=False),
     Place("runs/{run}/config.json", "train", "run", light=True, once=True),
     Place("runs/{run}/state.json", "train", "run", light=True, trusted=False),
@@ -132,6 +139,7 @@ PLACES = (
     Place("similarity-{way}/{name}", "assess", "results"),
     Place("jackknife-{way}/{name}", "assess", "results"),
     Place("findings.json", "assess", "results", exported=True),
+    Place("floors.json", "assess", "results", light=True, exported=True),
     Place("figures", "report", "report", exported=True),
     Place("report", "report", "report", exported=True),
 )

@@ -12,6 +12,7 @@ from stratigraph.study.exported import Export, find_export
 from stratigraph.study.layout import CONFIG, STUDY_FILE, run_path
 from stratigraph.study.parse import MOST_HELD, parse_config
 from stratigraph.study.run import Run
+from stratigraph.study.state import read_replicates
 from stratigraph.study.study import Study
 from stratigraph.study.yaml_file import check_size, parse_yaml
 from stratigraph.training import RunConfig, any_config
@@ -53,7 +54,8 @@ def load_study(path: str | Path, trust: bool = False) -> Study:
         beside(made_here)
     trusted = trust or made_here is not None
     with naming_only(None if trusted else folder):
-        config = parse_config(parse_yaml(text, str(held)), text, most_runs=MOST_HELD)
+        count = read_replicates(folder) if export is None else export.replicates()
+        config = parse_config(parse_yaml(text, str(held)), text, MOST_HELD, count)
     named = config.plugins()
     if config.recorded or (named and not trusted):
         # Which options of a module are its defaults, and so a run's id, is for the module to say.

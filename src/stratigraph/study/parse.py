@@ -10,7 +10,7 @@
         beta_vae: {beta: [1, 4]}
         annealed_vae: {c_max: [5, 25]}
       latents: 10
-      seed: [0, 1]
+      seed: {replicates: 6}                 # or seeds that all configurations share: [0, 1]
       freezing: [null, {threshold: 0.9999}]   # optional: layers that have settled are frozen
     training: {steps: 2000, batch_size: 64, learning_rate: 1e-4}
     snapshots: {kind: log, count: 10}       # log | even | explicit | paper
@@ -44,7 +44,15 @@ from stratigraph.study.config import (
     ResourcesConfig,
     StudyConfig,
 )
-from stratigraph.study.grid import TRAINING, axis, grid_runs, grid_size, mapping, one_of
+from stratigraph.study.grid import (
+    TRAINING,
+    axis,
+    grid_runs,
+    grid_size,
+    mapping,
+    one_of,
+    replicates_of,
+)
 from stratigraph.study.layout import EXPORT, STUDY_FILE
 from stratigraph.study.ways import CORRECTED, WAYS
 from stratigraph.study.yaml_file import read_yaml
@@ -56,8 +64,10 @@ MOST_RUNS = 1000
 MOST_HELD = 10_000  # runs of any study: that of a folder is opened without asking anybody
 
 
-def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> StudyConfig:
-    """A study from the plain values of its file.
+def parse_config(
+    value: Any, text: str = "", most_runs: int = MOST_RUNS, replicates: int = 0
+) -> StudyConfig:
+    """A study from the plain values of its file; ``replicates`` as in `grid_runs`.
 
     Raises:
         ConfigError: an unknown, missing or unusable value; or more than ``most_runs`` runs.
@@ -87,7 +97,7 @@ def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> Stud
             raise ConfigError(f"study: {key} is missing.")
     training = mapping("training", table["training"], TRAINING)
     grids = table["grid"] if isinstance(table["grid"], list) else [table["grid"]]
-    size = sum(map(grid_size, grids))
+    size = sum(grid_size(grid, replicates) for grid in grids)
     if size > min(most_runs, MOST_HELD):
         told = f"{size:,}" if size < 10**15 else "over 10^15"
         more = ", or allow it with --max-runs" if size <= MOST_HELD else ""
@@ -96,7 +106,7 @@ def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> Stud
     runs: list[RunConfig] = []
     for number, grid in enumerate(grids):
         where = "grid" if len(grids) == 1 else f"grid {number + 1}"
-        runs += grid_runs(where, grid, training, table.get("snapshots", {}))
+        runs += grid_runs(where, grid, training, table.get("snapshots", {}), replicates)
     probes = mapping("probes", table.get("probes", {}), ("count", "seed", "from"))
     if "from" in probes:
         probes["source"] = probes.pop("from")
@@ -106,6 +116,9 @@ def parse_config(value: Any, text: str = "", most_runs: int = MOST_RUNS) -> Stud
     return StudyConfig(
         name=table["name"],
         runs=tuple(runs),
+        replicates=min(
+            (max(n, replicates) for n in map(replicates_of, grids) if n is not None), default=None
+        ),
         measures=tuple(_measures(table.get("measures", ["debiased_cka"]))),
         probes=ProbesConfig(**probes),
         activations=ActivationsConfig(**reading),
@@ -172,8 +185,13 @@ def _studies_around(file: Path, text: str) -> list[Path]:
     return [*found, *([folder] if (folder / "runs").is_dir() else [])]
 
 
-def load_config(path: str | Path, most_runs: int = MOST_RUNS) -> StudyConfig:
+def load_config(path: str | Path, most_runs: int = MOST_RUNS, replicates: int = 0) -> StudyConfig:
     """Read a study file that the user gives: the modules that it names are imported.
+
+    Args:
+        path: the file.
+        most_runs: a larger grid is refused.
+        replicates: how many its study has, where it says fewer.
 
     Raises:
         DataError: the file cannot be read.
@@ -187,4 +205,4 @@ def load_config(path: str | Path, most_runs: int = MOST_RUNS) -> StudyConfig:
         forbid_folder(study)  # nothing in a study is run
     if not held:
         beside(folder)
-    return parse_config(value, text, most_runs)
+    return parse_config(value, text, most_runs, replicates)

@@ -1,4 +1,4 @@
-"""What a run in training says of itself, read from its folder."""
+"""What a study and its runs say of themselves: how many there are, and how far each is."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 
 from stratigraph.errors import IntegrityError
 from stratigraph.records import read_json
-from stratigraph.study.layout import STATE
+from stratigraph.records.files import check_format
+from stratigraph.study.layout import REPLICATES, STATE
 
-__all__ = ["SILENT", "read_state", "warning_of"]
+__all__ = ["SILENT", "read_replicates", "read_state", "warning_of"]
 
 SILENT = 60.0  # seconds; a run in training says where it is twice a second
 
@@ -28,6 +29,22 @@ def read_state(path: Path) -> dict[str, Any]:
         return read_json(file)
     except IntegrityError as error:
         return {"state": "unknown", "step": 0, "reason": str(error)}
+
+
+def read_replicates(study: Path) -> int:
+    """How many replicates a study has beyond its file's (`stratigraph.study.replicates`), or 0.
+
+    Raises:
+        ConfigError: a newer version wrote it.
+        IntegrityError: the file that says so is damaged.
+
+    """
+    path = study / REPLICATES
+    if not path.is_file():
+        return 0
+    held = read_json(path)
+    check_format(held["format"], path)
+    return int(held["replicates"])
 
 
 def warning_of(state: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Training: one run's configuration, which steps to keep, and a loop that yields states."""
 
 from stratigraph.training.config import RunConfig as RunConfig
+from stratigraph.training.floor import floor_key as floor_key, floors_of as floors_of
 from stratigraph.training.freezing import (
     Freezer as Freezer,
     Freezing as Freezing,
@@ -19,5 +20,9 @@ from stratigraph.training.loop import (
 from stratigraph.training.network import DataFacts as DataFacts, build_network as build_network
 from stratigraph.training.recorded import RecordedConfig as RecordedConfig, any_config as any_config
 from stratigraph.training.schedule import SnapshotSchedule as SnapshotSchedule
-from stratigraph.training.stratum import equal_models as equal_models, model_of as model_of, stratum as stratum
 from stratigraph.training.seeds import derived_seed as derived_seed, step_noise as step_noise
+from stratigraph.training.stratum import (
+    equal_models as equal_models,
+    model_of as model_of,
+    stratum as stratum,
+)

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -191,7 +192,7 @@ class RunConfig:
         with naming_only(self.named_by):
             return build_objective(**self.objective)
 
-    @property
+    @cached_property
     def stream_seed(self) -> int:
         """The seed of all that training draws: 63 bits."""
         if self.streams == "shared":
@@ -249,7 +250,8 @@ class RunConfig:
             return f"{self.objective['name']}{strength} {self._replicate()}"
         return (
             f"{self.objective['name']}{strength} · {self.data['name']} · "
-            f"{self.architecture_name} · {self.latents} latents · {self._frozen()}{self._replicate()}"
+            f"{self.architecture_name} · {self.latents} latents · "
+            f"{self._frozen()}{self._replicate()}"
         )
 
     def _replicate(self) -> str:

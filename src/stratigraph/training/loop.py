@@ -138,10 +138,13 @@ def training_states(
         chosen, noise = batches.at(state.step)
         state.model.train()
         state.optimiser.zero_grad(set_to_none=True)
-        with seeded(derived_seed(config.stream_seed, "layers", state.step)):  # dropout, of users' layers
+        with seeded(
+            derived_seed(config.stream_seed, "layers", state.step)
+        ):  # dropout, of users' layers
             terms = _terms(
                 config, objective, dataset, state, chosen, noise,
-                partial(batches.at, state.step, "other "), partial(stream, config.stream_seed, state.step),
+                partial(batches.at, state.step, "other "),
+                partial(stream, config.stream_seed, state.step),
             )  # fmt: skip
             if not torch.isfinite(terms.minimised):
                 raise DivergedError(state.step, terms.values())

@@ -96,5 +96,7 @@ def _check_posterior(config: RunConfig, model: VAE) -> None:
 
 def _parts(config: RunConfig) -> Parts:
     """Fresh modules of the objective's own, and Adam's settings for them."""
-    with seeded(~derived_seed(config.stream_seed, "objective")):  # some weights stay as they are made
+    with seeded(
+        ~derived_seed(config.stream_seed, "objective")
+    ):  # some weights stay as they are made
         return parts_of(build_objective(**config.objective), config.latents)

@@ -12,10 +12,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from stratigraph.identity import canonical
-from stratigraph.objectives import build_objective, codebook_of, parts_of, simplest
+from stratigraph.objectives import build_objective, parts_of, simplest
 from stratigraph.plugins import naming_only
 from stratigraph.training.config import RunConfig
 from stratigraph.training.recorded import RecordedConfig
+from stratigraph.values import is_number
 
 __all__ = ["equal_models", "model_of", "stratum"]
 
@@ -31,10 +32,8 @@ def model_of(config: RunConfig) -> dict[str, Any]:
         return own
     with naming_only(config.named_by):
         objective = build_objective(**own)
-        if codebook_of(objective) is None and config.parts.plugins():
-            if parts_of(objective, config.latents).modules:
-                return own
-        return simplest(own)
+        remembered = config.parts.plugins() and parts_of(objective, config.latents).modules
+        return own if remembered else simplest(own)
 
 
 def stratum(config: RunConfig) -> str:
@@ -43,14 +42,19 @@ def stratum(config: RunConfig) -> str:
     return canonical({**rest, "objective": model_of(config)})
 
 
-def equal_models(configs: Iterable[RunConfig]) -> list[str]:
-    """What is the same model twice, one text each: ``beta_tc_vae beta=1 = beta_vae beta=1``."""
+def equal_models(configs: Iterable[RunConfig]) -> str:
+    """One line of what is the same model twice, such as β-TC-VAE and β-VAE at β = 1; "" of none."""
     called: dict[str, dict[str, None]] = {}
     for config in configs:
         called.setdefault(stratum(config), {})[_name(config.objective)] = None
-    return list(dict.fromkeys(" = ".join(names) for names in called.values() if len(names) > 1))
+    equal = dict.fromkeys(" = ".join(names) for names in called.values() if len(names) > 1)
+    return f"equal models, one in every finding: {'; '.join(equal)}" if equal else ""
 
 
 def _name(objective: Any) -> str:
-    options = [f"{key}={value}" for key, value in objective.items() if key != "name"]
+    options = [
+        f"{key}={value:g}" if is_number(value) else f"{key}={value}"
+        for key, value in objective.items()
+        if key != "name"
+    ]
     return " ".join([str(objective["name"]), *options])
