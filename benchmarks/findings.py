@@ -1,6 +1,6 @@
 """How far findings can be trusted: coverage, false positives, and verdicts on known answers.
 
-    python benchmarks/findings.py [coverage|null|verdicts|sequential …] [--studies 100] [--json FILE]
+    python benchmarks/findings.py [coverage|null|verdicts|sequential …] [--studies N] [--json FILE]
 
 coverage   95 % intervals of the jackknife over seeds and probes on crossed data y = μ + a_s + b_g +
            e_sg, beside the percentile bootstrap over seeds
