@@ -106,4 +106,4 @@ def _random_evidence(task: Judging, labels: pd.DataFrame) -> Evidence:
     layers = labels[["run", "step", "layer"]].assign(
         remaining=rng.random(len(labels)), decodable=rng.random(len(labels))
     )
-    return Evidence(CORRECTED.cka, to_final, final, within, latents, layers, task.probes)
+    return Evidence(CORRECTED.cka, to_final, final, within, latents, layers, probes=task.probes)

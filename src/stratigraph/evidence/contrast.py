@@ -191,8 +191,8 @@ def _cells(
     for depth in range(2, len(names)):
         own = unique[names[: depth + 1]].drop_duplicates()
         size = own.groupby(names[:depth], sort=False, dropna=False).size().rename("children")
-        children = unique[names[:depth]].merge(
-            size.reset_index(), on=names[:depth], how="left"
-        )["children"]
+        children = unique[names[:depth]].merge(size.reset_index(), on=names[:depth], how="left")[
+            "children"
+        ]
         weights /= children.to_numpy()
     return cells, weights

@@ -115,18 +115,20 @@ class Estimate:
         """The two-sided interval of this confidence."""
         tail = (1 - confidence) / 2
         numbers = self._numbers
-        lower = min(one.value - one.reach(tail) for one in numbers)
-        upper = min(one.value + one.reach(tail / len(numbers)) for one in numbers)
+        # numpy's, so that one that has no bound leaves none.
+        lower = float(np.min([one.value - one.reach(tail) for one in numbers]))
+        upper = float(np.min([one.value + one.reach(tail / len(numbers)) for one in numbers]))
         return (math.tanh(lower), math.tanh(upper)) if self.correlation else (lower, upper)
 
     def p_above(self, bound: float) -> float:
         """The one-sided p with which the truth is above ``bound``: small where it surely is."""
-        return max(one.above(self._scale(bound)) for one in self._numbers)
+        return float(np.max([one.above(self._scale(bound)) for one in self._numbers]))
 
     def p_below(self, bound: float) -> float:
         """The one-sided p with which the truth is below ``bound``."""
         numbers = self._numbers
-        return min(1.0, len(numbers) * min(1 - one.above(self._scale(bound)) for one in numbers))
+        below = [1 - one.above(self._scale(bound)) for one in numbers]
+        return float(np.minimum(1.0, len(numbers) * np.min(below)))
 
     def _scale(self, bound: float) -> float:
         return math.atanh(bound) if self.correlation else bound
@@ -218,7 +220,8 @@ def least_of(parts: Sequence[Part], like: Estimate) -> Estimate:
 
 def _with_interval(found: Estimate) -> Estimate:
     lower, upper = found.interval(CONFIDENCE)
-    p = min(1.0, 2 * min(found.p_above(found.null), found.p_below(found.null)))
+    tails = [found.p_above(found.null), found.p_below(found.null)]
+    p = float(np.minimum(1.0, 2 * np.min(tails)))
     return replace(found, lower=lower, upper=upper, p=p)
 
 
@@ -266,5 +269,7 @@ def _variance(
 def _sharing(config: np.ndarray, stream: np.ndarray, count: int) -> np.ndarray:
     """Which set of configurations that share streams each configuration is in, (c,)."""
     _, place = np.unique(stream, return_inverse=True)
-    links = scipy.sparse.coo_array((np.ones(len(config)), (config, place)), (count, place.max() + 1))
+    links = scipy.sparse.coo_array(
+        (np.ones(len(config)), (config, place)), (count, place.max() + 1)
+    )
     return np.asarray(scipy.sparse.csgraph.connected_components(links @ links.T, False)[1])

@@ -8,6 +8,7 @@ construction.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -24,7 +25,7 @@ from stratigraph.study.layout import jackknife_path, observed_path, probes_path
 from stratigraph.study.probes import probes_digest
 from stratigraph.study.selection import claim_pairs
 from stratigraph.study.study import Study
-from stratigraph.training import RunConfig
+from stratigraph.training import RunConfig, model_of, stratum
 
 __all__ = ["Evidence", "Pairs", "gather", "sides"]
 
@@ -103,8 +104,7 @@ class Evidence:
         within: measure → (input, mean), (input, sample), (mean, sample) of one run at one step.
         latents: run, step, active, mixed, passive: how many latents are in each regime.
         layers: run, step, layer and what was observed (`stratigraph.stages.observe`).
-        runs: one row a run: run, config, stream (whose random streams it draws), learned (None:
-            not known) and why not (`stratigraph.evidence.runs`).
+        runs: one row a run, and whether it learned (`stratigraph.evidence.runs`).
         probes: how many probes the scores are over.
         tolerances: measure → how wide the intervals may be that its scores are the middles of;
             measures whose scores are exact are not in it.
@@ -134,6 +134,17 @@ class Evidence:
         failed = self.runs[self.runs["learned"].eq(False)]
         return dict(zip(failed["run"], failed["why"], strict=True))
 
+    @property
+    def duplicates(self) -> dict[str, str]:
+        """Run → why, of those that are another run once more, and not counted."""
+        if self.runs.empty:
+            return {}
+        twice = self.runs[self.runs["duplicate_of"] != ""]
+        return {
+            run: f"it is run {other} once more: one model, and the same random streams"
+            for run, other in zip(twice["run"], twice["duplicate_of"], strict=True)
+        }
+
     def without(self, runs: Collection[str]) -> Evidence:
         """The same evidence, had some runs not been made; `runs` still lists them."""
 
@@ -158,36 +169,29 @@ class Evidence:
         )
 
 
-def _settings(config: RunConfig) -> tuple[str, str]:
-    """A configuration without its seed and strength, and without its seed and objective."""
-    values = {**config.to_dict(), "seed": 0}
-    objective = {k: v for k, v in values["objective"].items() if k != config.strength_name}
-    return canonical({**values, "objective": objective}), canonical({**values, "objective": ""})
-
-
-def sides(
-    labels: pd.DataFrame, configs: Mapping[str, RunConfig], runs: pd.DataFrame
-) -> pd.DataFrame:
-    """The labels of every representation, with what claims need to know of its run.
-
-    Args:
-        labels: of a study's matrix.
-        configs: of each run.
-        runs: as `stratigraph.evidence.runs.table_of_runs` gives.
-
-    """
-    known = runs.set_index("run")
-    settings = {run_id: _settings(config) for run_id, config in configs.items()}
-    of_run: dict[str, dict[str, Any]] = {
-        "config": known["config"].to_dict(),
-        "stream": known["stream"].to_dict(),
-        "but_strength": {run_id: two[0] for run_id, two in settings.items()},
-        "but_objective": {run_id: two[1] for run_id, two in settings.items()},
-        "supervised": {run_id: config.supervised for run_id, config in configs.items()},
+def _side(run_id: str, config: RunConfig) -> dict[str, Any]:
+    """What claims need to know of a run: of the model that it trains, whatever that is called."""
+    model = model_of(config)
+    named = config if model == config.objective else replace(config, objective=model)
+    values = {k: v for k, v in named.to_dict().items() if k not in ("seed", "streams")}
+    but_strength = {k: v for k, v in named.objective.items() if k != named.strength_name}
+    return {
+        "config": stratum(config),
+        "stream": run_id if config.streams == "own" else f"seed {config.seed}",
+        "objective": named.objective["name"],
+        "strength": math.nan if named.strength is None else named.strength,
+        "but_strength": canonical({**values, "objective": but_strength}),
+        "but_objective": canonical({**values, "objective": ""}),
+        "supervised": config.supervised,
     }
+
+
+def sides(labels: pd.DataFrame, configs: Mapping[str, RunConfig]) -> pd.DataFrame:
+    """The labels of every representation, with what claims need to know of its run."""
+    of_run = {run_id: _side(run_id, config) for run_id, config in configs.items()}
     table = labels.copy()
-    for name, values in of_run.items():
-        table[name] = table["run"].map(values)
+    for name in next(iter(of_run.values()), {}):
+        table[name] = table["run"].map({run_id: side[name] for run_id, side in of_run.items()})
     table["part"] = table["layer"].map(part_of)
     table["last"] = table["step"] == table.groupby("run")["step"].transform("max")
     return table
@@ -258,7 +262,8 @@ def gather(study: Study) -> Evidence:
     # Of the same representations, every measure has the same labels.
     labels = study.labels(measures[0] if measures else study.way.cka)
     runs = table_of_runs(study)
-    every = sides(labels, {run_id: run.config for run_id, run in study.runs.items()}, runs)
+    with study.reading():
+        every = sides(labels, {run_id: run.config for run_id, run in study.runs.items()})
     reached = every.groupby("run")["step"].max()
     complete = {
         str(run) for run, step in reached.items() if step == study.runs[str(run)].config.steps

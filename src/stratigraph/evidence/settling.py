@@ -68,7 +68,7 @@ def areas(pairs: Pairs) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
 
 def part_areas(
     pairs: Pairs, parts: Sequence[Callable[[pd.DataFrame], np.ndarray]], kind: Kind
-) -> tuple[pd.DataFrame, list[np.ndarray], list[tuple[str, ...]]]:
+) -> tuple[pd.DataFrame, list[np.ndarray], pd.Series]:
     """For each run, the area of some parts of its network, pooled over their layers.
 
     Args:
@@ -77,7 +77,7 @@ def part_areas(
         kind: of similarity, or of progress above the untrained network.
 
     Returns:
-        One row a run; for each part an array (runs, 1 + g); and the layers of each run in any part.
+        One row a run; for each part an array (runs, 1 + g); and the layers of each run in any part (runs,).
 
     """
     rows, area, untrained = areas(pairs)
@@ -109,4 +109,4 @@ def part_areas(
     layers: list[list[str]] = [[] for _ in names]
     for one, layer in zip(run[inside], rows["layer_x"][inside], strict=True):
         layers[one].append(layer)
-    return rows.iloc[first].reset_index(drop=True), found, [tuple(own) for own in layers]
+    return rows.iloc[first].reset_index(drop=True), found, pd.Series(layers).map(tuple)

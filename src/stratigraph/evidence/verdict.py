@@ -46,10 +46,11 @@ from stratigraph.evidence.trajectories import LEAST_ROOM
 __all__ = ["LEVEL", "deciding_p", "holm", "judge"]
 
 LEVEL = 0.05
+NOT_ASKED = "of a network that the question is not of, or with none to compare it with"
 BY_CKA_ALONE = (["debiased_cka"], ["linear_cka"])
 
 
-def holm(p: Sequence[float]) -> np.ndarray:
+def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
     """p-values corrected together by Holm's procedure, (m,); NaN stays out of the family."""
     values = np.asarray(p, dtype=float)
     corrected = np.full(len(values), np.nan)
@@ -82,9 +83,9 @@ def _levels(values: np.ndarray) -> np.ndarray:
 def deciding_p(one: Estimate, least: float, one_sided: bool) -> float:
     """The smallest level at which the interval decides; NaN where there is none."""
     if one_sided:
-        return min(one.p_above(one.null), one.p_below(one.null))
-    inside = max(one.p_above(-least), one.p_below(least))
-    return min(1.0, 2 * min(one.p_above(least), one.p_below(-least), inside))
+        return float(np.min([one.p_above(one.null), one.p_below(one.null)]))
+    inside = np.max([one.p_above(-least), one.p_below(least)])
+    return float(np.minimum(1, 2 * np.min([one.p_above(least), one.p_below(-least), inside])))
 
 
 def judge(
@@ -180,8 +181,9 @@ def _finding(
     level: float,
 ) -> Finding:
     nan = (math.nan, math.nan, math.nan)
-    adjusted, verdict, reason = nan, "not asked", ""
-    why = question.missing
+    adjusted, why = nan, question.missing
+    verdict: Verdict = "not asked"
+    reason: Reason = ""
     if not question.missing:
         first = next(iter(estimates.values()), None)
         if first is not None and math.isfinite(first.error if not first.parts else first.lower):
@@ -200,9 +202,18 @@ def _finding(
         why = f"{why} {question.note}"
     entered = _entered(question, evidence)
     return Finding(
-        question, way, verdict, reason, why, estimates, of_all, float(p), float(p_holm), adjusted,
+        question,
+        way,
+        verdict,
+        reason,
+        why,
+        estimates,
+        of_all,
+        float(p),
+        float(p_holm),
+        adjusted,
         entered,
-    )  # type: ignore[arg-type]
+    )
 
 
 def _verdict(
@@ -250,9 +261,7 @@ def _verdict(
     return "undecided", "replicates", f"The {told} says neither.{alone}"
 
 
-def _worse_for_failures(
-    estimates: Mapping[str, Estimate], of_all: Mapping[str, Estimate]
-) -> bool:
+def _worse_for_failures(estimates: Mapping[str, Estimate], of_all: Mapping[str, Estimate]) -> bool:
     """Whether there would be an interval, had the failed runs counted."""
     return any(math.isfinite(one.lower) for one in of_all.values()) and not any(
         math.isfinite(one.lower) for one in estimates.values()
@@ -275,15 +284,13 @@ def _entered(question: Question, evidence: Evidence) -> Entered:
     """The runs and layers of the contrast that decides, and why the others are not there."""
     first: Contrast | None = next(iter(question.contrasts.values()), None)
     runs = [] if first is None else list(first.runs["run"])
+    none = evidence.runs.empty or question.family == "measures"
+    every: list[str] = [] if none else list(evidence.runs["run"])
+    reasons = {**(first.left_out if first else {}), **evidence.failed, **evidence.duplicates}
     left: dict[str, list[str]] = {}
-    every = [] if evidence.runs.empty else list(evidence.runs["run"])
     for run in every:
-        if run in runs:
-            continue
-        why = evidence.failed.get(run) or (first.left_out.get(run, "") if first else "")
-        left.setdefault(why or "it is no network that is asked", []).append(run)
-    if question.family == "measures":
-        left = {}
+        if run not in runs:
+            left.setdefault(reasons.get(run, NOT_ASKED), []).append(run)
     return Entered(
         runs, len(every), len(evidence.failed), [] if first is None else first.layers, left
     )

@@ -191,5 +191,5 @@ def _evidence(
     runs = labels[["run", "config", "stream"]].drop_duplicates().reset_index(drop=True)
     return Evidence(
         "debiased_cka", to_final, final, within, latents=counts,
-        runs=runs.assign(learned=None, why=""), probes=plan.probes,
+        runs=runs.assign(duplicate_of="", learned=None, why=""), probes=plan.probes,
     )  # fmt: skip

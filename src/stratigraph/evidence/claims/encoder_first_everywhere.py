@@ -92,8 +92,8 @@ def _each(contrast: Contrast) -> list[tuple[int, Part]]:
         own = np.flatnonzero(rows == config)
         values = contrast.values[own]
         less = (values.sum(axis=0) - values) / max(len(own) - 1, 1)
-        one = np.zeros(len(own))
-        found.append((own[0], estimate_from(values.mean(axis=0), less, one, np.arange(len(own)))))
+        alone = estimate_from(values.mean(axis=0), less, np.zeros(len(own)), np.arange(len(own)))
+        found.append((int(own[0]), alone))
         counts.append(len(own))
     n = np.array(counts)
     variances = np.array([one.error_replicates**2 for _, one in found]) * n

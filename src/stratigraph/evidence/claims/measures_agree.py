@@ -55,9 +55,7 @@ def _contrast(pairs: Pairs) -> Contrast:
         kept = pairs.values[keep[x] & keep[y]]
         return np.array([np.arctanh(_rank(kept)) if len(kept) >= LEAST_PAIRS else np.nan])
 
-    return Contrast(
-        runs, statistic, pairs.table, pairs.values, null=AGREEMENT, correlation=True
-    )
+    return Contrast(runs, statistic, pairs.table, pairs.values, null=AGREEMENT, correlation=True)
 
 
 def _within(pairs: Pairs) -> float:

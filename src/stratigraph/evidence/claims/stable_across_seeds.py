@@ -35,8 +35,10 @@ def _moving(pairs: Pairs) -> Pairs:
 
 
 def _correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """artanh of Pearson's correlation of each column, over the rows that both define."""
+    """Artanh of Pearson's correlation of each column, over the rows that both define."""
     known = np.isfinite(a).all(axis=1) & np.isfinite(b).all(axis=1)
+    if not known.any():
+        return np.full(a.shape[1], np.nan)
     a, b = a[known] - a[known].mean(axis=0), b[known] - b[known].mean(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         r = (a * b).sum(axis=0) / np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
@@ -75,23 +77,20 @@ def _contrast(pairs: Pairs) -> Contrast | None:
                if config[i] == config[j])  # fmt: skip
     rows, values = _correlate(runs, tables, couples)
     layers = tuple(dict.fromkeys(pairs.table["layer_x"]))
-    rows = rows.assign(group="", side="pair", layers=[layers] * len(rows))
-    return weigh(
-        rows, values, {"pair": 1.0}, replicates=3, null=STABLE, correlation=True
-    )
+    rows = rows.assign(group="", side="pair", layers=pd.Series([layers] * len(rows), dtype=object))
+    return weigh(rows, values, {"pair": 1.0}, replicates=3, null=STABLE, correlation=True)
 
 
 def _across_configurations(pairs: Pairs) -> float:
     """The same of runs of two configurations of one data set and architecture."""
     runs, tables = _tables(pairs)
-    found = []
+    couples: list[tuple[int, int]] = []
     for _, own in runs.groupby(["data_x", "architecture_x"], sort=False):
         # The first run of each configuration: some correlations of many, all alike.
-        first = own.drop_duplicates("config_x").index
-        couples = list(itertools.combinations(first, 2))
-        if couples:
-            found.append(_correlate(runs, tables[:, :, :1], couples)[1].mean())
-    return float(np.tanh(np.mean(found))) if found else float("nan")
+        couples += itertools.combinations(own.drop_duplicates("config_x").index, 2)
+    found = _correlate(runs, tables[:, :, :1], couples)[1]
+    found = found[np.isfinite(found)]
+    return float(np.tanh(found.mean())) if len(found) else float("nan")
 
 
 def stable_across_seeds(evidence: Evidence) -> list[Question]:
