@@ -192,9 +192,9 @@ def _finding(
         verdict, reason, why = _verdict(question, estimates, adjusted)
         if reason == "undefined" and _worse_for_failures(estimates, of_all):
             reason = "failed runs"
-            why = "Of the runs that learned there are too few replicates of a configuration."
+            why = _tell_failed(evidence, "There are too few replicates of a configuration.")
     elif evidence.failed and not every.missing:
-        verdict, reason, why = "undecided", "failed runs", f"Of the runs that learned: {why}"
+        verdict, reason, why = "undecided", "failed runs", _tell_failed(evidence, why)
     uncertain = [m for m in question.contrasts if m in evidence.tolerances]
     if uncertain:
         why += _tell_tolerances(question, uncertain, evidence.tolerances)
@@ -214,6 +214,14 @@ def _finding(
         adjusted,
         entered,
     )
+
+
+def _tell_failed(evidence: Evidence, why: str) -> str:
+    """Why the runs that learned do not decide."""
+    failed, runs = len(evidence.failed), len(evidence.runs)
+    if failed == runs:
+        return f"None of the {runs} runs learned."
+    return f"{failed} of {runs} runs did not learn; of the others: {why}"
 
 
 def _verdict(
