@@ -41,7 +41,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy
 
-__all__ = ["CONFIDENCE", "Estimate", "Part", "estimate_from", "least_of", "raise_error"]
+__all__ = [
+    "CONFIDENCE",
+    "Estimate",
+    "Part",
+    "add_errors",
+    "estimate_from",
+    "least_of",
+    "raise_error",
+]
 
 CONFIDENCE = 0.95
 ROUNDING = 1e-12
@@ -199,6 +207,22 @@ def raise_error(found: Estimate, least: float) -> Estimate:
     known = math.isfinite(found.freedom)
     freedom = found.freedom if known else max(1.0, float(found.runs - found.configurations))
     return _with_interval(replace(found, error=error, freedom=freedom))
+
+
+def add_errors(found: Estimate, others: Sequence[Part]) -> Estimate:
+    """The estimate with independent errors added, such as those over probes; NaN adds nothing.
+
+    Where it has no error of its own, over replicates, it stays without.
+    """
+    known = [one for one in others if math.isfinite(one.error) and one.error > 0]
+    if not known or not math.isfinite(found.error):
+        return found
+    parts = [(found.error**2, found.freedom), *((one.error**2, one.freedom) for one in known)]
+    total = sum(variance for variance, _ in parts)
+    freedom = max(1.0, total**2 / sum(variance**2 / own for variance, own in parts))
+    of_probes = math.sqrt(sum(one.error**2 for one in known))
+    error = math.sqrt(total)
+    return _with_interval(replace(found, error=error, error_probes=of_probes, freedom=freedom))
 
 
 def least_of(parts: Sequence[Part], like: Estimate) -> Estimate:

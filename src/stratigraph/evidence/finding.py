@@ -36,7 +36,8 @@ class Question:
 
     Attributes:
         key: its name, a file's and a program's.
-        claim: the number of the claim in the list of `stratigraph.evidence.claims`.
+        claim: the number of the claim in the list of `stratigraph.evidence.claims`; 0 of a user's
+            own.
         statement: what is claimed, a sentence.
         contrast: what is estimated, in words; positive values speak for the claim.
         contrasts: measure → what is estimated, the one that decides first; empty where it cannot

@@ -136,6 +136,11 @@ class ReportData:
         return self.study.findings if self.study.findings_are_current() else []
 
     @cached_property
+    def ways_compared(self) -> list[dict[str, Any]]:
+        """What the published way changes, of the same findings."""
+        return self.study.ways_compared if self.findings else []
+
+    @cached_property
     def metrics(self) -> dict[str, pd.DataFrame]:
         """Run → what was logged of it, where it has a snapshot."""
         return {run_id: run.metrics for run_id, run in self.study.runs.items() if run.steps}

@@ -115,7 +115,7 @@ def page_facts(data: ReportData) -> dict[str, Any]:
         "probes": data.probes,
         "explore": explore(data),
         "findings": tables.finding_rows(data.findings),
-        "ways": tables.list_changes(data.findings),
+        "ways": tables.list_changes(data.findings, data.ways_compared),
         "threshold": THRESHOLD,
         "least_room": LEAST_ROOM,
         "reach": list(tables.reach_rows(data)),

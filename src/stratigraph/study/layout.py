@@ -18,6 +18,7 @@
     similarity/<measure>/                   values.npy and labels.parquet
     jackknife/<measure>/                    the pairs that findings read, probes left out
     findings.json, figures/, report/index.html
+    basis/<way>/scores.parquet              the scores that findings rest on, with their weights
 
 A folder whose name ends in ``-published`` is of the study read the published way (`ways`).
 """
@@ -44,6 +45,7 @@ __all__ = [
     "STUDY_FILE",
     "Place",
     "Writer",
+    "basis_path",
     "default_path",
     "find_place",
     "findings_path",
@@ -138,6 +140,7 @@ PLACES = (
     Place("jackknife/{name}", "compare", "results"),
     Place("similarity-{way}/{name}", "assess", "results"),
     Place("jackknife-{way}/{name}", "assess", "results"),
+    Place("basis/{name}", "assess", "results", exported=True),
     Place("findings.json", "assess", "results", exported=True),
     Place("floors.json", "assess", "results", light=True, exported=True),
     Place("figures", "report", "report", exported=True),
@@ -225,6 +228,11 @@ def jackknife_path(study: Path, measure: str, way: str = "") -> Path:
 def page_path(study: Path) -> Path:
     """The page of a study's report."""
     return study / "report" / "index.html"
+
+
+def basis_path(study: Path, way: str) -> Path:
+    """The record of the scores that the findings of a way rest on."""
+    return study / "basis" / way
 
 
 def findings_path(study: Path) -> Path:
