@@ -20,11 +20,16 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import torch
 
+import stratigraph as sg
 from coverage import coverage, failures
 from sequential import sequential
 from stratigraph.evidence.answer import answer
-from stratigraph.similarity.uncertainty import cka_null, permutation_bound
+from stratigraph.pairs.chance import draw_orders
+from stratigraph.pairs.permuted import score_permuted
+from stratigraph.similarity.cka import DEBIASED_CKA
+from stratigraph.similarity.uncertainty import permutation_bound
 from stratigraph.testing.planted import Plan, planted
 
 PLANS = {
@@ -44,10 +49,12 @@ def null(report):
     spreads, p, bounds = [], [], []
     for trial in range(200):
         x, y = rng.standard_normal((2, 60, 5))
-        found = cka_null(x, y, 199, seed=trial)
-        spreads.append(found.null.std() / np.sqrt(2 / (60 * 57)))
-        p.append(found.p_value)
-        bounds.append(permutation_bound(found.value, 60))
+        found = sg.calibrate(x, y, null=199, seed=trial)
+        sides = [[torch.from_numpy(x)], [torch.from_numpy(y)]]
+        null, _ = score_permuted(sides, DEBIASED_CKA, draw_orders(60, 199, seed=trial)[0], 1 << 30)
+        spreads.append(null.std() / np.sqrt(2 / (60 * 57)))
+        p.append(found["p"].item())
+        bounds.append(permutation_bound(found["value"].item(), 60))
     report(
         "null", "permuted probes", spread_to_exact=float(np.mean(spreads)),
         p_below_5_percent=float(np.mean(np.array(p) < 0.05)),
