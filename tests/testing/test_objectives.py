@@ -119,6 +119,14 @@ class Cancelling(PlainVAE):
         return ((posterior.mean + 1e5).square() - 1e10).mean()
 
 
+@dataclass(frozen=True)
+class Impostor(PlainVAE):
+    """It says that it is the VAE without a prior."""
+
+    def same_as(self):
+        return {"name": "beta_vae", "beta": 0}
+
+
 BROKEN = [  # an objective, the check that refuses it, and what it says
     (Thawed(4.0), "declaration", "expected a frozen dataclass"),
     (Nameless(), "declaration", "expected the name of a parameter that is a number, .*'colour'"),
@@ -134,6 +142,7 @@ BROKEN = [  # an objective, the check that refuses it, and what it says
     (Entangled(10, 2, 20), "losses_apart", "loss and beside both move the means"),
     (Shared(), "parts", "shared.weight is one tensor for all runs"),
     (Precise(), "single_precision", "of float32 it makes a loss of torch.float64"),
+    (Impostor(), "same", r"says that it is .*beta_vae.*its gradient at the means is another"),
     (Cancelling(), "single_precision", "loss is .* in float32 and .* in float64"),
 ]
 
