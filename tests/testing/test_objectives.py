@@ -166,3 +166,23 @@ def test_every_check_has_an_objective_that_fails_it():
 
 def test_a_regulariser_of_nothing_needs_no_gradient():
     check_of("gradients")(build_objective("beta_vae", beta=0))
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        build_objective("vae"),
+        build_objective("beta_tc_vae", beta=1),
+        build_objective("dip_vae_i", lambda_od=0),
+        build_objective("dip_vae_ii", lambda_od=0, lambda_d=0),
+        build_objective("factor_vae", gamma=0, layers=2, units=5),
+        build_objective("annealed_vae", c_max=5, gamma=0),
+        build_objective("info_vae", lambda_mmd=0.25, alpha=0.75),
+        build_objective("info_vae", lambda_mmd=5, alpha=1),
+        build_objective("mmd_vae", lambda_mmd=0),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_what_ours_say_they_are_the_same_as(objective):
+    assert objective.same_as() is not None
+    check_of("same")(objective)
