@@ -1,12 +1,14 @@
 """How far findings can be trusted: coverage, false positives, and verdicts on known answers.
 
-    python benchmarks/findings.py [coverage] [null] [verdicts] [--studies 100] [--json FILE]
+    python benchmarks/findings.py [coverage|null|verdicts|sequential …] [--studies N] [--json FILE]
 
 coverage   95 % intervals of the jackknife over seeds and probes on crossed data y = μ + a_s + b_g +
            e_sg, beside the percentile bootstrap over seeds
 null       how often p < 0.05 where nothing is there: the same; and permuted probes against the
            bound of `permutation_bound`
 verdicts   planted studies (`stratigraph.testing.planted`): how often each verdict is given
+sequential looks at 4, 6, 8 and 12 replicates: error over all of them, beside that of 0.05 at each
+           look, and the power and replicates that they take, beside a fixed number of 12
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sequential import sequential
 from stratigraph.evidence.claims import ask
 from stratigraph.evidence.estimate import from_replicates
 from stratigraph.evidence.finding import judge
@@ -120,7 +123,7 @@ def verdicts(report, studies):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("jobs", nargs="*", default=["coverage", "null", "verdicts"])
+    parser.add_argument("jobs", nargs="*", default=["coverage", "null", "verdicts", "sequential"])
     parser.add_argument("--studies", type=int, default=100)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -134,14 +137,14 @@ def main():
         )
         print(f"{job:<9} {name:<20} {shown}", flush=True)
 
-    jobs = {"coverage": coverage, "null": null}
+    jobs = {"coverage": coverage, "null": null, "sequential": sequential}
     for job in arguments.jobs:
         if job == "verdicts":
             verdicts(report, arguments.studies)
         elif job in jobs:
             jobs[job](report)
         else:
-            sys.exit(f"no job is called {job}; there are coverage, null, verdicts")
+            sys.exit(f"no job is called {job}; there are verdicts, {', '.join(jobs)}")
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
 

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stratigraph.evidence.answer import answer
 from stratigraph.evidence.claims import CLAIMS, ask
 from stratigraph.evidence.claims.kinds import kinds, kinds_of
 from stratigraph.evidence.claims.shared_features import sharing
+from stratigraph.evidence.contrast import estimate
 from stratigraph.evidence.evidence import Pairs
-from stratigraph.evidence.finding import judge
 from stratigraph.evidence.settling import areas, part_areas
 from stratigraph.testing.claims import CHECKS
 from stratigraph.testing.planted import Plan, planted
@@ -23,7 +24,7 @@ ORDER = ("encoder_first", "encoder_first_progress", "encoder_first_everywhere")
 
 @cache  # several tests ask the same plan
 def verdicts(plan: Plan, seed: int) -> dict[str, str]:
-    return {f.question.key: f.verdict for f in judge(ask(planted(plan, seed)), "corrected")}
+    return {f.question.key: f.verdict for f in answer(planted(plan, seed), "corrected")}
 
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(s, marks=pytest.mark.full) for s in (1, 2))])
@@ -33,13 +34,13 @@ def test_encoder_first_decoder_first_and_neither(seed):
     last = verdicts(Plan(encoder=400, decoder=20), seed)
     assert {last[key] for key in ORDER} == {"contradicted"}
     neither = verdicts(Plan(), seed)
-    assert {neither[key] for key in ORDER} == {"inconclusive"}
+    assert {neither[key] for key in ORDER} <= {"undecided", "negligible"}
 
 
 def test_lower_layers_first():
     found = verdicts(Plan(lower=30), 0)
     assert found["lower_first_progress"] == "supported"
-    assert verdicts(Plan(), 0)["lower_first_progress"] == "inconclusive"
+    assert verdicts(Plan(), 0)["lower_first_progress"] == "negligible"
 
 
 KINDS = ("encoder_first_of_a_kind_progress", "convolution_first_progress")
@@ -48,9 +49,9 @@ KINDS = ("encoder_first_of_a_kind_progress", "convolution_first_progress")
 @pytest.mark.parametrize(
     ("plan", "place", "kind"),
     [
-        (Plan(encoder=20, decoder=300), "supported", "inconclusive"),
-        (Plan(encoder=300, decoder=20), "contradicted", "inconclusive"),
-        pytest.param(Plan(), "inconclusive", "supported", marks=pytest.mark.full),
+        (Plan(encoder=20, decoder=300), "supported", "undecided"),
+        (Plan(encoder=300, decoder=20), "contradicted", "undecided"),
+        pytest.param(Plan(), "undecided", "supported", marks=pytest.mark.full),
     ],
 )
 def test_the_place_of_a_part_and_its_kind_are_told_apart(plan, place, kind):
@@ -83,9 +84,9 @@ def test_place_and_kind_are_asked_of_crossed_networks_alone():
     ladder, without = asked({alone: "ladder"}), asked({alone: "left out"})
     for key in KINDS:
         assert beside[key].missing == "The study does not cross encoders and decoders of two kinds."
-        assert without[key].estimates
-        for measure, found in without[key].estimates.items():
-            assert ladder[key].estimates[measure].value == found.value
+        assert without[key].contrasts
+        for measure, found in without[key].contrasts.items():
+            assert estimate(ladder[key].contrasts[measure]).value == estimate(found).value
 
 
 def test_kinds_are_read_from_names():
@@ -99,7 +100,7 @@ def test_the_deeper_part_is_the_one_with_twice_the_layers():
 
     def without(layer):
         kept = {m: p.where(p.table["layer_x"] != layer) for m, p in evidence.to_final.items()}
-        found = judge(ask(replace(evidence, to_final=kept)), "corrected")
+        found = answer(replace(evidence, to_final=kept), "corrected")
         return {f.question.key: f.verdict for f in found}
 
     even = without("none")
@@ -113,15 +114,16 @@ def test_the_deeper_part_is_the_one_with_twice_the_layers():
 def test_encoders_and_latents_that_differ_across_strengths():
     same = verdicts(Plan(), 1)
     assert same["encoders_alike_across_strengths"] == "supported"
-    assert same["latents_exception"] == "inconclusive"
+    assert same["latents_exception"] == "negligible"
     assert verdicts(Plan(alike=0.3), 1)["encoders_alike_across_strengths"] == "contradicted"
     assert verdicts(Plan(latents_alike=0.3), 1)["latents_exception"] == "supported"
 
 
 def test_collapse_is_tracked_and_warned_of():
     plan = Plan(collapse=((1.0, 0), (2.0, 1), (4.0, 2), (8.0, 4)))
-    questions = {q.key: q for q in ask(planted(plan, 0))}
-    found = {f.question.key: f.verdict for f in judge(list(questions.values()), "corrected")}
+    findings = answer(planted(plan, 0), "corrected")
+    questions = {f.question.key: f.question for f in findings}
+    found = {f.question.key: f.verdict for f in findings}
     assert found["collapse_tracked"] == "supported"
     lead = questions["collapse_warning"].details[0]
     # Means shrink long before step 600, the first snapshot with passive latents.
@@ -132,8 +134,8 @@ def test_collapse_is_tracked_and_warned_of():
 
 
 def test_one_seed_supports_nothing():
-    found = judge(ask(planted(Plan(encoder=20, decoder=400, seeds=1), 0)), "corrected")
-    assert not [f for f in found if f.question.of_study and f.verdict == "supported"]
+    found = answer(planted(Plan(encoder=20, decoder=400, seeds=1), 0), "corrected")
+    assert not [f for f in found if f.question.family != "measures" and f.verdict == "supported"]
 
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -151,7 +153,7 @@ def test_questions_have_names_and_numbers_of_their_own():
 def test_permuting_the_probes_of_one_run_leaves_no_similarity_across():
     """The null: nothing of one run's layers is in the other's."""
     evidence = planted(Plan(alike=0.0), 0)
-    found = {f.question.key: f for f in judge(ask(evidence), "corrected")}
+    found = {f.question.key: f for f in answer(evidence, "corrected")}
     assert found["encoders_alike_across_strengths"].verdict != "supported"
 
 
@@ -184,11 +186,11 @@ def test_progress_is_pooled_by_room_and_nan_without_room():
         pd.concat([t for t, _ in parts], ignore_index=True), np.concatenate([v for _, v in parts])
     )
     everything = [lambda rows: np.ones(len(rows), dtype=bool)]
-    _, (found,) = part_areas(pairs, everything, "progress")
+    _, (found,), _ = part_areas(pairs, everything, "progress")
     _, area, untrained = areas(pairs)
     assert found[0, 0] == pytest.approx((area - untrained).sum() / (1 - untrained).sum())
     only = [lambda rows: (rows["layer_x"] == "encoder.conv2").to_numpy()]
-    _, (none,) = part_areas(pairs, only, "progress")
+    _, (none,), _ = part_areas(pairs, only, "progress")
     assert np.isnan(none[0, 0])
 
 
@@ -201,7 +203,7 @@ def test_an_undefined_layer_leaves_the_others_of_its_run():
         pd.concat([t for t, _ in parts], ignore_index=True), np.concatenate([v for _, v in parts])
     )
     everything = [lambda rows: np.ones(len(rows), dtype=bool)]
-    _, (found,) = part_areas(pairs, everything, "similarity")
+    _, (found,), _ = part_areas(pairs, everything, "similarity")
     assert found[0, 0] == pytest.approx(0.6)
 
 
@@ -229,7 +231,7 @@ def test_without_procrustes_the_claims_are_judged_by_cka_alone():
             for kind in ("to_final", "final", "within")
         },
     )
-    found = {f.question.key: f for f in judge(ask(alone), "corrected")}
+    found = {f.question.key: f for f in answer(alone, "corrected")}
     assert found["encoder_first"].verdict == "supported"
     assert "CKA alone" in found["encoder_first"].why
     assert found["measures_agree"].verdict == "not asked"
@@ -242,6 +244,6 @@ def test_pairs_that_one_measure_was_not_asked_for_are_not_ranked():
     unknown = replace(across, values=np.full_like(across.values, np.nan))
     less = replace(evidence, final={**evidence.final, "procrustes_similarity": unknown})
     found = {q.key: q for q in ask(less)}
-    assert found["measures_agree"].estimates
-    assert not found["measures_agree_across_runs"].estimates
+    assert found["measures_agree"].contrasts
+    assert not found["measures_agree_across_runs"].contrasts
     assert "lacks one of the measures" in found["measures_agree_across_runs"].missing

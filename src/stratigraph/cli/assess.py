@@ -48,9 +48,16 @@ def tell_findings(rows: list[dict[str, Any]]) -> list[str]:
         )
         for measure, estimate in row["estimates"].items():
             against = f" against {estimate['null']:g}" if estimate["null"] else ""
-            seeds = f", {estimate['seeds']} seeds" if row["claim"] not in OF_MEASURES else ""
-            lines.append(f"      {measure:<22} {_interval(estimate)}{against}{seeds}{p}")
+            of = row["entered"]["of"]
+            runs = f", {estimate['runs']} of {of} runs" if row["claim"] not in OF_MEASURES else ""
+            lines.append(f"      {measure:<22} {_interval(estimate)}{against}{runs}{p}")
             p = ""
+        for measure, estimate in row["of_all_runs"].items():
+            failed = row["entered"]["failed"]
+            lines.append(
+                f"      {measure:<22} {_interval(estimate)} of all runs, with the {failed} that "
+                "did not learn"
+            )
         lines += textwrap.wrap(row["why"], 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return lines
 

@@ -1,10 +1,10 @@
 """What findings will cost: the claims are asked of random scores, on the pairs of the study's runs.
 
-What it takes is of the questions, of the seeds that are left out in turn, and of the pairs that are
+What it takes is of the questions, of the runs that are left out in turn, and of the pairs that are
 read. All pairs are taken of a small study; of a large one those of as many configurations as have
-some `ENOUGH`, and with S of its seeds among them
+some `ENOUGH`, and with R' of its R runs among them
 
-    seconds(P) = (1 + S)/(1 + S') · P/P' · seconds(P').
+    seconds(P) = (1 + R)/(1 + R') · P/P' · seconds(P').
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ import numpy as np
 import pandas as pd
 
 from stratigraph.engine import one_thread
-from stratigraph.evidence.claims import ask
+from stratigraph.evidence.answer import answer
 from stratigraph.evidence.evidence import Evidence, Pairs, sides
-from stratigraph.evidence.finding import judge
 from stratigraph.identity import canonical
 from stratigraph.pairs.jackknife import JACKKNIFED, groups_of
 from stratigraph.study import CORRECTED, claim_pairs
@@ -58,13 +57,13 @@ def judge_sample(task: Judging) -> tuple[int, float]:
     labels = task.labels[task.labels["run"].isin(configs)].reset_index(drop=True)
     evidence = _random_evidence(task, sides(labels, configs))
     with one_thread():
-        judge(ask(evidence), CORRECTED.name)  # what it imports is of no pair
+        answer(evidence, CORRECTED.name)  # what it imports is of no pair
         began = time.perf_counter()
-        judge(ask(evidence), CORRECTED.name)
+        answer(evidence, CORRECTED.name)
         seconds = time.perf_counter() - began
     judged = len(claim_pairs(labels))
-    seeds = [1 + len({run.seed for run in runs}) for runs in (task.runs, taken)]
-    return len(pairs), seconds * seeds[0] / seeds[1] * len(pairs) / max(judged, 1)
+    times = (1 + len(task.runs)) / (1 + len(taken))
+    return len(pairs), seconds * times * len(pairs) / max(judged, 1)
 
 
 def _some(task: Judging, pairs: int) -> Sequence[RunConfig]:
@@ -107,4 +106,4 @@ def _random_evidence(task: Judging, labels: pd.DataFrame) -> Evidence:
     layers = labels[["run", "step", "layer"]].assign(
         remaining=rng.random(len(labels)), decodable=rng.random(len(labels))
     )
-    return Evidence(CORRECTED.cka, to_final, final, within, latents, layers, task.probes)
+    return Evidence(CORRECTED.cka, to_final, final, within, latents, layers, probes=task.probes)

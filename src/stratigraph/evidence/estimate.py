@@ -1,66 +1,94 @@
-"""A statistic with its uncertainty: the jackknife over seeds and over probes.
+r"""A statistic with its uncertainty: the jackknife over replicates and over probes.
 
-Seeds are the replicates of an experiment, and every configuration is run with the same seeds; so
-the unit that is left out is a seed, with every run and every pair that has it. Probes are a sample
-too: groups of them are left out in turn. With S seeds, G groups of probes, θ the statistic,
+Replicates are the runs of one configuration, and configurations are what a study chose: so one run
+is left out at a time, and configurations keep their weights. With n_c runs of configuration c, θ
+the statistic and d_ci = θ_(−ci) − mean_i θ_(−ci),
 
-    v_s = (S − 1)/S Σ_s (θ_(−s) − θ̄)²,    v_p = (G − 1)/G Σ_g (θ_(−g) − θ̄)²,
-    v_sp = (S − 1)(G − 1)/(SG) Σ_sg r_sg²,  r_sg the residuals of θ_(−s,−g) from its row and column
-                                            means,
+    v_r = Σ_s (Σ_{ci of s} √((n_c − 1)/n_c) d_ci)²,
 
-the variance is v = max(v_s + v_p − v_sp, v_s, v_p): what is of a seed and a group of probes
-together stands in both of the first two, and is taken off once. The interval is θ ± t_ν √v with
-ν = v² / (v_s²/(S − 1) + v_p²/(G − 1)) (Satterthwaite), at least 1, and p is two-sided.
+s going over the random streams: a run that draws its own stands alone, and runs that share theirs
+(one seed for all configurations) share its luck, so that what each of them changes is added before
+it is squared. Probes are a sample too: G groups of them are left out in turn,
 
-Why not the percentile bootstrap over seeds: with the handful of seeds that studies have, its
-intervals are far too short; docs/findings.md gives the simulation of both.
+    v_p = (G − 1)/G Σ_g (θ_(−g) − θ̄)²,
+    v_rp = (G − 1)/G Σ_g Σ_s (Σ_{ci of s} √((n_c − 1)/n_c) r_cig)²,
 
-Sources: Efron & Stein 1981; Shao & Wu 1989; Satterthwaite 1946; Owen & Eckles 2012 (two factors).
+r_cig the residuals of θ_(−ci,−g) from the means of its configuration over runs and over groups. The
+variance is v = max(v_r + v_p − v_rp, v_r, v_p): what is of a run and a group of probes together
+stands in both of the first two, and is taken off once. Its degrees of freedom are Satterthwaite's,
+over configurations (over sets of them that share streams) and probes, at least 1; interval and p
+are those of t.
+
+Of one configuration this is the jackknife, and of a mean the t test. Why not the percentile
+bootstrap: with the handful of replicates that studies have its intervals are far too short;
+docs/findings.md gives the simulation of both.
+
+Correlations are estimated as z = artanh r (Fisher 1915), so that no interval leaves (−1, 1).
+
+The least of several numbers (`least_of`): the lower bound is the least of their lower bounds, the
+upper bound that of their upper ones, corrected for their number (intersection-union; Berger 1982).
+
+Sources: Efron & Stein 1981; Shao & Wu 1989; Satterthwaite 1946; Owen & Eckles 2012 (two factors);
+Arvesen 1969 (means over pairs of runs).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy
 
-__all__ = ["Estimate", "Sample", "estimate", "from_replicates"]
+__all__ = ["CONFIDENCE", "Estimate", "Part", "estimate_from", "least_of", "raise_error"]
 
 CONFIDENCE = 0.95
 ROUNDING = 1e-12
 
 
-class Sample(Protocol):
-    """What a statistic is taken of, from which a seed can be left out."""
+@dataclass(frozen=True)
+class Part:
+    """One number: its value, standard error and degrees of freedom; NaN where it has none."""
 
-    @property
-    def seeds(self) -> list[int]:
-        """The seeds there are."""
-        ...
+    value: float
+    error: float
+    freedom: float
 
-    @property
-    def runs(self) -> int:
-        """How many runs there are."""
-        ...
+    def reach(self, tail: float) -> float:
+        """How far a bound that is beyond the truth with this probability is from the value."""
+        if not math.isfinite(self.error):
+            return math.nan
+        return self.error * float(scipy.stats.t.isf(tail, self.freedom))
 
-    def without_seed(self, seed: int) -> Sample:
-        """The same without one of them."""
-        ...
-
-
-S = TypeVar("S", bound=Sample)
+    def above(self, bound: float) -> float:
+        """The one-sided p of being at most ``bound``."""
+        if not math.isfinite(self.error):
+            return math.nan
+        return float(scipy.stats.t.sf((self.value - bound) / self.error, self.freedom))
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A statistic: its value, 95 % interval, two-sided p against ``null``, and where they are from.
+    """A statistic: its value, its 95 % interval, its two-sided p against ``null``, their origin.
 
-    NaN bounds say that there is nothing to take an interval over, or that replicates never differ.
-    ``seeds`` counts those that have a part in the statistic.
+    Attributes:
+        value: of all runs that entered.
+        lower: of the interval; NaN where there is nothing to take one over, or replicates never
+            differ.
+        upper: the same.
+        p: two-sided.
+        null: the value that p is of.
+        error_replicates: the standard error over runs (of z = artanh r, for a correlation).
+        error_probes: the standard error over probes; NaN where no probes were left out.
+        freedom: degrees of freedom.
+        replicates: the fewest runs of a configuration that entered.
+        configurations: how many entered.
+        runs: how many entered.
+        correlation: whether errors are of z = artanh of the value.
+        error: the standard error of all together.
+        parts: those that this is the least of; empty where it is one number.
+
     """
 
     value: float
@@ -68,83 +96,180 @@ class Estimate:
     upper: float
     p: float
     null: float
-    error_seeds: float
+    error_replicates: float
     error_probes: float
     freedom: float
-    seeds: int
+    replicates: int
+    configurations: int
     runs: int
+    correlation: bool = False
+    error: float = math.nan
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def _numbers(self) -> tuple[Part, ...]:
+        value = math.atanh(self.value) if self.correlation and abs(self.value) < 1 else self.value
+        return self.parts or (Part(value, self.error, self.freedom),)
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """The two-sided interval of this confidence."""
+        tail = (1 - confidence) / 2
+        numbers = self._numbers
+        # numpy's, so that one that has no bound leaves none.
+        lower = float(np.min([one.value - one.reach(tail) for one in numbers]))
+        upper = float(np.min([one.value + one.reach(tail / len(numbers)) for one in numbers]))
+        return (math.tanh(lower), math.tanh(upper)) if self.correlation else (lower, upper)
+
+    def p_above(self, bound: float) -> float:
+        """The one-sided p with which the truth is above ``bound``: small where it surely is."""
+        return float(np.max([one.above(self._scale(bound)) for one in self._numbers]))
+
+    def p_below(self, bound: float) -> float:
+        """The one-sided p with which the truth is below ``bound``."""
+        numbers = self._numbers
+        below = [1 - one.above(self._scale(bound)) for one in numbers]
+        return float(np.minimum(1.0, len(numbers) * np.min(below)))
+
+    def _scale(self, bound: float) -> float:
+        return math.atanh(bound) if self.correlation else bound
 
 
-def estimate(sample: S, statistic: Callable[[S], np.ndarray], null: float = 0.0) -> Estimate:
-    """A statistic of a sample, with its interval.
-
-    Args:
-        sample: pairs, or other evidence that knows its seeds.
-        statistic: sample → (1 + g,): of all probes, then without each group of them; g may be 0.
-        null: the value that p is of.
-
-    """
-    whole = np.atleast_1d(statistic(sample))
-    seeds = sample.seeds
-    less = [
-        np.atleast_1d(statistic(sample.without_seed(seed)))  # type: ignore[arg-type]
-        for seed in (seeds if len(seeds) > 1 else ())
-    ]
-    # A seed without which nothing changes has no part in the statistic, and is no replicate of it.
-    entered = [one for one in less if not np.array_equal(one, whole, equal_nan=True)]
-    if less and not entered:
-        entered = less
-    # Without its only seed a sample is empty, and says nothing.
-    table = np.stack(entered) if entered else np.full((len(seeds), len(whole)), np.nan)
-    return from_replicates(whole, table, null=null, runs=sample.runs)
-
-
-def from_replicates(
-    whole: np.ndarray, without_seed: np.ndarray, *, null: float, runs: int
+def estimate_from(
+    whole: np.ndarray,
+    less: np.ndarray,
+    config: np.ndarray,
+    stream: np.ndarray,
+    *,
+    null: float = 0.0,
+    correlation: bool = False,
 ) -> Estimate:
-    """The interval that follows from a statistic's replicates.
+    """The estimate that follows from a statistic and what it is without each run.
 
     Args:
-        whole: of all seeds, (1 + g,): of all probes, then without each group of them.
-        without_seed: the same without each seed, (s, 1 + g).
+        whole: of all runs, (1 + g,): of all probes, then without each group of them; g may be 0.
+        less: the same without each run, (r, 1 + g).
+        config: the configuration of each run, (r,).
+        stream: whose random streams each run draws, (r,).
         null: the value that p is of.
-        runs: how many runs it is over.
+        correlation: the statistic is z = artanh of what is estimated, which ``null`` is not.
 
     """
-    value, seeds, groups = float(whole[0]), len(without_seed), len(whole) - 1
-    of_seeds, of_probes = _variance(without_seed[:, 0]), _variance(whole[1:])
-    parts = [(v, m) for v, m in ((of_seeds, seeds), (of_probes, groups)) if m > 1]
-    lower = upper = p = freedom = math.nan
-    # An undefined replicate leaves no variance; one seed, or no groups, leave their part out.
+    value, groups = float(whole[0]), len(whole) - 1
+    kinds, config = np.unique(config, return_inverse=True)
+    counts = np.bincount(config, minlength=len(kinds))
+    replicates = int(counts.min()) if len(counts) else 0
+    error = of_runs = of_probes = freedom = math.nan
+    parts: list[tuple[float, float]] = []  # variance and its degrees of freedom
+    if replicates > 1:
+        pulls = _pulls(less, config, counts)
+        of_runs, own = _variance(pulls[:, 0], config, counts, stream)
+        parts.append((of_runs, own))
+    if groups > 1:
+        around = whole[1:] - whole[1:].mean()
+        of_probes = (groups - 1) / groups * float((around**2).sum())
+        parts.append((of_probes, groups - 1.0))
+    # What is undefined without a run leaves no variance.
     if parts and math.isfinite(value) and all(math.isfinite(v) for v, _ in parts):
-        sum_ = sum(v for v, _ in parts)
+        total = sum(v for v, _ in parts)
         if len(parts) == 2:
-            sum_ -= _interaction(without_seed[:, 1:])
-        total = max(sum_, *(v for v, _ in parts))
+            both = pulls[:, 1:] - pulls[:, 1:].mean(1, keepdims=True)
+            shared = (groups - 1) / groups * float((_by_stream(both, stream) ** 2).sum())
+            total = max(total - (shared if math.isfinite(shared) else 0.0), of_runs, of_probes)
         # Replicates that never differ (a saturated rank correlation) say nothing of their error.
         if total > (ROUNDING * max(1.0, abs(value))) ** 2:
-            freedom = max(1.0, total**2 / sum(v**2 / (m - 1) for v, m in parts))
+            freedom = max(1.0, total**2 / sum(v**2 / d for v, d in parts if v > 0))
             error = math.sqrt(total)
-            reach = error * float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
-            lower, upper = value - reach, value + reach
-            p = float(2 * scipy.stats.t.sf(abs(value - null) / error, freedom))
-    return Estimate(
-        value, lower, upper, p, null, math.sqrt(of_seeds), math.sqrt(of_probes), freedom, seeds,
-        runs,
+    found = Estimate(
+        math.tanh(value) if correlation else value, math.nan, math.nan, math.nan, null,
+        math.sqrt(of_runs), math.sqrt(of_probes), freedom, replicates, len(kinds), len(config),
+        correlation, error,
     )  # fmt: skip
+    return _with_interval(found)
 
 
-def _interaction(both: np.ndarray) -> float:
-    """The part of the variance that is of seeds and probes together, from θ_(−s,−g) (s, g)."""
-    s, g = both.shape
-    rest = both - both.mean(0) - both.mean(1, keepdims=True) + both.mean()
-    found = (s - 1) * (g - 1) / (s * g) * float((rest**2).sum())
-    return found if math.isfinite(found) else 0.0
+def raise_error(found: Estimate, least: float) -> Estimate:
+    """The estimate with a standard error of at least ``least``, also where it had none.
+
+    Args:
+        found: of one number, with replicates.
+        least: of z, where it is a correlation.
+
+    """
+    error = max(found.error, least) if math.isfinite(found.error) else least
+    known = math.isfinite(found.freedom)
+    freedom = found.freedom if known else max(1.0, float(found.runs - found.configurations))
+    return _with_interval(replace(found, error=error, freedom=freedom))
 
 
-def _variance(left_out: np.ndarray) -> float:
-    """The jackknife's variance; NaN with fewer than two replicates."""
-    m = len(left_out)
-    if m < 2 or not np.isfinite(left_out).all():
-        return math.nan
-    return float((m - 1) / m * ((left_out - left_out.mean()) ** 2).sum())
+def least_of(parts: Sequence[Part], like: Estimate) -> Estimate:
+    """The least of several numbers, tested as an intersection.
+
+    Args:
+        parts: value, error and degrees of freedom of each.
+        like: what else is known of them together (runs, replicates, null).
+
+    """
+    smallest = min(parts, key=lambda one: one.value)
+    found = Estimate(
+        smallest.value, math.nan, math.nan, math.nan, like.null, smallest.error, math.nan,
+        smallest.freedom, like.replicates, len(parts), like.runs, False, smallest.error,
+        tuple(parts),
+    )  # fmt: skip
+    return _with_interval(found)
+
+
+def _with_interval(found: Estimate) -> Estimate:
+    lower, upper = found.interval(CONFIDENCE)
+    tails = [found.p_above(found.null), found.p_below(found.null)]
+    p = float(np.minimum(1.0, 2 * np.min(tails)))
+    return replace(found, lower=lower, upper=upper, p=p)
+
+
+def _pulls(less: np.ndarray, config: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """√((n_c − 1)/n_c) d_ci of each run, by columns, (r, 1 + g)."""
+    means = np.zeros((len(counts), less.shape[1]))
+    np.add.at(means, config, less)
+    means /= counts[:, None]
+    scale = np.sqrt((counts - 1) / counts)
+    return scale[config, None] * (less - means[config])
+
+
+def _by_stream(pulls: np.ndarray, stream: np.ndarray) -> np.ndarray:
+    """The sums of the runs of each stream."""
+    kinds, place = np.unique(stream, return_inverse=True)
+    sums = np.zeros((len(kinds), *pulls.shape[1:]))
+    np.add.at(sums, place, pulls)
+    return sums
+
+
+def _variance(
+    pulls: np.ndarray, config: np.ndarray, counts: np.ndarray, stream: np.ndarray
+) -> tuple[float, float]:
+    """The variance over runs, and its degrees of freedom.
+
+    Configurations that share streams are one part, with the degrees of freedom of their mean
+    number of runs, weighed by their variances; the others each a part of their own.
+    """
+    total = float((_by_stream(pulls, stream) ** 2).sum())
+    if not math.isfinite(total) or total == 0:
+        return total, math.nan
+    own = np.bincount(config, pulls**2, len(counts))
+    part = _sharing(config, stream, len(counts))
+    squares = 0.0
+    for one in np.unique(part):
+        inside = part == one
+        of_it = np.isin(config, np.flatnonzero(inside))
+        variance = float((_by_stream(pulls[of_it], stream[of_it]) ** 2).sum())
+        if own[inside].sum() > 0:
+            freedom = float(np.average(counts[inside] - 1, weights=own[inside]))
+            squares += variance**2 / freedom
+    return total, total**2 / squares if squares > 0 else math.nan
+
+
+def _sharing(config: np.ndarray, stream: np.ndarray, count: int) -> np.ndarray:
+    """Which set of configurations that share streams each configuration is in, (c,)."""
+    _, place = np.unique(stream, return_inverse=True)
+    links = scipy.sparse.coo_array(
+        (np.ones(len(config)), (config, place)), (count, place.max() + 1)
+    )
+    return np.asarray(scipy.sparse.csgraph.connected_components(links @ links.T, False)[1])

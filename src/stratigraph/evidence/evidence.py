@@ -8,7 +8,8 @@ construction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from stratigraph.errors import DataError
+from stratigraph.evidence.runs import table_of_runs
 from stratigraph.evidence.trajectories import part_of
 from stratigraph.identity import canonical
 from stratigraph.records import record_exists, verified
@@ -23,14 +25,14 @@ from stratigraph.study.layout import jackknife_path, observed_path, probes_path
 from stratigraph.study.probes import probes_digest
 from stratigraph.study.selection import claim_pairs
 from stratigraph.study.study import Study
-from stratigraph.training import RunConfig
+from stratigraph.training import RunConfig, model_of, stratum
 
 __all__ = ["Evidence", "Pairs", "gather", "sides"]
 
 # What is known of each side of a pair.
 SIDES = (
     "run", "config", "but_strength", "but_objective", "data", "architecture", "objective",
-    "strength", "supervised", "seed", "layer", "part", "step", "last",
+    "strength", "supervised", "seed", "stream", "layer", "part", "step", "last",
 )  # fmt: skip
 
 
@@ -90,22 +92,6 @@ class Pairs:
         chosen = np.asarray(mask, dtype=bool)
         return Pairs(self.table[chosen].reset_index(drop=True), self.values[chosen])
 
-    def without_seed(self, seed: int) -> Pairs:
-        """The pairs of which neither run has this seed."""
-        return self.where((self.table["seed_x"] != seed) & (self.table["seed_y"] != seed))
-
-    @property
-    def seeds(self) -> list[int]:
-        """The seeds of the runs of the pairs whose score is defined."""
-        known = self.table[np.isfinite(self.values[:, 0])]
-        return sorted({*known["seed_x"], *known["seed_y"]})
-
-    @property
-    def runs(self) -> int:
-        """How many runs the defined pairs are of."""
-        known = self.table[np.isfinite(self.values[:, 0])]
-        return len({*known["run_x"], *known["run_y"]})
-
 
 @dataclass(frozen=True)
 class Evidence:
@@ -118,6 +104,7 @@ class Evidence:
         within: measure → (input, mean), (input, sample), (mean, sample) of one run at one step.
         latents: run, step, active, mixed, passive: how many latents are in each regime.
         layers: run, step, layer and what was observed (`stratigraph.stages.observe`).
+        runs: one row a run, and whether it learned (`stratigraph.evidence.runs`).
         probes: how many probes the scores are over.
         tolerances: measure → how wide the intervals may be that its scores are the middles of;
             measures whose scores are exact are not in it.
@@ -130,6 +117,7 @@ class Evidence:
     within: Mapping[str, Pairs]
     latents: pd.DataFrame = field(default_factory=pd.DataFrame)
     layers: pd.DataFrame = field(default_factory=pd.DataFrame)
+    runs: pd.DataFrame = field(default_factory=pd.DataFrame)
     probes: int = 0
     tolerances: Mapping[str, float] = field(default_factory=dict)
 
@@ -138,36 +126,72 @@ class Evidence:
         """The CKA and, where it was computed, Procrustes similarity."""
         return [m for m in (self.cka, "procrustes_similarity") if m in self.to_final]
 
-    def without_seed(self, seed: int) -> Evidence:
-        """The same evidence, had this seed not been run."""
+    @property
+    def failed(self) -> dict[str, str]:
+        """Run → why, of those that are known not to have learned."""
+        if self.runs.empty:
+            return {}
+        failed = self.runs[self.runs["learned"].eq(False)]
+        return dict(zip(failed["run"], failed["why"], strict=True))
+
+    @property
+    def duplicates(self) -> dict[str, str]:
+        """Run → why, of those that are another run once more, and not counted."""
+        if self.runs.empty:
+            return {}
+        twice = self.runs[self.runs["duplicate_of"] != ""]
+        return {
+            run: f"it is run {other} once more: one model, and the same random streams"
+            for run, other in zip(twice["run"], twice["duplicate_of"], strict=True)
+        }
+
+    def without(self, runs: Collection[str]) -> Evidence:
+        """The same evidence, had some runs not been made; `runs` still lists them."""
 
         def less(kind: Mapping[str, Pairs]) -> dict[str, Pairs]:
-            return {measure: pairs.without_seed(seed) for measure, pairs in kind.items()}
+            return {
+                measure: pairs.where(
+                    ~pairs.table["run_x"].isin(runs) & ~pairs.table["run_y"].isin(runs)
+                )
+                for measure, pairs in kind.items()
+            }
+
+        def others(table: pd.DataFrame) -> pd.DataFrame:
+            return table if table.empty else table[~table["run"].isin(runs)]
 
         return replace(
-            self, to_final=less(self.to_final), final=less(self.final), within=less(self.within)
+            self,
+            to_final=less(self.to_final),
+            final=less(self.final),
+            within=less(self.within),
+            latents=others(self.latents),
+            layers=others(self.layers),
         )
 
 
-def _settings(config: RunConfig) -> tuple[str, str]:
-    """A configuration without its seed and strength, and without its seed and objective."""
-    values = {**config.to_dict(), "seed": 0}
-    objective = {k: v for k, v in values["objective"].items() if k != config.strength_name}
-    return canonical({**values, "objective": objective}), canonical({**values, "objective": ""})
+def _side(run_id: str, config: RunConfig) -> dict[str, Any]:
+    """What claims need to know of a run: of the model that it trains, whatever that is called."""
+    model = model_of(config)
+    named = config if model == config.objective else replace(config, objective=model)
+    values = {k: v for k, v in named.to_dict().items() if k not in ("seed", "streams")}
+    but_strength = {k: v for k, v in named.objective.items() if k != named.strength_name}
+    return {
+        "config": stratum(config),
+        "stream": run_id if config.streams == "own" else f"seed {config.seed}",
+        "objective": named.objective["name"],
+        "strength": math.nan if named.strength is None else named.strength,
+        "but_strength": canonical({**values, "objective": but_strength}),
+        "but_objective": canonical({**values, "objective": ""}),
+        "supervised": config.supervised,
+    }
 
 
 def sides(labels: pd.DataFrame, configs: Mapping[str, RunConfig]) -> pd.DataFrame:
     """The labels of every representation, with what claims need to know of its run."""
-    settings = {run_id: _settings(config) for run_id, config in configs.items()}
-    of_run: dict[str, dict[str, Any]] = {
-        "config": {i: canonical({**one.to_dict(), "seed": 0}) for i, one in configs.items()},
-        "but_strength": {run_id: two[0] for run_id, two in settings.items()},
-        "but_objective": {run_id: two[1] for run_id, two in settings.items()},
-        "supervised": {run_id: config.supervised for run_id, config in configs.items()},
-    }
+    of_run = {run_id: _side(run_id, config) for run_id, config in configs.items()}
     table = labels.copy()
-    for name, values in of_run.items():
-        table[name] = table["run"].map(values)
+    for name in next(iter(of_run.values()), {}):
+        table[name] = table["run"].map({run_id: side[name] for run_id, side in of_run.items()})
     table["part"] = table["layer"].map(part_of)
     table["last"] = table["step"] == table.groupby("run")["step"].transform("max")
     return table
@@ -237,12 +261,15 @@ def gather(study: Study) -> Evidence:
         raise _half_compared(study, measures[-1])
     # Of the same representations, every measure has the same labels.
     labels = study.labels(measures[0] if measures else study.way.cka)
-    every = sides(labels, {run_id: run.config for run_id, run in study.runs.items()})
+    runs = table_of_runs(study)
+    with study.reading():
+        every = sides(labels, {run_id: run.config for run_id, run in study.runs.items()})
     reached = every.groupby("run")["step"].max()
     complete = {
         str(run) for run, step in reached.items() if step == study.runs[str(run)].config.steps
     }
-    kept = every["run"].isin(complete).to_numpy()
+    counted = complete - set(runs["run"][runs["duplicate_of"] != ""])
+    kept = every["run"].isin(counted).to_numpy()
     pairs = claim_pairs(labels)
     pairs = pairs[kept[pairs[:, 0]] & kept[pairs[:, 1]]]
     table = Pairs.label(every, pairs)
@@ -255,7 +282,9 @@ def gather(study: Study) -> Evidence:
             tolerances[measure] = float(tolerance)
     latents, layers = observations(study)
     probes = _count_probes(study, complete)
-    return Evidence(study.way.cka, to_final, final, within, latents, layers, probes, tolerances)
+    return Evidence(
+        study.way.cka, to_final, final, within, latents, layers, runs, probes, tolerances
+    )
 
 
 def observations(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:

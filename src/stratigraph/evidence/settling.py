@@ -27,7 +27,7 @@ import pandas as pd
 from stratigraph.evidence.evidence import Pairs
 from stratigraph.evidence.trajectories import LEAST_ROOM
 
-__all__ = ["Kind", "areas", "gap", "gaps", "part_areas"]
+__all__ = ["Kind", "areas", "part_areas"]
 
 Kind = Literal["similarity", "progress"]
 
@@ -68,7 +68,7 @@ def areas(pairs: Pairs) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
 
 def part_areas(
     pairs: Pairs, parts: Sequence[Callable[[pd.DataFrame], np.ndarray]], kind: Kind
-) -> tuple[pd.DataFrame, list[np.ndarray]]:
+) -> tuple[pd.DataFrame, list[np.ndarray], pd.Series]:
     """For each run, the area of some parts of its network, pooled over their layers.
 
     Args:
@@ -77,7 +77,7 @@ def part_areas(
         kind: of similarity, or of progress above the untrained network.
 
     Returns:
-        One row a run, and for each part an array (runs, 1 + g).
+        One row a run; for each part an array (runs, 1 + g); and the layers of each run in any part (runs,).
 
     """
     rows, area, untrained = areas(pairs)
@@ -88,8 +88,10 @@ def part_areas(
     run, names = pd.factorize(rows["run_x"])
     first = pd.Series(np.arange(len(rows))).groupby(run).first().to_numpy(dtype=int)
     found = []
+    inside = np.zeros(len(rows), dtype=bool)
     for part in parts:
         chosen = part(rows) & defined
+        inside |= chosen
         if kind == "similarity":
             above, room, least = area, np.ones_like(area), 0.0
         else:
@@ -104,30 +106,7 @@ def part_areas(
             share = sums[0] / sums[1]
             enough = (number > 0) & (sums[1][:, 0] >= least * number)
         found.append(np.where(enough[:, None], share, np.nan))
-    return rows.iloc[first].reset_index(drop=True), found
-
-
-def gaps(
-    pairs: Pairs,
-    kind: Kind,
-    earlier: Callable[[pd.DataFrame], np.ndarray],
-    later: Callable[[pd.DataFrame], np.ndarray],
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """For each run, by how much one part settles before another: rows, and (runs, 1 + g)."""
-    rows, (one, other) = part_areas(pairs, [earlier, later], kind)
-    return rows, one - other
-
-
-def gap(
-    kind: Kind,
-    earlier: Callable[[pd.DataFrame], np.ndarray],
-    later: Callable[[pd.DataFrame], np.ndarray],
-) -> Callable[[Pairs], np.ndarray]:
-    """The statistic: the mean of `gaps` over the runs that have one, (1 + g,)."""
-
-    def statistic(pairs: Pairs) -> np.ndarray:
-        _, found = gaps(pairs, kind, earlier, later)
-        known = found[np.isfinite(found[:, 0])]
-        return known.mean(axis=0) if len(known) else np.full(found.shape[1], np.nan)
-
-    return statistic
+    layers: list[list[str]] = [[] for _ in names]
+    for one, layer in zip(run[inside], rows["layer_x"][inside], strict=True):
+        layers[one].append(layer)
+    return rows.iloc[first].reset_index(drop=True), found, pd.Series(layers).map(tuple)

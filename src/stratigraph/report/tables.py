@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -49,20 +49,64 @@ def finding_rows(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "verdict": found["verdict"],
                 "why": found["why"],
                 "p": "–" if found["p_holm"] is None else _small(found["p_holm"]),
+                "adjusted": _adjusted(found),
+                "entered": _entered(found),
                 "estimates": [
                     {
                         "measure": measure_name(measure),
                         "value": _with_sign(one["value"]),
-                        "interval": f"{_with_sign(one['lower'])} to {_with_sign(one['upper'])}",
-                        "null": f"{one['null']:g}",
-                        "seeds": one["seeds"],
+                        "interval": _interval(one),
+                        "null": "–" if one["null"] is None else f"{one['null']:g}",
+                        # Findings of format 1 count seeds.
+                        "replicates": one.get("replicates", one.get("seeds")),
                         "runs": one["runs"],
+                        "of_all": _of_all(found, measure),
                     }
-                    for measure, one in found["estimates"].items()
+                    for measure, one in _shown(found).items()
                 ],
             }
         )
     return rows
+
+
+def _interval(one: Mapping[str, Any]) -> str:
+    return f"{_with_sign(one['lower'])} to {_with_sign(one['upper'])}"
+
+
+def _adjusted(found: Mapping[str, Any]) -> str:
+    """The interval that the verdict is of, with its confidence."""
+    one = found.get("adjusted") or {"confidence": None}
+    return "–" if one["confidence"] is None else f"{_interval(one)} ({one['confidence']:.1%})"
+
+
+NONE = dict.fromkeys(("value", "lower", "upper", "null", "replicates", "runs"))
+
+
+def _shown(found: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """The estimates; none of each measure, where no run learned that it could be of."""
+    return found["estimates"] or dict.fromkeys(found.get("of_all_runs", {}), NONE)
+
+
+def _of_all(found: Mapping[str, Any], measure: str) -> str:
+    """The estimate of all runs, where some did not learn."""
+    one = found.get("of_all_runs", {}).get(measure)
+    return "" if one is None else f"{_with_sign(one['value'])} ({_interval(one)})"
+
+
+def _entered(found: Mapping[str, Any]) -> dict[str, Any]:
+    """How many runs and which layers a finding rests on, and which runs it does not."""
+    one = found.get("entered")
+    if one is None or not one["of"]:
+        return {}
+    return {
+        "runs": f"{len(one['runs'])} of {one['of']} runs",
+        "failed": one["failed"],
+        "layers": one["layers"],
+        "left_out": [
+            {"why": row["why"], "count": len(row["runs"]), "runs": row["runs"]}
+            for row in one["left_out"]
+        ],
+    }
 
 
 def list_changes(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from stratigraph.engine import Engine, one_thread
 from stratigraph.errors import DataError
 from stratigraph.evidence import gather
-from stratigraph.evidence.claims import ask
-from stratigraph.evidence.finding import Finding, judge, within_tolerances
+from stratigraph.evidence.answer import answer
+from stratigraph.evidence.estimate import Estimate
+from stratigraph.evidence.finding import Finding
 from stratigraph.records import remove_leftovers, write_json
 from stratigraph.stages.compare import compare_study
 from stratigraph.stages.floors import keep_floors
@@ -39,8 +40,7 @@ def findings_of(study: Study) -> list[Finding]:
     # As all else that is kept, since the last digits depend on it; and threads made these thousands
     # of small products seventy times slower on two busy cores.
     with one_thread():
-        evidence = gather(study)
-        return judge(within_tolerances(ask(evidence), evidence.tolerances), study.way.name)
+        return answer(gather(study), study.way.name)
 
 
 def assess_study(
@@ -84,7 +84,7 @@ def assess_study(
         sources[way.way.name] = way.source()
     rows = [_plain(finding) for finding in found]
     about = {
-        "format": 1,
+        "format": 2,
         "study": study.config.name,
         "version": __version__,
         "runs": len(study.complete()),
@@ -96,23 +96,44 @@ def assess_study(
 
 
 def _plain(finding: Finding) -> dict[str, Any]:
-    question = finding.question
+    question, entered = finding.question, finding.entered
+    lower, upper, confidence = finding.adjusted
     return _finite(
         {
             "key": question.key,
             "claim": question.claim,
+            "family": question.family,
             "way": finding.way,
             "statement": question.statement,
             "contrast": question.contrast,
             "verdict": finding.verdict,
+            "reason": finding.reason,
             "why": finding.why,
             "p": finding.p,
             "p_holm": finding.p_holm,
             "least": question.least,
-            "estimates": {m: dataclasses.asdict(e) for m, e in question.estimates.items()},
+            "one_sided": question.one_sided,
+            "adjusted": {"lower": lower, "upper": upper, "confidence": confidence},
+            "estimates": _numbers(finding.estimates),
+            "of_all_runs": _numbers(finding.every),
+            "entered": {
+                "runs": list(entered.runs),
+                "of": entered.of,
+                "failed": entered.failed,
+                "layers": list(entered.layers),
+                "left_out": [{"why": why, "runs": runs} for why, runs in entered.left_out.items()],
+            },
             "details": [dict(row) for row in question.details],
         }
     )
+
+
+def _numbers(estimates: Mapping[str, Estimate]) -> dict[str, dict[str, Any]]:
+    # The parts of a smallest number are rows of the question's details.
+    return {
+        measure: {name: value for name, value in vars(one).items() if name != "parts"}
+        for measure, one in estimates.items()
+    }
 
 
 def _finite(value: Any) -> Any:

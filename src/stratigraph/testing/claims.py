@@ -18,9 +18,10 @@ from typing import Any, get_args
 import numpy as np
 import pandas as pd
 
-from stratigraph.evidence.estimate import Estimate
+from stratigraph.evidence.contrast import Contrast, estimate
 from stratigraph.evidence.evidence import Evidence, Pairs
-from stratigraph.evidence.finding import Question, Unit, judge
+from stratigraph.evidence.finding import Question, Unit
+from stratigraph.evidence.verdict import judge
 from stratigraph.testing.planted import Plan, planted
 from stratigraph.testing.require import require
 
@@ -121,13 +122,13 @@ def _check_question(of: str, question: Question, asked: bool) -> None:
     least = math.isfinite(question.least) and question.least >= 0
     require(least, f"{of}: least: expected a distance, at least 0, got {question.least!r}.")
     require(
-        bool(question.missing) != bool(question.estimates) or not (asked or question.missing),
-        f"{of}: expected estimates, or in `missing` why there are none, got estimates of "
-        f"{list(question.estimates)} and missing={question.missing!r}.",
+        bool(question.missing) != bool(question.contrasts) or not (asked or question.missing),
+        f"{of}: expected contrasts, or in `missing` why there are none, got contrasts of "
+        f"{list(question.contrasts)} and missing={question.missing!r}.",
     )
-    for measure, one in question.estimates.items():
-        right = isinstance(one, Estimate)
-        require(right, f"{of}: {measure}: expected an Estimate, got a {type(one).__name__}.")
+    for measure, one in question.contrasts.items():
+        right = isinstance(one, Contrast)
+        require(right, f"{of}: {measure}: expected a Contrast, got a {type(one).__name__}.")
     try:
         json.dumps([dict(row) for row in question.details], default=_plain)
     except (TypeError, ValueError, AttributeError) as error:
@@ -158,7 +159,7 @@ def _ask(claim: Claim, study: str) -> list[Question]:
 def check_questions(claim: Claim) -> None:
     """Asked of any study, it gives questions that say what they are, and can be judged."""
     for study in whole() | lacking():
-        judge(_ask(claim, study), "corrected")
+        judge(_ask(claim, study), "corrected", (whole() | lacking())[study])
 
 
 def check_keys(claim: Claim) -> None:
@@ -206,7 +207,8 @@ def _values(questions: list[Question]) -> dict[tuple[str, str], tuple[float, flo
     return {
         (question.key, measure): (one.value, one.lower, one.upper)
         for question in questions
-        for measure, one in question.estimates.items()
+        for measure, contrast in question.contrasts.items()
+        for one in [estimate(contrast)]
     }
 
 

@@ -56,6 +56,7 @@ class Plan:
         jitter: the standard deviation of log τ between seeds.
         seeds: how many.
         probes: how many.
+        shared: whether a seed has a part in the luck of every configuration (format 1).
 
     """
 
@@ -71,6 +72,7 @@ class Plan:
     jitter: float = 0.15
     seeds: int = 5
     probes: int = 120
+    shared: bool = False
 
 
 def planted(plan: Plan, seed: int) -> Evidence:
@@ -98,7 +100,8 @@ def planted(plan: Plan, seed: int) -> Evidence:
             layer: np.random.default_rng([seed, int(strength * 10), i]).standard_normal((n, 12))
             for i, layer in enumerate(LAYERS)
         }
-        late = np.exp(of_seed[number] + 0.5 * plan.jitter * rng.standard_normal(2))
+        luck = of_seed[number] if plan.shared else rng.standard_normal(2) * plan.jitter
+        late = np.exp(luck + 0.5 * plan.jitter * rng.standard_normal(2))
         late = late * (slow, slower)
         for step in STEPS:
             mean = None
@@ -117,7 +120,7 @@ def planted(plan: Plan, seed: int) -> Evidence:
                 rows.append({"run": run, "strength": strength, "seed": number, "step": step,
                              "layer": layer, "architecture": architecture})  # fmt: skip
                 xs.append(x - x.mean(axis=0))
-    return _evidence(pd.DataFrame(rows), xs, pd.DataFrame(counts), n)
+    return _evidence(plan, pd.DataFrame(rows), xs, pd.DataFrame(counts))
 
 
 def _state(
@@ -161,8 +164,11 @@ def _collapse(plan: Plan, mean: np.ndarray, passive: int, step: int) -> tuple[np
     return shrunk, passive if step >= plan.collapse_step else 0
 
 
-def _evidence(labels: pd.DataFrame, xs: list[np.ndarray], counts: pd.DataFrame, n: int) -> Evidence:
+def _evidence(
+    plan: Plan, labels: pd.DataFrame, xs: list[np.ndarray], counts: pd.DataFrame
+) -> Evidence:
     labels = labels.assign(
+        stream=labels["seed"].map("seed {}".format) if plan.shared else labels["run"],
         config=labels["architecture"] + labels["strength"].map(" beta_vae {:g}".format),
         but_strength=labels["architecture"],
         but_objective="planted", data="planted",
@@ -182,4 +188,8 @@ def _evidence(labels: pd.DataFrame, xs: list[np.ndarray], counts: pd.DataFrame, 
     to_final, final, within = (
         {measure: parts[kind] for measure, parts in split.items()} for kind in range(3)
     )
-    return Evidence("debiased_cka", to_final, final, within, latents=counts, probes=n)
+    runs = labels[["run", "config", "stream"]].drop_duplicates().reset_index(drop=True)
+    return Evidence(
+        "debiased_cka", to_final, final, within, latents=counts,
+        runs=runs.assign(duplicate_of="", learned=None, why=""), probes=plan.probes,
+    )  # fmt: skip

@@ -23,7 +23,7 @@ knows them; every threshold and margin is ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from stratigraph.evidence.claims.classifiers_alike import classifiers_alike
 from stratigraph.evidence.claims.collapse import collapse
@@ -58,9 +58,11 @@ CLAIMS: tuple[Callable[[Evidence], list[Question]], ...] = (
 )
 
 
-def ask(evidence: Evidence) -> list[Question]:
+def ask(
+    evidence: Evidence, claims: Sequence[Callable[[Evidence], list[Question]]] = CLAIMS
+) -> list[Question]:
     """Every question, in the order of the claims."""
     return sorted(
-        (question for claim in CLAIMS for question in claim(evidence)),
+        (question for claim in claims for question in claim(evidence)),
         key=lambda question: question.claim,
     )

@@ -1,10 +1,11 @@
 """Claim 1: the encoder is learned before the decoder.
 
 The contrast is the encoder's area under the curve of similarity to the final state less the
-decoder's (`stratigraph.evidence.settling`), in every run, averaged over runs. It is asked in two
-versions, since random convolutions already carry the geometry of the input and score near 1 before
-any training: of the raw similarity, as published, and of the progress above the untrained network.
-Three witnesses stand beside them, for none of which a layer scores high without having moved:
+decoder's (`stratigraph.evidence.settling`), in every run, averaged over configurations. It is asked
+in two versions, since random convolutions already carry the geometry of the input and score near 1
+before any training: of the raw similarity, as published, and of the progress above the untrained
+network. Three witnesses stand beside them, for none of which a layer scores high without having
+moved:
 
 - progress by deconfounded CKA, with the kernel of the input regressed out;
 - the weights: 1 − ‖W_t − W_T‖/‖W_0 − W_T‖ of each layer;
@@ -15,14 +16,24 @@ Sources: arXiv 2205.08399 (claim); Cui et al. 2022 (deconfounding).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
-from stratigraph.evidence.claims.parts import configuration, decoder, encoder, of_vaes, side_by_side
-from stratigraph.evidence.estimate import Estimate, estimate
+from stratigraph.evidence.claims.parts import (
+    configuration,
+    decoder,
+    encoder,
+    of_vaes,
+    one_run,
+    settling,
+    side_by_side,
+)
+from stratigraph.evidence.contrast import Contrast, weigh
 from stratigraph.evidence.evidence import Evidence, Pairs
 from stratigraph.evidence.finding import Question
-from stratigraph.evidence.settling import Kind, areas, gap, gaps
+from stratigraph.evidence.settling import areas
 
 __all__ = ["LEAST_GAP", "encoder_first", "without_parts"]
 
@@ -40,68 +51,68 @@ def without_parts(evidence: Evidence) -> str:
 
 def encoder_first(evidence: Evidence) -> list[Question]:
     """The raw version, progress, and three witnesses."""
-    raw, progress = gap("similarity", encoder, decoder), gap("progress", encoder, decoder)
-    kind = evidence.to_final
     missing = without_parts(evidence)
+    raw, progress = (
+        side_by_side(evidence, evidence.to_final, settling(kind, encoder, decoder))
+        for kind in ("similarity", "progress")
+    )
     questions = [
         Question(
             "encoder_first",
             1,
             "The encoder is learned before the decoder.",
             "area of similarity to the final state, encoder less decoder",
-            side_by_side(evidence, kind, raw),
+            raw,
             LEAST_GAP,
-            _by_configuration(evidence, "similarity"),
+            _by_configuration(raw),
             missing,
             "" if missing else _tell_untrained(evidence),
+            family="primary",
         ),
         Question(
             "encoder_first_progress",
             1,
             "The encoder is learned before the decoder, counted from the untrained network.",
             "area of progress above the untrained network, encoder less decoder",
-            side_by_side(evidence, kind, progress),
+            progress,
             LEAST_GAP,
-            _by_configuration(evidence, "progress"),
+            _by_configuration(progress),
             missing,
             unit="progress",
+            family="primary",
         ),
     ]
-    witnesses: dict[str, tuple[str, dict[str, Estimate]]] = {}
-    if DECONFOUNDED in kind:
-        witnesses["deconfounded"] = (
-            "by what the input's geometry does not explain",
-            {DECONFOUNDED: estimate(of_vaes(kind[DECONFOUNDED]), progress)},
-        )
-    witnesses["weights"] = "by its weights", _weights(evidence)
-    witnesses["factors"] = "by the factors that can be read from it", _factors(evidence)
-    for name, (how, estimates) in witnesses.items():
+    for name, how, contrast in (
+        ("deconfounded", "by what the input's geometry does not explain", _deconfounded(evidence)),
+        ("weights", "by its weights", _weights(evidence)),
+        ("factors", "by the factors that can be read from it", _factors(evidence)),
+    ):
+        if name == "deconfounded" and DECONFOUNDED not in evidence.to_final:
+            continue
+        measure = DECONFOUNDED if name == "deconfounded" else name
         questions.append(
             Question(
                 f"encoder_first_{name}",
                 1,
                 f"The encoder is learned before the decoder, {how}.",
                 "area of the share of the way that has been made, encoder less decoder",
-                estimates,
+                {} if contrast is None else {measure: contrast},
                 LEAST_GAP,
-                missing="" if estimates else "Nothing was observed of it.",
+                missing=missing or ("" if contrast else "Nothing was observed of it."),
                 unit="progress",
             )
         )
     return questions
 
 
-def _by_configuration(evidence: Evidence, kind: Kind) -> list[dict]:
-    """The gap of each configuration, averaged over its seeds, by every measure."""
+def _by_configuration(contrasts: Mapping[str, Contrast]) -> list[dict]:
+    """The gap of each configuration, averaged over its runs, by every measure."""
     found: dict[str, dict] = {}
-    for measure in evidence.side_by_side:
-        rows, values = gaps(of_vaes(evidence.to_final[measure]), kind, encoder, decoder)
-        for config, group in rows.groupby("config_x", sort=False):
-            one = values[group.index, 0]
-            known = one[np.isfinite(one)]
+    for measure, contrast in contrasts.items():
+        for config, group in contrast.table.groupby("config_x", sort=False):
             about = found.setdefault(str(config), configuration(group.iloc[0]))
-            about[measure] = float(known.mean()) if len(known) else float("nan")
-            about[f"{measure}_runs"] = len(known)
+            about[measure] = float(contrast.values[group.index, 0].mean())
+            about[f"{measure}_runs"] = len(group)
     return list(found.values())
 
 
@@ -122,6 +133,13 @@ def _tell_untrained(evidence: Evidence) -> str:
     )
 
 
+def _deconfounded(evidence: Evidence) -> Contrast | None:
+    if DECONFOUNDED not in evidence.to_final:
+        return None
+    pairs = of_vaes(evidence.to_final[DECONFOUNDED])
+    return settling("progress", encoder, decoder)(pairs)
+
+
 def _curves(evidence: Evidence, share: pd.DataFrame) -> Pairs:
     """A table of run, step, layer, value as pairs with the last step, labelled as the others."""
     pairs = of_vaes(evidence.to_final[evidence.cka])
@@ -132,40 +150,46 @@ def _curves(evidence: Evidence, share: pd.DataFrame) -> Pairs:
     return Pairs(pairs.table, values[:, None])
 
 
-def _weights(evidence: Evidence) -> dict[str, Estimate]:
+def _weights(evidence: Evidence) -> Contrast | None:
     layers = evidence.layers
     if layers.empty or not layers["remaining"].notna().any():
-        return {}
+        return None
     share = layers[["run", "layer", "step"]].assign(value=1 - layers["remaining"])
-    return {"weights": estimate(_curves(evidence, share), gap("similarity", encoder, decoder))}
+    return settling("similarity", encoder, decoder)(_curves(evidence, share))
 
 
-def _factors(evidence: Evidence) -> dict[str, Estimate]:
+def _factors(evidence: Evidence) -> Contrast | None:
     """Pooled over layers: of what a part's layers gain together, how much has been gained."""
     layers = evidence.layers
     if layers.empty or not layers["decodable"].notna().any():
-        return {}
+        return None
     pairs = _curves(evidence, layers[["run", "layer", "step"]].assign(value=layers["decodable"]))
-
-    def statistic(sample: Pairs) -> np.ndarray:
-        rows, area, untrained = areas(sample)
-        last = sample.table["step_x"] == sample.table["step_y"]
-        final = dict(
-            zip(
-                zip(sample.table["run_x"][last], sample.table["layer_x"][last], strict=True),
-                sample.values[last.to_numpy(), 0],
-                strict=True,
-            )
+    rows, area, untrained = areas(pairs)
+    last = pairs.table["step_x"] == pairs.table["step_y"]
+    final = dict(
+        zip(
+            zip(pairs.table["run_x"][last], pairs.table["layer_x"][last], strict=True),
+            pairs.values[last.to_numpy(), 0],
+            strict=True,
         )
-        end = np.array([final[k] for k in zip(rows["run_x"], rows["layer_x"], strict=True)])
-        gained, gain = area[:, 0] - untrained[:, 0], end - untrained[:, 0]
-        shares = []
-        for part in (encoder, decoder):
-            chosen = part(rows) & np.isfinite(gained) & np.isfinite(gain)
-            sums = pd.DataFrame({"run": rows["run_x"], "a": gained, "b": gain})[chosen]
-            sums = sums.groupby("run").agg(a=("a", "sum"), b=("b", "sum"), n=("a", "size"))
-            shares.append((sums["a"] / sums["b"])[sums["b"] >= LEAST_GAIN * sums["n"]])
-        both = (shares[0] - shares[1]).dropna()
-        return np.array([both.mean() if len(both) else np.nan])
-
-    return {"factors": estimate(pairs, statistic)}
+    )
+    end = np.array([final[k] for k in zip(rows["run_x"], rows["layer_x"], strict=True)])
+    gained, gain = area[:, 0] - untrained[:, 0], end - untrained[:, 0]
+    shares = []
+    for part in (encoder, decoder):
+        chosen = part(rows) & np.isfinite(gained) & np.isfinite(gain)
+        sums = pd.DataFrame({"run": rows["run_x"], "a": gained, "b": gain})[chosen]
+        sums = sums.groupby("run").agg(a=("a", "sum"), b=("b", "sum"), n=("a", "size"))
+        shares.append((sums["a"] / sums["b"])[sums["b"] >= LEAST_GAIN * sums["n"]])
+    both = (shares[0] - shares[1]).dropna()
+    runs = one_run(rows.drop_duplicates("run_x")).reset_index(drop=True)
+    inside = rows["part_x"].isin(["encoder", "decoder"])
+    names = rows[inside].groupby("run_x")["layer_x"].agg(tuple)
+    little = "what can be read of the factors hardly grows in one of its parts"
+    lacking = runs["run_x"][~runs["run_x"].isin(both.index)]
+    return weigh(
+        runs.assign(group="", side="gap", layers=runs["run_x"].map(names)),
+        both.reindex(runs["run_x"]).to_numpy()[:, None],
+        {"gap": 1.0},
+        left_out=dict.fromkeys(lacking, little),
+    )

@@ -1,23 +1,35 @@
 """Claim 2: claim 1 holds for every strength, objective, architecture and data set.
 
-"Every" is an intersection: it is supported only where each configuration supports it, so its p is
-the largest of the configurations' (intersection-union test; Berger 1982), and its estimate the
-smallest gap. It is contradicted where one configuration is, so then its p is the smallest one,
-corrected for their number (Holm).
+"Every" is an intersection: it is supported only where each configuration supports it, so its
+interval is of the smallest gap (`stratigraph.evidence.estimate.least_of`). The few replicates of a
+configuration tell little of their spread, so variances are moderated across configurations
+(`stratigraph.evidence.moderation`). It is contradicted where one configuration is, corrected for
+their number.
+
+Sources: Berger 1982 (intersection-union test); Smyth 2004 (moderated variances).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
-from stratigraph.evidence.claims.encoder_first import LEAST_GAP
-from stratigraph.evidence.claims.parts import configuration, decoder, encoder, of_vaes, row
-from stratigraph.evidence.estimate import Estimate, estimate
+from stratigraph.evidence.claims.encoder_first import LEAST_GAP, without_parts
+from stratigraph.evidence.claims.parts import (
+    configuration,
+    decoder,
+    encoder,
+    settling,
+    side_by_side,
+)
+from stratigraph.evidence.contrast import Contrast
+from stratigraph.evidence.estimate import CONFIDENCE, Estimate, Part, estimate_from, least_of
 from stratigraph.evidence.evidence import Evidence
-from stratigraph.evidence.finding import Question, holm
-from stratigraph.evidence.settling import Kind, gap
+from stratigraph.evidence.finding import Question
+from stratigraph.evidence.moderation import moderate
+from stratigraph.evidence.settling import Kind
 
 __all__ = ["encoder_first_everywhere"]
 
@@ -25,53 +37,98 @@ __all__ = ["encoder_first_everywhere"]
 def encoder_first_everywhere(evidence: Evidence) -> list[Question]:
     """The raw version, and progress."""
     questions = []
-    for version, kind, what in (
+    versions: tuple[tuple[str, Kind, str], ...] = (
         ("", "similarity", ""),
         ("_progress", "progress", ", counted from the untrained network"),
-    ):
-        estimates, details = {}, []
-        for measure in evidence.side_by_side:
-            found = _each(evidence, measure, kind)  # type: ignore[arg-type]
-            details += [row(measure, one, **about) for about, one in found]
-            if found:
-                estimates[measure] = _least([one for _, one in found])
-        few = not details or len(details) == len(estimates)
+    )
+    for version, kind, what in versions:
+        found = side_by_side(evidence, evidence.to_final, settling(kind, encoder, decoder))
+        several = {
+            measure: replace(contrast, estimator=_least)
+            for measure, contrast in found.items()
+            if contrast.runs["config"].nunique() > 1
+        }
+        lacking = without_parts(evidence) or "The study has a single configuration."
         questions.append(
             Question(
                 f"encoder_first_everywhere{version}",
                 2,
                 f"In every configuration the encoder is learned before the decoder{what}.",
                 "the smallest gap of any configuration",
-                {} if few else estimates,
+                several,
                 LEAST_GAP,
-                details,
-                missing="The study has a single configuration." if few else "",
+                [row for measure, one in several.items() for row in _rows(measure, one)],
+                missing="" if several else lacking,
                 unit="progress" if version else "scores",
+                family="secondary" if version else "primary",
             )
         )
     return questions
 
 
-def _each(evidence: Evidence, measure: str, kind: Kind) -> list[tuple[dict, Estimate]]:
-    pairs = of_vaes(evidence.to_final[measure])
-    found = []
-    for config in pairs.table["config_x"].unique():
-        own = pairs.where(pairs.table["config_x"] == config)
-        if not np.isfinite(own.values[:, 0]).any():
+def _least(contrast: Contrast) -> Estimate:
+    """The estimate of the smallest gap."""
+    whole = estimate_from(
+        contrast.values.mean(axis=0),
+        np.zeros((0, contrast.values.shape[1])),
+        np.zeros(0),
+        np.zeros(0),
+        null=contrast.null,
+    )
+    runs = contrast.runs
+    known = replace(
+        whole,
+        runs=len(runs),
+        replicates=int(runs.groupby("config")["run"].size().min()),
+    )
+    return least_of([part for _, part in _each(contrast)], known)
+
+
+def _each(contrast: Contrast) -> list[tuple[int, Part]]:
+    """The gap of each configuration: the first of its rows, and its value and error."""
+    rows = contrast.table["config_x"]
+    found, counts = [], []
+    for config in rows.unique():
+        own = np.flatnonzero(rows == config)
+        values = contrast.values[own]
+        less = (values.sum(axis=0) - values) / max(len(own) - 1, 1)
+        alone = estimate_from(values.mean(axis=0), less, np.zeros(len(own)), np.arange(len(own)))
+        found.append((int(own[0]), alone))
+        counts.append(len(own))
+    n = np.array(counts)
+    variances = np.array([one.error_replicates**2 for _, one in found]) * n
+    if (n < 2).any() or not np.isfinite(variances).all():
+        return [(row, Part(one.value, math.nan, math.nan)) for row, one in found]
+    moderated, freedoms = moderate(variances, n - 1)
+    parts = []
+    for (row, one), variance, freedom in zip(found, moderated / n, freedoms, strict=True):
+        of_probes = one.error_probes**2 if math.isfinite(one.error_probes) else 0.0
+        # What is of runs and probes together was taken off once.
+        rest = one.error**2 - one.error_replicates**2 if math.isfinite(one.error) else of_probes
+        total = max(variance + rest, variance, of_probes)
+        groups = contrast.values.shape[1] - 2
+        squares = variance**2 / freedom + (of_probes**2 / groups if groups > 0 else 0.0)
+        if squares == 0:  # nothing differs anywhere, which says nothing of the error
+            parts.append((row, Part(one.value, math.nan, math.nan)))
             continue
-        found.append((configuration(own.table.iloc[0]), estimate(own, gap(kind, encoder, decoder))))
-    return found
+        parts.append((row, Part(one.value, math.sqrt(total), max(1.0, total**2 / squares))))
+    return parts
 
 
-def _least(estimates: list[Estimate]) -> Estimate:
-    """The estimate that decides, with the p of all configurations together."""
-    undefined = [e for e in estimates if not np.isfinite(e.p)]
-    if undefined:
-        return undefined[0]
-    corrected = holm([e.p for e in estimates])
-    below = [(p, e) for p, e in zip(corrected, estimates, strict=True) if e.value < e.null]
-    if below:
-        p, one = min(below, key=lambda pair: pair[0])
-        return replace(one, p=float(p))
-    smallest = min(estimates, key=lambda e: e.value)
-    return replace(smallest, p=max(e.p for e in estimates))
+def _rows(measure: str, contrast: Contrast) -> list[dict]:
+    rows = []
+    for first, part in _each(contrast):
+        reach = part.reach((1 - CONFIDENCE) / 2)
+        config = contrast.table["config_x"].iloc[first]
+        rows.append(
+            {
+                **configuration(contrast.table.iloc[first]),
+                "measure": measure,
+                "estimate": part.value,
+                "lower": part.value - reach,
+                "upper": part.value + reach,
+                "p": 2 * min(part.above(0.0), 1 - part.above(0.0)),
+                "runs": int((contrast.table["config_x"] == config).sum()),
+            }
+        )
+    return rows

@@ -24,11 +24,18 @@ import numpy as np
 import pandas as pd
 
 from stratigraph.evidence.claims.encoder_first import LEAST_GAP
-from stratigraph.evidence.claims.parts import decoder, encoder, of_vaes, side_by_side
-from stratigraph.evidence.estimate import Estimate
+from stratigraph.evidence.claims.parts import (
+    decoder,
+    encoder,
+    of_vaes,
+    one_run,
+    settling,
+    side_by_side,
+)
+from stratigraph.evidence.contrast import Contrast, weigh
 from stratigraph.evidence.evidence import Evidence, Pairs
 from stratigraph.evidence.finding import Question
-from stratigraph.evidence.settling import Kind, gap, part_areas
+from stratigraph.evidence.settling import Kind, part_areas
 
 __all__ = ["kinds", "kinds_of"]
 
@@ -56,33 +63,33 @@ def kinds(evidence: Evidence) -> list[Question]:
 
     def ask(
         asked: Asked,
-        statistic: Callable[[Kind], Callable[[Pairs], np.ndarray]],
+        contrast: Callable[[Kind], Callable[[Pairs], Contrast | None]],
         keep: Callable[[Pairs], Pairs],
     ) -> None:
-        key, claim, statement, contrast, lacking = asked
+        key, claim, statement, words, lacking = asked
         versions: tuple[tuple[str, Kind, str], ...] = (
             ("", "similarity", ""),
             ("_progress", "progress", ", counted from the untrained network"),
         )
         for version, kind, above in versions:
-            estimates: dict[str, Estimate] = {}
-            if not lacking or _any(evidence, keep):
-                estimates = side_by_side(evidence, evidence.to_final, statistic(kind), keep)
+            found: dict[str, Contrast] = {}
+            if _any(evidence, keep):
+                found = side_by_side(evidence, evidence.to_final, contrast(kind), keep)
             questions.append(
                 Question(
                     f"{key}{version}",
                     claim,
                     f"{statement}{above}.",
-                    contrast if kind == "similarity" else f"{contrast}, of progress",
-                    estimates,
+                    words if kind == "similarity" else f"{words}, of progress",
+                    found,
                     LEAST_GAP,
-                    missing="" if estimates else lacking,
+                    missing="" if found else lacking,
                     unit="progress" if version else "scores",
                 )
             )
 
-    def encoder_first(kind: Kind) -> Callable[[Pairs], np.ndarray]:
-        return gap(kind, encoder, decoder)
+    def encoder_first(kind: Kind) -> Callable[[Pairs], Contrast | None]:
+        return settling(kind, encoder, decoder)
 
     area = "area of similarity to the final state, encoder less decoder"
     for key, name, words in (
@@ -169,48 +176,36 @@ def _deeper(deep: str, shallow: str) -> Callable[[Pairs], Pairs]:
     return keep
 
 
-def _by_kind(pairs: Pairs, kind: Kind) -> list[dict[str, dict[str, np.ndarray]]]:
-    """For each data set: place → kind → the mean area of its runs, (1 + g,)."""
-    rows, (encoders, decoders) = part_areas(pairs, [encoder, decoder], kind)
-    sides = _sides(rows)
-    found = []
-    for _, own in sides.groupby(rows["data_x"], sort=False):
-        places: dict[str, dict[str, np.ndarray]] = {}
-        for place, values in (("encoder", encoders), ("decoder", decoders)):
-            places[place] = {}
-            for name, group in own.groupby(place, sort=False):
-                known = values[group.index]
-                known = known[np.isfinite(known[:, 0])]
-                if len(known):
-                    places[place][str(name)] = known.mean(axis=0)
-        found.append(places)
-    return found
+def _by_place(pairs: Pairs, kind: Kind) -> tuple[pd.DataFrame, np.ndarray]:
+    """A row a run and place, with the kind of the part there; and its area (m, 1 + g)."""
+    runs, areas, layers = part_areas(pairs, [encoder, decoder], kind)
+    sides = _sides(runs)
+    places = [
+        one_run(runs).assign(place=place, kind=sides[place], layers=layers)
+        for place in ("encoder", "decoder")
+    ]
+    return pd.concat(places, ignore_index=True), np.concatenate(areas)
 
 
-def _mean(values: list[np.ndarray], pairs: Pairs) -> np.ndarray:
-    return np.mean(values, axis=0) if values else np.full(pairs.values.shape[1], np.nan)
+def _place(kind: Kind) -> Callable[[Pairs], Contrast | None]:
+    def contrast(pairs: Pairs) -> Contrast | None:
+        rows, values = _by_place(pairs, kind)
+        group = rows["data_x"].astype(str) + "\n" + rows["kind"]
+        return weigh(
+            rows.assign(group=group, side=rows["place"]), values, {"encoder": 1.0, "decoder": -1.0}
+        )
+
+    return contrast
 
 
-def _place(kind: Kind) -> Callable[[Pairs], np.ndarray]:
-    def statistic(pairs: Pairs) -> np.ndarray:
-        gaps = []
-        for places in _by_kind(pairs, kind):
-            both = places["encoder"].keys() & places["decoder"].keys()
-            gaps += [places["encoder"][k] - places["decoder"][k] for k in sorted(both)]
-        return _mean(gaps, pairs)
+def _kind(kind: Kind) -> Callable[[Pairs], Contrast | None]:
+    def contrast(pairs: Pairs) -> Contrast | None:
+        rows, values = _by_place(pairs, kind)
+        side = np.where(rows["kind"].isin(CONVOLUTIONAL), "convolutional", "other")
+        group = rows["data_x"].astype(str) + "\n" + rows["place"]
+        return weigh(
+            rows.assign(group=group, side=side), values,
+            {"convolutional": 1.0, "other": -1.0}, ["kind"],
+        )  # fmt: skip
 
-    return statistic
-
-
-def _kind(kind: Kind) -> Callable[[Pairs], np.ndarray]:
-    def statistic(pairs: Pairs) -> np.ndarray:
-        gaps = []
-        for places in _by_kind(pairs, kind):
-            for areas in places.values():
-                own = [value for name, value in areas.items() if name in CONVOLUTIONAL]
-                others = [value for name, value in areas.items() if name not in CONVOLUTIONAL]
-                if own and others:
-                    gaps.append(np.mean(own, axis=0) - np.mean(others, axis=0))
-        return _mean(gaps, pairs)
-
-    return statistic
+    return contrast

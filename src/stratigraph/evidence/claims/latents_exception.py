@@ -1,8 +1,8 @@
 """Claim 5: mean and variance, hence the sample, are the exception to claims 3 and 4.
 
-What similarity drops from the baseline (two seeds of one configuration) to pairs that differ in
+What similarity drops from the baseline (two runs of one configuration) to pairs that differ in
 strength or objective, in the latents less in the encoder's layers; positive where the latents give
-way more. Within each data set and architecture, runs of different seeds. The sample is left out:
+way more. Within each data set and architecture, runs that share no random streams. The sample is left out:
 runs are read with one noise, which alone makes the samples of collapsed latents alike.
 """
 
@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from stratigraph.evidence.claims.encoders_alike import (
+from stratigraph.evidence.claims.encoders_alike import by_layer
+from stratigraph.evidence.claims.parts import (
+    LATENTS,
     across,
     baseline,
-    by_layer,
-    layer_mean,
-    over_groups,
+    of_vaes,
+    pairs_of_runs,
+    side_by_side,
 )
-from stratigraph.evidence.claims.parts import LATENTS, of_vaes, side_by_side
 from stratigraph.evidence.evidence import Evidence, Pairs
 from stratigraph.evidence.finding import Question
 
@@ -30,29 +31,32 @@ def _elsewhere(pairs: Pairs) -> np.ndarray:
     return across(pairs, "strength") | across(pairs, "objective")
 
 
-def _statistic(pairs: Pairs) -> np.ndarray:
-    other = _elsewhere(pairs)
-    same = baseline(pairs)
-    latent = pairs.table["layer_x"].isin(LATENTS).to_numpy()
-    encoder = (pairs.table["part_x"] == "encoder").to_numpy()
+def _latent(pairs: Pairs) -> np.ndarray:
+    return pairs.table["layer_x"].isin(LATENTS).to_numpy()
 
-    def difference(group: np.ndarray) -> np.ndarray:
-        drops = [
-            layer_mean(pairs, same & part & group) - layer_mean(pairs, other & part & group)
-            for part in (latent, encoder)
-        ]
-        return drops[0] - drops[1]
 
-    return over_groups(pairs, "but_objective", difference)
+def _encoder(pairs: Pairs) -> np.ndarray:
+    return (pairs.table["part_x"] == "encoder").to_numpy()
+
+
+CONTRAST = pairs_of_runs(
+    {
+        "latents, baseline": (1.0, lambda pairs: baseline(pairs) & _latent(pairs)),
+        "latents, across": (-1.0, lambda pairs: _elsewhere(pairs) & _latent(pairs)),
+        "encoder, baseline": (-1.0, lambda pairs: baseline(pairs) & _encoder(pairs)),
+        "encoder, across": (1.0, lambda pairs: _elsewhere(pairs) & _encoder(pairs)),
+    },
+    ["but_objective"],
+)
 
 
 def latents_exception(evidence: Evidence) -> list[Question]:
     """One question."""
     pairs = of_vaes(evidence.final[evidence.cka])
     asked = bool(baseline(pairs).any() and _elsewhere(pairs).any())
-    estimates = side_by_side(evidence, evidence.final, _statistic) if asked else {}
+    found = side_by_side(evidence, evidence.final, CONTRAST) if asked else {}
     details = by_layer(
-        {measure: of_vaes(evidence.final[measure]) for measure in estimates},
+        {measure: of_vaes(evidence.final[measure]) for measure in found},
         [z for z in (*LATENTS, "z_sample") if (pairs.table["layer_x"] == z).any()],
         {"across": _elsewhere, "baseline": baseline},
     )
@@ -62,10 +66,11 @@ def latents_exception(evidence: Evidence) -> list[Question]:
             5,
             "Mean and variance differ across strengths and objectives more than the encoder's "
             "layers do.",
-            "drop of similarity from across seeds to across configurations, latents less encoder",
-            estimates,
+            "drop of similarity from across replicates to across configurations, latents less encoder",
+            found,
             LEAST,
             details,
-            missing="" if asked else "The study has no two configurations, or a single seed.",
+            missing="" if asked else "The study has no two configurations, or a single replicate.",
+            family="primary",
         )
     ]

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from stratigraph.evidence.claims.encoder_first import LEAST_GAP, without_parts
-from stratigraph.evidence.claims.parts import encoder, side_by_side
+from stratigraph.evidence.claims.parts import encoder, settling, side_by_side
 from stratigraph.evidence.evidence import Evidence
 from stratigraph.evidence.finding import Question
-from stratigraph.evidence.settling import Kind, gap
+from stratigraph.evidence.settling import Kind
 
 __all__ = ["lower_first"]
 
@@ -53,7 +53,7 @@ def lower_first(evidence: Evidence) -> list[Question]:
                 14,
                 f"Inside the encoder the lower layers settle first{what}.",
                 f"area of {kind}, lower half of the encoder less the upper half",
-                side_by_side(evidence, evidence.to_final, gap(kind, _lower, _upper)),
+                side_by_side(evidence, evidence.to_final, settling(kind, _lower, _upper)),
                 LEAST_GAP,
                 missing=without_parts(evidence),
                 unit="progress" if version else "scores",

@@ -2,7 +2,7 @@
 
 Two Gaussian matrices of 50 features share 80, 50 or 0 % of them. With few probes both measures
 find similarity where there is none, Procrustes more so; and CKA, which weighs directions by their
-variance squared, misses a change in the directions of little variance. A draw takes a seed's place.
+variance squared, misses a change in the directions of little variance. A draw takes a run's place.
 The numbers do not depend on the study; they are the same in every one.
 
 Checked against the values of the published figure that this project knows, in the tests.
@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
-from stratigraph.evidence.estimate import from_replicates
+from stratigraph.evidence.contrast import weigh
 from stratigraph.evidence.evidence import Evidence
 from stratigraph.evidence.finding import Question
 from stratigraph.similarity.cka import debiased_cka, linear_cka
@@ -69,11 +69,12 @@ def _small_change() -> np.ndarray:
 def _question(
     key: str, claim: int, statement: str, contrast: str, draws: np.ndarray, least: float
 ) -> Question:
-    less = (draws.sum() - draws) / (len(draws) - 1)
-    found = from_replicates(draws.mean(keepdims=True), less[:, None], null=0.0, runs=0)
+    names = [f"draw {i}" for i in range(len(draws))]
+    rows = pd.DataFrame({"run_x": names, "config_x": "", "stream_x": names})
+    found = weigh(rows.assign(group="", side="draw"), draws[:, None], {"draw": 1.0})
     return Question(
-        key, claim, statement, contrast, {"synthetic": found}, least,
-        note="On synthetic matrices; draws stand for seeds.", of_study=False,
+        key, claim, statement, contrast, {} if found is None else {"synthetic": found}, least,
+        note="On synthetic matrices; draws stand for runs.", family="measures",
     )  # fmt: skip
 
 

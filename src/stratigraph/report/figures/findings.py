@@ -18,7 +18,9 @@ __all__ = ["draw_findings", "draw_measures", "draw_settled"]
 VERDICTS = {
     "supported": ("#0072B2", "o"),
     "contradicted": ("#D55E00", "X"),
-    "inconclusive": ("#777777", "s"),
+    "negligible": ("#009E73", "D"),
+    "undecided": ("#777777", "s"),
+    "inconclusive": ("#777777", "s"),  # of findings of format 1
 }
 MEASURE_STYLES = {
     "procrustes_similarity": ("#D55E00", "--", "s"),
@@ -58,7 +60,10 @@ def draw_findings(rows: Sequence[dict[str, Any]]) -> Figure:
         axis.set_ylim(len(shown) - 0.4, -0.6)
         axis.set_xlim(-1.08, 1.08)
         axis.set_xlabel("estimate less null value: right of 0 speaks for the claim")
+        given = {row["verdict"] for row in shown}
         for verdict, (colour, marker) in VERDICTS.items():
+            if verdict not in given:
+                continue
             axis.plot([], [], marker, color=colour, label=verdict)
         axis.plot([], [], "o", color="#444444", label="CKA, or the one measure")
         axis.plot([], [], "o", color="#444444", markerfacecolor="white", label="Procrustes")

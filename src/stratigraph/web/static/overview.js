@@ -33,21 +33,28 @@ function findings(study) {
     const cells = [];
     if (first) cells.push(
       el("td", { className: "number", rowSpan: many, textContent: row.claim }),
-      el("td", { rowSpan: many }, row.statement, el("br"), el("span", { className: "quiet", textContent: `Estimated: ${row.contrast}. ${row.why}` })),
+      el("td", { rowSpan: many }, row.statement, el("br"), el("span", { className: "quiet", textContent: `Estimated: ${row.contrast}. ${row.why}` }), ...entered(row.entered)),
       el("td", { rowSpan: many }, el("span", { className: `verdict ${row.verdict.split(" ")[0]}`, textContent: row.verdict })));
     cells.push(...(one ? [
       el("td", { textContent: one.measure }), el("td", { className: "number", textContent: one.value }),
       el("td", { className: "number", textContent: one.interval }), el("td", {}, whisker(one)),
-      el("td", { className: "number", textContent: `${one.seeds}, ${one.runs}` })] : Array.from({ length: 5 }, () => el("td"))));
+      el("td", { className: "number", textContent: `${one.replicates}, ${one.runs}` })] : Array.from({ length: 5 }, () => el("td"))));
     if (first) cells.push(el("td", { className: "number", rowSpan: many, textContent: row.p }));
     return el("tr", {}, ...cells);
   });
-  const head = ["claim", "question", "verdict", "measure", "estimate", "95 % interval", "against the value tested", "seeds, runs", "p, corrected"];
+  const head = ["claim", "question", "verdict", "measure", "estimate", "95 % interval", "against the value tested", "replicates, runs", "p, corrected"];
   return [
     el("h2", { textContent: "Findings" }),
-    el("p", { className: "quiet", textContent: "Each question is a contrast with a 95 % interval over seeds and probes; supported or contradicted where every measure is beyond the value tested against once all questions are corrected together (Holm)." }),
+    el("p", { className: "quiet", textContent: "Each question is a contrast with a 95 % interval over runs and probes, of the runs that learned. The verdict is where the interval by debiased CKA, adjusted for its family of questions, lies: beyond the least effect that matters, wholly within it, or neither." }),
     el("div", { className: "wide", tabIndex: 0, role: "region", "aria-label": "findings" }, el("table", { id: "findings" }, el("thead", {}, el("tr", {}, ...head.map((text, i) => el("th", { scope: "col", textContent: text, className: [0, 4, 5, 7, 8].includes(i) ? "number" : "" })))), el("tbody", {}, ...body))),
   ];
+}
+// The runs and layers that a finding rests on, and why the others are not among them.
+function entered(one) {
+  if (!one.runs) return [];
+  const failed = one.failed ? `; ${one.failed} did not learn` : "";
+  const left = one.left_out.map((row) => ` Not entered: ${row.count} (${row.why}): ${row.runs.join(", ")}.`).join("");
+  return [el("details", {}, el("summary", { textContent: one.runs + failed }), el("span", { className: "quiet", textContent: `Layers: ${one.layers.join(", ")}.${left}` }))];
 }
 const plain = (text) => Number(String(text).replace("−", "-"));
 // The estimate and its interval on a line from −1 to 1, and a tick at the value tested against.

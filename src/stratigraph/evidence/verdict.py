@@ -1,0 +1,304 @@
+"""From estimates to verdicts: where the interval lies, adjusted for its family.
+
+With the claim's least effect m, a question at level α is decided where its interval of confidence
+1 − α lies beyond +m, beyond −m, or wholly within ±m; so, with p₊(b) and p₋(b) the one-sided p of
+being above and below b, at every α greater than
+
+    p = 2 min{ p₊(m), p₋(−m), max[p₊(−m), p₋(m)] }.
+
+Whatever the truth, the interval excludes it with probability α at most, and a verdict that is wrong
+excludes it. A claim that is of one side of a margin c is one-sided, p = min{p₊(c), p₋(c)}: only one
+of the two can be wrong.
+
+Questions are corrected in families, by Holm's procedure: the primary ones (claims 1 to 5), the
+other ones, those of the measures, and those of a user's own. The adjusted interval has the level
+α/k, k being the procedure's factor where it stops or passes; a verdict is what that interval says.
+A question that is answered by the number of one before it (the smallest gap is that of the only
+fully-connected configuration) is not counted again, and has the level of that one.
+
+Scores that are certified to a tolerance t are off by t/2 at most, and their intervals are widened
+by what that can make of the contrast:
+
+scores        a difference of mean scores is off by t at most;
+progress      a share P = (a − s)/(1 − s) of the room 1 − s ≥ r = `LEAST_ROOM`, a and s each off by
+              t/2: it is off by (1 + |1 − P|) t/(2r), which is t/r at most for P from 0 to 1, and
+              so a difference of two by 2t/r;
+correlations  scores that trade ranks within t change them by any amount: nothing is bounded, so
+              they are not asked of such a measure.
+
+Sources: Holm 1979; Schuirmann 1987 (within two bounds).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from stratigraph.evidence.contrast import Contrast, estimate
+from stratigraph.evidence.estimate import Estimate
+from stratigraph.evidence.evidence import Evidence
+from stratigraph.evidence.finding import FAMILIES, Entered, Finding, Question, Reason, Verdict
+from stratigraph.evidence.trajectories import LEAST_ROOM
+
+__all__ = ["LEVEL", "deciding_p", "holm", "judge"]
+
+LEVEL = 0.05
+NOT_ASKED = "of a network that the question is not of, or with none to compare it with"
+BY_CKA_ALONE = (["debiased_cka"], ["linear_cka"])
+
+
+def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
+    """p-values corrected together by Holm's procedure, (m,); NaN stays out of the family."""
+    values = np.asarray(p, dtype=float)
+    corrected = np.full(len(values), np.nan)
+    order, factors = _factors(values)
+    corrected[order] = np.minimum(1.0, np.maximum.accumulate(factors * values[order]))
+    return corrected
+
+
+def _factors(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The defined p by rank, and the factor of each."""
+    known = np.flatnonzero(np.isfinite(values))
+    order = known[np.argsort(values[known], kind="stable")]
+    return order, np.arange(len(order), 0, -1)
+
+
+def _levels(values: np.ndarray) -> np.ndarray:
+    """The level at which each question's interval is taken, (m,): `LEVEL` over its factor.
+
+    From the first that is not decided on, the factor stays.
+    """
+    levels = np.full(len(values), LEVEL)
+    order, factors = _factors(values)
+    stopped = np.flatnonzero(factors * values[order] >= LEVEL)
+    if len(stopped):
+        factors[stopped[0] :] = factors[stopped[0]]
+    levels[order] = LEVEL / factors
+    return levels
+
+
+def deciding_p(one: Estimate, least: float, one_sided: bool) -> float:
+    """The smallest level at which the interval decides; NaN where there is none."""
+    if one_sided:
+        return float(np.min([one.p_above(one.null), one.p_below(one.null)]))
+    inside = np.max([one.p_above(-least), one.p_below(least)])
+    return float(np.minimum(1, 2 * np.min([one.p_above(least), one.p_below(-least), inside])))
+
+
+def judge(
+    questions: Sequence[Question], way: str, evidence: Evidence, every: Sequence[Question] = ()
+) -> list[Finding]:
+    """The findings of a study's questions.
+
+    Args:
+        questions: asked of the runs that learned.
+        way: how the study was read.
+        evidence: of all runs.
+        every: the same questions, asked of all runs; empty where all learned.
+
+    """
+    every = every or questions
+    estimates = [_estimates(question, evidence.tolerances) for question in questions]
+    of_all = [
+        _estimates(question, evidence.tolerances) if question is not other else {}
+        for question, other in zip(every, questions, strict=True)
+    ]
+    own = np.array(
+        [
+            deciding_p(next(iter(found.values())), question.least, question.one_sided)
+            if found and not question.missing
+            else math.nan
+            for question, found in zip(questions, estimates, strict=True)
+        ]
+    )
+    corrected, levels = _correct(questions, estimates, own)
+    return [
+        _finding(question, other, way, evidence, found, all_found, p, p_holm, level)
+        for question, other, found, all_found, p, p_holm, level in zip(
+            questions, every, estimates, of_all, own, corrected, levels, strict=True
+        )
+    ]
+
+
+def _estimates(question: Question, tolerances: Mapping[str, float]) -> dict[str, Estimate]:
+    """The estimates of a question by each measure."""
+    found = {}
+    for measure, contrast in question.contrasts.items():
+        tolerance = tolerances.get(measure, 0.0)
+        if tolerance and question.unit == "correlations":
+            continue
+        one = estimate(contrast)
+        off = tolerance * (2 / LEAST_ROOM if question.unit == "progress" else 1.0)
+        found[measure] = replace(one, lower=one.lower - off, upper=one.upper + off)
+    return found
+
+
+def _correct(
+    questions: Sequence[Question], estimates: Sequence[Mapping[str, Estimate]], own: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The p of each question corrected in its family, and the level of its interval."""
+    corrected = np.full(len(own), np.nan)
+    levels = np.full(len(own), LEVEL)
+    counted: dict[tuple, int] = {}
+    for family in FAMILIES:
+        members = []
+        for i, question in enumerate(questions):
+            if question.family == family:
+                number = _number(estimates[i], question, i)
+                if counted.setdefault(number, i) == i:
+                    members.append(i)
+        corrected[members] = holm(own[members])
+        levels[members] = _levels(own[members])
+    for i, question in enumerate(questions):
+        first = counted[_number(estimates[i], question, i)]
+        if first != i:
+            levels[i] = levels[first]
+            corrected[i] = min(1.0, own[i] * LEVEL / levels[i])
+    return corrected, levels
+
+
+def _number(estimates: Mapping[str, Estimate], question: Question, place: int) -> tuple:
+    """What two questions share that are answered by one number."""
+    value = next((one.value for one in estimates.values()), math.nan)
+    if not math.isfinite(value):
+        return (place,)
+    null = next(iter(estimates.values())).null
+    return round(value, 12), null, question.least, question.one_sided
+
+
+def _finding(
+    question: Question,
+    every: Question,
+    way: str,
+    evidence: Evidence,
+    estimates: dict[str, Estimate],
+    of_all: dict[str, Estimate],
+    p: float,
+    p_holm: float,
+    level: float,
+) -> Finding:
+    nan = (math.nan, math.nan, math.nan)
+    adjusted, why = nan, question.missing
+    verdict: Verdict = "not asked"
+    reason: Reason = ""
+    if not question.missing:
+        first = next(iter(estimates.values()), None)
+        if first is not None and math.isfinite(first.error if not first.parts else first.lower):
+            confidence = 1 - (2 * level if question.one_sided else level)
+            adjusted = (*first.interval(confidence), confidence)
+        verdict, reason, why = _verdict(question, estimates, adjusted)
+        if reason == "undefined" and _worse_for_failures(estimates, of_all):
+            reason = "failed runs"
+            why = _tell_failed(evidence, "There are too few replicates of a configuration.")
+    elif evidence.failed and not every.missing:
+        verdict, reason, why = "undecided", "failed runs", _tell_failed(evidence, why)
+    uncertain = [m for m in question.contrasts if m in evidence.tolerances]
+    if uncertain:
+        why += _tell_tolerances(question, uncertain, evidence.tolerances)
+    if question.note:
+        why = f"{why} {question.note}"
+    entered = _entered(question, evidence)
+    return Finding(
+        question,
+        way,
+        verdict,
+        reason,
+        why,
+        estimates,
+        of_all,
+        float(p),
+        float(p_holm),
+        adjusted,
+        entered,
+    )
+
+
+def _tell_failed(evidence: Evidence, why: str) -> str:
+    """Why the runs that learned do not decide."""
+    failed, runs = len(evidence.failed), len(evidence.runs)
+    if failed == runs:
+        return f"None of the {runs} runs learned."
+    return f"{failed} of {runs} runs did not learn; of the others: {why}"
+
+
+def _verdict(
+    question: Question, estimates: Mapping[str, Estimate], adjusted: tuple[float, float, float]
+) -> tuple[Verdict, Reason, str]:
+    if not estimates:
+        return "undecided", "undefined", "Undefined by any measure."
+    measure, one = next(iter(estimates.items()))
+    if not math.isfinite(one.value):
+        return "undecided", "undefined", f"Undefined by {measure}."
+    lower, upper, confidence = adjusted
+    if one.replicates < 2:
+        return (
+            "undecided", "replicates",
+            "One replicate: nothing says how another would have come out.",
+        )  # fmt: skip
+    if not math.isfinite(lower):
+        return (
+            "undecided", "undefined",
+            "No interval: without one of the runs (or probes) the contrast is undefined, or none "
+            "of them changes it; of pairs of runs it takes three replicates.",
+        )  # fmt: skip
+    alone = " By CKA alone." if list(estimates) in BY_CKA_ALONE else ""
+    least, null = (0.0, one.null) if question.one_sided else (question.least, 0.0)
+    told = f"{100 * confidence:.3g} % interval {lower:+.3g} to {upper:+.3g}"
+    side = 0
+    if lower > null + least:
+        side = 1
+    elif upper < null - least:
+        side = -1
+    against = [
+        other
+        for other, two in list(estimates.items())[1:]
+        if side and (two.upper < two.null if side > 0 else two.lower > two.null)
+    ]
+    if against:
+        values = ", ".join(f"{name} {estimates[name].value:+.3f}" for name in estimates)
+        return "undecided", "measures disagree", f"The measures disagree: {values}."
+    if side:
+        bound = f"{null + side * least:+g}" if null or least else "0"
+        verdict: Verdict = "supported" if side > 0 else "contradicted"
+        return verdict, "", f"The {told} lies beyond {bound}.{alone}"
+    if least and lower > -least and upper < least:
+        return "negligible", "", f"The {told} lies within ±{least:g}.{alone}"
+    return "undecided", "replicates", f"The {told} says neither.{alone}"
+
+
+def _worse_for_failures(estimates: Mapping[str, Estimate], of_all: Mapping[str, Estimate]) -> bool:
+    """Whether there would be an interval, had the failed runs counted."""
+    return any(math.isfinite(one.lower) for one in of_all.values()) and not any(
+        math.isfinite(one.lower) for one in estimates.values()
+    )
+
+
+def _tell_tolerances(
+    question: Question, measures: Sequence[str], tolerances: Mapping[str, float]
+) -> str:
+    if question.unit == "correlations":
+        return (
+            f" It is not asked of {' and '.join(measures)}, whose scores are certified to a "
+            "tolerance: that bounds no correlation of them."
+        )
+    said = " and ".join(f"{measure} to ± {tolerances[measure] / 2:g}" for measure in measures)
+    return f" Scores are certified: {said}; intervals are widened by it."
+
+
+def _entered(question: Question, evidence: Evidence) -> Entered:
+    """The runs and layers of the contrast that decides, and why the others are not there."""
+    first: Contrast | None = next(iter(question.contrasts.values()), None)
+    runs = [] if first is None else list(first.runs["run"])
+    none = evidence.runs.empty or question.family == "measures"
+    every: list[str] = [] if none else list(evidence.runs["run"])
+    reasons = {**(first.left_out if first else {}), **evidence.failed, **evidence.duplicates}
+    left: dict[str, list[str]] = {}
+    for run in every:
+        if run not in runs:
+            left.setdefault(reasons.get(run, NOT_ASKED), []).append(run)
+    return Entered(
+        runs, len(every), len(evidence.failed), [] if first is None else first.layers, left
+    )

@@ -1,0 +1,204 @@
+"""Verdicts, families and their correction."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings, strategies as st
+from scipy import stats
+
+from stratigraph.evidence.contrast import Contrast, weigh
+from stratigraph.evidence.estimate import Estimate
+from stratigraph.evidence.evidence import Evidence
+from stratigraph.evidence.finding import Question
+from stratigraph.evidence.verdict import LEVEL, deciding_p, holm, judge
+
+NOTHING = Evidence("debiased_cka", {}, {}, {})
+
+
+def a_contrast(value: float, error: float, runs: int = 5, null: float = 0.0) -> Contrast:
+    """Runs whose mean and standard error are these."""
+    draws = np.linspace(-1, 1, runs) if runs > 1 else np.zeros(1)
+    spread = draws / draws.std(ddof=1) * error * math.sqrt(runs) if runs > 1 else draws
+    names = [f"r{i}" for i in range(runs)]
+    table = pd.DataFrame({"run_x": names, "config_x": "c", "stream_x": names})
+    found = weigh(
+        table.assign(group="", side="gap"), (value + spread)[:, None], {"gap": 1.0}, null=null
+    )
+    assert found is not None
+    return found
+
+
+def asked(key="q", least=0.05, missing="", **contrasts) -> Question:
+    return Question(key, 1, "It is so.", "this less that", contrasts, least, missing=missing)
+
+
+def the_finding(question: Question, tolerances=None):
+    (finding,) = judge([question], "corrected", replace(NOTHING, tolerances=tolerances or {}))
+    return finding
+
+
+def test_holm_by_hand():
+    # Holm 1979: the smallest × 3, the next × 2 (or what came before), the largest × 1.
+    np.testing.assert_allclose(holm([0.03, 0.01, 0.04]), [0.06, 0.03, 0.06])
+    found = holm([0.01, math.nan, 0.5])
+    np.testing.assert_allclose(found[[0, 2]], [0.02, 0.5])
+    assert math.isnan(found[1])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_only_raises_p_keeps_their_order_and_stays_below_bonferroni(values):
+    corrected = holm(values)
+    assert (corrected >= np.array(values)).all()
+    assert (corrected <= np.minimum(1, len(values) * np.array(values)) + 1e-12).all()
+    order = np.argsort(values, kind="stable")
+    assert (np.diff(corrected[order]) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "verdict"),
+    [
+        (0.3, 0.02, "supported"),
+        (-0.3, 0.02, "contradicted"),
+        (0.01, 0.002, "negligible"),
+        (0.06, 0.02, "undecided"),
+        (0.0, 0.2, "undecided"),
+    ],
+)
+def test_the_verdict_is_where_the_interval_lies(value, error, verdict):
+    found = the_finding(asked(a=a_contrast(value, error)))
+    assert found.verdict == verdict
+    assert (found.reason == "replicates") == (verdict == "undecided")
+    assert (found.p < LEVEL) == (verdict != "undecided")
+
+
+@given(st.floats(-0.5, 0.5), st.floats(0.005, 0.2), st.sampled_from([0.0, 0.05]), st.booleans())
+@settings(deadline=None)
+def test_the_deciding_p_is_the_level_at_which_the_interval_decides(value, error, least, one_sided):
+    one = Estimate(value, 0, 0, 0, 0.1, error, math.nan, 7.0, 8, 1, 8, error=error)
+    p = deciding_p(one, least, one_sided)
+    for level in (0.001, 0.01, 0.05, 0.2):
+        lower, upper = one.interval(1 - (2 * level if one_sided else level))
+        if one_sided:
+            decided = lower > 0.1 or upper < 0.1
+        else:
+            decided = lower > least or upper < -least or (lower > -least and upper < least)
+        if abs(p - level) > 1e-6:
+            assert decided == (p < level)
+
+
+def test_a_margin_is_one_sided_and_not_zero():
+    def one(value, error=0.02):
+        contrast = a_contrast(value, error, null=-0.1)
+        return the_finding(replace(asked(least=0.0, a=contrast), one_sided=True))
+
+    assert one(-0.02).verdict == "supported"
+    assert one(-0.3).verdict == "contradicted"
+    assert one(-0.1).verdict == "undecided"
+    # One-sided: t = 2.2 of four degrees of freedom decides at .05, which two-sided it does not.
+    found = one(-0.1 + 2.2 * 0.02)
+    assert found.p == pytest.approx(stats.t.sf(2.2, 4))
+    assert found.verdict == "supported"
+
+
+def test_cka_decides_and_procrustes_stands_beside():
+    both = the_finding(asked(a=a_contrast(0.3, 0.02), b=a_contrast(0.01, 0.2)))
+    assert both.verdict == "supported"
+    against = the_finding(asked(a=a_contrast(0.3, 0.02), b=a_contrast(-0.2, 0.02)))
+    assert (against.verdict, against.reason) == ("undecided", "measures disagree")
+    assert "+0.300" in against.why
+    chance = the_finding(asked(a=a_contrast(0.3, 0.02), b=a_contrast(-0.05, 0.2)))
+    assert chance.verdict == "supported"
+
+
+def test_a_single_run_decides_nothing():
+    found = the_finding(asked(a=a_contrast(0.9, 0.0, runs=1)))
+    assert (found.verdict, found.reason) == ("undecided", "replicates")
+    assert "One replicate" in found.why
+    missing = the_finding(asked(missing="No such run."))
+    assert (missing.verdict, missing.why) == ("not asked", "No such run.")
+
+
+def test_families_are_corrected_apart():
+    def question(key, error, family):
+        return replace(asked(key, a=a_contrast(0.3 + 1e-6 * error, error)), family=family)
+
+    alone = judge([question("one", 0.08, "primary")], "corrected", NOTHING)
+    many = judge(
+        [
+            question("one", 0.08, "primary"),
+            *[question(f"q{i}", 0.3 + 0.01 * i, "secondary") for i in range(9)],
+            question("m", 0.1, "measures"),
+        ],
+        "corrected",
+        NOTHING,
+    )
+    assert many[0].p_holm == alone[0].p_holm
+    assert many[0].verdict == alone[0].verdict
+    crowded = judge(
+        [question("one", 0.08, "primary")]
+        + [question(f"q{i}", 0.3 + 0.01 * i, "primary") for i in range(5)],
+        "corrected",
+        NOTHING,
+    )
+    assert crowded[0].p_holm == pytest.approx(6 * crowded[0].p)
+    assert crowded[0].adjusted[2] == pytest.approx(1 - LEVEL / 6)
+
+
+@given(st.lists(st.floats(0.01, 0.3), min_size=2, max_size=7, unique=True))
+@settings(deadline=None)
+def test_a_verdict_is_what_the_adjusted_interval_says(errors):
+    questions = [asked(f"q{i}", a=a_contrast(0.2 + 1e-5 * i, e)) for i, e in enumerate(errors)]
+    for found in judge(questions, "corrected", NOTHING):
+        lower, upper, _ = found.adjusted
+        decided = lower > 0.05 or upper < -0.05 or (lower > -0.05 and upper < 0.05)
+        assert decided == (found.verdict != "undecided") == (found.p_holm < LEVEL)
+
+
+def test_the_same_number_is_counted_once():
+    twice = [
+        replace(asked("a", a=a_contrast(0.3, 0.05)), family="primary"),
+        asked("b", a=a_contrast(0.3, 0.05)),
+        asked("c", a=a_contrast(0.2, 0.05)),
+    ]
+    first, again, other = judge(twice, "corrected", NOTHING)
+    assert again.p_holm == pytest.approx(first.p_holm)
+    assert other.p_holm == pytest.approx(other.p)
+
+
+def test_failed_runs_are_told_and_stand_beside():
+    runs = pd.DataFrame(
+        {
+            "run": [f"r{i}" for i in range(5)],
+            "duplicate_of": "",
+            "learned": [True, True, True, True, False],
+            "why": ["", "", "", "", "it did not learn"],
+        }
+    )
+    evidence = replace(NOTHING, runs=runs)
+    learned, every = asked(a=a_contrast(0.3, 0.02, runs=4)), asked(a=a_contrast(0.2, 0.1, runs=5))
+    (found,) = judge([learned], "corrected", evidence, [every])
+    assert found.estimates["a"].value == pytest.approx(0.3)
+    assert found.every["a"].value == pytest.approx(0.2)
+    assert (found.entered.of, found.entered.failed) == (5, 1)
+    assert found.entered.left_out == {"it did not learn": ["r4"]}
+    (none,) = judge([asked(missing="Too few.")], "corrected", evidence, [every])
+    assert (none.verdict, none.reason) == ("undecided", "failed runs")
+
+
+def test_a_tolerance_widens_intervals_by_what_it_can_make_of_the_contrast():
+    t, measure = 0.002, "procrustes_similarity"
+    question = asked(debiased_cka=a_contrast(0.3, 0.02), **{measure: a_contrast(0.3, 0.02)})
+    exact = the_finding(question).estimates[measure]
+    scores = the_finding(question, {measure: t})
+    assert scores.estimates[measure].lower == pytest.approx(exact.lower - t)
+    assert "certified" in scores.why
+    progress = the_finding(replace(question, unit="progress"), {measure: t})
+    assert progress.estimates[measure].upper == pytest.approx(exact.upper + 0.2)  # 2t / 0.02
+    ranks = the_finding(replace(question, unit="correlations"), {measure: t})
+    assert list(ranks.estimates) == ["debiased_cka"]
+    assert "not asked of procrustes_similarity" in ranks.why
