@@ -2,8 +2,8 @@
 
 What similarity drops from the baseline (two runs of one configuration) to pairs that differ in
 strength or objective, in the latents less in the encoder's layers; positive where the latents give
-way more. Within each data set and architecture, runs that share no random streams. The sample is left out:
-runs are read with one noise, which alone makes the samples of collapsed latents alike.
+way more. Within each data set and architecture, runs that share no random streams. The sample is
+left out: runs are read with one noise, which alone makes the samples of collapsed latents alike.
 """
 
 from __future__ import annotations
