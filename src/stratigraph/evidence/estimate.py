@@ -13,8 +13,8 @@ it is squared. Probes are a sample too: G groups of them are left out in turn,
     v_p = (G − 1)/G Σ_g (θ_(−g) − θ̄)²,
     v_rp = (G − 1)/G Σ_g Σ_s (Σ_{ci of s} √((n_c − 1)/n_c) r_cig)²,
 
-r_cig the residuals of θ_(−ci,−g) from the means of its configuration over runs and over groups. What
-is of a run and a group of probes together stands in both of the first two, and counts once:
+r_cig the residuals of θ_(−ci,−g) from the means of its configuration over runs and over groups.
+What is of a run and a group of probes together stands in both of the first two, and counts once:
 
     v = (v_r − v_rp)₊ + (v_p − v_rp)₊ + v_rp,
 

@@ -66,7 +66,7 @@ def latents_exception(evidence: Evidence) -> list[Question]:
             5,
             "Mean and variance differ across strengths and objectives more than the encoder's "
             "layers do.",
-            "drop of similarity from across replicates to across configurations, latents less encoder",
+            "similarity lost from replicates to other configurations, latents less encoder",
             found,
             LEAST,
             details,
