@@ -2,7 +2,9 @@
 
 A row is a score that entered a question by a measure: the runs that it is of, with configuration
 and random stream, its group, side and cell, and its values: of all probes (``value``), then without
-each group of them (``without_00`` …). Where the contrast is a weighed sum of cells, it is
+each group of them (``without_00`` …). Rows whose ``decides`` is false are of the contrast of all
+runs, which stands beside the one that decides where some did not learn. Where the contrast is a
+weighed sum of cells, it is
 
     Σ over cells  weight · mean of the values in the cell;
 
@@ -22,6 +24,7 @@ from stratigraph.evidence.finding import Finding
 
 __all__ = ["table_of_scores"]
 
+FIRST = ("key", "measure", "decides")
 SIDES = ("run", "config", "stream", "layer", "step")
 LABELS = (
     *(f"{name}_{side}" for name in SIDES for side in ("x", "y")),
@@ -35,16 +38,20 @@ def table_of_scores(findings: Iterable[Finding]) -> pd.DataFrame:
     A column that a contrast has not is missing (NaN) in its rows.
     """
     parts = [
-        _rows(contrast).assign(key=finding.question.key, measure=measure)
+        _rows(contrast).assign(key=finding.question.key, measure=measure, decides=decides)
         for finding in findings
-        for measure, contrast in finding.question.contrasts.items()
+        for decides, contrasts in (
+            (True, finding.question.contrasts),
+            (False, finding.contrasts_of_all),
+        )
+        for measure, contrast in contrasts.items()
     ]
     if not parts:
-        return pd.DataFrame(columns=["key", "measure"])
+        return pd.DataFrame(columns=list(FIRST))
     table = pd.concat(parts, ignore_index=True)
-    known = {"key", "measure", *LABELS, "value"}
+    known = (*FIRST, *LABELS, "value")
     values = sorted(str(name) for name in table if name not in known)
-    first = [name for name in ("key", "measure", *LABELS, "value") if name in table]
+    first = [name for name in known if name in table]
     return table[[*first, *values]]
 
 

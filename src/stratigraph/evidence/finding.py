@@ -103,6 +103,7 @@ class Finding:
         p_holm: the same, corrected for the family.
         adjusted: the interval that the verdict is of, and its two-sided confidence.
         entered: the runs and layers that it rests on.
+        contrasts_of_all: the contrasts that ``every`` estimates.
 
     """
 
@@ -117,3 +118,4 @@ class Finding:
     p_holm: float
     adjusted: tuple[float, float, float]
     entered: Entered
+    contrasts_of_all: Mapping[str, Contrast] = field(default_factory=dict)

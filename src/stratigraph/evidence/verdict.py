@@ -103,7 +103,9 @@ def judge(
     every = every or questions
     estimates = [_estimates(question, evidence.tolerances) for question in questions]
     of_all = [
-        _estimates(question, evidence.tolerances) if question is not other else {}
+        _estimates(question, evidence.tolerances)
+        if question is not other and question.family != "measures"
+        else {}
         for question, other in zip(every, questions, strict=True)
     ]
     own = np.array(
@@ -213,6 +215,7 @@ def _finding(
         float(p_holm),
         adjusted,
         entered,
+        {measure: every.contrasts[measure] for measure in of_all},
     )
 
 

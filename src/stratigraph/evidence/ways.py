@@ -17,7 +17,7 @@ difference of two may be next to nothing (Gelman & Stern 2006).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,7 @@ class Change:
 
     Attributes:
         question: as it was asked the first way.
+        decides: whether it is of the runs that learned; of all runs, where too few did.
         measures: by which it was answered, the first way and the other.
         values: the estimates of the runs that both ways have.
         difference: the first less the other.
@@ -43,6 +44,7 @@ class Change:
     """
 
     question: Question
+    decides: bool
     measures: tuple[str, str]
     values: tuple[float, float]
     difference: Estimate
@@ -55,29 +57,41 @@ def compare_ways(findings: Sequence[Finding], others: Sequence[Finding]) -> list
     with Procrustes. Questions of the measures themselves, and those of a smallest number (claim 2),
     which is no sum over runs, are not compared.
     """
-    asked = {finding.question.key: finding.question for finding in others}
+    asked = {finding.question.key: finding for finding in others}
     found = []
     for finding in findings:
-        question, other = finding.question, asked.get(finding.question.key)
-        if other is None or question.family == "measures":
+        other = asked.get(finding.question.key)
+        if other is None or finding.question.family == "measures":
             continue
-        for measure, contrast in question.contrasts.items():
-            twin = _find_twin(measure, question, other)
-            if twin is None or finding.estimates.get(measure) is None:
+        decide = bool(finding.estimates and other.estimates)
+        estimates, contrasts = _of_runs(finding, decide)
+        _, theirs = _of_runs(other, decide)
+        for measure, estimate in estimates.items():
+            twin = _find_twin(measure, contrasts, theirs)
+            if twin is None or estimate.parts:
                 continue
-            if finding.estimates[measure].parts:
-                continue
-            change = _difference(contrast, other.contrasts[twin])
+            change = _difference(contrasts[measure], theirs[twin])
             if change is not None:
-                found.append(Change(question, (measure, twin), *change))
+                found.append(Change(finding.question, decide, (measure, twin), *change))
     return found
 
 
-def _find_twin(measure: str, question: Question, other: Question) -> str | None:
+def _of_runs(
+    finding: Finding, decide: bool
+) -> tuple[Mapping[str, Estimate], Mapping[str, Contrast]]:
+    """Estimates and contrasts of the runs that decide, or of all."""
+    if decide:
+        return finding.estimates, finding.question.contrasts
+    return finding.every, finding.contrasts_of_all
+
+
+def _find_twin(
+    measure: str, own: Mapping[str, Contrast], theirs: Mapping[str, Contrast]
+) -> str | None:
     """The same measure of the other way; of a CKA that it has not, the CKA that only it has."""
-    if measure in other.contrasts:
+    if measure in theirs:
         return measure
-    return next((name for name in other.contrasts if name not in question.contrasts), None)
+    return next((name for name in theirs if name not in own), None)
 
 
 def _difference(one: Contrast, two: Contrast) -> tuple[tuple[float, float], Estimate] | None:

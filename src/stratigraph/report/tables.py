@@ -133,15 +133,14 @@ def list_changes(
             and found["claim"] not in OF_MEASURES
             and "not asked" not in (found["verdict"], other["verdict"])
         ):
-            own = changes.get(found["key"], [])
+            own = changes.get(found["key"])
+            values = {"corrected": _first(found), "published": _first(other)}
             rows.append(
                 {
                     "claim": found["claim"] or "own",
                     "statement": found["statement"],
-                    "corrected": found["verdict"],
-                    "published": other["verdict"],
-                    "values": [_first(found), _first(other)],
-                    "differences": [_difference(row) for row in own],
+                    "verdicts": (found["verdict"], other["verdict"]),
+                    "differences": [_difference(row) for row in own] if own else [values],
                 }
             )
     return rows
@@ -152,7 +151,8 @@ def _difference(row: Mapping[str, Any]) -> dict[str, Any]:
     measures = dict.fromkeys((measure_name(first), measure_name(second)))
     apart = one["lower"] is not None and (one["lower"] > 0 or one["upper"] < 0)
     return {
-        "measures": " less ".join(measures),
+        "measures": " less ".join(measures) + ("" if row["decides"] else ", of all runs"),
+        **{way: _with_sign(value) for way, value in row["values"].items()},
         "value": _with_sign(one["value"]),
         "interval": _interval(one),
         "differs": apart,

@@ -120,6 +120,7 @@ def _plain_change(change: Change) -> dict[str, Any]:
             "key": change.question.key,
             "claim": change.question.claim,
             "statement": change.question.statement,
+            "decides": change.decides,
             "measures": {CORRECTED.name: first, PUBLISHED.name: second},
             "values": {CORRECTED.name: one, PUBLISHED.name: other},
             "difference": _numbers({"": change.difference})[""],
