@@ -11,12 +11,14 @@ import pytest
 from typer.testing import CliRunner
 
 import stratigraph as sg
+from stratigraph.cli.assess import tell_findings
 from stratigraph.cli.main import app
 from stratigraph.engine import LocalEngine
 from stratigraph.errors import DataError, InputError, StorageError
 from stratigraph.evidence import gather
-from stratigraph.stages import Progress, assess_study, export_study
+from stratigraph.stages import Progress, assess_study, export_study, verify_study
 from stratigraph.study import select_pairs
+from stratigraph.study.layout import basis_path
 from stratigraph.study.selection import claim_pairs
 
 
@@ -80,7 +82,19 @@ def test_the_published_way_is_read_on_demand_beside_the_corrected_one(copied):
     progress = next(
         r for r in rows if r["way"] == "published" and r["key"] == "encoder_first_progress"
     )
-    assert progress["verdict"] == "inconclusive"  # there is no untrained network to count from
+    assert progress["verdict"] == "undecided"  # there is no untrained network to count from
+    compared = {row["key"]: row for row in reversed(copied.ways_compared)}  # by CKA first
+    one = compared["encoder_first"]
+    assert one["measures"] == {"corrected": "debiased_cka", "published": "linear_cka"}
+    values = one["values"]["corrected"] - one["values"]["published"]
+    assert one["difference"]["value"] == pytest.approx(values)
+    assert "encoder_first_progress" not in compared
+    told = [line for line in tell_findings(rows, copied.ways_compared) if "published way's" in line]
+    assert "less the published way's linear_cka, of all runs" in told[0]
+    assert len(told) == len(copied.ways_compared)
+    kept = pd.read_parquet(basis_path(copied.path, "published") / "scores.parquet")
+    assert "linear_cka" in set(kept["measure"])
+    assert verify_study(copied.path).damages == []
 
 
 def test_the_evidence_is_that_of_the_matrices(tiny_study):
@@ -154,6 +168,8 @@ def test_an_export_holds_every_pair_and_no_weights(tiny_study, tmp_path):
     np.testing.assert_allclose(pairs["value"], expected, rtol=1e-6)
     assert labels["row"].tolist() == list(range(len(matrix)))
     assert json.loads((out / "findings.json").read_text())["findings"] == tiny_study.findings
+    kept = (out / "basis" / "corrected" / "scores.parquet").read_bytes()
+    assert kept == (basis_path(tiny_study.path, "corrected") / "scores.parquet").read_bytes()
     assert (out / "report" / "index.html").is_file()
     figures = {path.name for path in (tiny_study.path / "figures").iterdir()} - {"manifest.json"}
     assert {path.name for path in (out / "figures").iterdir()} == figures

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -17,7 +18,7 @@ Published = Annotated[
     bool,
     typer.Option(
         "--published",
-        help="Judge every claim the published way too, and say where the verdict changes.",
+        help="Judge every claim the published way too, and say what that way of reading changes.",
     ),
 ]
 
@@ -29,23 +30,22 @@ def _interval(estimate: dict[str, Any]) -> str:
     return f"{number(estimate['value'])} [{number(estimate['lower'])}, {number(estimate['upper'])}]"
 
 
-def tell_findings(rows: list[dict[str, Any]]) -> list[str]:
-    """The findings as lines for people: the corrected way, the published verdict beside it."""
+def tell_findings(rows: list[dict[str, Any]], compared: Sequence[dict[str, Any]] = ()) -> list[str]:
+    """The findings as lines for people: the corrected way, and what the published one changes.
+
+    Args:
+        rows: the findings.
+        compared: the differences of the ways (`stratigraph.evidence.ways`).
+
+    """
     from stratigraph.evidence.claims.shared_features import OF_MEASURES
 
-    published = {row["key"]: row for row in rows if row["way"] == "published"}
     lines = []
     for row in rows:
         if row["way"] != "corrected":
             continue
-        other = published.get(row["key"])
-        changed = ""
-        if other is not None and other["verdict"] not in (row["verdict"], "not asked"):
-            changed = f"   (the published way: {other['verdict']})"
         p = "" if row["p_holm"] is None else f"   corrected p {row['p_holm']:.2g}"
-        lines.append(
-            f"{row['claim'] or '–':>2}  {row['verdict'].upper():<12}  {row['statement']}{changed}"
-        )
+        lines.append(f"{row['claim'] or '–':>2}  {row['verdict'].upper():<12}  {row['statement']}")
         for measure, estimate in row["estimates"].items():
             against = f" against {estimate['null']:g}" if estimate["null"] else ""
             of = row["entered"]["of"]
@@ -57,6 +57,12 @@ def tell_findings(rows: list[dict[str, Any]]) -> list[str]:
             lines.append(
                 f"      {measure:<22} {_interval(estimate)} of all runs, with the {failed} that "
                 "did not learn"
+            )
+        for change in (one for one in compared if one["key"] == row["key"]):
+            of = "" if change["decides"] else ", of all runs"
+            lines.append(
+                f"      {change['measures']['corrected']:<22} {_interval(change['difference'])} "
+                f"less the published way's {change['measures']['published']}{of}"
             )
         lines += textwrap.wrap(row["why"], 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return lines
@@ -80,5 +86,5 @@ def assess(
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
-    for line in tell_findings(rows):
+    for line in tell_findings(rows, opened.ways_compared):
         typer.echo(line)
