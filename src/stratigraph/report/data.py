@@ -106,6 +106,11 @@ class ReportData:
         return next(iter(self.scored.values()))
 
     @cached_property
+    def source(self) -> str:
+        """What its matrices were made of."""
+        return str(self.study.similarity(self.first.measure).attrs["representations"])
+
+    @cached_property
     def configurations(self) -> list[Configuration]:
         """Those compared, with a final state, seeds joined, in the order of the file."""
         # A study that has grown since it was compared holds runs that no matrix knows of yet.

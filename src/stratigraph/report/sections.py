@@ -22,6 +22,7 @@ from stratigraph.report.drawing import Sketch
 from stratigraph.report.headline import THRESHOLD
 from stratigraph.report.image_data import SPAN, Images, reconstructions, samples, traversal
 from stratigraph.report.map_data import map_of_models
+from stratigraph.report.probe_data import probe_tables
 from stratigraph.study import probe_images
 
 __all__ = ["SECTIONS", "sections"]
@@ -56,6 +57,13 @@ def _findings(data: ReportData) -> Iterator[Sketch]:
     own = [row for row in data.findings if row["way"] == "corrected"]
     if any(row["estimates"] for row in own):
         yield Sketch("findings", partial(ink.draw_findings, own))
+
+
+def _probes(data: ReportData) -> Iterator[Sketch]:
+    tables = probe_tables(data)
+    if len(tables["turned"]) or len(tables["agreement"]):
+        facts = {"turned": tables["turned"].to_dict("records")}
+        yield Sketch("probes", partial(ink.draw_probes, tables), facts=facts)
 
 
 def _convergence(data: ReportData) -> Iterator[Sketch]:
@@ -214,6 +222,7 @@ def _decode(note: str, make: Callable[..., Images], *given: Any) -> Callable[[],
 
 SECTIONS: dict[str, Callable[[ReportData], Iterator[Sketch]]] = {
     "findings-figure": _findings,
+    "probes": _probes,
     "convergence": _convergence,
     "settled": _settled,
     "layer-pairs": _layer_pairs,

@@ -17,6 +17,8 @@
                   observed/scores/          disentanglement scores of the latents
     similarity/<measure>/                   values.npy and labels.parquet
     jackknife/<measure>/                    the pairs that findings read, probes left out
+    influence/<measure>/                    how much hangs on which probes
+    chance/<measure>/                       what permuted probes would score, where that was asked
     findings.json, figures/, report/index.html
 
 A folder whose name ends in ``-published`` is of the study read the published way (`ways`).
@@ -44,9 +46,11 @@ __all__ = [
     "STUDY_FILE",
     "Place",
     "Writer",
+    "chance_path",
     "default_path",
     "find_place",
     "findings_path",
+    "influence_path",
     "is_root",
     "jackknife_path",
     "metrics_path",
@@ -136,8 +140,11 @@ PLACES = (
     Place("probes/{name}", "extract", "results"),
     Place("similarity/{name}", "compare", "results"),
     Place("jackknife/{name}", "compare", "results"),
+    Place("influence/{name}", "compare", "results"),
+    Place("chance/{name}", "compare", "results"),
     Place("similarity-{way}/{name}", "assess", "results"),
     Place("jackknife-{way}/{name}", "assess", "results"),
+    Place("influence-{way}/{name}", "assess", "results"),
     Place("findings.json", "assess", "results", exported=True),
     Place("floors.json", "assess", "results", light=True, exported=True),
     Place("figures", "report", "report", exported=True),
@@ -220,6 +227,16 @@ def similarity_path(study: Path, measure: str, way: str = "") -> Path:
 def jackknife_path(study: Path, measure: str, way: str = "") -> Path:
     """The record of a measure's scores with groups of probes left out."""
     return study / f"jackknife{way}" / _folder(measure)
+
+
+def influence_path(study: Path, measure: str, way: str = "") -> Path:
+    """The record of how much a measure's scores hang on which probes."""
+    return study / f"influence{way}" / _folder(measure)
+
+
+def chance_path(study: Path, measure: str) -> Path:
+    """The record of what a measure scores by chance."""
+    return study / "chance" / _folder(measure)
 
 
 def page_path(study: Path) -> Path:

@@ -25,4 +25,5 @@ from stratigraph.report.figures.over_training import (
     draw_layer_pairs as draw_layer_pairs,
     draw_regimes as draw_regimes,
 )
+from stratigraph.report.figures.probes import draw_probes as draw_probes
 from stratigraph.report.figures.style import measure_name as measure_name
