@@ -12,7 +12,8 @@ objective, each with the next, of different seeds. ``chance/<measure>`` holds
 ``best.parquet``    run_x, run_y, kind, summary (row, column or matrix), layer (whose best; "" of
                     all), value, p, calibrated, threshold
 
-The input is left out: it is one and the same in all runs.
+The input is left out, which is one and the same in all runs, and so is the sample: all runs are read
+with the same noise, which makes it alike where latents have collapsed.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ from stratigraph.study import DECONFOUNDED, Study, chance_path, probe_factors, s
 
 __all__ = ["score_chance"]
 
+SHARED = ("input", "z_sample")
 SUMMARIES = {"row": "x", "column": "y", "matrix": ""}
 COLUMNS = ["value", "p", "calibrated", "threshold"]
 PAIR = ["run_x", "run_y", "kind"]
@@ -149,7 +151,7 @@ def _pairs_of_runs(
     """(run, run, how they differ), and the files of their layers at the last and at no step."""
     every = sides(labels, {run_id: run.config for run_id, run in study.runs.items()})
     every = every[every["run"].isin(study.complete())]
-    rows = every[(every["layer"] != "input") & (every["reason"] == "")]
+    rows = every[~every["layer"].isin(SHARED) & (every["reason"] == "")]
     ends = rows[rows["last"]], rows[rows["step"] == 0]
     last, first = (
         {
