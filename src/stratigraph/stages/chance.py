@@ -12,8 +12,8 @@ objective, each with the next, of different seeds. ``chance/<measure>`` holds
 ``best.parquet``    run_x, run_y, kind, summary (row, column or matrix), layer (whose best; "" of
                     all), value, p, calibrated, threshold
 
-The input is left out, which is one and the same in all runs, and so is the sample: all runs are read
-with the same noise, which makes it alike where latents have collapsed.
+The input is left out, which is one and the same in all runs, and so is the sample: all runs are
+read with the same noise, which makes it alike where latents have collapsed.
 """
 
 from __future__ import annotations
