@@ -23,7 +23,7 @@ from stratigraph.stages.current import (
     noted_headline,
 )
 from stratigraph.study import load_study, representations_path, similarity_path
-from stratigraph.study.layout import CURRENT, STATE, page_path
+from stratigraph.study.layout import CURRENT, REPLICATES, STATE, page_path
 
 STAGES = tuple(BY_NAME)
 
@@ -237,3 +237,9 @@ def test_an_explicit_extraction_brings_back_what_may_go(done):
 def test_other_code_is_not_what_it_was_made_by(done, monkeypatch):
     monkeypatch.setattr("stratigraph.stages.current._own_code", lambda: "another")
     assert not is_finished(done)
+
+
+def test_a_study_with_more_replicates_is_not_finished(done):
+    assert find_finished(done.path) is not None
+    write_json(done.path / REPLICATES, {"format": 1, "replicates": 3})
+    assert find_finished(done.path) is None

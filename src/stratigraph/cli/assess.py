@@ -52,6 +52,12 @@ def tell_findings(rows: list[dict[str, Any]]) -> list[str]:
             runs = f", {estimate['runs']} of {of} runs" if row["claim"] not in OF_MEASURES else ""
             lines.append(f"      {measure:<22} {_interval(estimate)}{against}{runs}{p}")
             p = ""
+        for measure, estimate in row["of_all_runs"].items():
+            failed = row["entered"]["failed"]
+            lines.append(
+                f"      {measure:<22} {_interval(estimate)} of all runs, with the {failed} that "
+                "did not learn"
+            )
         lines += textwrap.wrap(row["why"], 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return lines
 

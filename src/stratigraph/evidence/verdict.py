@@ -187,9 +187,9 @@ def _finding(
         verdict, reason, why = _verdict(question, estimates, adjusted)
         if reason == "undefined" and _worse_for_failures(estimates, of_all):
             reason = "failed runs"
-            why = "Of the runs that learned there are too few replicates of a configuration."
+            why = _tell_failed(evidence, "There are too few replicates of a configuration.")
     elif evidence.failed and not every.missing:
-        verdict, reason, why = "undecided", "failed runs", f"Of the runs that learned: {why}"
+        verdict, reason, why = "undecided", "failed runs", _tell_failed(evidence, why)
     need = None
     if reason == "replicates" and first is not None:
         need = need_of(first, question.least, question.one_sided, level)
@@ -216,6 +216,14 @@ def _finding(
         float(level),
         need,
     )
+
+
+def _tell_failed(evidence: Evidence, why: str) -> str:
+    """Why the runs that learned do not decide."""
+    failed, runs = len(evidence.failed), len(evidence.runs)
+    if failed == runs:
+        return f"None of the {runs} runs learned."
+    return f"{failed} of {runs} runs did not learn; of the others: {why}"
 
 
 def _verdict(

@@ -56,13 +56,13 @@ def finding_rows(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
                         "measure": measure_name(measure),
                         "value": _with_sign(one["value"]),
                         "interval": _interval(one),
-                        "null": f"{one['null']:g}",
+                        "null": "–" if one["null"] is None else f"{one['null']:g}",
                         # Findings of format 1 count seeds.
                         "replicates": one.get("replicates", one.get("seeds")),
                         "runs": one["runs"],
                         "of_all": _of_all(found, measure),
                     }
-                    for measure, one in found["estimates"].items()
+                    for measure, one in _shown(found).items()
                 ],
             }
         )
@@ -77,6 +77,14 @@ def _adjusted(found: Mapping[str, Any]) -> str:
     """The interval that the verdict is of, with its confidence."""
     one = found.get("adjusted") or {"confidence": None}
     return "–" if one["confidence"] is None else f"{_interval(one)} ({one['confidence']:.1%})"
+
+
+NONE = dict.fromkeys(("value", "lower", "upper", "null", "replicates", "runs"))
+
+
+def _shown(found: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """The estimates; none of each measure, where no run learned that it could be of."""
+    return found["estimates"] or dict.fromkeys(found.get("of_all_runs", {}), NONE)
 
 
 def _of_all(found: Mapping[str, Any], measure: str) -> str:

@@ -78,8 +78,8 @@ def fix_looks(study: Path, counts: Sequence[int]) -> None:
     told = ", ".join(map(str, counts))
     if now is not None:
         raise ConfigError(
-            f"{study}: is planned to be looked at with {', '.join(map(str, now))} replicates, which "
-            f"was fixed before the first look, so not with {told}; choose another --out."
+            f"{study}: is planned to be looked at with {', '.join(map(str, now))} replicates, not "
+            f"with {told}; a plan is fixed before the first look. Choose another --out."
         )
     if findings_path(study).is_file():
         raise ConfigError(

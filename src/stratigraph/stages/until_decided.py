@@ -19,8 +19,9 @@ from stratigraph.stages.catalog import are_trained
 from stratigraph.stages.current import stages_of
 from stratigraph.stages.looks import fix_looks, plan_looks, read_looks
 from stratigraph.stages.progress import Progress
+from stratigraph.stages.replicates import add_replicates
 from stratigraph.stages.run import run_stages
-from stratigraph.study import CORRECTED, Study, load_study, set_replicates
+from stratigraph.study import CORRECTED, Study
 
 __all__ = ["begin_looks", "run_until_decided", "tell_open"]
 
@@ -49,27 +50,18 @@ def begin_looks(study: Study, most: int | None, counts: Sequence[int] | None = N
             f"study {study.config.name}: has no findings, since {study.way.cka} is not among its "
             "measures; add it, for `--until-decided`."
         )
-    if counts is None:
-        if most is None and planned is None:
-            raise ConfigError("--until-decided: say how many replicates at most, as in --most 8.")
-        fewest = planned[0] if planned else held
-        counts = planned if most is None else plan_looks(most, fewest)
-    assert counts is not None  # noqa: S101
+    if counts is None and most is not None:
+        counts = plan_looks(most, planned[0] if planned else held)
+    counts = tuple(counts or planned or ())
+    if not counts:
+        raise ConfigError("--until-decided: say how many replicates at most, as in --most 8.")
     if planned is None and counts[0] < held:
         raise ConfigError(
             f"--looks: expected at least the {held} replicates that the study has, got {counts[0]}."
         )
-    first = counts[0]
-
-    def write() -> None:
-        fix_looks(study.path, counts)
-        if held < first:
-            set_replicates(study.path, first)
-
-    if planned == tuple(counts) and held >= first:
-        return study
-    find_home(study.path).keep_study_file(write)
-    return load_study(study.path, trust=True)
+    if planned != counts:
+        find_home(study.path).keep_study_file(lambda: fix_looks(study.path, counts))
+    return study if held >= counts[0] else add_replicates(study, counts[0])
 
 
 def run_until_decided(
@@ -79,7 +71,7 @@ def run_until_decided(
     device: str = "cpu",
     allow_drift: bool = False,
 ) -> tuple[Study, bool]:
-    """Run a study look by look, until it is decided; the study, and whether anything was left to do.
+    """Run a study look by look until it is decided: the study, and whether anything was left to do.
 
     A look some of whose runs failed is no look: it is gone on with by the same call again.
 
@@ -100,9 +92,7 @@ def run_until_decided(
         last = now == len(counts) - 1
         if last or not are_trained(study.path, list(study.runs)) or not _open(study.findings):
             return study, did
-        count = counts[now + 1]
-        find_home(study.path).keep_study_file(lambda: set_replicates(study.path, count))  # noqa: B023
-        study = load_study(study.path, trust=True)
+        study = add_replicates(study, counts[now + 1])
 
 
 def _open(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
