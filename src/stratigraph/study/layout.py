@@ -68,6 +68,8 @@ __all__ = [
 
 STUDY_FILE = "study.yaml"
 REPLICATES = "replicates.json"
+LOOKS = "looks.json"
+STANDINGS = "standings.json"
 FLOORS = "floors.json"
 CONFIG = "config.json"
 STATE = "state.json"
@@ -126,6 +128,7 @@ class Place:
 PLACES = (
     Place("study.yaml", "", "file", light=True, exported=True),
     Place("replicates.json", "", "file", light=True, exported=True),
+    Place("looks.json", "", "file", light=True, exported=True),
     Place("current.json", "", None, trusted=False),
     Place("runs/{run}/config.json", "train", "run", light=True, once=True),
     Place("runs/{run}/state.json", "train", "run", light=True, trusted=False),
@@ -145,6 +148,7 @@ PLACES = (
     Place("similarity-{way}/{name}", "assess", "results"),
     Place("jackknife-{way}/{name}", "assess", "results"),
     Place("influence-{way}/{name}", "assess", "results"),
+    Place("standings.json", "assess", "results", exported=True),
     Place("findings.json", "assess", "results", exported=True),
     Place("floors.json", "assess", "results", light=True, exported=True),
     Place("figures", "report", "report", exported=True),
