@@ -88,14 +88,17 @@ finally:
 
 def test_a_finished_study_is_told_of_without_what_computes(done, tiny_file):
     before, told = _state(done.path), []
-    for where in ([done.path], [tiny_file, "--out", done.path]):
-        command = [sys.executable, "-c", OPENED, "run", *map(str, where)]
-        told.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    first, *headline, report, imported = told[0].splitlines()
+    for command in (["run", done.path], ["run", tiny_file, "--out", done.path],
+                    ["report", done.path]):  # fmt: skip
+        started = [sys.executable, "-c", OPENED, *map(str, command)]
+        told.append(subprocess.run(started, capture_output=True, text=True, check=True))
+    first, *headline, report, imported = told[0].stdout.splitlines()
     assert (first, report, imported) == ("nothing was left to do",
                                          f"report: {page_path(done.path)}", "[]")  # fmt: skip
     assert headline == noted_headline(done)
-    assert told[1] == told[0]
+    assert told[1].stdout == told[0].stdout
+    assert told[2].stdout.splitlines() == [*headline, report, imported]
+    assert told[2].stderr == "report: nothing was left to do\n"
     assert _state(done.path) == before
 
 

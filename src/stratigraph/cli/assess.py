@@ -44,7 +44,7 @@ def tell_findings(rows: list[dict[str, Any]]) -> list[str]:
             changed = f"   (the published way: {other['verdict']})"
         p = "" if row["p_holm"] is None else f"   corrected p {row['p_holm']:.2g}"
         lines.append(
-            f"{row['claim']:>2}  {row['verdict'].upper():<12}  {row['statement']}{changed}"
+            f"{row['claim'] or '–':>2}  {row['verdict'].upper():<12}  {row['statement']}{changed}"
         )
         for measure, estimate in row["estimates"].items():
             against = f" against {estimate['null']:g}" if estimate["null"] else ""

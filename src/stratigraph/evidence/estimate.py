@@ -47,6 +47,7 @@ __all__ = [
     "CONFIDENCE",
     "Estimate",
     "Part",
+    "add_errors",
     "add_variances",
     "estimate_from",
     "least_of",
@@ -232,6 +233,22 @@ def raise_error(found: Estimate, least: float) -> Estimate:
     return _with_interval(replace(found, error=error, freedom=freedom))
 
 
+def add_errors(found: Estimate, others: Sequence[Part]) -> Estimate:
+    """The estimate with independent errors added, such as those over probes; NaN adds nothing.
+
+    Where it has no error of its own, over replicates, it stays without.
+    """
+    known = [one for one in others if math.isfinite(one.error) and one.error > 0]
+    if not known or not math.isfinite(found.error):
+        return found
+    parts = [(found.error**2, found.freedom), *((one.error**2, one.freedom) for one in known)]
+    total = sum(variance for variance, _ in parts)
+    freedom = max(1.0, total**2 / sum(variance**2 / own for variance, own in parts))
+    of_probes = math.sqrt(sum(one.error**2 for one in known))
+    error = math.sqrt(total)
+    return _with_interval(replace(found, error=error, error_probes=of_probes, freedom=freedom))
+
+
 def least_of(parts: Sequence[Part], like: Estimate) -> Estimate:
     """The least of several numbers, tested as an intersection.
 
@@ -282,8 +299,8 @@ def _variance(
     number of runs, weighed by their variances; the others each a part of their own.
     """
     total = float((_by_stream(pulls, stream) ** 2).sum())
-    if not math.isfinite(total) or total == 0:
-        return total, math.nan
+    if not total > 0:
+        return total, float(len(pulls) - len(counts))
     own = np.bincount(config, pulls**2, len(counts))
     part = _sharing(config, stream, len(counts))
     squares = 0.0

@@ -295,7 +295,9 @@ def observations(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
         layers = [] if every is None else [every]
         own = study.export.table(f"latents{study.way.folder}")
         latents = (
-            [] if own is None else [_count_regimes(group, run) for run, group in own.groupby("run")]
+            []
+            if own is None
+            else [_count_regimes(group, str(run)) for run, group in own.groupby("run")]
         )
     for run_id in () if study.export is not None else study.complete():
         folder = observed_path(study.runs[run_id].path, study.way.folder)

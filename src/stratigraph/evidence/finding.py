@@ -39,7 +39,8 @@ class Question:
 
     Attributes:
         key: its name, a file's and a program's.
-        claim: the number of the claim in the list of `stratigraph.evidence.claims`.
+        claim: the number of the claim in the list of `stratigraph.evidence.claims`; 0 of a user's
+            own.
         statement: what is claimed, a sentence.
         contrast: what is estimated, in words; positive values speak for the claim.
         contrasts: measure → what is estimated, the one that decides first; empty where it cannot
@@ -109,6 +110,7 @@ class Finding:
         need: how many replicates would decide it, where it lacks them.
         standing: where it stands, of a study that is looked at while it grows; ``p`` and ``p_holm``
             are then of all looks so far.
+        contrasts_of_all: the contrasts that ``every`` estimates.
 
     """
 
@@ -126,3 +128,4 @@ class Finding:
     level: float = math.nan
     need: Need | None = None
     standing: Standing | None = None
+    contrasts_of_all: Mapping[str, Contrast] = field(default_factory=dict)

@@ -91,7 +91,9 @@ def judge(
     every = every or questions
     estimates = [_estimates(question, evidence.tolerances) for question in questions]
     of_all = [
-        _estimates(question, evidence.tolerances) if question is not other else {}
+        _estimates(question, evidence.tolerances)
+        if question is not other and question.family != "measures"
+        else {}
         for question, other in zip(every, questions, strict=True)
     ]
     decided = [
@@ -215,6 +217,7 @@ def _finding(
         entered,
         float(level),
         need,
+        contrasts_of_all={measure: every.contrasts[measure] for measure in of_all},
     )
 
 

@@ -17,9 +17,8 @@ from matplotlib.figure import Figure
 from stratigraph.evidence.claims.shared_features import sharing
 from stratigraph.latents.scores import SCORES
 from stratigraph.report import figures as ink, heat_data as heat, learning_data as learning
-from stratigraph.report.data import ReportData, slug
+from stratigraph.report.data import THRESHOLD, ReportData, slug
 from stratigraph.report.drawing import Sketch
-from stratigraph.report.headline import THRESHOLD
 from stratigraph.report.image_data import SPAN, Images, reconstructions, samples, traversal
 from stratigraph.report.map_data import map_of_models
 from stratigraph.report.probe_data import chance_tables, probe_tables

@@ -20,6 +20,7 @@
     influence/<measure>/                    how much hangs on which probes
     chance/<measure>/                       what permuted probes would score, where that was asked
     findings.json, figures/, report/index.html
+    basis/<way>/scores.parquet              the scores that findings rest on, with their weights
 
 A folder whose name ends in ``-published`` is of the study read the published way (`ways`).
 """
@@ -46,6 +47,7 @@ __all__ = [
     "STUDY_FILE",
     "Place",
     "Writer",
+    "basis_path",
     "chance_path",
     "default_path",
     "find_place",
@@ -147,6 +149,7 @@ PLACES = (
     Place("chance/{name}", "compare", "results"),
     Place("similarity-{way}/{name}", "assess", "results"),
     Place("jackknife-{way}/{name}", "assess", "results"),
+    Place("basis/{name}", "assess", "results", exported=True),
     Place("influence-{way}/{name}", "assess", "results"),
     Place("standings.json", "assess", "results", exported=True),
     Place("findings.json", "assess", "results", exported=True),
@@ -246,6 +249,11 @@ def chance_path(study: Path, measure: str) -> Path:
 def page_path(study: Path) -> Path:
     """The page of a study's report."""
     return study / "report" / "index.html"
+
+
+def basis_path(study: Path, way: str) -> Path:
+    """The record of the scores that the findings of a way rest on."""
+    return study / "basis" / way
 
 
 def findings_path(study: Path) -> Path:
