@@ -14,8 +14,9 @@ from scipy import stats
 from stratigraph.evidence.contrast import Contrast, weigh
 from stratigraph.evidence.estimate import Estimate
 from stratigraph.evidence.evidence import Evidence
+from stratigraph.evidence.family import LEVEL, holm
 from stratigraph.evidence.finding import Question
-from stratigraph.evidence.verdict import LEVEL, deciding_p, holm, judge
+from stratigraph.evidence.verdict import deciding_p, judge
 
 NOTHING = Evidence("debiased_cka", {}, {}, {})
 

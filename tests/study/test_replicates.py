@@ -6,9 +6,10 @@ import pytest
 from typer.testing import CliRunner
 
 from stratigraph.cli.main import app
+from stratigraph.engine import LocalEngine
 from stratigraph.errors import ConfigError, DataError, IntegrityError
 from stratigraph.records import read_json
-from stratigraph.stages import open_study
+from stratigraph.stages import Progress, open_study, repair_study
 from stratigraph.stages.replicates import add_replicates
 from stratigraph.stages.verify import verify_study
 from stratigraph.study import load_config, load_study, read_replicates, set_replicates
@@ -115,8 +116,10 @@ def test_what_says_how_many_is_checked(file, tmp_path):
     path.write_text(path.read_text().replace("3", "4", 1))
     with pytest.raises(IntegrityError, match=r"replicates\.json: damaged"):
         load_study(out)
-    (damage,) = verify_study(out).damages
-    assert damage.path == path
+    found = verify_study(out)
+    assert [damage.path for damage in found.damages] == [path]
+    with pytest.raises(IntegrityError, match=r"Remove it: .* are trained already"):
+        repair_study(out, found, LocalEngine(1), Progress(quiet=True))
 
 
 def test_a_url_holds_how_many_there_are(file, store_url, monkeypatch, tmp_path):

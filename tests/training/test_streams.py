@@ -140,6 +140,20 @@ def test_what_is_another_model_stays_one(objective):
     assert model_of(config(objective))["name"] == objective["name"]
 
 
+@pytest.mark.parametrize(
+    "objective",
+    [
+        {"name": "dip_vae_ii", "lambda_od": 2},
+        {"name": "info_vae", "lambda_mmd": 5, "alpha": 1},
+        {"name": "factor_vae", "gamma": 3},
+        "vae",
+    ],
+)
+def test_a_model_is_an_objective_that_can_be_made(objective):
+    model = model_of(config(objective))
+    assert model_of(config(model)) == model
+
+
 def test_a_stratum_is_of_replicates_alone():
     one = config(seed=0)
     assert stratum(one) == stratum(config(seed=7)) == stratum(config(seed=7, streams="own"))

@@ -23,6 +23,7 @@ from stratigraph.cli.options import (
     refuse_given,
     refuse_idle,
 )
+from stratigraph.errors import ConfigError
 
 if TYPE_CHECKING:
     from stratigraph.engine import Engine
@@ -31,6 +32,26 @@ if TYPE_CHECKING:
 __all__ = ["extract", "open_to_compute", "report", "run", "train"]
 
 NOTHING_LEFT = "nothing was left to do"
+
+UntilDecided = Annotated[
+    bool,
+    typer.Option(
+        "--until-decided",
+        help="Add replicates in planned looks until every primary claim is supported, "
+        "contradicted, negligible, futile or out of budget.",
+    ),
+]
+Most = Annotated[
+    int | None, typer.Option("--most", help="With --until-decided: replicates at the last look.")
+]
+LooksAt = Annotated[
+    str | None,
+    typer.Option(
+        "--looks",
+        help="With --until-decided: the replicates at each look, with commas between, instead of "
+        "4,6,8,12,… up to --most.",
+    ),
+]
 
 
 def open_to_compute(
@@ -164,23 +185,46 @@ def run(
     quiet: Quiet = False,
     allow_drift: AllowDrift = False,
     as_json: AsJson = False,
+    until_decided: UntilDecided = False,
+    most: Most = None,
+    looks: LooksAt = None,
 ) -> None:
     """Run a whole study, from training to its report. The same command again goes on."""
     refuse_idle(context, study)
-    if (device, computing, as_json) == ("cpu", Computing(), False):
+    if not until_decided:
+        refuse_given(context, ("most", "looks"), "it is of --until-decided")
+    if not until_decided and (device, computing, as_json) == ("cpu", Computing(), False):
         finished = _find_finished(study, opening)
         if finished:
             _tell([*(() if quiet else (NOTHING_LEFT,)), *finished])
             return
     from stratigraph.stages import Progress, run_stages
-
-    opened, start = open_to_compute(context, study, opening, computing, device)
     from stratigraph.study.layout import page_path
 
-    done = run_stages(opened, start, Progress(quiet), device, allow_drift)
+    opened, start = open_to_compute(context, study, opening, computing, device)
+    progress = Progress(quiet)
+    if until_decided:
+        from stratigraph.stages.until_decided import begin_looks, run_until_decided, tell_open
+
+        opened = begin_looks(opened, most, None if looks is None else _counts(looks))
+        opened, done = run_until_decided(opened, start, progress, device, allow_drift)
+        if not (quiet or as_json):
+            for line in tell_open(opened.findings):
+                typer.echo(line)
+    else:
+        done = run_stages(opened, start, progress, device, allow_drift)
     if not (done or quiet or as_json):
         typer.echo(NOTHING_LEFT)
     _end(opened, as_json, page_path(opened.path))
+
+
+def _counts(text: str) -> list[int]:
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError:
+        raise ConfigError(
+            f"--looks: expected numbers with commas, as 4,6,8, got {text!r}."
+        ) from None
 
 
 def train(

@@ -299,8 +299,8 @@ def _variance(
     number of runs, weighed by their variances; the others each a part of their own.
     """
     total = float((_by_stream(pulls, stream) ** 2).sum())
-    if not math.isfinite(total) or total == 0:
-        return total, math.nan
+    if not total > 0:
+        return total, float(len(pulls) - len(counts))
     own = np.bincount(config, pulls**2, len(counts))
     part = _sharing(config, stream, len(counts))
     squares = 0.0

@@ -14,12 +14,15 @@ where the interval of the runs that learned lies, adjusted for its family
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from stratigraph.evidence.contrast import Contrast
 from stratigraph.evidence.estimate import Estimate
+from stratigraph.evidence.power import Need
+from stratigraph.evidence.sequential import Standing
 
 __all__ = ["FAMILIES", "Entered", "Family", "Finding", "Question", "Reason", "Unit", "Verdict"]
 
@@ -103,6 +106,10 @@ class Finding:
         p_holm: the same, corrected for the family.
         adjusted: the interval that the verdict is of, and its two-sided confidence.
         entered: the runs and layers that it rests on.
+        level: of its interval in its family, over all looks; one-sided where the question is.
+        need: how many replicates would decide it, where it lacks them.
+        standing: where it stands, of a study that is looked at while it grows; ``p`` and ``p_holm``
+            are then of all looks so far.
         contrasts_of_all: the contrasts that ``every`` estimates.
 
     """
@@ -118,4 +125,7 @@ class Finding:
     p_holm: float
     adjusted: tuple[float, float, float]
     entered: Entered
+    level: float = math.nan
+    need: Need | None = None
+    standing: Standing | None = None
     contrasts_of_all: Mapping[str, Contrast] = field(default_factory=dict)

@@ -1,8 +1,9 @@
-"""How much hangs on which probes, as tables: read from a study's records."""
+"""How much hangs on which probes, and what chance scores, as tables: from a study's records."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,9 @@ import pandas as pd
 
 from stratigraph.records import record_exists, verified
 from stratigraph.report.data import ReportData
-from stratigraph.study import influence_path
+from stratigraph.study import chance_path, influence_path
 
-__all__ = ["ProbeTables", "probe_tables"]
+__all__ = ["Chance", "ProbeTables", "chance_tables", "probe_tables"]
 
 ProbeTables = dict[str, pd.DataFrame]
 ORDERS = {"over training": "all, over training", "within a network": "input, mean, sample"}
@@ -71,3 +72,65 @@ def _agreement(data: ReportData) -> pd.DataFrame:
             own = own.assign(measure=measure, kind=own["kind"].replace(ORDERS))
             found.append(own.dropna(subset=["agreement"]))
     return pd.concat([one for one in found if len(one)] or found[:1], ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Chance:
+    """What one measure scores by chance, and what stands beside it (`stages.chance`).
+
+    Args:
+        layers: one row a layer: layer, and the mean, lowest and highest over pairs of replicates
+            of ``value``, ``threshold`` and ``untrained`` (across them, at step 0); ``own``, the
+            untrained network against its own last step; ``calibrated`` and ``p``, the means.
+        best: over pairs of replicates, the mean ``value``, ``calibrated`` and ``p`` of the best of
+            all layers with all layers.
+        null: permutations.
+        within: the factor that they were within, or "".
+        pairs: of replicates.
+
+    """
+
+    layers: pd.DataFrame
+    best: dict[str, float]
+    null: int
+    within: str
+    pairs: int
+
+
+def chance_tables(data: ReportData) -> dict[str, Chance]:
+    """Measure → what it scores by chance, of those that are scores and were asked."""
+    found = {}
+    for measure, scored in data.scored.items():
+        folder = chance_path(data.study.path, measure)
+        tables = {} if data.study.way.folder else _read(data, folder, ("cells", "best"))
+        if not tables:
+            continue
+        cells, best = (one[one["kind"] == "seeds"] for one in (tables["cells"], tables["best"]))
+        if cells.empty:
+            continue
+        own = scored.to_final
+        untrained = own[own["step"] == 0].groupby("layer")["similarity"].mean()
+        about = verified(folder)
+        whole = best[best["summary"] == "matrix"][["value", "calibrated", "p"]].mean()
+        found[measure] = Chance(
+            _by_layer(cells, untrained),
+            {str(name): float(value) for name, value in whole.items()},
+            int(about["null"]),
+            str(about["within"]),
+            len(cells.drop_duplicates(["run_x", "run_y"])),
+        )
+    return found
+
+
+def _by_layer(cells: pd.DataFrame, own: pd.Series) -> pd.DataFrame:
+    """A layer with itself in another replicate: means, and extremes of what is drawn with them."""
+    same = cells[cells["layer_x"] == cells["layer_y"]]
+    grouped = same.groupby("layer_x", sort=False)
+    drawn = {
+        f"{name}_{how}".removesuffix("_mean"): grouped[name].agg(how)
+        for name in ("value", "threshold", "untrained")
+        for how in ("mean", "min", "max")
+    }
+    drawn |= {name: grouped[name].mean() for name in ("calibrated", "p")}
+    drawn["own"] = own.reindex(grouped["value"].mean().index)
+    return pd.DataFrame(drawn).rename_axis("layer").reset_index()

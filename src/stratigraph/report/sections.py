@@ -21,7 +21,7 @@ from stratigraph.report.data import THRESHOLD, ReportData, slug
 from stratigraph.report.drawing import Sketch
 from stratigraph.report.image_data import SPAN, Images, reconstructions, samples, traversal
 from stratigraph.report.map_data import map_of_models
-from stratigraph.report.probe_data import probe_tables
+from stratigraph.report.probe_data import chance_tables, probe_tables
 from stratigraph.study import probe_images
 
 __all__ = ["SECTIONS", "sections"]
@@ -63,6 +63,14 @@ def _probes(data: ReportData) -> Iterator[Sketch]:
     if len(tables["turned"]) or len(tables["agreement"]):
         facts = {"turned": tables["turned"].to_dict("records")}
         yield Sketch("probes", partial(ink.draw_probes, tables), facts=facts)
+
+
+def _chance(data: ReportData) -> Iterator[Sketch]:
+    found = chance_tables(data)
+    if found:
+        draw = partial(ink.draw_chance, {name: one.layers for name, one in found.items()})
+        names = {name: ink.measure_name(name) for name in found}
+        yield Sketch("chance", draw, facts={"chance": found, "names": names})
 
 
 def _convergence(data: ReportData) -> Iterator[Sketch]:
@@ -222,6 +230,7 @@ def _decode(note: str, make: Callable[..., Images], *given: Any) -> Callable[[],
 SECTIONS: dict[str, Callable[[ReportData], Iterator[Sketch]]] = {
     "findings-figure": _findings,
     "probes": _probes,
+    "chance": _chance,
     "convergence": _convergence,
     "settled": _settled,
     "layer-pairs": _layer_pairs,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from stratigraph.engine import Engine, one_thread
@@ -15,10 +16,13 @@ from stratigraph.evidence.claims import CLAIMS
 from stratigraph.evidence.claims.own import own_claims
 from stratigraph.evidence.estimate import Estimate
 from stratigraph.evidence.finding import Finding
+from stratigraph.evidence.sequential import Standing
 from stratigraph.evidence.ways import Change, compare_ways
 from stratigraph.records import remove_leftovers, write_json, write_record
+from stratigraph.stages.catalog import are_trained
 from stratigraph.stages.compare import compare_study
 from stratigraph.stages.floors import keep_floors
+from stratigraph.stages.looks import find_looks, keep_standings
 from stratigraph.stages.progress import Progress
 from stratigraph.stages.read import read_study
 from stratigraph.stages.recorded import check_recorded
@@ -46,7 +50,8 @@ def findings_of(study: Study) -> list[Finding]:
     # of small products seventy times slower on two busy cores.
     with one_thread():
         claims = (*CLAIMS, *own_claims(study.config.claims))
-        return answer(gather(study), study.way.name, claims)
+        looks = find_looks(study, study.way.name)
+        return answer(gather(study), study.way.name, claims, looks=looks)
 
 
 def assess_study(
@@ -90,7 +95,14 @@ def assess_study(
         found[way.way.name] = findings_of(way)
         sources[way.way.name] = way.source()
         _keep_basis(study, way.way.name, found[way.way.name])
-    rows = [_plain(finding) for own in found.values() for finding in own]
+    every = [finding for own in found.values() for finding in own]
+    standings: dict[str, dict[str, Standing]] = {}
+    for finding in every:
+        if finding.standing is not None:
+            standings.setdefault(finding.way, {})[finding.question.key] = finding.standing
+    if standings and are_trained(study.path, list(study.runs)):  # else the look is not complete
+        keep_standings(study, standings)
+    rows = [_plain(finding) for finding in every]
     changes = compare_ways(found[CORRECTED.name], found.get(PUBLISHED.name, ()))
     about = {
         "format": 2,
@@ -146,7 +158,10 @@ def _plain(finding: Finding) -> dict[str, Any]:
             "p_holm": finding.p_holm,
             "least": question.least,
             "one_sided": question.one_sided,
+            "level": finding.level,
             "adjusted": {"lower": lower, "upper": upper, "confidence": confidence},
+            "need": None if finding.need is None else asdict(finding.need),
+            "standing": None if finding.standing is None else asdict(finding.standing),
             "estimates": _numbers(finding.estimates),
             "of_all_runs": _numbers(finding.every),
             "entered": {
@@ -162,18 +177,14 @@ def _plain(finding: Finding) -> dict[str, Any]:
 
 
 def _numbers(estimates: Mapping[str, Estimate]) -> dict[str, dict[str, Any]]:
-    # The parts of a smallest number are rows of the question's details.
-    return {
-        measure: {name: value for name, value in vars(one).items() if name != "parts"}
-        for measure, one in estimates.items()
-    }
+    return {measure: asdict(one) for measure, one in estimates.items()}
 
 
 def _finite(value: Any) -> Any:
     """JSON has no NaN: what is undefined is null."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     if hasattr(value, "item"):
         value = value.item()

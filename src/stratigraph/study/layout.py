@@ -70,6 +70,8 @@ __all__ = [
 
 STUDY_FILE = "study.yaml"
 REPLICATES = "replicates.json"
+LOOKS = "looks.json"
+STANDINGS = "standings.json"
 FLOORS = "floors.json"
 CONFIG = "config.json"
 STATE = "state.json"
@@ -128,6 +130,7 @@ class Place:
 PLACES = (
     Place("study.yaml", "", "file", light=True, exported=True),
     Place("replicates.json", "", "file", light=True, exported=True),
+    Place("looks.json", "", "file", light=True, exported=True),
     Place("current.json", "", None, trusted=False),
     Place("runs/{run}/config.json", "train", "run", light=True, once=True),
     Place("runs/{run}/state.json", "train", "run", light=True, trusted=False),
@@ -148,6 +151,7 @@ PLACES = (
     Place("jackknife-{way}/{name}", "assess", "results"),
     Place("basis/{name}", "assess", "results", exported=True),
     Place("influence-{way}/{name}", "assess", "results"),
+    Place("standings.json", "assess", "results", exported=True),
     Place("findings.json", "assess", "results", exported=True),
     Place("floors.json", "assess", "results", light=True, exported=True),
     Place("figures", "report", "report", exported=True),
