@@ -65,6 +65,8 @@ def plan(
     _tell_plan(found, counts)
     if equal := equal_models(config.runs):
         typer.echo(equal)
+    for line in _tell_expected(expected):
+        typer.echo(line)
 
 
 def _tell_plan(found: StudyPlan, counts: list[int]) -> None:
