@@ -6,6 +6,7 @@ from .integrations.import_checkpoints import import_checkpoints as import_checkp
 from .pairs.calibrate import calibrate as calibrate
 from .pairs.matrix import similarity_matrix as similarity_matrix
 from .pairs.networks import compare as compare
+from .report.power import power as power
 from .representations.load import load_representations as load_representations
 from .similarity.cka import debiased_cka as debiased_cka, linear_cka as linear_cka
 from .similarity.influence import probe_influence as probe_influence

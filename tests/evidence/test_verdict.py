@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from scipy import stats
 
+from stratigraph.evidence.boundaries import thresholds
 from stratigraph.evidence.contrast import Contrast, weigh
 from stratigraph.evidence.estimate import Estimate
 from stratigraph.evidence.evidence import Evidence
 from stratigraph.evidence.family import LEVEL, holm
 from stratigraph.evidence.finding import Question
+from stratigraph.evidence.sequential import Looks
 from stratigraph.evidence.verdict import deciding_p, judge
 
 NOTHING = Evidence("debiased_cka", {}, {}, {})
@@ -203,3 +205,38 @@ def test_a_tolerance_widens_intervals_by_what_it_can_make_of_the_contrast():
     ranks = the_finding(replace(question, unit="correlations"), {measure: t})
     assert list(ranks.estimates) == ["debiased_cka"]
     assert "not asked of procrustes_similarity" in ranks.why
+
+
+def looked(value: float, error: float, counts, now, before, runs=None):
+    question = asked(a=a_contrast(value, error, runs or counts[now]))
+    looks = Looks(counts, now, before)
+    (found,) = judge([question], "corrected", NOTHING, looks=looks)
+    return found
+
+
+def test_over_looks_the_interval_is_the_repeated_one_and_a_verdict_stays():
+    first = looked(0.2, 0.03, (4, 6, 8), 0, {})
+    assert first.verdict == "undecided"  # 0.2 ± 3.18 × 0.03 would have decided by itself
+    assert first.adjusted[2] == pytest.approx(1 - thresholds((4, 6, 8), 0.05)[0])
+    assert the_finding(asked(a=a_contrast(0.2, 0.03, 4))).verdict == "supported"
+    second = looked(0.2, 0.02, (4, 6, 8), 1, {"q": first.standing})
+    assert second.verdict == "supported"
+    assert second.standing.settled
+    assert second.p < first.p
+    third = looked(0.1, 0.06, (4, 6, 8), 2, {"q": second.standing})
+    assert third.verdict == "supported"
+    assert third.p == second.p
+    assert "Decided with 6 replicates, which stays." in third.why
+
+
+def test_what_is_open_is_given_up_as_futile_or_out_of_budget():
+    assert looked(0.05, 0.03, (4, 6, 8), 0, {}).standing.outlook == "futile"
+    assert looked(0.12, 0.03, (4, 6, 8), 0, {}).standing.outlook == ""
+    assert looked(0.12, 0.05, (4, 6, 8), 2, {}).standing.outlook == "out of budget"
+
+
+def test_what_is_undecided_says_how_many_replicates_would_do():
+    found = the_finding(asked(a=a_contrast(0.12, 0.03, 5)))
+    assert found.need is not None
+    assert found.need.replicates > 5
+    assert f"{found.need.replicates} replicates would decide it with power 0.8" in found.why

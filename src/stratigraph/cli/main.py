@@ -28,6 +28,7 @@ from stratigraph.cli import (
     latent_size,
     measures,
     plan,
+    power,
     run,
     serve,
     verify,
@@ -62,6 +63,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "serve": serve.serve,
     "verify": verify.verify,
     "plan": plan.plan,
+    "power": power.power,
     "latent-size": latent_size.choose_latent_size,
     "measures": measures.measures,
 }

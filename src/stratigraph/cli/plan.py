@@ -12,6 +12,7 @@ from stratigraph.cli.options import AsJson, MaxRuns, StudySource, Trust, Workers
 
 if TYPE_CHECKING:
     from stratigraph.cost.plan import StudyPlan
+    from stratigraph.cost.replicates import Expected
 
 __all__ = ["plan"]
 
@@ -30,6 +31,7 @@ def plan(
 ) -> None:
     """Say what a study will cost: counts, disk, memory and time, from a short calibration."""
     from stratigraph.cost.plan import plan_study
+    from stratigraph.cost.replicates import expect_replicates
     from stratigraph.engine import LocalEngine
     from stratigraph.study import load_config, load_study
     from stratigraph.training import equal_models
@@ -46,13 +48,25 @@ def plan(
         config = load_config(study, max_runs)
     found = plan_study(config, LocalEngine(workers))
     counts = [found.workers, *(on or [])]
+    expected = expect_replicates(config)
     if as_json:
         times = {str(count): round(found.seconds(count), 1) for count in counts}
-        typer.echo(json.dumps({**dataclasses.asdict(found), "seconds": times}, indent=1))
+        typer.echo(
+            json.dumps(
+                {
+                    **dataclasses.asdict(found),
+                    "seconds": times,
+                    "decides": [dataclasses.asdict(one) for one in expected],
+                },
+                indent=1,
+            )
+        )
         return
     _tell_plan(found, counts)
     if equal := equal_models(config.runs):
         typer.echo(equal)
+    for line in _tell_expected(expected):
+        typer.echo(line)
 
 
 def _tell_plan(found: StudyPlan, counts: list[int]) -> None:
@@ -72,6 +86,24 @@ def _tell_plan(found: StudyPlan, counts: list[int]) -> None:
     for count in counts:
         workers = "worker" if count == 1 else "workers"
         typer.echo(f"{_time(found.seconds(count))} with {count:,} {workers} as fast as this core")
+
+
+def _tell_expected(expected: list[Expected]) -> list[str]:
+    if not expected:
+        return []
+
+    def count(number: int | None) -> str:
+        return "over 1,000" if number is None else f"{number:,}"
+
+    held = expected[0].replicates
+    lines = [f"replicates of each configuration that decide with power 0.8 (this has {held}):"]
+    for one in expected:
+        within = "" if one.decided is None else f"; {held} decide what is {one.decided:.2g} beyond"
+        lines.append(
+            f"  {one.question}: {count(one.needed)} (spread uncertain: {count(one.low)} to "
+            f"{count(one.high)}), were it {one.effect:+.2f} as in {one.study}{within}"
+        )
+    return lines
 
 
 def _time(seconds: float) -> str:

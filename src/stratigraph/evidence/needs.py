@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from stratigraph.evidence.estimate import Estimate
 from stratigraph.evidence.power import Known, Need, find_need, predicted_power
@@ -30,7 +31,7 @@ def bounds_of(one: Estimate, least: float, one_sided: bool) -> tuple[float, floa
 
 
 def need_of(one: Estimate, least: float, one_sided: bool, level: float) -> Need:
-    """How many replicates of each configuration decide a question.
+    """How many replicates of each configuration decide a question that is undecided.
 
     Args:
         one: the estimate that decides.
@@ -40,7 +41,12 @@ def need_of(one: Estimate, least: float, one_sided: bool, level: float) -> Need:
 
     """
     two_sided = 2 * level if one_sided else level
-    return find_need(known_of(one), *bounds_of(one, least, one_sided), two_sided)
+    found = find_need(known_of(one), *bounds_of(one, least, one_sided), two_sided)
+    # It is undecided with those that it has, whatever they would do another time.
+    more = one.replicates + 1
+    counts = (n if n is None else max(n, more) for n in (found.replicates, found.low, found.high))
+    replicates, low, high = counts
+    return replace(found, replicates=replicates, low=low, high=high)
 
 
 def tell_need(need: Need) -> str:

@@ -149,7 +149,8 @@ def follow(
         level = repeated_p(looks.counts, looks.now, nominal)
         before = looks.before.get(key)
         if before is None or math.isnan(before.p) or (not before.settled and level < before.p):
-            found[key] = Standing(level, verdicts[key], looks.replicates)
+            verdict = "" if math.isnan(level) else verdicts[key]
+            found[key] = Standing(level, verdict, looks.replicates)
         else:
             found[key] = replace(
                 before, p=min(before.p, level)

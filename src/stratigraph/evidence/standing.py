@@ -3,15 +3,45 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
 
-from stratigraph.evidence.family import LEVEL
-from stratigraph.evidence.finding import Finding, Verdict
-from stratigraph.evidence.needs import find_outlook
-from stratigraph.evidence.sequential import Looks, Standing
+import numpy as np
 
-__all__ = ["stand"]
+from stratigraph.evidence.family import LEVEL
+from stratigraph.evidence.finding import Finding, Question, Verdict
+from stratigraph.evidence.needs import find_outlook
+from stratigraph.evidence.sequential import Looks, Standing, follow
+
+__all__ = ["over_looks", "stand"]
+
+
+def over_looks(
+    questions: Sequence[Question],
+    decided: Sequence[tuple[float, Verdict] | None],
+    own: np.ndarray,
+    looks: Looks,
+) -> tuple[np.ndarray, dict[str, Standing]]:
+    """The p of each question over all looks, (m,), and where it stands; undefined ones have 1.
+
+    So an undefined question is counted in its family, which does not grow when it is defined.
+    """
+    followed = [
+        (i, question, one)
+        for i, (question, one) in enumerate(zip(questions, decided, strict=True))
+        if one is not None and question.family != "measures"
+    ]
+    standing = follow(
+        looks,
+        {q.key: p * (2 if q.one_sided else 1) for _, q, (p, _) in followed},
+        {q.key: verdict for _, q, (_, verdict) in followed},
+    )
+    over = own.copy()
+    for i, question, _ in followed:
+        p = standing[question.key].p / (2 if question.one_sided else 1)
+        over[i] = 1.0 if math.isnan(p) else p
+    return over, standing
 
 
 def stand(finding: Finding, now: Standing, looks: Looks) -> Finding:

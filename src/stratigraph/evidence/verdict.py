@@ -42,8 +42,8 @@ from stratigraph.evidence.evidence import Evidence
 from stratigraph.evidence.family import correct
 from stratigraph.evidence.finding import Entered, Finding, Question, Reason, Verdict
 from stratigraph.evidence.needs import need_of, tell_need
-from stratigraph.evidence.sequential import Looks, Standing, follow
-from stratigraph.evidence.standing import stand
+from stratigraph.evidence.sequential import Looks, Standing
+from stratigraph.evidence.standing import over_looks, stand
 from stratigraph.evidence.trajectories import LEAST_ROOM
 
 __all__ = ["deciding_p", "judge"]
@@ -105,7 +105,7 @@ def judge(
     own = np.array([math.nan if one is None else one[0] for one in decided])
     standing: dict[str, Standing] = {}
     if looks is not None:
-        own, standing = _over_looks(questions, decided, own, looks)
+        own, standing = over_looks(questions, decided, own, looks)
     corrected, levels = correct(questions, estimates, own)
     found = [
         _finding(question, other, way, evidence, one, of_all_runs, p, p_holm, level, looks)
@@ -121,33 +121,6 @@ def judge(
         else finding
         for finding in found
     ]
-
-
-def _over_looks(
-    questions: Sequence[Question],
-    decided: Sequence[tuple[float, Verdict] | None],
-    own: np.ndarray,
-    looks: Looks,
-) -> tuple[np.ndarray, dict[str, Standing]]:
-    """The p of each question over all looks, (m,), and where it stands; undefined ones have 1.
-
-    So an undefined question is counted in its family, which does not grow when it is defined.
-    """
-    followed = [
-        (i, question, one)
-        for i, (question, one) in enumerate(zip(questions, decided, strict=True))
-        if one is not None and question.family != "measures"
-    ]
-    standing = follow(
-        looks,
-        {q.key: p * (2 if q.one_sided else 1) for _, q, (p, _) in followed},
-        {q.key: verdict for _, q, (_, verdict) in followed},
-    )
-    over = own.copy()
-    for i, question, _ in followed:
-        p = standing[question.key].p / (2 if question.one_sided else 1)
-        over[i] = 1.0 if math.isnan(p) else p
-    return over, standing
 
 
 def _estimates(question: Question, tolerances: Mapping[str, float]) -> dict[str, Estimate]:

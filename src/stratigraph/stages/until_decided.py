@@ -3,7 +3,10 @@
 Each look is the study's stages, one after the other, with so many replicates; what there is already
 is kept, so the same call again goes on wherever the last one stopped. It ends at the first look
 after which every primary question is decided, futile or out of budget
-(`stratigraph.evidence.sequential`).
+(`stratigraph.evidence.sequential`), or if no run learned.
+
+Which runs learned is judged by the best of them, so a better one that comes later may leave out
+some that were counted at a look before; a verdict that was given stays all the same.
 """
 
 from __future__ import annotations
@@ -103,6 +106,7 @@ def _open(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         if row["family"] == "primary"
         and row["way"] == CORRECTED.name
         and row["verdict"] == "undecided"
+        and row["entered"]["failed"] < row["entered"]["of"]
         and not (row["standing"] and Standing(**row["standing"]).ended)
     ]
 
@@ -114,6 +118,8 @@ def tell_open(rows: Sequence[Mapping[str, Any]]) -> list[str]:
         if row["family"] == "primary" and row["way"] == CORRECTED.name:
             standing = row["standing"] or {}
             told = standing.get("outlook") or row["verdict"]
+            if told == "undecided":
+                told = f"undecided ({row['reason']})"
             if standing.get("settled"):
                 told = f"{told} with {standing['replicates']} replicates"
             found.append(f"  {row['key']}: {told}")

@@ -1,0 +1,50 @@
+"""``stratigraph power``: how many replicates decide what is undecided."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stratigraph.cli.options import AsJson, StudyFolder
+
+__all__ = ["power"]
+
+
+def power(
+    study: StudyFolder,
+    figure: Annotated[
+        Path | None,
+        typer.Option("--figure", help="Draw power against replicates into this file: png, pdf, …"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how many replicates decide each undecided claim with power 0.8, and what none decides."""
+    import pandas as pd
+
+    from stratigraph.home import load_study
+    from stratigraph.report.power import power as needed, power_curves
+
+    opened = load_study(study)
+    table = needed(opened)
+    if figure is not None:
+        from stratigraph.report.figures.power import draw_power
+
+        draw_power(power_curves(opened)).savefig(figure)
+    if as_json:
+        rows = json.loads(table.reset_index().to_json(orient="records"))
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    if table.empty:
+        typer.echo("no question is undecided")
+        return
+    width = max(map(len, table.index))
+    for key, row in table.iterrows():
+        now = "" if row["replicates"] is pd.NA else f"{row['replicates']} now"
+        typer.echo(f"{str(key).ljust(width)}  {now:>7}  {row['why']}")
+    typer.echo(
+        "Of a number that is fixed beforehand, at the level of each question in its family; the "
+        "truth is taken to be the estimate, and the range is that of its error."
+    )

@@ -1,0 +1,108 @@
+"""How many replicates decide each question of a study, and its power against their number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from stratigraph.errors import DataError
+from stratigraph.evidence.estimate import Estimate, Part
+from stratigraph.evidence.needs import bounds_of, known_of, need_of, tell_need
+from stratigraph.evidence.power import power as power_of
+
+if TYPE_CHECKING:
+    from stratigraph.study import Study
+
+__all__ = ["power", "power_curves"]
+
+CURVE = tuple(range(2, 65))  # replicates that the figure is of
+
+
+def power(study: Study | str | Path) -> pd.DataFrame:
+    """How many replicates of each configuration decide each undecided question, with power 0.8.
+
+    One row a question: ``verdict`` and ``replicates`` now; ``needed``, the fewest that decide it
+    were its estimate the truth; ``low`` and ``high``, those of 80 of 100 truths that the estimate
+    leaves; ``never``, the share of them that 1,000 do not decide; and ``why``, in words. Missing
+    numbers are more than 1,000, or not known. The level is that of the question in its family, and
+    the number is fixed beforehand: planned looks take a little more (docs/findings.md).
+
+    Args:
+        study: an assessed study, or its folder.
+
+    Raises:
+        DataError: it was not assessed, or by an older version.
+
+    """
+    rows = []
+    for row in _read(study):
+        one = _estimate(row)
+        if row["verdict"] != "undecided" or row["family"] == "measures":
+            continue
+        if one is None:
+            told = {"question": row["key"], "family": row["family"], "reason": row["reason"]}
+            rows.append({**told, "why": row["why"]})
+            continue
+        need = need_of(one, row["least"], row["one_sided"], row["level"])
+        rows.append(
+            {
+                "question": row["key"], "family": row["family"], "reason": row["reason"],
+                "replicates": one.replicates, "needed": need.replicates, "low": need.low,
+                "high": need.high, "never": need.never, "why": tell_need(need) or need.why,
+            }
+        )  # fmt: skip
+    table = pd.DataFrame(
+        rows,
+        columns=["question", "family", "reason", "replicates", "needed", "low", "high", "never",
+                 "why"],
+    )  # fmt: skip
+    return table.astype(dict.fromkeys(("replicates", "needed", "low", "high"), "Int64")).set_index(
+        "question"
+    )
+
+
+def power_curves(study: Study | str | Path) -> pd.DataFrame:
+    """The power of each number of replicates, (replicates × undecided questions)."""
+    counts = np.array(CURVE)
+    found = {}
+    for row in _read(study):
+        one = _estimate(row)
+        if one is None or row["verdict"] != "undecided":
+            continue
+        parts = known_of(one)
+        if all(math.isfinite(part.value) and math.isfinite(part.error) for part in parts):
+            level = row["level"] * (2 if row["one_sided"] else 1)
+            bounds = bounds_of(one, row["least"], row["one_sided"])
+            found[row["key"]] = power_of(parts, counts, *bounds, level)
+    return pd.DataFrame(found, index=pd.Index(counts, name="replicates"))
+
+
+def _read(study: Study | str | Path) -> Sequence[Mapping[str, Any]]:
+    """The findings of the corrected way."""
+    if isinstance(study, str | Path):
+        from stratigraph.home import load_study
+
+        study = load_study(study)
+    rows = [row for row in study.findings if row["way"] == "corrected"]
+    if any("level" not in row for row in rows):
+        raise DataError(
+            f"study {study.config.name}: its findings are of an older version, which kept less of "
+            f"their spread; run `stratigraph assess {study.path}`."
+        )
+    return rows
+
+
+def _estimate(row: Mapping[str, Any]) -> Estimate | None:
+    """The estimate that decides, as it was; JSON has no NaN."""
+    held = next(iter(row["estimates"].values()), None)
+    if held is None or row["family"] == "measures":
+        return None
+    values = {key: math.nan if value is None else value for key, value in held.items()}
+    return Estimate(
+        **{**values, "parts": tuple(Part(**part) for part in held["parts"])}  # type: ignore[arg-type]
+    )
