@@ -136,7 +136,7 @@ def test_every_command_reads_it(folder, capsys, tmp_path, without_ink):
     assert command("assess", folder, "--json", "--workers", "1") == 0
     findings = json.loads(capsys.readouterr().out)
     assert {row["verdict"] for row in findings} <= {
-        "supported", "contradicted", "inconclusive", "not asked",
+        "supported", "contradicted", "negligible", "undecided", "not asked",
     }  # fmt: skip
     assert any(row["verdict"] != "not asked" for row in findings)
     assert command("compare", folder, "--explain", "--workers", "1") == 0

@@ -25,7 +25,7 @@ import scipy
 
 from stratigraph.evidence.estimate import Estimate, estimate_from
 
-__all__ = ["Contrast", "estimate", "weigh"]
+__all__ = ["Contrast", "estimate", "jackknife", "keep_replicated", "runs_of", "weigh"]
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 
@@ -121,10 +121,10 @@ def weigh(
     every = runs_of(table)
     known = np.isfinite(values[:, 0]) & table["side"].isin(list(signs)).to_numpy()
     table, values = table[known].reset_index(drop=True), values[known]
-    table = _enough(table, replicates)
+    table = keep_replicated(table, replicates)
     # A group that lacks a side tells nothing.
     sides = table.groupby("group", sort=False)["side"].transform("nunique")
-    table = _enough(table[sides == len(signs)], replicates)
+    table = keep_replicated(table[sides == len(signs)], replicates)
     sides = table.groupby("group", sort=False)["side"].transform("nunique")
     table = table[sides == len(signs)]
     if table.empty:
@@ -164,7 +164,7 @@ def runs_of(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(sides).drop_duplicates("run").reset_index(drop=True)
 
 
-def _enough(table: pd.DataFrame, replicates: int) -> pd.DataFrame:
+def keep_replicated(table: pd.DataFrame, replicates: int = 2) -> pd.DataFrame:
     """The rows of runs whose configurations have enough replicates; all rows, where none has."""
     runs = runs_of(table)
     count = runs.groupby("config")["run"].transform("size")

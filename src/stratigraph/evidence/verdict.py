@@ -170,7 +170,7 @@ def _finding(
         need = need_of(first, question.least, question.one_sided, level)
         reason = "probes" if need.why == "probes" else reason
         why = f"{why} {tell_need(need)}".rstrip()
-    uncertain = [m for m in question.contrasts if m in evidence.tolerances]
+    uncertain = [m for m in every.contrasts if m in evidence.tolerances]
     if uncertain:
         why += _tell_tolerances(question, uncertain, evidence.tolerances)
     if question.note:

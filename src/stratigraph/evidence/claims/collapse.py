@@ -32,7 +32,7 @@ import pandas as pd
 import scipy
 
 from stratigraph.evidence.claims.parts import of_vaes
-from stratigraph.evidence.contrast import Contrast, jackknife, runs_of
+from stratigraph.evidence.contrast import Contrast, jackknife, keep_replicated, runs_of
 from stratigraph.evidence.estimate import Estimate, raise_error
 from stratigraph.evidence.evidence import Evidence, Pairs
 from stratigraph.evidence.finding import Question
@@ -93,8 +93,12 @@ def _at_the_end(sample: Pairs) -> np.ndarray:
     return _correlation(sample.values, passive, _ends(sample))
 
 
-def _contrast(sample: Pairs, correlation: bool) -> Contrast:
+def _contrast(every: Pairs, correlation: bool) -> Contrast:
     """The correlation at the end; or by how much the similarity is ahead of its rivals."""
+    columns = [*(f"{name}_x" for name in ("run", "config", "stream", "data", "architecture", "step",
+                                         "last")), "passive", "passive_last", "kl"]  # fmt: skip
+    slim = Pairs(every.table[[c for c in columns if c in every.table]], every.values)
+    sample = slim.where(slim.table.index.isin(keep_replicated(slim.table).index))
     runs = runs_of(sample.table)
     place = pd.Index(runs["run"]).get_indexer(sample.table["run_x"])
 
@@ -142,14 +146,19 @@ def _mean(found: list[np.ndarray], columns: int) -> np.ndarray:
 def _foretell(sample: Pairs) -> pd.DataFrame:
     """At each step after 0: the two correlations with the final number of passive latents."""
     rows = []
-    for key, group in sample.table.groupby("step_x"):
-        step = int(str(key))
+    passive, finals, kls = (
+        sample.table[name].to_numpy(dtype=float) for name in ("passive", "passive_last", "kl")
+    )
+    place = sample.table.groupby(["data_x", "architecture_x"], sort=False).ngroup().to_numpy()
+    steps = sample.table["step_x"].to_numpy(dtype=int)
+    for step in np.unique(steps):
         scores, counts = [], []
-        for _, own in group.groupby(["data_x", "architecture_x"], sort=False):
-            final = own["passive_last"].to_numpy(dtype=float)
-            score = _rank(sample.values[own.index][:, :1], final)
+        for group in np.unique(place):
+            own = np.flatnonzero((steps == step) & (place == group))
+            final = finals[own]
+            score = _rank(sample.values[own, :1], final)
             if np.isfinite(score[0]):
-                now = own[["passive", "kl"]].to_numpy(dtype=float)
+                now = np.column_stack([passive[own], kls[own]])
                 if not np.isfinite(now).all():
                     continue
                 scores.append(score[0])

@@ -18,7 +18,7 @@ import pandas as pd
 import scipy
 
 from stratigraph.evidence.claims.parts import of_vaes
-from stratigraph.evidence.contrast import Contrast, runs_of
+from stratigraph.evidence.contrast import Contrast, keep_replicated, runs_of
 from stratigraph.evidence.evidence import Evidence, Pairs
 from stratigraph.evidence.finding import Question
 
@@ -48,7 +48,8 @@ def _rank(values: np.ndarray) -> float:
         return float(scipy.stats.spearmanr(values[:, 0], values[:, 1]).statistic)
 
 
-def _contrast(pairs: Pairs, measures: Sequence[str]) -> Contrast:
+def _contrast(every: Pairs, measures: Sequence[str]) -> Contrast:
+    pairs = every.where(every.table.index.isin(keep_replicated(every.table).index))
     runs = runs_of(pairs.table)
     place = pd.Index(runs["run"])
     x, y = (place.get_indexer(pairs.table[f"run_{side}"]) for side in "xy")

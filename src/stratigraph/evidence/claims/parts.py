@@ -118,8 +118,10 @@ def settling(
 
 def label_groups(rows: pd.DataFrame, by: Sequence[str]) -> pd.Series:
     """One label of several, for each row."""
-    own = rows[[f"{name}_x" for name in by]].astype(str)
-    return own.agg("\n".join, axis=1) if by else pd.Series("", index=rows.index)
+    label = pd.Series("", index=rows.index, dtype=object)
+    for name in by:
+        label = label + rows[f"{name}_x"].astype(str).astype(object) + "\n"
+    return label
 
 
 def one_run(table: pd.DataFrame) -> pd.DataFrame:

@@ -63,7 +63,7 @@ function whisker(one) {
   const svg = svgNode(null, "svg", { width: 150, height: 18, role: "img", "aria-label": `${one.value}, from ${one.interval}, against ${one.null}` });
   const ink = inks(document.body), x = (v) => 75 + 72 * Math.min(1, Math.max(-1, v));
   svgNode(svg, "line", { x1: 2, x2: 148, y1: 9, y2: 9, stroke: ink.line });
-  svgNode(svg, "line", { x1: x(against), x2: x(against), y1: 1, y2: 17, stroke: ink.quiet, "stroke-dasharray": "2 2" });
+  if (Number.isFinite(against)) svgNode(svg, "line", { x1: x(against), x2: x(against), y1: 1, y2: 17, stroke: ink.quiet, "stroke-dasharray": "2 2" });
   if (Number.isFinite(low) && Number.isFinite(high)) svgNode(svg, "line", { x1: x(low), x2: x(high), y1: 9, y2: 9, stroke: ink.ink, "stroke-width": 3 });
   if (Number.isFinite(value)) svgNode(svg, "circle", { cx: x(value), cy: 9, r: 4, fill: ink.ink });
   return svg;
