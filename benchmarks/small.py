@@ -20,13 +20,13 @@ import torch
 from torch import Tensor
 
 import peers
+import stratigraph as sg
 from peers import Layers
 from stratigraph.pairs.matrix import similarity_matrix
 from stratigraph.similarity.catalog import MEASURES
 from stratigraph.similarity.cka import debiased_cka, linear_cka
 from stratigraph.similarity.measure import between
 from stratigraph.similarity.procrustes import procrustes_similarity
-from stratigraph.similarity.uncertainty import cka_null
 
 PROBES, UNITS = 100, 50
 ROWS, COLUMNS = 20, 50  # of the 1,000 pairs
@@ -106,8 +106,12 @@ def _theirs(xs: Layers, ys: Layers) -> Found:
 
 def _nulls(x: Tensor, y: Tensor) -> Found:
     print(f"    p-values from {PERMUTATIONS} permutations")
-    truth = cka_null(x.double(), y.double(), PERMUTATIONS).p_value
-    found = [_timed("ours, cka_null", lambda: cka_null(x, y, PERMUTATIONS).p_value, truth, 1)]
+
+    def p_value(a: Tensor, b: Tensor) -> float:
+        return float(sg.calibrate(a, b, null=PERMUTATIONS)["p"])
+
+    truth = p_value(x.double(), y.double())
+    found = [_timed("ours, calibrate", lambda: p_value(x, y), truth, 1)]
     if (peer := peers.module("calibrated_similarity")) is not None:
         call = partial(peers.calibrated_similarity, peer, x, y, PERMUTATIONS)
         found.append(_timed("calibrated_similarity", call, truth, 1))

@@ -8,6 +8,7 @@ from .pairs.matrix import similarity_matrix as similarity_matrix
 from .pairs.networks import compare as compare
 from .representations.load import load_representations as load_representations
 from .similarity.cka import debiased_cka as debiased_cka, linear_cka as linear_cka
+from .similarity.influence import probe_influence as probe_influence
 from .similarity.procrustes import procrustes_similarity as procrustes_similarity
 from .similarity.stochastic_shape import (
     Gaussians as Gaussians,

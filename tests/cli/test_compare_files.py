@@ -88,6 +88,20 @@ def test_chance_in_words_in_json_and_in_a_table(folder, capsys):
     assert found["null"] == "probes of a copy permuted 19 times, seed 0"
 
 
+def test_chance_within_classes_of_a_file(folder, capsys):
+    classes = np.arange(len(X)) % 4
+    np.savetxt("classes.txt", classes, fmt="%d")
+    code, out, err = run(
+        capsys, "a.npy", "b.npy", "--null", 19, "--null-within", "classes.txt", "--json"
+    )
+    assert (code, err) == (0, "")
+    want = sg.calibrate(X, Y, null=19, groups=classes)
+    assert json.loads(out)["threshold"][0][0] == pytest.approx(want["threshold"].item())
+    assert "within 4 groups" in json.loads(out)["null"]
+    code, _, err = run(capsys, "a.npy", "b.npy", "--null", 19, "--null-within", "none.txt")
+    assert code == 3 and "no file of" in err
+
+
 def test_a_file_of_many_as_json_with_reasons(folder, capsys):
     with pytest.warns(UserWarning, match="equidistant"):
         code, out, _ = run(capsys, "layers.npz", "--json")

@@ -16,7 +16,7 @@ def told(capsys, *arguments: object) -> tuple[int, str]:
 IDLE = [
     ("compare", "STUDY", "--json"),
     ("compare", "STUDY", "--measure", "linear_cka"),
-    ("compare", "STUDY", "--null", "9"),
+    ("compare", "STUDY", "--null-within", "shape"),
     ("compare", "STUDY", "--reduce", "spatial"),
     ("compare", "STUDY", "--device", "cpu"),
     ("compare", "STUDY", "--batch-size", "7"),

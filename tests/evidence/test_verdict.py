@@ -14,8 +14,9 @@ from scipy import stats
 from stratigraph.evidence.contrast import Contrast, weigh
 from stratigraph.evidence.estimate import Estimate
 from stratigraph.evidence.evidence import Evidence
+from stratigraph.evidence.family import LEVEL, holm
 from stratigraph.evidence.finding import Question
-from stratigraph.evidence.verdict import LEVEL, deciding_p, holm, judge
+from stratigraph.evidence.verdict import deciding_p, judge
 
 NOTHING = Evidence("debiased_cka", {}, {}, {})
 
@@ -79,7 +80,7 @@ def test_the_verdict_is_where_the_interval_lies(value, error, verdict):
 @given(st.floats(-0.5, 0.5), st.floats(0.005, 0.2), st.sampled_from([0.0, 0.05]), st.booleans())
 @settings(deadline=None)
 def test_the_deciding_p_is_the_level_at_which_the_interval_decides(value, error, least, one_sided):
-    one = Estimate(value, 0, 0, 0, 0.1, error, math.nan, 7.0, 8, 1, 8, error=error)
+    one = Estimate(value, 0, 0, 0, 0.1, error, math.nan, 0.0, 7.0, 8, 1, 8, error=error)
     p = deciding_p(one, least, one_sided)
     for level in (0.001, 0.01, 0.05, 0.2):
         lower, upper = one.interval(1 - (2 * level if one_sided else level))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from scipy import stats
 
+from stratigraph.pairs.agreement import rank_agreement
 from stratigraph.pairs.jackknife import jackknife_pairs, pair_scores
 from stratigraph.similarity.cka import debiased_cka, linear_cka
 from stratigraph.similarity.kernel_cka import deconfounded_cka
@@ -57,6 +59,17 @@ def test_stored_representations_and_the_input_regressed_out(tmp_path):
             deconfounded_cka(x[kept], y[kept], z[kept]), abs=1e-6
         )
     assert found[0, 0] == pytest.approx(deconfounded_cka(x, y, z), abs=1e-6)
+    # Halves stand behind, in the measure's own form: both of a split are all of the probes.
+    halves = jackknife_pairs(
+        files, pairs, "deconfounded_cka", confounder=2, groups=groups, halves=3
+    )
+    np.testing.assert_array_equal(halves[:, : 1 + groups], found)
+    assert halves.shape == (2, 1 + groups + 6)
+    half = np.isin(group, np.random.default_rng(0).permutation(groups)[: groups // 2])
+    for column, kept in enumerate((half, ~half)):
+        assert halves[0, 1 + groups + column] == pytest.approx(
+            deconfounded_cka(x[kept], y[kept], z[kept]), abs=1e-6
+        )
     # Nothing is left of the input once it is regressed out of itself.
     assert np.isnan(found[1]).all()
 
@@ -71,3 +84,19 @@ def test_equidistant_probes_have_no_score():
 def test_no_pair_gives_an_empty_table(tmp_path):
     found = jackknife_pairs([], np.empty((0, 2), dtype=int), "debiased_cka", groups=3)
     assert found.shape == (0, 4)
+
+
+def test_agreement_is_spearmans_of_the_halves_by_kind():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=30)
+    halves = truth[:, None] + 0.5 * rng.normal(size=(30, 4))
+    halves[0, 2] = np.nan  # without a score in one half: not ranked
+    kinds = np.array(["a"] * 20 + ["b"] * 7 + ["c"] * 3)
+    found = rank_agreement(halves, kinds).set_index("kind")
+    assert list(found.index) == ["a", "b"]  # three pairs have no order to speak of
+    assert found["pairs"].tolist() == [19, 7]
+    splits = [stats.spearmanr(halves[1:20, c], halves[1:20, c + 1])[0] for c in (0, 2)]
+    assert found.loc["a", "agreement"] == pytest.approx(np.mean(splits))
+    assert found.loc["a", "lowest"] == pytest.approx(min(splits))
+    assert np.isnan(rank_agreement(np.ones((5, 2)), np.zeros(5))["agreement"][0])
+    assert rank_agreement(np.empty((0, 0)), np.empty(0)).empty

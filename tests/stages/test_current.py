@@ -23,7 +23,7 @@ from stratigraph.stages.current import (
     noted_headline,
 )
 from stratigraph.study import load_study, representations_path, similarity_path
-from stratigraph.study.layout import CURRENT, STATE, page_path
+from stratigraph.study.layout import CURRENT, REPLICATES, STATE, page_path
 
 STAGES = tuple(BY_NAME)
 
@@ -88,14 +88,17 @@ finally:
 
 def test_a_finished_study_is_told_of_without_what_computes(done, tiny_file):
     before, told = _state(done.path), []
-    for where in ([done.path], [tiny_file, "--out", done.path]):
-        command = [sys.executable, "-c", OPENED, "run", *map(str, where)]
-        told.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    first, *headline, report, imported = told[0].splitlines()
+    for command in (["run", done.path], ["run", tiny_file, "--out", done.path],
+                    ["report", done.path]):  # fmt: skip
+        started = [sys.executable, "-c", OPENED, *map(str, command)]
+        told.append(subprocess.run(started, capture_output=True, text=True, check=True))
+    first, *headline, report, imported = told[0].stdout.splitlines()
     assert (first, report, imported) == ("nothing was left to do",
                                          f"report: {page_path(done.path)}", "[]")  # fmt: skip
     assert headline == noted_headline(done)
-    assert told[1] == told[0]
+    assert told[1].stdout == told[0].stdout
+    assert told[2].stdout.splitlines() == [*headline, report, imported]
+    assert told[2].stderr == "report: nothing was left to do\n"
     assert _state(done.path) == before
 
 
@@ -261,3 +264,9 @@ def test_an_explicit_extraction_brings_back_what_may_go(done):
 def test_other_code_is_not_what_it_was_made_by(done, monkeypatch):
     monkeypatch.setattr("stratigraph.stages.current._own_code", lambda: "another")
     assert not is_finished(done)
+
+
+def test_a_study_with_more_replicates_is_not_finished(done):
+    assert find_finished(done.path) is not None
+    write_json(done.path / REPLICATES, {"format": 1, "replicates": 3})
+    assert find_finished(done.path) is None

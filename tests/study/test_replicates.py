@@ -6,9 +6,11 @@ import pytest
 from typer.testing import CliRunner
 
 from stratigraph.cli.main import app
+from stratigraph.engine import LocalEngine
 from stratigraph.errors import ConfigError, DataError, IntegrityError
 from stratigraph.records import read_json
-from stratigraph.stages import open_study
+from stratigraph.stages import Progress, open_study, repair_study
+from stratigraph.stages.replicates import add_replicates
 from stratigraph.stages.verify import verify_study
 from stratigraph.study import load_config, load_study, read_replicates, set_replicates
 from stratigraph.study.grid import grid_size
@@ -114,8 +116,17 @@ def test_what_says_how_many_is_checked(file, tmp_path):
     path.write_text(path.read_text().replace("3", "4", 1))
     with pytest.raises(IntegrityError, match=r"replicates\.json: damaged"):
         load_study(out)
-    (damage,) = verify_study(out).damages
-    assert damage.path == path
+    found = verify_study(out)
+    assert [damage.path for damage in found.damages] == [path]
+    with pytest.raises(IntegrityError, match=r"Remove it: .* are trained already"):
+        repair_study(out, found, LocalEngine(1), Progress(quiet=True))
+
+
+def test_a_url_holds_how_many_there_are(file, store_url, monkeypatch, tmp_path):
+    study = add_replicates(open_study(file, store_url), 3)
+    assert len(study.runs) == 6
+    monkeypatch.setenv("STRATIGRAPH_WORK", str(tmp_path / "elsewhere"))
+    assert len(open_study(store_url).runs) == 6
 
 
 def test_seeds_are_not_counted(file, tmp_path):

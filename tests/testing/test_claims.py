@@ -1,28 +1,25 @@
 """A claim that promises what it does not keep is found out, in words."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from stratigraph.evidence.estimate import estimate
+from stratigraph.evidence.claims.parts import baseline, pairs_of_runs, side_by_side
 from stratigraph.evidence.finding import Question
 from stratigraph.testing.claims import CHECKS
 
 CALLS = itertools.count()
+PAIRS = pairs_of_runs({"pair": (1.0, baseline)})
 
 
-def mean_of(pairs):
-    return pairs.values.mean(axis=0) if len(pairs) else np.full(pairs.values.shape[1], np.nan)
-
-
-def alike(evidence, statistic=mean_of, **more):
+def alike(evidence, contrast=PAIRS, **more):
     """Layers of two runs are alike: a claim as an author of one writes it."""
-    known = {m: p for m, p in evidence.final.items() if len(p) and np.isfinite(p.values).any()}
-    found = {measure: estimate(pairs, statistic) for measure, pairs in known.items()}
+    found = side_by_side(evidence, evidence.final, contrast)
     missing = "" if found else "No two runs have a score."
     text = {"statement": "Runs are alike.", "contrast": "mean score", "missing": missing}
-    return [Question("alike", 16, estimates=found, **{**text, **more})]
+    return [Question("alike", 0, contrasts=found, **{**text, **more})]
 
 
 def careless(evidence):
@@ -52,16 +49,20 @@ def once(evidence):
 
 def fewer(evidence):
     found = alike(evidence)
-    more = Question("many", 16, "Runs are many.", "runs", missing="It is not asked here.")
+    more = Question("many", 0, "Runs are many.", "runs", missing="It is not asked here.")
     return found if found[0].missing else [*found, more]
 
 
 def drifting(evidence):
-    return alike(evidence, lambda pairs: mean_of(pairs) + 1e-6 * next(CALLS))
+    def contrast(pairs):
+        found = PAIRS(pairs)
+        return found and replace(found, statistic=lambda k: found.statistic(k) + next(CALLS))
+
+    return alike(evidence, contrast)
 
 
 def first_alone(evidence):
-    return alike(evidence, lambda pairs: mean_of(pairs.where(np.arange(len(pairs)) < 5)))
+    return alike(evidence, lambda pairs: PAIRS(pairs.where(np.arange(len(pairs)) < 100)))
 
 
 def writing(evidence):
@@ -74,7 +75,7 @@ def writing(evidence):
 BROKEN = [  # a claim, the check that refuses it, and what it says
     (careless, "questions", "careless, of a study without Procrustes: .*KeyError: 'procrustes_sim"),
     (lazy, "questions", "expected a list of Questions, got <generator"),
-    (wordless, "questions", r"`missing` why there are none, got estimates of \[\] and missing=''"),
+    (wordless, "questions", r"`missing` why there are none, got contrasts of \[\] and missing=''"),
     (sentence, "questions", "statement: expected a sentence, got 'Alike'"),
     (rows, "questions", "details: expected rows of plain values, which findings.json takes"),
     (once, "keys", "two questions are called alike"),

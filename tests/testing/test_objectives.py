@@ -119,6 +119,14 @@ class Cancelling(PlainVAE):
         return ((posterior.mean + 1e5).square() - 1e10).mean()
 
 
+@dataclass(frozen=True)
+class Impostor(PlainVAE):
+    """It says that it is the VAE without a prior."""
+
+    def same_as(self):
+        return {"name": "beta_vae", "beta": 0}
+
+
 BROKEN = [  # an objective, the check that refuses it, and what it says
     (Thawed(4.0), "declaration", "expected a frozen dataclass"),
     (Nameless(), "declaration", "expected the name of a parameter that is a number, .*'colour'"),
@@ -134,6 +142,7 @@ BROKEN = [  # an objective, the check that refuses it, and what it says
     (Entangled(10, 2, 20), "losses_apart", "loss and beside both move the means"),
     (Shared(), "parts", "shared.weight is one tensor for all runs"),
     (Precise(), "single_precision", "of float32 it makes a loss of torch.float64"),
+    (Impostor(), "same", r"says that it is .*beta_vae.*its gradient at the means is another"),
     (Cancelling(), "single_precision", "loss is .* in float32 and .* in float64"),
 ]
 
@@ -157,3 +166,23 @@ def test_every_check_has_an_objective_that_fails_it():
 
 def test_a_regulariser_of_nothing_needs_no_gradient():
     check_of("gradients")(build_objective("beta_vae", beta=0))
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        build_objective("vae"),
+        build_objective("beta_tc_vae", beta=1),
+        build_objective("dip_vae_i", lambda_od=0),
+        build_objective("dip_vae_ii", lambda_od=0, lambda_d=0),
+        build_objective("factor_vae", gamma=0, layers=2, units=5),
+        build_objective("annealed_vae", c_max=5, gamma=0),
+        build_objective("info_vae", lambda_mmd=0.25, alpha=0.75),
+        build_objective("info_vae", lambda_mmd=5, alpha=1),
+        build_objective("mmd_vae", lambda_mmd=0),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_what_ours_say_they_are_the_same_as(objective):
+    assert objective.same_as() is not None
+    check_of("same")(objective)

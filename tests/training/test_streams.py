@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
 
 from stratigraph.errors import ConfigError
+from stratigraph.objectives import build_objective, error_of
 from stratigraph.records import load_checkpoint, save_checkpoint
 from stratigraph.training import (
     RunConfig,
@@ -136,10 +140,62 @@ def test_what_is_another_model_stays_one(objective):
     assert model_of(config(objective))["name"] == objective["name"]
 
 
+@pytest.mark.parametrize(
+    "objective",
+    [
+        {"name": "dip_vae_ii", "lambda_od": 2},
+        {"name": "info_vae", "lambda_mmd": 5, "alpha": 1},
+        {"name": "factor_vae", "gamma": 3},
+        "vae",
+    ],
+)
+def test_a_model_is_an_objective_that_can_be_made(objective):
+    model = model_of(config(objective))
+    assert model_of(config(model)) == model
+
+
 def test_a_stratum_is_of_replicates_alone():
     one = config(seed=0)
     assert stratum(one) == stratum(config(seed=7)) == stratum(config(seed=7, streams="own"))
     assert stratum(one) != stratum(config(seed=0, latents=4))
+
+
+def test_with_parts_a_network_of_the_users_may_remember_the_second_batch(tmp_path, monkeypatch):
+    (tmp_path / "user_nets.py").write_text(
+        "from stratigraph.models.fully_connected import fully_connected_encoder as enc\n"
+        "def mine(image_shape):\n    return enc(image_shape)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    mine = {"encoder": "user_nets:mine", "decoder": "fully_connected"}
+    factor = config({"name": "factor_vae", "gamma": 0}, architecture=mine)
+    assert model_of(factor)["name"] == "factor_vae"
+    assert model_of(config("vae", architecture=mine))["name"] == "beta_vae"
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A user's objective, which makes its terms itself."""
+
+    strength: ClassVar[str | None] = None
+
+    def terms(self, given):
+        raise NotImplementedError
+
+
+class Said(Whole):
+    error: ClassVar[str | None] = "gaussian"
+
+
+def test_what_the_error_of_a_run_is_may_be_nobodys_knowledge():
+    for objective, expected in (
+        (build_objective("beta_vae", beta=1), "bernoulli"),
+        (build_objective("factor_vae", gamma=1), "bernoulli"),
+        (build_objective("sigma_vae"), "scaled_gaussian"),
+        (build_objective("classification"), "factors"),
+        (Whole(), None),
+        (Said(), "gaussian"),
+    ):
+        assert error_of(objective, "bernoulli") == expected
 
 
 def test_equal_models_are_told_in_one_line():

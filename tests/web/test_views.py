@@ -11,12 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
+from stratigraph.pairs.chance import draw_orders
 from stratigraph.pairs.coordinates import read_coordinates
+from stratigraph.pairs.permuted import score_permuted
 from stratigraph.report import interactive
 from stratigraph.report.data import ReportData
 from stratigraph.report.image_data import to_image
-from stratigraph.similarity.cka import debiased_cka
-from stratigraph.similarity.uncertainty import cka_null
+from stratigraph.similarity.cka import DEBIASED_CKA, debiased_cka
 from stratigraph.study import observed_path, probe_images, representations_path
 
 
@@ -111,7 +112,9 @@ def test_a_cell_has_an_interval_and_a_null(served, tiny_study, runs):
     low, high = facts["interval"]
     assert low < facts["value"] < high
     # The null's spread is exact; permutations are its witness.
-    sampled = cka_null(x, y, permutations=4000).null
+    sides = [[torch.from_numpy(np.ascontiguousarray(one))] for one in (x, y)]
+    orders, _ = draw_orders(len(x), 4000)
+    sampled = score_permuted(sides, DEBIASED_CKA, orders, 1 << 30)[0]
     assert facts["null"]["sd"] == pytest.approx(sampled.std(), rel=0.08)
     assert abs(sampled.mean() - facts["null"]["mean"]) < 4 * sampled.std() / 4000**0.5
     full = served.ask("pair", measure="procrustes_similarity", full=1,

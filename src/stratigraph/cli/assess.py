@@ -44,7 +44,7 @@ def tell_findings(rows: list[dict[str, Any]]) -> list[str]:
             changed = f"   (the published way: {other['verdict']})"
         p = "" if row["p_holm"] is None else f"   corrected p {row['p_holm']:.2g}"
         lines.append(
-            f"{row['claim']:>2}  {row['verdict'].upper():<12}  {row['statement']}{changed}"
+            f"{row['claim'] or '–':>2}  {row['verdict'].upper():<12}  {row['statement']}{changed}"
         )
         for measure, estimate in row["estimates"].items():
             against = f" against {estimate['null']:g}" if estimate["null"] else ""
@@ -52,6 +52,12 @@ def tell_findings(rows: list[dict[str, Any]]) -> list[str]:
             runs = f", {estimate['runs']} of {of} runs" if row["claim"] not in OF_MEASURES else ""
             lines.append(f"      {measure:<22} {_interval(estimate)}{against}{runs}{p}")
             p = ""
+        for measure, estimate in row["of_all_runs"].items():
+            failed = row["entered"]["failed"]
+            lines.append(
+                f"      {measure:<22} {_interval(estimate)} of all runs, with the {failed} that "
+                "did not learn"
+            )
         lines += textwrap.wrap(row["why"], 100, initial_indent=" " * 6, subsequent_indent=" " * 6)
     return lines
 

@@ -11,6 +11,7 @@ from stratigraph.cli.compare_files import (
     Drawn,
     Ids,
     Null,
+    NullWithin,
     Sources,
     WithInterval,
     compare_files,
@@ -29,6 +30,7 @@ from stratigraph.cli.options import (
 )
 from stratigraph.cli.run import open_to_compute
 from stratigraph.errors import ConfigError
+from stratigraph.values import check_whole
 
 __all__ = ["compare"]
 
@@ -65,7 +67,10 @@ def compare(
     factory: Factories = None,
     inputs: Inputs = None,
     measure: Annotated[
-        str, typer.Option("--measure", help="Of two networks, or of files.")
+        str,
+        typer.Option(
+            "--measure", help="Of two networks, or of files; of a study, the one --null is of."
+        ),
     ] = "debiased_cka",
     layers: Layers = None,
     reduce: Annotated[
@@ -97,6 +102,7 @@ def compare(
     figure: Drawn = None,
     interval: WithInterval = False,
     null: Null = None,
+    null_within: NullWithin = None,
 ) -> None:
     """Compute a study's similarity matrices; compare two networks (--model), or representations.
 
@@ -105,12 +111,24 @@ def compare(
     more all with all; --out is then a table of the scores.
     """
     study = sources[0] if sources else None
+    if null is None:
+        refuse_given(context, ("null_within",), "it is of --null, which is not given")
     if files := find_files(sources or [], bool(model)):
         why = "it is not of files of representations"
         of_others = (*NETWORKS, *names_of(Computing), "quiet", "max_runs", "trust")
         refuse_given(context, of_others, why)
-        table = None if out is None else Path(out)
-        compare_files(files, measure, ids, figure, table, interval, null, as_json, explain)
+        compare_files(
+            files,
+            measure,
+            ids,
+            figure=figure,
+            out=None if out is None else Path(out),
+            interval=interval,
+            null=null,
+            within=null_within,
+            as_json=as_json,
+            explain=explain,
+        )
         return
     if sources and len(sources) > 1:
         raise ConfigError(
@@ -130,6 +148,7 @@ def compare(
             figure,
             None if out is None else Path(out),
             interval=interval,
+            within=null_within,
             as_json=as_json,
             explain=explain,
             measure=measure,
@@ -148,12 +167,20 @@ def compare(
         )
     refuse_given(context, ("ids",), "it is of files of representations")
     why = "it is of two networks, with --model; a study file says how a study is compared"
-    refuse_given(context, (*NETWORKS, "measure", "as_json", "figure", "interval", "null"), why)
-    from stratigraph.stages import Progress, run_stage
+    refuse_given(context, (*NETWORKS, "as_json", "figure", "interval"), why)
+    if null is None:
+        refuse_given(context, ("measure",), why)
+    from stratigraph.stages import Progress, run_chance, run_stage
 
     opening = Opening(limits.max_runs, limits.trust, None if out is None else find_new_study(out))
     opened, start = open_to_compute(context, study, opening, computing)
-    run_stage("compare", opened, start, Progress(quiet))
+    if null is None:
+        run_stage("compare", opened, start, Progress(quiet))
+    else:
+        check_whole("--null", null, 1)
+        source = context.get_parameter_source("measure")
+        asked = (measure,) if source is not None and source.name == "COMMANDLINE" else ()
+        run_chance(opened, start, Progress(quiet), null=null, within=null_within, measures=asked)
     if explain:
         for name in opened.measures():
             typer.echo(f"{name}: {opened.similarity(name).attrs['plan']}")

@@ -12,7 +12,16 @@ from stratigraph.cli.matrices import check_places, show_matrix
 from stratigraph.cli.options import find_study
 from stratigraph.errors import ConfigError
 
-__all__ = ["Drawn", "Ids", "Null", "Sources", "WithInterval", "compare_files", "find_files"]
+__all__ = [
+    "Drawn",
+    "Ids",
+    "Null",
+    "NullWithin",
+    "Sources",
+    "WithInterval",
+    "compare_files",
+    "find_files",
+]
 
 Sources = Annotated[
     list[Path] | None,
@@ -42,7 +51,15 @@ Null = Annotated[
     int | None,
     typer.Option(
         "--null",
-        help="Of networks or files: so many permutations say what chance would score (200).",
+        help="So many permutations say what chance would score (200); of a study, kept in it.",
+    ),
+]
+NullWithin = Annotated[
+    str | None,
+    typer.Option(
+        "--null-within",
+        help="Permute within classes: of a study, the name of a factor of its data; of networks or "
+        "files, a file of labels, one a row (or FILE:COLUMN).",
     ),
 ]
 
@@ -72,10 +89,12 @@ def compare_files(
     files: list[str],
     measure: str,
     ids: list[str] | None,
+    *,
     figure: Path | None,
     out: Path | None,
     interval: bool,
     null: int | None,
+    within: str | None,
     as_json: bool,
     explain: bool,
 ) -> None:
@@ -88,7 +107,7 @@ def compare_files(
     check_places(figure, out)
     from stratigraph.pairs.intervals import interval_matrix
     from stratigraph.pairs.matrix import similarity_matrix
-    from stratigraph.representations.load import load_representations
+    from stratigraph.representations.load import load_representations, read_labels
 
     columns = _one_each(files, ids)
     held = [load_representations(file, own) for file, own in zip(files, columns, strict=True)]
@@ -97,7 +116,8 @@ def compare_files(
     _tell_order({name: value for side in sides for name, value in side.items()})
     right = sides[1] if len(sides) > 1 else None
     make = interval_matrix if interval else similarity_matrix
-    found = make(sides[0], right, measure, null=null)
+    groups = None if within is None else read_labels(within)
+    found = make(sides[0], right, measure, null=null, groups=groups)
     probes = len(next(iter(sides[0].values())))
     found = found.assign_attrs(probes=probes)
     every = {name: value for side in named for name, value in side.items()}

@@ -36,6 +36,7 @@ def compare_models(
     out: Path | None,
     *,
     interval: bool,
+    within: str | None,
     as_json: bool,
     explain: bool,
     **how: Any,
@@ -49,6 +50,7 @@ def compare_models(
     """
     from stratigraph.pairs.networks import compare as compare_networks
     from stratigraph.records import load_weights
+    from stratigraph.representations.load import read_labels
     from stratigraph.training.device import check_device
 
     check_places(figure, out)
@@ -63,6 +65,7 @@ def compare_models(
         raise ConfigError("--inputs: expected a file (.npy or .npz) that the networks are shown.")
     where = check_device(device)
     shown = read_inputs(inputs)
+    groups = None if within is None else read_labels(within)
     made_of: list[nn.Module] = []
     for path, factory in zip(models, factories * (3 - len(factories)), strict=False):
         network = make_network(factory)
@@ -73,7 +76,7 @@ def compare_models(
         made_of.append(network.to(where))
     try:
         compared = _with_intervals if interval else compare_networks
-        found = compared(made_of[0], made_of[-1], shown, **how)
+        found = compared(made_of[0], made_of[-1], shown, groups=groups, **how)
     except (RuntimeError, TypeError, IndexError) as error:  # the networks', of such inputs
         told = f"{type(error).__name__}: {error}".splitlines()[0]
         raise DataError(f"{inputs}: the networks cannot be shown it ({told}).") from error
@@ -91,6 +94,7 @@ def _with_intervals(
     memory: int | str,
     reduce: str | None,
     null: int | None,
+    groups: Any,
     **how: Any,
 ) -> xarray.DataArray:
     """The same with an interval for each score, from all activations at once.
@@ -124,7 +128,7 @@ def _with_intervals(
     ]
     sides = [numbers_as_units(side) for side in read]
     right = sides[1] if len(sides) > 1 else None
-    found = interval_matrix(sides[0], right, measure, memory=most, null=null)
+    found = interval_matrix(sides[0], right, measure, memory=most, null=null, groups=groups)
     left_out = {name: why for side in read for name, why in side.left_out.items()}
     return found.assign_attrs(inputs=n, reduce=describe(reduce), left_out=json.dumps(left_out))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -23,6 +23,7 @@ from stratigraph.cli.options import (
     refuse_given,
     refuse_idle,
 )
+from stratigraph.errors import ConfigError
 
 if TYPE_CHECKING:
     from stratigraph.engine import Engine
@@ -31,6 +32,26 @@ if TYPE_CHECKING:
 __all__ = ["extract", "open_to_compute", "report", "run", "train"]
 
 NOTHING_LEFT = "nothing was left to do"
+
+UntilDecided = Annotated[
+    bool,
+    typer.Option(
+        "--until-decided",
+        help="Add replicates in planned looks until every primary claim is supported, "
+        "contradicted, negligible, futile or out of budget.",
+    ),
+]
+Most = Annotated[
+    int | None, typer.Option("--most", help="With --until-decided: replicates at the last look.")
+]
+LooksAt = Annotated[
+    str | None,
+    typer.Option(
+        "--looks",
+        help="With --until-decided: the replicates at each look, with commas between, instead of "
+        "4,6,8,12,… up to --most.",
+    ),
+]
 
 
 def open_to_compute(
@@ -81,11 +102,15 @@ def _name_study(study: Study) -> str:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Within, nobody looks for garbage: imports leave none, and it took a fifth of their time."""
+    """Within, nobody looks for garbage: imports leave none, and it took a fifth of their time.
+
+    Nor is it looked for later in what they made.
+    """
     gc.disable()
     try:
         yield
     finally:
+        gc.freeze()
         gc.enable()
 
 
@@ -124,6 +149,20 @@ def _end(study: Study, as_json: bool, report: Path | None = None) -> None:
     raise typer.Exit(code)
 
 
+def _find_finished(source: Path, opening: Opening) -> list[str]:
+    """What the end of `run` and of `report` says, if nothing is left to do; nothing if unsure."""
+    from stratigraph.stages.current import find_finished
+    from stratigraph.study.layout import page_path
+
+    finished = None if opening != Opening(out=opening.out) else find_finished(source, opening.out)
+    return [] if finished is None else [*finished[1], f"report: {page_path(finished[0])}"]
+
+
+def _tell(lines: Iterable[str]) -> None:
+    for line in lines:
+        typer.echo(line)
+
+
 def _tell_headline(study: Study, report: Path) -> None:
     from stratigraph.stages.current import noted_headline
 
@@ -132,9 +171,7 @@ def _tell_headline(study: Study, report: Path) -> None:
         from stratigraph.report import headline
 
         lines = headline(study)
-    for line in lines:
-        typer.echo(line)
-    typer.echo(f"report: {report}")
+    _tell([*lines, f"report: {report}"])
     if _name_study(study) != str(study.path):
         typer.echo(f"published: {_name_study(study)}")
 
@@ -148,36 +185,46 @@ def run(
     quiet: Quiet = False,
     allow_drift: AllowDrift = False,
     as_json: AsJson = False,
+    until_decided: UntilDecided = False,
+    most: Most = None,
+    looks: LooksAt = None,
 ) -> None:
     """Run a whole study, from training to its report. The same command again goes on."""
-    from stratigraph.study.layout import page_path
-
     refuse_idle(context, study)
-    if (device, computing, opening, as_json) == (
-        "cpu",
-        Computing(),
-        Opening(out=opening.out),
-        False,
-    ):
-        from stratigraph.stages.current import find_finished
-
-        finished = find_finished(study, opening.out)
-        if finished is not None:
-            folder, lines = finished
-            for line in (
-                *(() if quiet else (NOTHING_LEFT,)),
-                *lines,
-                f"report: {page_path(folder)}",
-            ):
-                typer.echo(line)
+    if not until_decided:
+        refuse_given(context, ("most", "looks"), "it is of --until-decided")
+    if not until_decided and (device, computing, as_json) == ("cpu", Computing(), False):
+        finished = _find_finished(study, opening)
+        if finished:
+            _tell([*(() if quiet else (NOTHING_LEFT,)), *finished])
             return
     from stratigraph.stages import Progress, run_stages
+    from stratigraph.study.layout import page_path
 
     opened, start = open_to_compute(context, study, opening, computing, device)
-    done = run_stages(opened, start, Progress(quiet), device, allow_drift)
+    progress = Progress(quiet)
+    if until_decided:
+        from stratigraph.stages.until_decided import begin_looks, run_until_decided, tell_open
+
+        opened = begin_looks(opened, most, None if looks is None else _counts(looks))
+        opened, done = run_until_decided(opened, start, progress, device, allow_drift)
+        if not (quiet or as_json):
+            for line in tell_open(opened.findings):
+                typer.echo(line)
+    else:
+        done = run_stages(opened, start, progress, device, allow_drift)
     if not (done or quiet or as_json):
         typer.echo(NOTHING_LEFT)
     _end(opened, as_json, page_path(opened.path))
+
+
+def _counts(text: str) -> list[int]:
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError:
+        raise ConfigError(
+            f"--looks: expected numbers with commas, as 4,6,8, got {text!r}."
+        ) from None
 
 
 def train(
@@ -231,12 +278,18 @@ def report(
     ] = None,
 ) -> None:
     """Write the figures and the report."""
+    refuse_idle(context, study)
+    finished = _find_finished(study, opening) if to is None and formats is None else []
+    if finished:
+        if not quiet:
+            typer.echo(f"report: {NOTHING_LEFT}", err=True)
+        _tell(finished)
+        return
     with _no_collection():
         from stratigraph.report import check_formats, report_path, write_report
         from stratigraph.stages import Progress, open_study, run_stage
 
     asked = None if formats is None else check_formats(formats.split(",") if formats else ["none"])
-    refuse_idle(context, study)
     if to is not None:
         refuse_given(context, ("quiet",), "it is of a report that is written into the study")
     opened = open_study(study, opening.out, opening.max_runs, trust=opening.trust, begin=False)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from stratigraph.evidence.claims import CLAIMS, ask
 from stratigraph.evidence.evidence import Evidence
 from stratigraph.evidence.finding import Finding, Question
+from stratigraph.evidence.sequential import Looks
 from stratigraph.evidence.verdict import judge
 
 __all__ = ["answer"]
@@ -16,6 +17,7 @@ def answer(
     evidence: Evidence,
     way: str,
     claims: Sequence[Callable[[Evidence], list[Question]]] = CLAIMS,
+    looks: Looks | None = None,
 ) -> list[Finding]:
     """The findings: of the runs that learned, with the estimates of all runs beside them.
 
@@ -23,9 +25,10 @@ def answer(
         evidence: of all runs.
         way: how the study was read.
         claims: those to ask.
+        looks: where a study is that is looked at while it grows.
 
     """
     if not evidence.failed:
-        return judge(ask(evidence, claims), way, evidence)
+        return judge(ask(evidence, claims), way, evidence, looks=looks)
     learned = evidence.without(evidence.failed)
-    return judge(ask(learned, claims), way, evidence, ask(evidence, claims))
+    return judge(ask(learned, claims), way, evidence, ask(evidence, claims), looks)

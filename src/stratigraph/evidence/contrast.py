@@ -44,6 +44,7 @@ class Contrast:
         null: the value that the claim is about.
         correlation: the statistic is z = artanh r of a correlation r.
         estimator: how it is estimated, if not by the jackknife.
+        scores: what the columns of ``values`` are, if not all probes and groups of them left out.
 
     """
 
@@ -55,6 +56,7 @@ class Contrast:
     null: float = 0.0
     correlation: bool = False
     estimator: Callable[[Contrast], Estimate] | None = None
+    scores: tuple[str, ...] = ()
 
     @property
     def layers(self) -> list[str]:

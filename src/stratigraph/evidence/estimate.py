@@ -13,11 +13,13 @@ it is squared. Probes are a sample too: G groups of them are left out in turn,
     v_p = (G − 1)/G Σ_g (θ_(−g) − θ̄)²,
     v_rp = (G − 1)/G Σ_g Σ_s (Σ_{ci of s} √((n_c − 1)/n_c) r_cig)²,
 
-r_cig the residuals of θ_(−ci,−g) from the means of its configuration over runs and over groups. The
-variance is v = max(v_r + v_p − v_rp, v_r, v_p): what is of a run and a group of probes together
-stands in both of the first two, and is taken off once. Its degrees of freedom are Satterthwaite's,
-over configurations (over sets of them that share streams) and probes, at least 1; interval and p
-are those of t.
+r_cig the residuals of θ_(−ci,−g) from the means of its configuration over runs and over groups.
+What is of a run and a group of probes together stands in both of the first two, and counts once:
+
+    v = (v_r − v_rp)₊ + (v_p − v_rp)₊ + v_rp,
+
+of Satterthwaite's degrees of freedom: those of the mean squares that stand in it, v_r's over
+configurations (sets of them that share streams); at least 1. Interval and p are those of t.
 
 Of one configuration this is the jackknife, and of a mean the t test. Why not the percentile
 bootstrap: with the handful of replicates that studies have its intervals are far too short;
@@ -41,7 +43,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy
 
-__all__ = ["CONFIDENCE", "Estimate", "Part", "estimate_from", "least_of", "raise_error"]
+__all__ = [
+    "CONFIDENCE",
+    "Estimate",
+    "Part",
+    "add_errors",
+    "add_variances",
+    "estimate_from",
+    "least_of",
+    "raise_error",
+]
 
 CONFIDENCE = 0.95
 ROUNDING = 1e-12
@@ -81,6 +92,7 @@ class Estimate:
         null: the value that p is of.
         error_replicates: the standard error over runs (of z = artanh r, for a correlation).
         error_probes: the standard error over probes; NaN where no probes were left out.
+        error_both: that part of both which is of runs and probes together.
         freedom: degrees of freedom.
         replicates: the fewest runs of a configuration that entered.
         configurations: how many entered.
@@ -98,6 +110,7 @@ class Estimate:
     null: float
     error_replicates: float
     error_probes: float
+    error_both: float
     freedom: float
     replicates: int
     configurations: int
@@ -159,32 +172,51 @@ def estimate_from(
     counts = np.bincount(config, minlength=len(kinds))
     replicates = int(counts.min()) if len(counts) else 0
     error = of_runs = of_probes = freedom = math.nan
-    parts: list[tuple[float, float]] = []  # variance and its degrees of freedom
+    of_both, own = 0.0, math.nan
     if replicates > 1:
         pulls = _pulls(less, config, counts)
         of_runs, own = _variance(pulls[:, 0], config, counts, stream)
-        parts.append((of_runs, own))
     if groups > 1:
         around = whole[1:] - whole[1:].mean()
         of_probes = (groups - 1) / groups * float((around**2).sum())
-        parts.append((of_probes, groups - 1.0))
-    # What is undefined without a run leaves no variance.
-    if parts and math.isfinite(value) and all(math.isfinite(v) for v, _ in parts):
-        total = sum(v for v, _ in parts)
-        if len(parts) == 2:
-            both = pulls[:, 1:] - pulls[:, 1:].mean(1, keepdims=True)
-            shared = (groups - 1) / groups * float((_by_stream(both, stream) ** 2).sum())
-            total = max(total - (shared if math.isfinite(shared) else 0.0), of_runs, of_probes)
+        if replicates > 1:
+            rest = pulls[:, 1:] - pulls[:, 1:].mean(1, keepdims=True)
+            both = (groups - 1) / groups * float((_by_stream(rest, stream) ** 2).sum())
+            of_both = both if math.isfinite(both) else 0.0
+    # What is undefined without a run, or a group of probes, leaves no variance.
+    known = (replicates < 2 or math.isfinite(of_runs)) and (groups < 2 or math.isfinite(of_probes))
+    if math.isfinite(value) and known:
+        error, freedom = add_variances((of_runs, own), (of_probes, groups - 1.0), of_both)
         # Replicates that never differ (a saturated rank correlation) say nothing of their error.
-        if total > (ROUNDING * max(1.0, abs(value))) ** 2:
-            freedom = max(1.0, total**2 / sum(v**2 / d for v, d in parts if v > 0))
-            error = math.sqrt(total)
+        if not error > ROUNDING * max(1.0, abs(value)):
+            error = freedom = math.nan
     found = Estimate(
         math.tanh(value) if correlation else value, math.nan, math.nan, math.nan, null,
-        math.sqrt(of_runs), math.sqrt(of_probes), freedom, replicates, len(kinds), len(config),
-        correlation, error,
+        math.sqrt(of_runs), math.sqrt(of_probes), math.sqrt(of_both), freedom, replicates,
+        len(kinds), len(config), correlation, error,
     )  # fmt: skip
     return _with_interval(found)
+
+
+def add_variances(
+    of_runs: tuple[float, float], of_probes: tuple[float, float], of_both: float
+) -> tuple[float, float]:
+    """The standard error that follows from the parts of a variance, and its degrees of freedom.
+
+    Args:
+        of_runs: v_r and its degrees of freedom; NaN where there is none.
+        of_probes: v_p and its degrees of freedom; NaN where there is none.
+        of_both: v_rp.
+
+    """
+    known = [(v, d) for v, d in (of_runs, of_probes) if v > of_both]  # which NaN is not
+    total = of_both + sum(v - of_both for v, _ in known)
+    squares = sum(v**2 / d for v, d in known)
+    if of_both > 0:
+        squares += of_both**2 / (of_runs[1] * of_probes[1])
+    if not squares > 0:
+        return math.nan, math.nan
+    return math.sqrt(total), max(1.0, total**2 / squares)
 
 
 def raise_error(found: Estimate, least: float) -> Estimate:
@@ -201,6 +233,22 @@ def raise_error(found: Estimate, least: float) -> Estimate:
     return _with_interval(replace(found, error=error, freedom=freedom))
 
 
+def add_errors(found: Estimate, others: Sequence[Part]) -> Estimate:
+    """The estimate with independent errors added, such as those over probes; NaN adds nothing.
+
+    Where it has no error of its own, over replicates, it stays without.
+    """
+    known = [one for one in others if math.isfinite(one.error) and one.error > 0]
+    if not known or not math.isfinite(found.error):
+        return found
+    parts = [(found.error**2, found.freedom), *((one.error**2, one.freedom) for one in known)]
+    total = sum(variance for variance, _ in parts)
+    freedom = max(1.0, total**2 / sum(variance**2 / own for variance, own in parts))
+    of_probes = math.sqrt(sum(one.error**2 for one in known))
+    error = math.sqrt(total)
+    return _with_interval(replace(found, error=error, error_probes=of_probes, freedom=freedom))
+
+
 def least_of(parts: Sequence[Part], like: Estimate) -> Estimate:
     """The least of several numbers, tested as an intersection.
 
@@ -211,7 +259,7 @@ def least_of(parts: Sequence[Part], like: Estimate) -> Estimate:
     """
     smallest = min(parts, key=lambda one: one.value)
     found = Estimate(
-        smallest.value, math.nan, math.nan, math.nan, like.null, smallest.error, math.nan,
+        smallest.value, math.nan, math.nan, math.nan, like.null, smallest.error, math.nan, 0.0,
         smallest.freedom, like.replicates, len(parts), like.runs, False, smallest.error,
         tuple(parts),
     )  # fmt: skip
@@ -251,8 +299,8 @@ def _variance(
     number of runs, weighed by their variances; the others each a part of their own.
     """
     total = float((_by_stream(pulls, stream) ** 2).sum())
-    if not math.isfinite(total) or total == 0:
-        return total, math.nan
+    if not total > 0:
+        return total, float(len(pulls) - len(counts))
     own = np.bincount(config, pulls**2, len(counts))
     part = _sharing(config, stream, len(counts))
     squares = 0.0

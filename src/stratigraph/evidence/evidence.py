@@ -256,7 +256,7 @@ def gather(study: Study) -> Evidence:
     """
     to_final, final, within, tolerances = {}, {}, {}, {}
     measures = study.measures()
-    sources = {study.similarity(measure).attrs["representations"] for measure in measures}
+    sources = {study.similarity(measure).attrs.get("representations") for measure in measures}
     if len(sources) > 1:
         raise _half_compared(study, measures[-1])
     # Of the same representations, every measure has the same labels.
@@ -290,7 +290,16 @@ def gather(study: Study) -> Evidence:
 def observations(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
     """How many latents are in each regime, and what was observed of the layers, by run and step."""
     latents, layers = [], []
-    for run_id in study.complete():
+    if study.export is not None:
+        every = study.export.table(f"layers{study.way.folder}")
+        layers = [] if every is None else [every]
+        own = study.export.table(f"latents{study.way.folder}")
+        latents = (
+            []
+            if own is None
+            else [_count_regimes(group, str(run)) for run, group in own.groupby("run")]
+        )
+    for run_id in () if study.export is not None else study.complete():
         folder = observed_path(study.runs[run_id].path, study.way.folder)
         if not record_exists(folder):
             continue
@@ -298,12 +307,17 @@ def observations(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
         layers.append(pd.read_parquet(folder / "layers.parquet").assign(run=run_id))
         own = pd.read_parquet(folder / "latents.parquet")
         if len(own):
-            counts = pd.crosstab(own["step"], own["regime"])
-            counts = counts.reindex(columns=["active", "mixed", "passive"], fill_value=0)
-            kl = own.groupby("step")["kl"].sum()
-            latents.append(counts.assign(kl=kl, run=run_id).reset_index())
+            latents.append(_count_regimes(own, run_id))
     empty = pd.DataFrame()
     return (
         pd.concat(latents, ignore_index=True) if latents else empty,
         pd.concat(layers, ignore_index=True) if layers else empty,
     )
+
+
+def _count_regimes(latents: pd.DataFrame, run_id: str) -> pd.DataFrame:
+    """Of the latents of one run: how many are in each regime, and the KL of all, by step."""
+    counts = pd.crosstab(latents["step"], latents["regime"])
+    counts = counts.reindex(columns=["active", "mixed", "passive"], fill_value=0)
+    kl = latents.groupby("step")["kl"].sum()
+    return counts.assign(kl=kl, run=run_id).reset_index()

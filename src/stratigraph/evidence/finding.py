@@ -14,12 +14,15 @@ where the interval of the runs that learned lies, adjusted for its family
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from stratigraph.evidence.contrast import Contrast
 from stratigraph.evidence.estimate import Estimate
+from stratigraph.evidence.power import Need
+from stratigraph.evidence.sequential import Standing
 
 __all__ = ["FAMILIES", "Entered", "Family", "Finding", "Question", "Reason", "Unit", "Verdict"]
 
@@ -36,7 +39,8 @@ class Question:
 
     Attributes:
         key: its name, a file's and a program's.
-        claim: the number of the claim in the list of `stratigraph.evidence.claims`.
+        claim: the number of the claim in the list of `stratigraph.evidence.claims`; 0 of a user's
+            own.
         statement: what is claimed, a sentence.
         contrast: what is estimated, in words; positive values speak for the claim.
         contrasts: measure → what is estimated, the one that decides first; empty where it cannot
@@ -102,6 +106,11 @@ class Finding:
         p_holm: the same, corrected for the family.
         adjusted: the interval that the verdict is of, and its two-sided confidence.
         entered: the runs and layers that it rests on.
+        level: of its interval in its family, over all looks; one-sided where the question is.
+        need: how many replicates would decide it, where it lacks them.
+        standing: where it stands, of a study that is looked at while it grows; ``p`` and ``p_holm``
+            are then of all looks so far.
+        contrasts_of_all: the contrasts that ``every`` estimates.
 
     """
 
@@ -116,3 +125,7 @@ class Finding:
     p_holm: float
     adjusted: tuple[float, float, float]
     entered: Entered
+    level: float = math.nan
+    need: Need | None = None
+    standing: Standing | None = None
+    contrasts_of_all: Mapping[str, Contrast] = field(default_factory=dict)

@@ -34,9 +34,9 @@ __all__ = ["MOST", "POWER", "Known", "Need", "find_need", "power", "predicted_po
 POWER = 0.8
 MOST = 1000  # replicates; more are as good as none
 GROUPS = 20  # of probes that are left out
-CHI = 24  # nodes over χ²
+CHI = 16  # nodes over χ²
 DRAWS = 10_000  # of what is to come; the share of them is good to 0.005
-TRUTHS = 15  # values, and variances, that the range is over
+TRUTHS = 11  # values, and variances, that the range is over
 RANGE = 0.8
 
 
@@ -213,8 +213,15 @@ def _power(
     grown = freedom[:, None] * (n - 1) / (start - 1)
     spread, total = _together(error**2 * start / n, grown, rest)
     u, weights = _nodes(CHI)
-    seen = spread * np.sqrt(2 * scipy.special.gammaincinv(total / 2, u) / total)  # of χ²
+    seen = spread * _share_seen(total, u)
     return _decided(value, spread, seen, total, weights, lower, upper, level)
+
+
+def _share_seen(freedom: np.ndarray, chance: np.ndarray) -> np.ndarray:
+    """√(χ²_ν/ν) at each chance (q,), for ν (…, 1); many are the same, and each takes a while."""
+    every, place = np.unique(freedom, return_inverse=True)
+    found = np.sqrt(2 * scipy.special.gammaincinv(every[:, None] / 2, chance) / every[:, None])
+    return np.asarray(found[place.ravel()].reshape(*freedom.shape[:-1], len(chance)))
 
 
 def _together(

@@ -48,6 +48,7 @@ class Standing:
         verdict: of the look with that p, by its interval at that level; "" where none is defined.
         replicates: of that look.
         settled: whether the verdict is given, and stays.
+        outlook: why it is given up where it is not settled: ``futile``, ``out of budget``, or "".
 
     """
 
@@ -55,6 +56,12 @@ class Standing:
     verdict: str
     replicates: int
     settled: bool = False
+    outlook: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether no further look is asked for by this question."""
+        return self.settled or bool(self.outlook)
 
 
 @dataclass(frozen=True)

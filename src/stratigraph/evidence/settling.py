@@ -77,7 +77,7 @@ def part_areas(
         kind: of similarity, or of progress above the untrained network.
 
     Returns:
-        One row a run; for each part an array (runs, 1 + g); and the layers of each run in any part (runs,).
+        One row a run; for each part an array (runs, 1 + g); and each run's layers in any part.
 
     """
     rows, area, untrained = areas(pairs)

@@ -10,11 +10,10 @@ Whatever the truth, the interval excludes it with probability α at most, and a 
 excludes it. A claim that is of one side of a margin c is one-sided, p = min{p₊(c), p₋(c)}: only one
 of the two can be wrong.
 
-Questions are corrected in families, by Holm's procedure: the primary ones (claims 1 to 5), the
-other ones, those of the measures, and those of a user's own. The adjusted interval has the level
-α/k, k being the procedure's factor where it stops or passes; a verdict is what that interval says.
-A question that is answered by the number of one before it (the smallest gap is that of the only
-fully-connected configuration) is not counted again, and has the level of that one.
+The adjusted interval has the level of its question in its family (`stratigraph.evidence.family`);
+a verdict is what that interval says. Of a study that is looked at while it grows the p are those of
+all looks so far, the interval is that of the present one, and a verdict stays
+(`stratigraph.evidence.sequential`).
 
 Scores that are certified to a tolerance t are off by t/2 at most, and their intervals are widened
 by what that can make of the contrast:
@@ -26,7 +25,7 @@ progress      a share P = (a − s)/(1 − s) of the room 1 − s ≥ r = `LEAST
 correlations  scores that trade ranks within t change them by any amount: nothing is bounded, so
               they are not asked of such a measure.
 
-Sources: Holm 1979; Schuirmann 1987 (within two bounds).
+Source: Schuirmann 1987 (within two bounds).
 """
 
 from __future__ import annotations
@@ -40,56 +39,44 @@ import numpy as np
 from stratigraph.evidence.contrast import Contrast, estimate
 from stratigraph.evidence.estimate import Estimate
 from stratigraph.evidence.evidence import Evidence
-from stratigraph.evidence.finding import FAMILIES, Entered, Finding, Question, Reason, Verdict
+from stratigraph.evidence.family import correct
+from stratigraph.evidence.finding import Entered, Finding, Question, Reason, Verdict
+from stratigraph.evidence.needs import need_of, tell_need
+from stratigraph.evidence.sequential import Looks, Standing, follow
+from stratigraph.evidence.standing import stand
 from stratigraph.evidence.trajectories import LEAST_ROOM
 
-__all__ = ["LEVEL", "deciding_p", "holm", "judge"]
+__all__ = ["deciding_p", "judge"]
 
-LEVEL = 0.05
 NOT_ASKED = "of a network that the question is not of, or with none to compare it with"
 BY_CKA_ALONE = (["debiased_cka"], ["linear_cka"])
 
 
-def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
-    """p-values corrected together by Holm's procedure, (m,); NaN stays out of the family."""
-    values = np.asarray(p, dtype=float)
-    corrected = np.full(len(values), np.nan)
-    order, factors = _factors(values)
-    corrected[order] = np.minimum(1.0, np.maximum.accumulate(factors * values[order]))
-    return corrected
-
-
-def _factors(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The defined p by rank, and the factor of each."""
-    known = np.flatnonzero(np.isfinite(values))
-    order = known[np.argsort(values[known], kind="stable")]
-    return order, np.arange(len(order), 0, -1)
-
-
-def _levels(values: np.ndarray) -> np.ndarray:
-    """The level at which each question's interval is taken, (m,): `LEVEL` over its factor.
-
-    From the first that is not decided on, the factor stays.
-    """
-    levels = np.full(len(values), LEVEL)
-    order, factors = _factors(values)
-    stopped = np.flatnonzero(factors * values[order] >= LEVEL)
-    if len(stopped):
-        factors[stopped[0] :] = factors[stopped[0]]
-    levels[order] = LEVEL / factors
-    return levels
-
-
 def deciding_p(one: Estimate, least: float, one_sided: bool) -> float:
     """The smallest level at which the interval decides; NaN where there is none."""
-    if one_sided:
-        return float(np.min([one.p_above(one.null), one.p_below(one.null)]))
-    inside = np.max([one.p_above(-least), one.p_below(least)])
-    return float(np.minimum(1, 2 * np.min([one.p_above(least), one.p_below(-least), inside])))
+    return _decide(one, least, one_sided)[0]
+
+
+def _decide(one: Estimate, least: float, one_sided: bool) -> tuple[float, Verdict]:
+    """The smallest level at which the interval decides, and what it says there."""
+    above, below = (one.null, one.null) if one_sided else (least, -least)
+    p: dict[Verdict, float] = {
+        "supported": one.p_above(above),
+        "contradicted": one.p_below(below),
+    }
+    if not one_sided:
+        p["negligible"] = float(np.max([one.p_above(below), one.p_below(above)]))
+    verdict = min(p, key=p.__getitem__)
+    sides = 1 if one_sided else 2
+    return float(np.minimum(1, sides * np.min(list(p.values())))), verdict
 
 
 def judge(
-    questions: Sequence[Question], way: str, evidence: Evidence, every: Sequence[Question] = ()
+    questions: Sequence[Question],
+    way: str,
+    evidence: Evidence,
+    every: Sequence[Question] = (),
+    looks: Looks | None = None,
 ) -> list[Finding]:
     """The findings of a study's questions.
 
@@ -98,29 +85,69 @@ def judge(
         way: how the study was read.
         evidence: of all runs.
         every: the same questions, asked of all runs; empty where all learned.
+        looks: where a study is that is looked at while it grows.
 
     """
     every = every or questions
     estimates = [_estimates(question, evidence.tolerances) for question in questions]
     of_all = [
-        _estimates(question, evidence.tolerances) if question is not other else {}
+        _estimates(question, evidence.tolerances)
+        if question is not other and question.family != "measures"
+        else {}
         for question, other in zip(every, questions, strict=True)
     ]
-    own = np.array(
-        [
-            deciding_p(next(iter(found.values())), question.least, question.one_sided)
-            if found and not question.missing
-            else math.nan
-            for question, found in zip(questions, estimates, strict=True)
-        ]
-    )
-    corrected, levels = _correct(questions, estimates, own)
-    return [
-        _finding(question, other, way, evidence, found, all_found, p, p_holm, level)
-        for question, other, found, all_found, p, p_holm, level in zip(
+    decided = [
+        _decide(next(iter(found.values())), question.least, question.one_sided)
+        if found and not question.missing
+        else None
+        for question, found in zip(questions, estimates, strict=True)
+    ]
+    own = np.array([math.nan if one is None else one[0] for one in decided])
+    standing: dict[str, Standing] = {}
+    if looks is not None:
+        own, standing = _over_looks(questions, decided, own, looks)
+    corrected, levels = correct(questions, estimates, own)
+    found = [
+        _finding(question, other, way, evidence, one, of_all_runs, p, p_holm, level, looks)
+        for question, other, one, of_all_runs, p, p_holm, level in zip(
             questions, every, estimates, of_all, own, corrected, levels, strict=True
         )
     ]
+    if looks is None:
+        return found
+    return [
+        stand(finding, standing[finding.question.key], looks)
+        if finding.question.key in standing
+        else finding
+        for finding in found
+    ]
+
+
+def _over_looks(
+    questions: Sequence[Question],
+    decided: Sequence[tuple[float, Verdict] | None],
+    own: np.ndarray,
+    looks: Looks,
+) -> tuple[np.ndarray, dict[str, Standing]]:
+    """The p of each question over all looks, (m,), and where it stands; undefined ones have 1.
+
+    So an undefined question is counted in its family, which does not grow when it is defined.
+    """
+    followed = [
+        (i, question, one)
+        for i, (question, one) in enumerate(zip(questions, decided, strict=True))
+        if one is not None and question.family != "measures"
+    ]
+    standing = follow(
+        looks,
+        {q.key: p * (2 if q.one_sided else 1) for _, q, (p, _) in followed},
+        {q.key: verdict for _, q, (_, verdict) in followed},
+    )
+    over = own.copy()
+    for i, question, _ in followed:
+        p = standing[question.key].p / (2 if question.one_sided else 1)
+        over[i] = 1.0 if math.isnan(p) else p
+    return over, standing
 
 
 def _estimates(question: Question, tolerances: Mapping[str, float]) -> dict[str, Estimate]:
@@ -136,39 +163,6 @@ def _estimates(question: Question, tolerances: Mapping[str, float]) -> dict[str,
     return found
 
 
-def _correct(
-    questions: Sequence[Question], estimates: Sequence[Mapping[str, Estimate]], own: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The p of each question corrected in its family, and the level of its interval."""
-    corrected = np.full(len(own), np.nan)
-    levels = np.full(len(own), LEVEL)
-    counted: dict[tuple, int] = {}
-    for family in FAMILIES:
-        members = []
-        for i, question in enumerate(questions):
-            if question.family == family:
-                number = _number(estimates[i], question, i)
-                if counted.setdefault(number, i) == i:
-                    members.append(i)
-        corrected[members] = holm(own[members])
-        levels[members] = _levels(own[members])
-    for i, question in enumerate(questions):
-        first = counted[_number(estimates[i], question, i)]
-        if first != i:
-            levels[i] = levels[first]
-            corrected[i] = min(1.0, own[i] * LEVEL / levels[i])
-    return corrected, levels
-
-
-def _number(estimates: Mapping[str, Estimate], question: Question, place: int) -> tuple:
-    """What two questions share that are answered by one number."""
-    value = next((one.value for one in estimates.values()), math.nan)
-    if not math.isfinite(value):
-        return (place,)
-    null = next(iter(estimates.values())).null
-    return round(value, 12), null, question.least, question.one_sided
-
-
 def _finding(
     question: Question,
     every: Question,
@@ -179,22 +173,30 @@ def _finding(
     p: float,
     p_holm: float,
     level: float,
+    looks: Looks | None,
 ) -> Finding:
     nan = (math.nan, math.nan, math.nan)
     adjusted, why = nan, question.missing
     verdict: Verdict = "not asked"
     reason: Reason = ""
+    first = None if question.missing else next(iter(estimates.values()), None)
     if not question.missing:
-        first = next(iter(estimates.values()), None)
         if first is not None and math.isfinite(first.error if not first.parts else first.lower):
-            confidence = 1 - (2 * level if question.one_sided else level)
-            adjusted = (*first.interval(confidence), confidence)
+            two_sided = 2 * level if question.one_sided else level
+            if looks is not None and question.family != "measures":
+                two_sided = looks.level(two_sided)
+            adjusted = (*first.interval(1 - two_sided), 1 - two_sided)
         verdict, reason, why = _verdict(question, estimates, adjusted)
         if reason == "undefined" and _worse_for_failures(estimates, of_all):
             reason = "failed runs"
-            why = "Of the runs that learned there are too few replicates of a configuration."
+            why = _tell_failed(evidence, "There are too few replicates of a configuration.")
     elif evidence.failed and not every.missing:
-        verdict, reason, why = "undecided", "failed runs", f"Of the runs that learned: {why}"
+        verdict, reason, why = "undecided", "failed runs", _tell_failed(evidence, why)
+    need = None
+    if reason == "replicates" and first is not None:
+        need = need_of(first, question.least, question.one_sided, level)
+        reason = "probes" if need.why == "probes" else reason
+        why = f"{why} {tell_need(need)}".rstrip()
     uncertain = [m for m in question.contrasts if m in evidence.tolerances]
     if uncertain:
         why += _tell_tolerances(question, uncertain, evidence.tolerances)
@@ -213,7 +215,18 @@ def _finding(
         float(p_holm),
         adjusted,
         entered,
+        float(level),
+        need,
+        contrasts_of_all={measure: every.contrasts[measure] for measure in of_all},
     )
+
+
+def _tell_failed(evidence: Evidence, why: str) -> str:
+    """Why the runs that learned do not decide."""
+    failed, runs = len(evidence.failed), len(evidence.runs)
+    if failed == runs:
+        return f"None of the {runs} runs learned."
+    return f"{failed} of {runs} runs did not learn; of the others: {why}"
 
 
 def _verdict(

@@ -243,7 +243,9 @@ def simplest(objective: Mapping[str, Any]) -> dict[str, Any]:
         found = dict(simpler)
     if is_plugin(found["name"]):
         return found
-    return {"name": found["name"], **dataclasses.asdict(cast(Any, made))}
+    known = dataclasses.asdict(cast(Any, made))
+    # A parameter that is None follows from the others, and is not given.
+    return {"name": found["name"], **{k: v for k, v in known.items() if v is not None}}
 
 
 def evaluate(

@@ -50,11 +50,12 @@ def interval_matrix(
     confidence: float = 0.95,
     memory: int | str = MEMORY,
     null: int | None = None,
+    groups: Any = None,
 ) -> xarray.DataArray:
     """`similarity_matrix` with the coordinates ``lower`` and ``upper`` (x, y) beside each score.
 
     What cannot be compared is NaN in its row, with the reason, and the others are compared. With
-    ``null`` draws of it, what chance would score as well (`chance`).
+    ``null`` draws, within ``groups`` if any, what chance would score as well (`chance`).
 
     Raises:
         InputError: as `similarity_matrix`; a confidence outside (0, 1); or too few probes for
@@ -76,19 +77,19 @@ def interval_matrix(
                 f"null: needs every number at once, with {in_words(memory)} allowed (memory=)."
             )
         return _estimate(joined, chosen, n, confidence, memory)
-    groups = groups_of(n)
-    if n - -(-n // max(groups, 1)) < chosen.least or groups < 2:
+    parts = groups_of(n)
+    if n - -(-n // max(parts, 1)) < chosen.least or parts < 2:
         raise InputError(
             f"a: expected enough probes to leave groups of them out, at least 8 and so many that "
             f"{chosen.least} are left ({chosen.name}), got {n}."
         )
     sides, _, unfits = fit_matrices(dict(zip(given, joined, strict=True)), chosen)
     left, right = sides[0], sides[1] if len(sides) > 1 else None
-    found = similarity_matrix(left, right, chosen, memory=memory, null=null)
+    found = similarity_matrix(left, right, chosen, memory=memory, null=null, groups=groups)
     if cka:
-        without = _without_groups_of_cka(sides, chosen.name, groups)
+        without = _without_groups_of_cka(sides, chosen.name, parts)
     else:
-        of_group = np.arange(n) % groups
+        of_group = np.arange(n) % parts
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the whole they were told
             without = np.stack(
@@ -99,14 +100,14 @@ def interval_matrix(
                         chosen,
                         memory=memory,
                     )
-                    for g in range(groups)
+                    for g in range(parts)
                 ]
             )
-    spread = np.sqrt((groups - 1) / groups * np.square(without - without.mean(0)).sum(0))
-    reach = spread * scipy.stats.t.ppf((1 + confidence) / 2, groups - 1)
+    spread = np.sqrt((parts - 1) / parts * np.square(without - without.mean(0)).sum(0))
+    reach = spread * scipy.stats.t.ppf((1 + confidence) / 2, parts - 1)
     found = found.assign_coords(
         lower=(("x", "y"), found.values - reach), upper=(("x", "y"), found.values + reach)
-    ).assign_attrs(interval=f"{confidence:.0%}, leaving out {groups} groups of probes in turn")
+    ).assign_attrs(interval=f"{confidence:.0%}, leaving out {parts} groups of probes in turn")
     return with_unfit(found, a, a if b is None else b, unfits)
 
 

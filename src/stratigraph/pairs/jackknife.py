@@ -1,17 +1,18 @@
-"""Scores of many pairs with a group of probes left out in turn: what a claim's interval needs.
+"""Scores of many pairs with probes left out: what an interval and an agreement need.
 
 The probes are cut into G groups. With K⁰, L⁰ the Gram matrices of two representations (without
 their diagonals for the debiased score), row sums r, s and totals R, S, HSIC is a function of
 
     A = Σ_ij K⁰_ij L⁰_ij,   B = r·s,   RS,
 
-and each is known without group g from sums over blocks of probes, taken once:
+and each is known of any of the groups from sums over blocks of probes, taken once: with M_g 1 for
+the groups that are kept, A_gh the sums of K⁰∘L⁰ over blocks and K_ig those of rows over groups,
 
-    A − 2 Σ_h A_gh + A_gg,   Σ_{i∉g} (r_i − K⁰_ig)(s_i − L⁰_ig),
-    (R − 2 Σ_h R_gh + R_gg)(S − 2 Σ_h S_gh + S_gg),
+    A = Σ_gh M_g A_gh M_h,   r_i = Σ_g M_g K_ig,   B and R over the probes that are kept.
 
-so the G leave-one-group-out scores cost one n² pass a pair, like the score itself. The standard
-error over probes of any statistic of the scores θ is √((G − 1)/G Σ_g (θ_(g) − θ̄)²).
+So the score of all probes, those without each group, and those of halves of the groups cost one n²
+pass a pair, like the score itself. The standard error over probes of any statistic of the scores θ
+is √((G − 1)/G Σ_g (θ_(g) − θ̄)²).
 
 The kernel of the input is regressed out of both (deconfounded) by what partial correlation does:
 ⟨K|C, L|C⟩ = ⟨K, L⟩ − ⟨K, C⟩⟨L, C⟩/⟨C, C⟩, each ⟨·,·⟩ an HSIC.
@@ -33,7 +34,8 @@ from stratigraph.engine import Engine, one_thread
 from stratigraph.errors import InputError
 from stratigraph.pairs.coordinates import read_coordinates
 from stratigraph.pairs.tasks import run_tasks
-from stratigraph.similarity.hsic import debiased_hsic, is_degenerate
+from stratigraph.similarity.hsic import is_degenerate
+from stratigraph.similarity.left_out import hsic_from_sums
 
 __all__ = [
     "GROUPS",
@@ -54,9 +56,10 @@ TASK_PAIRS = 400
 
 @dataclass(frozen=True)
 class _Blocked:
-    """A Gram matrix K of trace 1, (g·g, m·m) block by block, and its row sums by block (g·m, g).
+    """A Gram matrix K of trace 1, (g·g, m·m) block by block, and its row sums of the groups kept.
 
-    Debiased, both are without the diagonal. ``inner`` is ‖K‖², ``dtype`` that of the features.
+    ``rows`` are (g·m, c), 0 where the probe is left out. Debiased, both are without the diagonal.
+    ``inner`` is ‖K‖², ``dtype`` that of the features.
     """
 
     blocks: np.ndarray
@@ -69,7 +72,17 @@ class _Blocked:
         return np.asarray(is_degenerate(own, self.inner, 1.0, self.dtype))
 
 
-def _block_sums(x: np.ndarray, groups: int, debiased: bool) -> _Blocked:
+def _kept_groups(groups: int, halves: int) -> np.ndarray:
+    """Which groups are kept, (g, c): all, all but each, and both halves of so many splits."""
+    kept = [np.ones((groups, 1)), 1 - np.eye(groups)]
+    rng = np.random.default_rng(0)
+    for _ in range(halves):
+        half = np.isin(np.arange(groups), rng.permutation(groups)[: groups // 2])
+        kept.append(np.stack([half, ~half], 1).astype(float))
+    return np.concatenate(kept, 1)
+
+
+def _block_sums(x: np.ndarray, kept: np.ndarray, debiased: bool) -> _Blocked:
     """The Gram matrix of coordinates (n, r), centred, its probes cut into groups.
 
     The probes of a group stand together; zeros fill the last places, and add nothing to any sum.
@@ -81,7 +94,7 @@ def _block_sums(x: np.ndarray, groups: int, debiased: bool) -> _Blocked:
     inner = float(np.square(gram).sum())
     if debiased:
         np.fill_diagonal(gram, 0.0)
-    n = len(gram)
+    n, groups = len(gram), len(kept)
     members = -(-n // groups)
     size = members * groups
     # Probe i is in group i mod G: groups of sizes that differ by one at most.
@@ -90,38 +103,33 @@ def _block_sums(x: np.ndarray, groups: int, debiased: bool) -> _Blocked:
     padded[np.ix_(place, place)] = gram
     four = padded.reshape(groups, members, groups, members)
     blocks = np.ascontiguousarray(four.transpose(0, 2, 1, 3)).reshape(groups * groups, -1)
-    return _Blocked(blocks, four.sum(axis=3).reshape(size, groups), inner, dtype)
+    rows = (four.sum(axis=3).reshape(size, groups) @ kept) * np.repeat(kept, members, 0)
+    return _Blocked(blocks, rows, inner, dtype)
 
 
-def _hsic(k: _Blocked, m: _Blocked, sizes: np.ndarray, debiased: bool) -> np.ndarray:
-    """⟨K, L⟩ of all probes, and without each group in turn: (1 + g,); or debiased HSIC."""
-    groups = len(sizes)
-    members = len(k.rows) // groups
+def _hsic(
+    k: _Blocked, m: _Blocked, kept: np.ndarray, sizes: np.ndarray, debiased: bool
+) -> np.ndarray:
+    """HSIC of the groups that are kept, (c,)."""
+    groups = len(kept)
     inner = np.einsum("ij,ij->i", k.blocks, m.blocks).reshape(groups, groups)
-    a = inner.sum() - np.concatenate([[0], 2 * inner.sum(1) - np.diag(inner)])
-    r, s = k.rows.sum(1), m.rows.sum(1)
-    products = (r[:, None] - k.rows) * (s[:, None] - m.rows)  # row sums without group g
-    by_group = products.reshape(groups, members, groups).sum(1)
-    b = np.concatenate([[r @ s], by_group.sum(0) - np.diag(by_group)])
-
-    def totals(rows: np.ndarray) -> np.ndarray:
-        table = rows.reshape(groups, members, groups).sum(1)
-        return table.sum() - np.concatenate([[0], 2 * table.sum(1) - np.diag(table)])
-
-    n = sizes.sum() - np.concatenate([[0], sizes])
-    both = totals(k.rows) * totals(m.rows)
-    if debiased:
-        return np.asarray(debiased_hsic(a, b, both, n))
-    return a - 2 * b / n + both / n**2
+    a = (kept * (inner @ kept)).sum(0)
+    b = np.einsum("ic,ic->c", k.rows, m.rows)
+    return np.asarray(hsic_from_sums(a, b, k.rows.sum(0) * m.rows.sum(0), sizes @ kept, debiased))
 
 
 class _Pairs:
     """Scores of pairs of stored representations, the Gram matrices used last kept at hand."""
 
     def __init__(
-        self, read: Callable[[int], np.ndarray], measure: str, groups: int, confounder: int | None
+        self,
+        read: Callable[[int], np.ndarray],
+        measure: str,
+        groups: int,
+        confounder: int | None,
+        halves: int = 0,
     ) -> None:
-        self.read, self.groups = read, groups
+        self.read, self.kept_groups = read, _kept_groups(groups, halves)
         self.debiased = measure != "linear_cka"
         self.kept: OrderedDict[int, tuple[_Blocked, np.ndarray]] = OrderedDict()
         self.sizes = np.zeros(0, dtype=np.intp)
@@ -131,16 +139,17 @@ class _Pairs:
 
     def _prepare(self, row: int) -> tuple[_Blocked, np.ndarray]:
         coordinates = self.read(row)
-        self.sizes = np.bincount(np.arange(len(coordinates)) % self.groups, minlength=self.groups)
-        blocked = _block_sums(coordinates, self.groups, self.debiased)
-        norm = _hsic(blocked, blocked, self.sizes, self.debiased)
+        groups = len(self.kept_groups)
+        self.sizes = np.bincount(np.arange(len(coordinates)) % groups, minlength=groups)
+        blocked = _block_sums(coordinates, self.kept_groups, self.debiased)
+        norm = self._hsic(blocked, blocked)
         return blocked, np.where(blocked.degenerate(norm), np.nan, norm)
 
     def _at(self, row: int) -> tuple[_Blocked, np.ndarray]:
         if row not in self.kept:
             blocked, norm = self._prepare(row)
             if self.inputs is not None:
-                with_inputs = _hsic(blocked, self.inputs[0], self.sizes, self.debiased)
+                with_inputs = self._hsic(blocked, self.inputs[0])
                 norm = np.stack([norm, with_inputs])
             self.kept[row] = blocked, norm
             while len(self.kept) * blocked.blocks.nbytes > HELD and len(self.kept) > 2:
@@ -148,10 +157,13 @@ class _Pairs:
         self.kept.move_to_end(row)
         return self.kept[row]
 
+    def _hsic(self, k: _Blocked, m: _Blocked) -> np.ndarray:
+        return _hsic(k, m, self.kept_groups, self.sizes, self.debiased)
+
     def score(self, i: int, j: int) -> np.ndarray:
-        """The score of all probes, and without each group: (1 + g,)."""
+        """The score of all probes, without each group, and of each half: (1 + g + 2h,)."""
         (k, kk), (m, mm) = self._at(i), self._at(j)
-        km = _hsic(k, m, self.sizes, self.debiased)
+        km = self._hsic(k, m)
         if self.inputs is not None:
             cc = self.inputs[1]
             km = km - kk[1] * mm[1] / cc
@@ -180,6 +192,7 @@ class _Task:
     measure: str
     groups: int
     confounder: int | None
+    halves: int
 
 
 def _run(task: _Task) -> np.ndarray:
@@ -189,6 +202,7 @@ def _run(task: _Task) -> np.ndarray:
             task.measure,
             task.groups,
             task.confounder,
+            task.halves,
         )
         return np.stack([scores.score(int(i), int(j)) for i, j in task.pairs])
 
@@ -226,6 +240,7 @@ def jackknife_pairs(
     *,
     confounder: int | None = None,
     groups: int = GROUPS,
+    halves: int = 0,
     engine: Engine | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> np.ndarray:
@@ -237,11 +252,13 @@ def jackknife_pairs(
         measure: one of `JACKKNIFED`.
         confounder: the row of the input, for ``deconfounded_cka``.
         groups: G; every group is left out once.
+        halves: so many times they are split in two, always alike, and both halves scored.
         engine: where the tasks run.
         progress: called with (tasks done, tasks in all).
 
     Returns:
-        (m, 1 + G) float64: the score, then the score without each group; NaN where undefined.
+        (m, 1 + G + 2 halves) float64: the score, the score without each group, and of each split
+        the score of either half; NaN where undefined.
 
     Raises:
         InputError: another measure, or the input is missing where it is regressed out.
@@ -256,11 +273,12 @@ def jackknife_pairs(
     for start in range(0, len(pairs), TASK_PAIRS):
         own = pairs[start : start + TASK_PAIRS]
         rows = {*own.ravel().tolist(), *([] if confounder is None else [confounder])}
-        tasks.append(_Task({row: files[row] for row in rows}, own, measure, groups, confounder))
-    found: list[np.ndarray] = [np.empty((0, 1 + groups))] * len(tasks)
+        own_files = {row: files[row] for row in rows}
+        tasks.append(_Task(own_files, own, measure, groups, confounder, halves))
+    found: list[np.ndarray] = [np.empty(0)] * len(tasks)
     for index, scores in run_tasks(_run, tasks, len(tasks), engine, progress):
         found[index] = scores
-    return np.concatenate(found) if found else np.empty((0, 1 + groups))
+    return np.concatenate(found) if found else np.empty((0, 1 + groups + 2 * halves))
 
 
 def pair_scores(

@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stratigraph.evidence import Evidence, gather, similarity_to_final
+from stratigraph.evidence import Evidence, gather, similarity_to_final, steps_to_reach
 from stratigraph.identity import canonical
 from stratigraph.study import Run, Study, probe_indices
 from stratigraph.training import RunConfig
 
-__all__ = ["Configuration", "ReportData", "Scored", "slug"]
+__all__ = ["THRESHOLD", "Configuration", "ReportData", "Scored", "slug"]
+
+THRESHOLD = 0.9  # of its final similarity: there a layer has arrived
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,12 @@ class Scored:
         """Every layer's approach to its final state (`stratigraph.evidence.trajectories`)."""
         return similarity_to_final(self.study, self.measure)
 
+    @cached_property
+    def reached(self) -> dict[str, pd.DataFrame]:
+        """When layers come to `THRESHOLD`, of their similarity and of their progress."""
+        columns = ("similarity", "progress")
+        return {column: steps_to_reach(self.to_final, THRESHOLD, column) for column in columns}
+
 
 @dataclass(frozen=True)
 class ReportData:
@@ -106,6 +114,11 @@ class ReportData:
         return next(iter(self.scored.values()))
 
     @cached_property
+    def source(self) -> str:
+        """What its matrices were made of."""
+        return str(self.study.similarity(self.first.measure).attrs["representations"])
+
+    @cached_property
     def configurations(self) -> list[Configuration]:
         """Those compared, with a final state, seeds joined, in the order of the file."""
         # A study that has grown since it was compared holds runs that no matrix knows of yet.
@@ -126,6 +139,11 @@ class ReportData:
     def findings(self) -> list[dict[str, Any]]:
         """The findings, if they are of these matrices: others would stand beside wrong figures."""
         return self.study.findings if self.study.findings_are_current() else []
+
+    @cached_property
+    def ways_compared(self) -> list[dict[str, Any]]:
+        """What the published way changes, of the same findings."""
+        return self.study.ways_compared if self.findings else []
 
     @cached_property
     def metrics(self) -> dict[str, pd.DataFrame]:

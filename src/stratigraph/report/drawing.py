@@ -32,7 +32,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, WebPImagePlugin  # noqa: F401 - or Pillow imports all of its formats
 
 from stratigraph.errors import InputError, suggest
 

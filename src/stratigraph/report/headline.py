@@ -7,14 +7,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stratigraph.evidence import LEAST_ROOM, steps_to_reach
-from stratigraph.report.data import ReportData, Scored
+from stratigraph.evidence import LEAST_ROOM
+from stratigraph.report.data import THRESHOLD, ReportData, Scored
 from stratigraph.report.figures.style import measure_name
 from stratigraph.study import Study
 
-__all__ = ["THRESHOLD", "headline", "reach_table"]
-
-THRESHOLD = 0.9
+__all__ = ["headline", "reach_table"]
 
 
 def reach_table(scored: Scored, column: str = "similarity") -> pd.DataFrame:
@@ -23,7 +21,7 @@ def reach_table(scored: Scored, column: str = "similarity") -> pd.DataFrame:
     Columns: part, median, lower, upper, layers (run × layer pairs counted), undefined (of them,
     those that have no trajectory), untrained (mean similarity to the final state at step 0).
     """
-    reached = steps_to_reach(scored.to_final, THRESHOLD, column)
+    reached = scored.reached[column]
     rows = []
     for part in ("encoder", "latents", "decoder", "network"):
         chosen = reached[reached["part"] == part]

@@ -17,11 +17,11 @@ from matplotlib.figure import Figure
 from stratigraph.evidence.claims.shared_features import sharing
 from stratigraph.latents.scores import SCORES
 from stratigraph.report import figures as ink, heat_data as heat, learning_data as learning
-from stratigraph.report.data import ReportData, slug
+from stratigraph.report.data import THRESHOLD, ReportData, slug
 from stratigraph.report.drawing import Sketch
-from stratigraph.report.headline import THRESHOLD
 from stratigraph.report.image_data import SPAN, Images, reconstructions, samples, traversal
 from stratigraph.report.map_data import map_of_models
+from stratigraph.report.probe_data import chance_tables, probe_tables
 from stratigraph.study import probe_images
 
 __all__ = ["SECTIONS", "sections"]
@@ -56,6 +56,21 @@ def _findings(data: ReportData) -> Iterator[Sketch]:
     own = [row for row in data.findings if row["way"] == "corrected"]
     if any(row["estimates"] for row in own):
         yield Sketch("findings", partial(ink.draw_findings, own))
+
+
+def _probes(data: ReportData) -> Iterator[Sketch]:
+    tables = probe_tables(data)
+    if len(tables["turned"]) or len(tables["agreement"]):
+        facts = {"turned": tables["turned"].to_dict("records")}
+        yield Sketch("probes", partial(ink.draw_probes, tables), facts=facts)
+
+
+def _chance(data: ReportData) -> Iterator[Sketch]:
+    found = chance_tables(data)
+    if found:
+        draw = partial(ink.draw_chance, {name: one.layers for name, one in found.items()})
+        names = {name: ink.measure_name(name) for name in found}
+        yield Sketch("chance", draw, facts={"chance": found, "names": names})
 
 
 def _convergence(data: ReportData) -> Iterator[Sketch]:
@@ -214,6 +229,8 @@ def _decode(note: str, make: Callable[..., Images], *given: Any) -> Callable[[],
 
 SECTIONS: dict[str, Callable[[ReportData], Iterator[Sketch]]] = {
     "findings-figure": _findings,
+    "probes": _probes,
+    "chance": _chance,
     "convergence": _convergence,
     "settled": _settled,
     "layer-pairs": _layer_pairs,

@@ -43,7 +43,7 @@ def finding_rows(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
             continue
         rows.append(
             {
-                "claim": found["claim"],
+                "claim": found["claim"] or "own",
                 "statement": found["statement"],
                 "contrast": found["contrast"],
                 "verdict": found["verdict"],
@@ -56,13 +56,13 @@ def finding_rows(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
                         "measure": measure_name(measure),
                         "value": _with_sign(one["value"]),
                         "interval": _interval(one),
-                        "null": f"{one['null']:g}",
+                        "null": "–" if one["null"] is None else f"{one['null']:g}",
                         # Findings of format 1 count seeds.
                         "replicates": one.get("replicates", one.get("seeds")),
                         "runs": one["runs"],
                         "of_all": _of_all(found, measure),
                     }
-                    for measure, one in found["estimates"].items()
+                    for measure, one in _shown(found).items()
                 ],
             }
         )
@@ -77,6 +77,14 @@ def _adjusted(found: Mapping[str, Any]) -> str:
     """The interval that the verdict is of, with its confidence."""
     one = found.get("adjusted") or {"confidence": None}
     return "–" if one["confidence"] is None else f"{_interval(one)} ({one['confidence']:.1%})"
+
+
+NONE = dict.fromkeys(("value", "lower", "upper", "null", "replicates", "runs"))
+
+
+def _shown(found: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """The estimates; none of each measure, where no run learned that it could be of."""
+    return found["estimates"] or dict.fromkeys(found.get("of_all_runs", {}), NONE)
 
 
 def _of_all(found: Mapping[str, Any], measure: str) -> str:
@@ -101,9 +109,21 @@ def _entered(found: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def list_changes(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A row a question judged both ways: verdicts, estimates, and whether the verdicts differ."""
+def list_changes(
+    findings: list[dict[str, Any]], compared: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """A row a question judged both ways: what the other reading changes, and both verdicts.
+
+    Args:
+        findings: of both ways.
+        compared: their differences (`stratigraph.evidence.ways`); a study that an earlier version
+            assessed has none.
+
+    """
     published = {row["key"]: row for row in findings if row["way"] == "published"}
+    changes: dict[str, list[dict[str, Any]]] = {}
+    for row in compared:
+        changes.setdefault(row["key"], []).append(row)
     rows = []
     for found in findings:
         other = published.get(found["key"])
@@ -113,17 +133,30 @@ def list_changes(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
             and found["claim"] not in OF_MEASURES
             and "not asked" not in (found["verdict"], other["verdict"])
         ):
+            own = changes.get(found["key"])
+            values = {"corrected": _first(found), "published": _first(other)}
             rows.append(
                 {
-                    "claim": found["claim"],
+                    "claim": found["claim"] or "own",
                     "statement": found["statement"],
-                    "corrected": found["verdict"],
-                    "published": other["verdict"],
-                    "differs": found["verdict"] != other["verdict"],
-                    "values": [_first(found), _first(other)],
+                    "verdicts": (found["verdict"], other["verdict"]),
+                    "differences": [_difference(row) for row in own] if own else [values],
                 }
             )
     return rows
+
+
+def _difference(row: Mapping[str, Any]) -> dict[str, Any]:
+    one, (first, second) = row["difference"], row["measures"].values()
+    measures = dict.fromkeys((measure_name(first), measure_name(second)))
+    apart = one["lower"] is not None and (one["lower"] > 0 or one["upper"] < 0)
+    return {
+        "measures": " less ".join(measures) + ("" if row["decides"] else ", of all runs"),
+        **{way: _with_sign(value) for way, value in row["values"].items()},
+        "value": _with_sign(one["value"]),
+        "interval": _interval(one),
+        "differs": apart,
+    }
 
 
 def _first(found: dict[str, Any]) -> str:

@@ -18,9 +18,8 @@ from stratigraph.evidence import LEAST_ROOM
 from stratigraph.machine import count_cores
 from stratigraph.records import MANIFEST, Files, read_json, record_exists, write_record
 from stratigraph.report import tables
-from stratigraph.report.data import ReportData
+from stratigraph.report.data import THRESHOLD, ReportData
 from stratigraph.report.drawing import SHOWN, Picture, Sketch, check_formats, draw_all
-from stratigraph.report.headline import THRESHOLD
 from stratigraph.report.interactive import explore
 from stratigraph.report.sections import sections
 from stratigraph.study import Study
@@ -116,7 +115,7 @@ def page_facts(data: ReportData) -> dict[str, Any]:
         "probes": data.probes,
         "explore": explore(data),
         "findings": tables.finding_rows(data.findings),
-        "ways": tables.list_changes(data.findings),
+        "ways": tables.list_changes(data.findings, data.ways_compared),
         "threshold": THRESHOLD,
         "least_room": LEAST_ROOM,
         "reach": list(tables.reach_rows(data)),

@@ -138,6 +138,16 @@ def _counts(ids: Any) -> bool:
     return isinstance(ids, pd.RangeIndex)
 
 
+def read_labels(name: str) -> Any:
+    """Labels of rows from a file: one a line, or a column of a file that has several (``a.csv:b``).
+
+    Raises:
+        DataError: there is no such file or column.
+
+    """
+    return as_index(find_labels(name, {}, _columns_of, Path(name)), name).to_numpy()
+
+
 def _columns_of(name: str) -> dict[str, Callable[[], Any]] | None:
     """The columns of a file that may hold ids, or None where there is no such file."""
     try:

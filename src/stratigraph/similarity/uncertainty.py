@@ -1,46 +1,40 @@
-"""What a CKA is worth: an interval over probes, and what chance alone would score.
+"""What a CKA is worth: an interval over probes, and how far chance alone can go.
 
-Jackknife over probes. HSIC is a function of ⟨K⁰, L⁰⟩, r·s and RS (`hsic`), and leaving probe i out
-changes each in closed form, with h = (K⁰∘L⁰)1:
+Jackknife over probes: leaving out each changes HSIC in closed form (`left_out`), so all n
+leave-one-out scores cost one n² pass. The interval is θ ± t_{n−1} s, s the jackknife's standard
+error.
 
-    ⟨K⁰, L⁰⟩ − 2h_i,   r·s − r_i s_i − (K⁰s)_i − (L⁰r)_i + h_i,   (R − 2r_i)(S − 2s_i),
-
-so all n leave-one-out scores cost one n² pass. The interval is θ ± t_{n−1} s, s the jackknife's
-standard error.
-
-Permutation null. The probes of y are permuted, so that nothing relates them to x's: the p-value is
-(1 + #{null ≥ observed}) / (1 + permutations), never 0.
-
-Its variance needs no permutation: U-centred kernels have zero diagonals and row sums, so summing
-over the index patterns (same pair, one shared index, disjoint) gives, exactly and for any kernels,
+Chance: the probes of y are permuted, so that nothing relates them to x's (`stratigraph.calibrate`).
+The variance of debiased CKA needs no permutation: U-centred kernels have zero diagonals and row
+sums, so summing over the index patterns (same pair, one shared index, disjoint) gives, exactly and
+for any kernels,
 
     E[CKA] = 0,   Var[CKA] = 2 / (n(n − 3)),
 
 and by Cantelli's inequality P(CKA ≥ c) ≤ 1/(1 + c²/Var) under the null whatever its shape
 (`permutation_bound`); so also for a mean of CKAs.
 
-Sources: Song et al. 2012; Efron & Stein 1981; Phipson & Smyth 2010 (the p-value's 1 +).
-Cost: n²(p + q) for the kernels; n² for the jackknife, and for each permutation.
+Sources: Song et al. 2012; Efron & Stein 1981.
+Cost: n²(p + q) for the kernels; n² for the jackknife.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy
-import torch
 from torch import Tensor
 
 from stratigraph.errors import InputError
-from stratigraph.labels import join_rows
-from stratigraph.similarity.centring import centre
-from stratigraph.similarity.gram import gram
-from stratigraph.similarity.hsic import DEGENERATE, debiased_hsic, is_degenerate
-from stratigraph.similarity.inputs import as_matrix, check_finite, check_probes, only
-from stratigraph.similarity.measure import tell
+from stratigraph.similarity.cka import DEBIASED_CKA
+from stratigraph.similarity.inputs import check_probes
+from stratigraph.similarity.kernels import kernels_of
+from stratigraph.similarity.left_out import hsic_without_each
+from stratigraph.similarity.measure import Prepared, between, score, tell
 from stratigraph.values import check_whole
 
 __all__ = ["Interval", "Null", "cka_interval", "cka_null", "permutation_bound"]
@@ -58,7 +52,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Null:
-    """A score, what permuted probes score, and the share of them at least as large."""
+    """What `cka_null` gives."""
 
     value: float
     null: np.ndarray
@@ -77,15 +71,17 @@ def cka_interval(x: Any, y: Any, confidence: float = 0.95) -> Interval:
     """
     if not 0 < confidence < 1:
         raise InputError(f"confidence: expected a number between 0 and 1, got {confidence!r}.")
-    kernels = _kernels(x, y, least=6)
+    kernels = kernels_of(x, y, least=6).kernels
     if kernels is None:
         return Interval(*[math.nan] * 4)
     k, m = (kernel.matrix for kernel in kernels)
-    (xy, xy_less), (xx, xx_less), (yy, yy_less) = _hsics(k, m), _hsics(k, k), _hsics(m, m)
+    (xy, xy_less), (xx, xx_less), (yy, yy_less) = (
+        hsic_without_each(*pair) for pair in ((k, m), (k, k), (m, m))
+    )
     value = xy / math.sqrt(xx * yy)
     n = len(xy_less)
     for name, kernel, less in zip("xy", kernels, (xx_less, yy_less), strict=True):
-        if bool(is_degenerate(less, kernel.inner, 1.0, kernel.dtype).any()):
+        if kernel.is_nothing(less).any():
             reason = f"nothing but rounding without probe {int(less.argmin())}"
             tell("the interval of debiased_cka", name, reason, None)
             return Interval(value, *[math.nan] * 3)
@@ -96,29 +92,30 @@ def cka_interval(x: Any, y: Any, confidence: float = 0.95) -> Interval:
 
 
 def cka_null(x: Any, y: Any, permutations: int = 200, seed: int = 0) -> Null:
-    """Debiased CKA against permuted probes; NaN where `cka_interval` has no score.
+    """Debiased CKA against permuted probes: `stratigraph.calibrate` by its former name.
+
+    It goes with the next version.
 
     Raises:
-        InputError: fewer than one permutation.
+        InputError: fewer than one permutation, or x and y cannot be compared.
 
     """
+    warnings.warn("cka_null is stratigraph.calibrate now", DeprecationWarning, stacklevel=2)
     check_whole("permutations", permutations, 1, error=InputError)
-    kernels = _kernels(x, y, least=4)
-    if kernels is None:
+    held: list[Prepared] = []
+
+    def hold(matrix: Tensor) -> Prepared:
+        held.append(DEBIASED_CKA.prepare(matrix))
+        return held[-1]
+
+    value = score(DEBIASED_CKA, x, y, (hold, hold))
+    permute = DEBIASED_CKA.permute
+    if math.isnan(value) or permute is None:
         return Null(math.nan, np.full(permutations, math.nan), math.nan)
-    k, m = (kernel.matrix for kernel in kernels)
-    scale = math.sqrt(_hsics(k, k)[0] * _hsics(m, m)[0])
+    one, other = held
     rng = np.random.default_rng(seed)
-    value = _hsics(k, m)[0] / scale
-    null = np.empty(permutations)
-    n = len(k)
-    one, other = k.cpu().numpy(), m.cpu().numpy()  # which gathers in a quarter of torch's time
-    r, s = one.sum(0), other.sum(0)
-    totals = float(r.sum() * s.sum())
-    for index in range(permutations):
-        order = rng.permutation(n)
-        inner = np.vdot(one, other.take(order, 0).take(order, 1))
-        null[index] = debiased_hsic(inner, float(r @ s[order]), totals, n) / scale
+    orders = [rng.permutation(other.n) for _ in range(permutations)]
+    null = np.array([between(DEBIASED_CKA, one, permute(other, order)) for order in orders])
     return Null(value, null, (1 + int(np.sum(null >= value))) / (1 + permutations))
 
 
@@ -138,50 +135,3 @@ def permutation_bound(score: float, n: int) -> float:
         return math.nan
     variance = 2 / (n * (n - 3))
     return 1.0 if score <= 0 else 1 / (1 + score**2 / variance)
-
-
-@dataclass(frozen=True)
-class _Kernel:
-    """K⁰ of features of norm 1, ‖K‖², and the dtype of the features."""
-
-    matrix: Tensor
-    inner: float
-    dtype: torch.dtype
-
-
-def _hsics(k: Tensor, m: Tensor) -> tuple[float, Tensor]:
-    """Debiased HSIC of all probes, and with each left out in turn, each by its own n(n − 3)."""
-    n = len(k)
-    r, s = k.sum(0), m.sum(0)
-    h = (k * m).sum(0)
-    total, cross = float(h.sum()), float(r @ s)
-    whole = float(debiased_hsic(total, cross, float(r.sum() * s.sum()), n))
-    less = cross - r * s - k @ s - m @ r + h
-    totals = (r.sum() - 2 * r) * (s.sum() - 2 * s)
-    return whole, debiased_hsic(total - 2 * h, less, totals, n - 1)
-
-
-def _kernels(x: Any, y: Any, least: int) -> tuple[_Kernel, _Kernel] | None:
-    kernels = []
-    for name, value in join_rows({"x": only(x, "x"), "y": only(y, "y")}).items():
-        matrix = as_matrix(value, name)
-        check_finite(matrix, name)
-        check_probes(len(matrix), least, "debiased CKA with its uncertainty", name)
-        found = centre(matrix)
-        tell("debiased_cka", name, found.reason, found.doubt, level=3)
-        if found.reason is None:
-            kernel = gram(found.matrix / torch.linalg.vector_norm(found.matrix))
-            inner = float(kernel.square().sum())
-            kernel.fill_diagonal_(0)
-            if is_degenerate(_hsics(kernel, kernel)[0], inner, 1.0, matrix.dtype):
-                tell("debiased_cka", name, DEGENERATE, None, level=3)
-            else:
-                kernels.append(_Kernel(kernel, inner, matrix.dtype))
-    if len(kernels) < 2:
-        return None
-    if len(kernels[0].matrix) != len(kernels[1].matrix):
-        raise InputError(
-            "x and y: expected the same probes in the same order, "
-            f"got {len(kernels[0].matrix)} and {len(kernels[1].matrix)} rows."
-        )
-    return kernels[0], kernels[1]

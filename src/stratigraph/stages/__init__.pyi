@@ -6,7 +6,12 @@ from .latent_size import LatentSizeSettings as LatentSizeSettings, choose_latent
 from .open import open_study as open_study
 from .progress import Progress as Progress
 from .repair import repair_study as repair_study
-from .run import run_stage as run_stage, run_stages as run_stages, run_study as run_study
+from .run import (
+    run_chance as run_chance,
+    run_stage as run_stage,
+    run_stages as run_stages,
+    run_study as run_study,
+)
 from .score import score_latents as score_latents
 from .train import train_study as train_study
 from .trainer import train_run as train_run

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from stratigraph.engine import Engine, one_thread
 from stratigraph.errors import DataError
 from stratigraph.evidence import gather
 from stratigraph.evidence.answer import answer
+from stratigraph.evidence.basis import table_of_scores
+from stratigraph.evidence.claims import CLAIMS
+from stratigraph.evidence.claims.own import own_claims
 from stratigraph.evidence.estimate import Estimate
 from stratigraph.evidence.finding import Finding
-from stratigraph.records import remove_leftovers, write_json
+from stratigraph.evidence.sequential import Standing
+from stratigraph.evidence.ways import Change, compare_ways
+from stratigraph.records import remove_leftovers, write_json, write_record
+from stratigraph.stages.catalog import are_trained
 from stratigraph.stages.compare import compare_study
 from stratigraph.stages.floors import keep_floors
+from stratigraph.stages.looks import find_looks, keep_standings
 from stratigraph.stages.progress import Progress
 from stratigraph.stages.read import read_study
 from stratigraph.stages.recorded import check_recorded
 from stratigraph.stages.score import score_latents
-from stratigraph.study import PUBLISHED, Study, findings_path
+from stratigraph.study import CORRECTED, PUBLISHED, Study, findings_path
+from stratigraph.study.layout import basis_path
 from stratigraph.version import __version__
 
 __all__ = ["assess_study", "findings_of"]
@@ -40,7 +49,9 @@ def findings_of(study: Study) -> list[Finding]:
     # As all else that is kept, since the last digits depend on it; and threads made these thousands
     # of small products seventy times slower on two busy cores.
     with one_thread():
-        return answer(gather(study), study.way.name)
+        claims = (*CLAIMS, *own_claims(study.config.claims))
+        looks = find_looks(study, study.way.name)
+        return answer(gather(study), study.way.name, claims, looks=looks)
 
 
 def assess_study(
@@ -71,7 +82,8 @@ def assess_study(
     remove_leftovers(study.path, of=findings_path(study.path).name)
     keep_floors(study)  # as it may have these
     score_latents(study, engine, progress)  # an earlier version may have left them unscored
-    found, sources = [], {}
+    found: dict[str, list[Finding]] = {}
+    sources = {}
     ways = {way.way.name: way for way in study.ways()}
     if published:
         ways[PUBLISHED.name] = study.read(PUBLISHED)
@@ -80,9 +92,18 @@ def assess_study(
             progress.say(f"the {way.way.name} way: {way.way.told}")
             read_study(way, engine, progress)
             compare_study(way, engine, progress)
-        found += findings_of(way)
+        found[way.way.name] = findings_of(way)
         sources[way.way.name] = way.source()
-    rows = [_plain(finding) for finding in found]
+        _keep_basis(study, way.way.name, found[way.way.name])
+    every = [finding for own in found.values() for finding in own]
+    standings: dict[str, dict[str, Standing]] = {}
+    for finding in every:
+        if finding.standing is not None:
+            standings.setdefault(finding.way, {})[finding.question.key] = finding.standing
+    if standings and are_trained(study.path, list(study.runs)):  # else the look is not complete
+        keep_standings(study, standings)
+    rows = [_plain(finding) for finding in every]
+    changes = compare_ways(found[CORRECTED.name], found.get(PUBLISHED.name, ()))
     about = {
         "format": 2,
         "study": study.config.name,
@@ -91,8 +112,32 @@ def assess_study(
         "ways": list(sources),
         "representations": sources,
     }
-    write_json(findings_path(study.path), {**about, "findings": rows})
+    compared = [_plain_change(change) for change in changes]
+    write_json(findings_path(study.path), {**about, "findings": rows, "ways_compared": compared})
     return rows
+
+
+def _keep_basis(study: Study, way: str, found: Sequence[Finding]) -> None:
+    """Write down the scores that the findings of a way rest on."""
+    folder = basis_path(study.path, way)
+    remove_leftovers(folder.parent, of=folder.name)
+    table = table_of_scores(found)
+    write_record(folder, lambda files: files.table("scores.parquet", table))
+
+
+def _plain_change(change: Change) -> dict[str, Any]:
+    (first, second), (one, other) = change.measures, change.values
+    return _finite(
+        {
+            "key": change.question.key,
+            "claim": change.question.claim,
+            "statement": change.question.statement,
+            "decides": change.decides,
+            "measures": {CORRECTED.name: first, PUBLISHED.name: second},
+            "values": {CORRECTED.name: one, PUBLISHED.name: other},
+            "difference": _numbers({"": change.difference})[""],
+        }
+    )
 
 
 def _plain(finding: Finding) -> dict[str, Any]:
@@ -113,7 +158,10 @@ def _plain(finding: Finding) -> dict[str, Any]:
             "p_holm": finding.p_holm,
             "least": question.least,
             "one_sided": question.one_sided,
+            "level": finding.level,
             "adjusted": {"lower": lower, "upper": upper, "confidence": confidence},
+            "need": None if finding.need is None else asdict(finding.need),
+            "standing": None if finding.standing is None else asdict(finding.standing),
             "estimates": _numbers(finding.estimates),
             "of_all_runs": _numbers(finding.every),
             "entered": {
@@ -129,18 +177,14 @@ def _plain(finding: Finding) -> dict[str, Any]:
 
 
 def _numbers(estimates: Mapping[str, Estimate]) -> dict[str, dict[str, Any]]:
-    # The parts of a smallest number are rows of the question's details.
-    return {
-        measure: {name: value for name, value in vars(one).items() if name != "parts"}
-        for measure, one in estimates.items()
-    }
+    return {measure: asdict(one) for measure, one in estimates.items()}
 
 
 def _finite(value: Any) -> Any:
     """JSON has no NaN: what is undefined is null."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     if hasattr(value, "item"):
         value = value.item()

@@ -9,15 +9,11 @@ representations it was made of are no longer those of the study.
 Nothing of size K × K is ever in memory: which pairs are wanted is asked block by block, and the
 matrix is written down in bands of rows, gathered from the blocks.
 
-Of the pairs that findings read, the scores with groups of probes left out are kept beside it
-(`stratigraph.pairs.jackknife`), for the measures of which they can be had in closed form.
+Of the pairs that findings read, the scores with probes left out are kept beside it (`left_out`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,79 +21,26 @@ import numpy as np
 import pandas as pd
 
 from stratigraph.engine import Engine
-from stratigraph.errors import ConfigError
 from stratigraph.identity import digest, plain
 from stratigraph.pairs.blocks import Wanted
 from stratigraph.pairs.comparison import Part
 from stratigraph.pairs.coordinates import read_coordinates
-from stratigraph.pairs.jackknife import (
-    GROUPS,
-    JACKKNIFED,
-    MOST_PROBES,
-    groups_of,
-    jackknife_pairs,
-    order_in_tiles,
-)
+from stratigraph.pairs.jackknife import JACKKNIFED
 from stratigraph.pairs.stored import compare_stored
 from stratigraph.plugins import is_plugin, plugin_digest
-from stratigraph.records import Files, remove_leftovers, remove_record, write_record
+from stratigraph.records import remove_leftovers, remove_record
 from stratigraph.similarity.kernel_cka import deconfounded_measure
+from stratigraph.stages.job import Job
 from stratigraph.stages.labels import representation_table
+from stratigraph.stages.left_out import leave_probes_out
 from stratigraph.stages.matrix_record import write_matrix
 from stratigraph.stages.progress import Progress
 from stratigraph.stages.task import current_facts
-from stratigraph.study import (
-    DECONFOUNDED,
-    MeasureConfig,
-    Selection,
-    Study,
-    claim_pairs,
-    jackknife_path,
-    similarity_path,
-)
+from stratigraph.study import Study, similarity_path
 
 __all__ = ["compare_study", "in_blocks_order"]
 
 SCRATCH = ".scratch-"  # blocks of a comparison that was interrupted: the next one goes on
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What one measure of a study is compared of, and where."""
-
-    measure: MeasureConfig
-    labels: pd.DataFrame
-    files: list[Path]
-    engine: Engine
-    progress: Progress
-    disk: int | None = None
-
-    @cached_property
-    def wanted(self) -> Selection:
-        """The pairs asked for."""
-        return Selection(self.labels, self.measure.pairs)
-
-    def sets(self) -> Iterator[tuple[str, pd.DataFrame]]:
-        """The labels of each set of probes: only within one can representations be compared."""
-        for probes in self.labels["probes"].unique():
-            yield str(probes), self.labels[self.labels["probes"] == probes]
-
-    def input_row(self, own: pd.DataFrame) -> int | None:
-        """Where the measure regresses the input out: its row, the same for every run and step.
-
-        Raises:
-            ConfigError: the study reads no such layer.
-
-        """
-        if self.measure.name != DECONFOUNDED:
-            return None
-        inputs = own.index[own["layer"] == "input"]
-        if not len(inputs):
-            raise ConfigError(
-                f"measures: {DECONFOUNDED} regresses the input out, and the study reads no layer "
-                "`input`; add it to activations: layers."
-            )
-        return int(inputs[0])
 
 
 def compare_study(
@@ -117,13 +60,14 @@ def compare_study(
 
     """
     folder = study.way.folder
-    remove_leftovers(study.path / f"similarity{folder}", study.path / f"jackknife{folder}")
+    made_in = ("similarity", "jackknife", "influence", "chance")
+    remove_leftovers(*(study.path / f"{kind}{folder}" for kind in made_in))
     labels, files, source, readers = representation_table(study)
     if len(readers) > 1:
         progress.say(f"representations were read under {len(readers)} conditions: {readers}")
     made = []
     for measure in study.config.measures:
-        job = _Job(measure, labels, files, engine, progress, disk)
+        job = Job(study, measure, labels, files, engine, progress, disk)
         path = similarity_path(study.path, measure.name, folder)
         about = {
             "representations": source,
@@ -140,44 +84,11 @@ def compare_study(
             made.append(measure.name)
         remove_record(_scratch_of(path))
         if measure.name in JACKKNIFED:
-            path = jackknife_path(study.path, measure.name, folder)
-            about = {**about, "jackknife": 2, "groups": GROUPS}
-            if current_facts(path, about) is None:
-                _jackknife(job, path, about)
+            leave_probes_out(job, about)
     return made
 
 
-def _jackknife(job: _Job, path: Path, about: dict[str, Any]) -> None:
-    """The scores of the pairs that findings read, without each group of probes in turn."""
-    labels, name = job.labels, job.measure.name
-    counts = [len(read_coordinates(job.files[own.index[0]])) for _, own in job.sets()]
-    # One number of groups for the study: every set of probes is cut alike.
-    groups = 0 if max(counts) > MOST_PROBES else min(groups_of(count) for count in counts)
-    pairs = claim_pairs(labels) if groups else np.empty((0, 2), dtype=np.int64)
-    defined = (labels["reason"] == "").to_numpy()
-    pairs = pairs[job.wanted.of(pairs) & defined[pairs].all(axis=1)]
-    pairs = pairs[order_in_tiles(pairs, labels["layer"].to_numpy()[pairs[:, 0]], max(counts))]
-    found = np.full((len(pairs), 1 + groups), np.nan)
-    probes = labels["probes"].to_numpy()[pairs[:, 0]]
-    for one, own in job.sets() if groups else ():
-        found[probes == one] = jackknife_pairs(
-            job.files,
-            pairs[probes == one],
-            name,
-            confounder=job.input_row(own),
-            groups=groups,
-            engine=job.engine,
-            progress=job.progress.stage(f"leaving probes out of {name}"),
-        )
-
-    def fill(files: Files) -> None:
-        files.array("pairs.npy", pairs.astype(np.int32))
-        files.array("scores.npy", found)
-
-    write_record(path, fill, about)
-
-
-def _compare(job: _Job, path: Path, about: dict[str, Any], readers: list[str]) -> None:
+def _compare(job: Job, path: Path, about: dict[str, Any], readers: list[str]) -> None:
     labels, name = job.labels, job.measure.name
     reasons = labels["reason"].to_numpy(dtype=object, copy=True)
     parts, plans = [], []
@@ -208,7 +119,7 @@ def _compare(job: _Job, path: Path, about: dict[str, Any], readers: list[str]) -
     write_matrix(path, labels.assign(reason=reasons), parts, kinds, about)
 
 
-def _ask_block(job: _Job, rows: np.ndarray) -> Wanted:
+def _ask_block(job: Job, rows: np.ndarray) -> Wanted:
     """The pairs asked for, of representations in another order than the labels'."""
 
     def block(x: slice, y: slice) -> np.ndarray:

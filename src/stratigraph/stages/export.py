@@ -3,6 +3,7 @@
 ::
 
     study.yaml, findings.json, report/index.html, figures/*
+    basis/<way>/scores.parquet      the scores that findings rest on, with their weights
     labels.parquet            one row a representation, ``row`` as the pairs name it
     similarity/<measure>.parquet    row_x, row_y, value (float32): every defined pair, once; with
                                     a tolerance, the ends lower and upper of its interval
@@ -134,13 +135,13 @@ def _own_files(study: Study) -> list[Path]:
     """
     found: list[Path] = []
     for place in (place for place in PLACES if place.exported):
-        path = study.path / place.pattern
-        if record_exists(path):
-            verified(path)
-            found += [path / name for name in sorted(read_json(path / MANIFEST)["files"])]
-        elif path.is_file():
-            check_item(path)
-            found.append(path)
+        for path in sorted(study.path.glob(place.glob())):
+            if record_exists(path):
+                verified(path)
+                found += [path / name for name in sorted(read_json(path / MANIFEST)["files"])]
+            elif path.is_file():
+                check_item(path)
+                found.append(path)
     return found
 
 

@@ -46,11 +46,10 @@ from stratigraph.stages.task import (
     task_of,
 )
 from stratigraph.study import (
-    ProbesConfig,
     Run,
     Study,
     observed_path,
-    probe_indices,
+    probe_factors,
     representations_path,
 )
 from stratigraph.study.layout import posterior_path
@@ -62,7 +61,7 @@ __all__ = ["observe_run", "observe_study"]
 def observe_run(task: ReadingTask) -> None:
     """Observe one run and write its record."""
     run = task.run
-    factors, names = _factors(run, task.probes)
+    factors, names = probe_factors(run.config, task.probes)
     latents, layers = [], []
     remaining = {} if task.way else _remaining(run, task.steps)
     for step in task.steps:
@@ -93,14 +92,6 @@ def observe_run(task: ReadingTask) -> None:
         files.table("layers.parquet", found)
 
     write_record(task.record, fill, task.about)
-
-
-def _factors(run: Run, probes: ProbesConfig) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The factors of the probes and their names: none of a recorded run."""
-    if isinstance(run.config, RecordedConfig):
-        return np.empty((run.config.count, 0)), ()
-    dataset = run.dataset()
-    return dataset.factors(probe_indices(run.config, probes)), tuple(dataset.factor_names)
 
 
 LATENTS = ["step", "latent", "regime", "kl", "variance", "mean_variance"]

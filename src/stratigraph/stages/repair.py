@@ -27,7 +27,7 @@ from stratigraph.stages.verify import (
 )
 from stratigraph.study import load_study
 from stratigraph.study.exported import find_export
-from stratigraph.study.layout import REPLICATES
+from stratigraph.study.layout import LOOKS, REPLICATES
 
 __all__ = ["repair_study"]
 
@@ -66,6 +66,11 @@ def repair_study(
             raise IntegrityError(
                 f"{folder / REPLICATES}: damaged. Remove it: the study then has the replicates of "
                 "its file, and those that are added again are trained already."
+            )
+        if damage.path == folder / LOOKS:
+            raise IntegrityError(
+                f"{folder / LOOKS}: damaged, and nothing else says how the study was planned to be "
+                "looked at. Removed, its findings are those of a fixed number of replicates."
             )
         if not damage.stage:
             raise IntegrityError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,10 @@ from stratigraph.stages.current import (
 )
 from stratigraph.stages.open import open_study
 from stratigraph.stages.progress import Progress
-from stratigraph.stages.stage import Work
+from stratigraph.stages.stage import Made, Work
 from stratigraph.study import Study
 
-__all__ = ["run_stage", "run_stages", "run_study"]
+__all__ = ["run_chance", "run_stage", "run_stages", "run_study"]
 
 
 def run_stage(
@@ -76,6 +76,43 @@ def run_stage(
             Work(study, home, where, progress, device, allow_drift, published, formats)
         )
     note_current(study, stage, before, made)
+
+
+def run_chance(
+    study: Study,
+    engine: Engine | Callable[[], Engine] | None = None,
+    progress: Progress | None = None,
+    *,
+    null: int,
+    within: str | None = None,
+    measures: Sequence[str] = (),
+) -> None:
+    """What chance scores (`stratigraph.stages.chance`), kept beside a study that is compared.
+
+    Args:
+        study: a study's folder, opened; it is compared first.
+        engine: as `run_stage` takes it.
+        progress: by default silent.
+        null: permutations.
+        within: a factor of the data, within whose values probes are permuted.
+        measures: of the study; by default all.
+
+    Raises:
+        ConfigError: no such measure or factor, or no two runs that could be compared.
+
+    """
+    from stratigraph.stages.chance import score_chance
+
+    progress = progress or Progress(quiet=True)
+    where = _start(engine)
+    run_stage("compare", study, where, progress)
+    home, before = find_home(study.path), find_files(study.path)
+    with progress.showing(), home.writing():
+        made = score_chance(study, where, progress, null=null, within=within, measures=measures)
+    if made:
+        note_current(study, "compare", before, Made())
+    else:
+        progress.say("chance: nothing was left to do")
 
 
 def run_study(

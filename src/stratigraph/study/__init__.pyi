@@ -11,7 +11,9 @@ from .layout import (
     CONFIG as CONFIG,
     METRICS as METRICS,
     STUDY_FILE as STUDY_FILE,
+    chance_path as chance_path,
     findings_path as findings_path,
+    influence_path as influence_path,
     jackknife_path as jackknife_path,
     metrics_path as metrics_path,
     observed_path as observed_path,
@@ -25,6 +27,7 @@ from .load import load_study as load_study
 from .parse import load_config as load_config
 from .probes import (
     keep_probes as keep_probes,
+    probe_factors as probe_factors,
     probe_images as probe_images,
     probe_indices as probe_indices,
     probe_noise as probe_noise,

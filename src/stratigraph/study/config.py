@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from stratigraph.activations import DECODER_INPUTS
 from stratigraph.errors import ConfigError, InputError, UntrustedError
 from stratigraph.pairs.certified import check_tolerance
-from stratigraph.plugins import is_plugin
+from stratigraph.plugins import is_plugin, load_plugin
 from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.measure import Measure
 from stratigraph.study.grid import one_of
@@ -126,6 +126,21 @@ class ResourcesConfig:
             check_number(f"resources: {what}", value, least, 1024)
 
 
+def _check_claim(name: str) -> None:
+    """Raise where a claim of the user's own is no function of a module."""
+    if not is_plugin(name):
+        raise ConfigError(
+            f"claims: expected MODULE:NAME, a function of your own, got {name!r}; the claims of "
+            "stratigraph itself are asked of every study."
+        )
+    try:
+        found = load_plugin("claims", name)
+    except UntrustedError:
+        return  # of a module that is named only, nothing can be checked
+    if not callable(found):
+        raise ConfigError(f"claims: {name}: expected a function, got a {type(found).__name__}.")
+
+
 @dataclass(frozen=True)
 class StudyConfig:
     """A whole study, valid at construction.
@@ -144,6 +159,7 @@ class StudyConfig:
     probes: ProbesConfig = ProbesConfig()
     activations: ActivationsConfig = ActivationsConfig()
     ways: tuple[str, ...] = (CORRECTED.name,)
+    claims: tuple[str, ...] = ()
     resources: ResourcesConfig = ResourcesConfig()
     description: str = ""
     recorded: bool = False
@@ -169,12 +185,14 @@ class StudyConfig:
             twice, count = Counter(names).most_common(1)[0] if names else ("", 0)
             if count > 1:
                 raise ConfigError(f"{what} {twice} stands in the study twice; remove one.")
+        for name in self.claims:
+            _check_claim(name)
 
     def plugins(self) -> list[str]:
         """What of it is a user's own, as ``module:name`` (`stratigraph.plugins`)."""
         runs = [name for run in self.runs for name in run.plugins()]
         measures = [one.name for one in self.measures if is_plugin(one.name)]
-        return list(dict.fromkeys([*runs, *measures]))
+        return list(dict.fromkeys([*runs, *measures, *self.claims]))
 
     def read(self, way: Way) -> StudyConfig:
         """The configuration of the same study, read a way."""

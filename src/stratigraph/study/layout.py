@@ -17,7 +17,10 @@
                   observed/scores/          disentanglement scores of the latents
     similarity/<measure>/                   values.npy and labels.parquet
     jackknife/<measure>/                    the pairs that findings read, probes left out
+    influence/<measure>/                    how much hangs on which probes
+    chance/<measure>/                       what permuted probes would score, where that was asked
     findings.json, figures/, report/index.html
+    basis/<way>/scores.parquet              the scores that findings rest on, with their weights
 
 A folder whose name ends in ``-published`` is of the study read the published way (`ways`).
 """
@@ -44,9 +47,12 @@ __all__ = [
     "STUDY_FILE",
     "Place",
     "Writer",
+    "basis_path",
+    "chance_path",
     "default_path",
     "find_place",
     "findings_path",
+    "influence_path",
     "is_root",
     "jackknife_path",
     "metrics_path",
@@ -64,6 +70,8 @@ __all__ = [
 
 STUDY_FILE = "study.yaml"
 REPLICATES = "replicates.json"
+LOOKS = "looks.json"
+STANDINGS = "standings.json"
 FLOORS = "floors.json"
 CONFIG = "config.json"
 STATE = "state.json"
@@ -122,6 +130,7 @@ class Place:
 PLACES = (
     Place("study.yaml", "", "file", light=True, exported=True),
     Place("replicates.json", "", "file", light=True, exported=True),
+    Place("looks.json", "", "file", light=True, exported=True),
     Place("current.json", "", None, trusted=False),
     Place("runs/{run}/config.json", "train", "run", light=True, once=True),
     Place("runs/{run}/state.json", "train", "run", light=True, trusted=False),
@@ -136,8 +145,13 @@ PLACES = (
     Place("probes/{name}", "extract", "results"),
     Place("similarity/{name}", "compare", "results"),
     Place("jackknife/{name}", "compare", "results"),
+    Place("influence/{name}", "compare", "results"),
+    Place("chance/{name}", "compare", "results"),
     Place("similarity-{way}/{name}", "assess", "results"),
     Place("jackknife-{way}/{name}", "assess", "results"),
+    Place("basis/{name}", "assess", "results", exported=True),
+    Place("influence-{way}/{name}", "assess", "results"),
+    Place("standings.json", "assess", "results", exported=True),
     Place("findings.json", "assess", "results", exported=True),
     Place("floors.json", "assess", "results", light=True, exported=True),
     Place("figures", "report", "report", exported=True),
@@ -222,9 +236,24 @@ def jackknife_path(study: Path, measure: str, way: str = "") -> Path:
     return study / f"jackknife{way}" / _folder(measure)
 
 
+def influence_path(study: Path, measure: str, way: str = "") -> Path:
+    """The record of how much a measure's scores hang on which probes."""
+    return study / f"influence{way}" / _folder(measure)
+
+
+def chance_path(study: Path, measure: str) -> Path:
+    """The record of what a measure scores by chance."""
+    return study / "chance" / _folder(measure)
+
+
 def page_path(study: Path) -> Path:
     """The page of a study's report."""
     return study / "report" / "index.html"
+
+
+def basis_path(study: Path, way: str) -> Path:
+    """The record of the scores that the findings of a way rest on."""
+    return study / "basis" / way
 
 
 def findings_path(study: Path) -> Path:

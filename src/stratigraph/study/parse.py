@@ -19,6 +19,7 @@
     measures:
       - debiased_cka
       - {name: procrustes_similarity, pairs: [trajectory, aligned], tolerance: 0.01}
+    claims: ["my_claims:later"]             # optional: claims of one's own (docs/extending.md)
     ways: corrected                         # or [corrected, published]: findings judged both ways
 
 A study of trainings that were recorded has ``recorded: true`` and no grid: its runs are those that
@@ -86,6 +87,7 @@ def parse_config(
             "probes",
             "activations",
             "measures",
+            "claims",
             "ways",
             "resources",
         ),
@@ -122,6 +124,7 @@ def parse_config(
         measures=tuple(_measures(table.get("measures", ["debiased_cka"]))),
         probes=ProbesConfig(**probes),
         activations=ActivationsConfig(**reading),
+        claims=tuple(_claims(table)),
         ways=tuple(_ways(table.get("ways", CORRECTED.name))),
         resources=ResourcesConfig(
             **mapping("resources", table.get("resources", {}), ("cpus", "gpus"))
@@ -136,10 +139,10 @@ def _read_recorded(table: dict[str, Any], text: str) -> StudyConfig:
     if table["recorded"] is not True:
         raise ConfigError(f"recorded: expected true, or nothing, got {table['recorded']!r}.")
     for key in table:
-        if key not in ("name", "description", "recorded", "measures"):
+        if key not in ("name", "description", "recorded", "measures", "claims"):
             raise ConfigError(
                 f"study: {key} is of studies that stratigraph trains; this one was recorded, and "
-                "has name, description and measures."
+                "has name, description, measures and claims."
             )
     if "name" not in table:
         raise ConfigError("study: name is missing.")
@@ -147,10 +150,15 @@ def _read_recorded(table: dict[str, Any], text: str) -> StudyConfig:
         name=table["name"],
         runs=(),
         measures=tuple(_measures(table.get("measures", ["debiased_cka"]))),
+        claims=tuple(_claims(table)),
         description=table.get("description", ""),
         recorded=True,
         text=text,
     )
+
+
+def _claims(table: dict[str, Any]) -> list[str]:
+    return axis("claims", table["claims"]) if table.get("claims") is not None else []
 
 
 def _ways(value: Any) -> list[str]:

@@ -28,6 +28,7 @@ from stratigraph.training import RecordedConfig, RunConfig, derived_seed, split_
 __all__ = [
     "KeptProbes",
     "keep_probes",
+    "probe_factors",
     "probe_images",
     "probe_indices",
     "probe_noise",
@@ -122,6 +123,14 @@ def probe_indices(config: RunConfig, probes: ProbesConfig) -> np.ndarray:
     held_out = probes.source == "validation"
     parts = split_of(config, dataset)
     return draw_probes(dataset, parts, probes.count, probes.seed, held_out=held_out)
+
+
+def probe_factors(config: RunConfig, probes: ProbesConfig) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The factors of the probes, (n, f), and their names: none of a recorded run."""
+    if isinstance(config, RecordedConfig):
+        return np.empty((config.count, 0)), ()
+    dataset = config.dataset()
+    return np.asarray(dataset.factors(probe_indices(config, probes))), tuple(dataset.factor_names)
 
 
 def probe_images(config: RunConfig, probes: ProbesConfig) -> torch.Tensor:

@@ -252,15 +252,29 @@ class Study:
             InputError: the study was not assessed.
 
         """
+        found: list[dict[str, Any]] = self._read_findings()["findings"]
+        return found
+
+    @property
+    def ways_compared(self) -> list[dict[str, Any]]:
+        """What the published way of reading changes: one mapping a question and measure.
+
+        Empty where the study was not read that way, or assessed by an earlier version.
+
+        Raises:
+            InputError: the study was not assessed.
+
+        """
+        return list(self._read_findings().get("ways_compared", []))
+
+    def _read_findings(self) -> dict[str, Any]:
         path = findings_path(self.path)
         if not path.is_file():
             raise InputError(
                 f"study {self.config.name} has no findings yet; run `stratigraph assess "
                 f"{self.path}`."
             )
-        held = read_json(path) if self.export is None else self.export.json(path.name)
-        found: list[dict[str, Any]] = held["findings"]
-        return found
+        return read_json(path) if self.export is None else self.export.json(path.name)
 
     def _open_matrix_of(self, measure: str) -> tuple[xr.DataArray, pd.DataFrame]:
         folder = self._matrix_folder(measure)

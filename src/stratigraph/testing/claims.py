@@ -115,8 +115,10 @@ def _check_question(of: str, question: Question, asked: bool) -> None:
     of = f"{of}, {question.key}"
     stop = question.statement.endswith(".")
     require(stop, f"{of}: statement: expected a sentence, got {question.statement!r}.")
-    number = isinstance(question.claim, int) and question.claim >= 1
-    require(number, f"{of}: claim: expected a number from 1, got {question.claim!r}.")
+    number = isinstance(question.claim, int) and question.claim >= 0
+    require(
+        number, f"{of}: claim: expected a number, 0 of a claim of your own, got {question.claim!r}."
+    )
     units = get_args(Unit)
     require(question.unit in units, f"{of}: unit: expected one of {units}, got {question.unit!r}.")
     least = math.isfinite(question.least) and question.least >= 0

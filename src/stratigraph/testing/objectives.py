@@ -15,8 +15,16 @@ import torch
 from torch import Tensor
 
 from stratigraph.models.initialisation import seeded
-from stratigraph.objectives import RECONSTRUCTIONS, Objective, Pass, Terms, evaluate, parts_of
-from stratigraph.objectives.catalog import OfPass, OfPosterior
+from stratigraph.objectives import (
+    RECONSTRUCTIONS,
+    Objective,
+    Pass,
+    Terms,
+    build_objective,
+    evaluate,
+    parts_of,
+)
+from stratigraph.objectives.catalog import OfPass, OfPosterior, WithSame
 from stratigraph.objectives.parameters import check_parameters
 from stratigraph.testing.passes import pass_of
 from stratigraph.testing.require import require
@@ -216,6 +224,32 @@ def check_single_precision(objective: Objective) -> None:
         )
 
 
+def check_same(objective: Objective) -> None:
+    """What it says it is the same as has its gradients; plain parameters name that."""
+    simpler = objective.same_as() if isinstance(objective, WithSame) else None
+    if simpler is None:
+        return
+    other = build_objective(**simpler)
+    for step in STEPS:
+        slopes = []
+        for which in (objective, other):
+            one, leaves = pass_of(which, step=step)
+            shared = {key: leaf for key, leaf in leaves.items() if not key.startswith("its ")}
+            found = torch.autograd.grad(
+                _terms(which, one).loss, list(shared.values()), allow_unused=True
+            )
+            slopes.append(dict(zip(shared, found, strict=True)))
+        for leaf, slope in slopes[0].items():
+            here, there = (
+                torch.zeros(1) if one is None else one for one in (slope, slopes[1].get(leaf))
+            )
+            require(
+                torch.allclose(here, there.to(here.dtype), rtol=ROUNDING, atol=ROUNDING),
+                f"{_name(objective)}: it says that it is {dict(simpler)}, and at step {step} its "
+                f"gradient at {leaf} is another.",
+            )
+
+
 CHECKS: tuple[Callable[[Objective], None], ...] = (
     check_declaration,
     check_terms,
@@ -226,4 +260,5 @@ CHECKS: tuple[Callable[[Objective], None], ...] = (
     check_losses_apart,
     check_parts,
     check_single_precision,
+    check_same,
 )

@@ -23,8 +23,11 @@ knows them; every threshold and margin is ours.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 
+from stratigraph.errors import ConfigError
 from stratigraph.evidence.claims.classifiers_alike import classifiers_alike
 from stratigraph.evidence.claims.collapse import collapse
 from stratigraph.evidence.claims.dip_departs import dip_departs
@@ -35,6 +38,7 @@ from stratigraph.evidence.claims.kinds import kinds
 from stratigraph.evidence.claims.latents_exception import latents_exception
 from stratigraph.evidence.claims.lower_first import lower_first
 from stratigraph.evidence.claims.measures_agree import measures_agree
+from stratigraph.evidence.claims.own import OWN
 from stratigraph.evidence.claims.shared_features import shared_features
 from stratigraph.evidence.claims.stable_across_seeds import stable_across_seeds
 from stratigraph.evidence.evidence import Evidence
@@ -61,8 +65,16 @@ CLAIMS: tuple[Callable[[Evidence], list[Question]], ...] = (
 def ask(
     evidence: Evidence, claims: Sequence[Callable[[Evidence], list[Question]]] = CLAIMS
 ) -> list[Question]:
-    """Every question, in the order of the claims."""
-    return sorted(
-        (question for claim in claims for question in claim(evidence)),
-        key=lambda question: question.claim,
-    )
+    """Every question, in the order of the claims, a user's own last.
+
+    Raises:
+        ConfigError: two questions have one key.
+
+    """
+    questions = [question for claim in claims for question in claim(evidence)]
+    for key, count in Counter(question.key for question in questions).items():
+        if count > 1:
+            raise ConfigError(
+                f"claims: {count} questions are called {key!r}; give your own another key."
+            )
+    return sorted(questions, key=lambda one: math.inf if one.claim == OWN else one.claim)

@@ -1,8 +1,8 @@
 """Claim 11: how alike encoders and classifiers with the same trunk are, layer by layer.
 
 The mean similarity of a VAE's encoder layer with the classifier's, less that of two VAEs of one
-configuration; runs that share no random streams, last step. "Alike" is the margin of claims 3 and 4; the layers
-stand in the details.
+configuration; runs that share no random streams, last step. "Alike" is the margin of claims 3 and
+4; the layers stand in the details.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from stratigraph.evidence.claims.numbers import observed
 from stratigraph.evidence.claims.parts import (
     configuration,
     decoder,
@@ -140,22 +141,12 @@ def _deconfounded(evidence: Evidence) -> Contrast | None:
     return settling("progress", encoder, decoder)(pairs)
 
 
-def _curves(evidence: Evidence, share: pd.DataFrame) -> Pairs:
-    """A table of run, step, layer, value as pairs with the last step, labelled as the others."""
-    pairs = of_vaes(evidence.to_final[evidence.cka])
-    keys = pairs.table[["run_x", "layer_x", "step_x"]]
-    values = keys.merge(
-        share, left_on=["run_x", "layer_x", "step_x"], right_on=["run", "layer", "step"], how="left"
-    )["value"].to_numpy(dtype=float)
-    return Pairs(pairs.table, values[:, None])
-
-
 def _weights(evidence: Evidence) -> Contrast | None:
     layers = evidence.layers
     if layers.empty or not layers["remaining"].notna().any():
         return None
-    share = layers[["run", "layer", "step"]].assign(value=1 - layers["remaining"])
-    return settling("similarity", encoder, decoder)(_curves(evidence, share))
+    left = of_vaes(observed(evidence, "remaining"))
+    return settling("similarity", encoder, decoder)(Pairs(left.table, 1 - left.values))
 
 
 def _factors(evidence: Evidence) -> Contrast | None:
@@ -163,7 +154,7 @@ def _factors(evidence: Evidence) -> Contrast | None:
     layers = evidence.layers
     if layers.empty or not layers["decodable"].notna().any():
         return None
-    pairs = _curves(evidence, layers[["run", "layer", "step"]].assign(value=layers["decodable"]))
+    pairs = of_vaes(observed(evidence, "decodable"))
     rows, area, untrained = areas(pairs)
     last = pairs.table["step_x"] == pairs.table["step_y"]
     final = dict(

@@ -25,7 +25,14 @@ from stratigraph.evidence.claims.parts import (
     side_by_side,
 )
 from stratigraph.evidence.contrast import Contrast
-from stratigraph.evidence.estimate import CONFIDENCE, Estimate, Part, estimate_from, least_of
+from stratigraph.evidence.estimate import (
+    CONFIDENCE,
+    Estimate,
+    Part,
+    add_variances,
+    estimate_from,
+    least_of,
+)
 from stratigraph.evidence.evidence import Evidence
 from stratigraph.evidence.finding import Question
 from stratigraph.evidence.moderation import moderate
@@ -100,18 +107,12 @@ def _each(contrast: Contrast) -> list[tuple[int, Part]]:
     if (n < 2).any() or not np.isfinite(variances).all():
         return [(row, Part(one.value, math.nan, math.nan)) for row, one in found]
     moderated, freedoms = moderate(variances, n - 1)
+    groups = contrast.values.shape[1] - 1
     parts = []
     for (row, one), variance, freedom in zip(found, moderated / n, freedoms, strict=True):
-        of_probes = one.error_probes**2 if math.isfinite(one.error_probes) else 0.0
-        # What is of runs and probes together was taken off once.
-        rest = one.error**2 - one.error_replicates**2 if math.isfinite(one.error) else of_probes
-        total = max(variance + rest, variance, of_probes)
-        groups = contrast.values.shape[1] - 2
-        squares = variance**2 / freedom + (of_probes**2 / groups if groups > 0 else 0.0)
-        if squares == 0:  # nothing differs anywhere, which says nothing of the error
-            parts.append((row, Part(one.value, math.nan, math.nan)))
-            continue
-        parts.append((row, Part(one.value, math.sqrt(total), max(1.0, total**2 / squares))))
+        of_probes = (one.error_probes**2, groups - 1.0)
+        both = one.error_both**2
+        parts.append((row, Part(one.value, *add_variances((variance, freedom), of_probes, both))))
     return parts
 
 

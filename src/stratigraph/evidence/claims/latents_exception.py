@@ -2,8 +2,8 @@
 
 What similarity drops from the baseline (two runs of one configuration) to pairs that differ in
 strength or objective, in the latents less in the encoder's layers; positive where the latents give
-way more. Within each data set and architecture, runs that share no random streams. The sample is left out:
-runs are read with one noise, which alone makes the samples of collapsed latents alike.
+way more. Within each data set and architecture, runs that share no random streams. The sample is
+left out: runs are read with one noise, which alone makes the samples of collapsed latents alike.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def latents_exception(evidence: Evidence) -> list[Question]:
             5,
             "Mean and variance differ across strengths and objectives more than the encoder's "
             "layers do.",
-            "drop of similarity from across replicates to across configurations, latents less encoder",
+            "similarity lost from replicates to other configurations, latents less encoder",
             found,
             LEAST,
             details,

@@ -11,6 +11,8 @@ Source: Fisher 1915 (z = artanh r, in which the interval is taken).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import scipy
@@ -46,7 +48,7 @@ def _rank(values: np.ndarray) -> float:
         return float(scipy.stats.spearmanr(values[:, 0], values[:, 1]).statistic)
 
 
-def _contrast(pairs: Pairs) -> Contrast:
+def _contrast(pairs: Pairs, measures: Sequence[str]) -> Contrast:
     runs = runs_of(pairs.table)
     place = pd.Index(runs["run"])
     x, y = (place.get_indexer(pairs.table[f"run_{side}"]) for side in "xy")
@@ -55,7 +57,10 @@ def _contrast(pairs: Pairs) -> Contrast:
         kept = pairs.values[keep[x] & keep[y]]
         return np.array([np.arctanh(_rank(kept)) if len(kept) >= LEAST_PAIRS else np.nan])
 
-    return Contrast(runs, statistic, pairs.table, pairs.values, null=AGREEMENT, correlation=True)
+    return Contrast(
+        runs, statistic, pairs.table, pairs.values,
+        null=AGREEMENT, correlation=True, scores=tuple(measures),
+    )  # fmt: skip
 
 
 def _within(pairs: Pairs) -> float:
@@ -91,7 +96,7 @@ def measures_agree(evidence: Evidence) -> list[Question]:
             if len(both) >= LEAST_PAIRS:
                 spread = np.ptp(np.quantile(both.values, (0.05, 0.95), axis=0), axis=0)
                 if (spread >= LEAST_SPREAD).all():
-                    contrasts = {"spearman": _contrast(both)}
+                    contrasts = {"spearman": _contrast(both, measures)}
                     within = _within(both)
                 else:
                     missing = (

@@ -6,6 +6,8 @@ apart (`by`): every group of these, then every layer, then every configuration c
 - `settling`: by how much one part of a network settles before another, a row a run and part;
 - `pairs_of_runs`: the similarity of some pairs of runs less that of others, a row a pair and layer;
 - `across`, `baseline`: pairs of configurations that differ in one thing, and of none.
+
+Numbers of single runs are in `numbers`.
 """
 
 from __future__ import annotations
@@ -22,12 +24,15 @@ from stratigraph.evidence.settling import Kind, part_areas
 
 __all__ = [
     "LATENTS",
+    "TOO_LITTLE",
+    "Mask",
     "across",
     "asked_for",
     "baseline",
     "configuration",
     "decoder",
     "encoder",
+    "label_groups",
     "of_vaes",
     "one_run",
     "pairs_of_runs",
@@ -101,7 +106,7 @@ def settling(
 
     def contrast(pairs: Pairs) -> Contrast | None:
         rows, (one, other), layers = part_areas(pairs, [earlier, later], kind)
-        table = rows.assign(group=_groups(rows, by), side="gap", layers=layers)
+        table = rows.assign(group=label_groups(rows, by), side="gap", layers=layers)
         values = one - other
         undefined = rows["run_x"][~np.isfinite(values[:, 0])]
         return weigh(
@@ -111,7 +116,7 @@ def settling(
     return contrast
 
 
-def _groups(rows: pd.DataFrame, by: Sequence[str]) -> pd.Series:
+def label_groups(rows: pd.DataFrame, by: Sequence[str]) -> pd.Series:
     """One label of several, for each row."""
     own = rows[[f"{name}_x" for name in by]].astype(str)
     return own.agg("\n".join, axis=1) if by else pd.Series("", index=rows.index)
@@ -168,7 +173,7 @@ def pairs_of_runs(
             side[mask(pairs)] = name
         side[~same(pairs, *by)] = ""
         table = pairs.table.assign(
-            group=_groups(pairs.table, by), side=side, layer=pairs.table["layer_x"]
+            group=label_groups(pairs.table, by), side=side, layer=pairs.table["layer_x"]
         )
         signs = {name: sign for name, (sign, _) in sides.items()}
         # Without one of two replicates there is no pair of them left.

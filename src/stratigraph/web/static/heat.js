@@ -141,7 +141,8 @@ export async function heat(box, study, shown) {
     const certain = one.certain.length ? `, certain to be from ${score(one.certain[0])} to ${score(one.certain[1])}` : "";
     const interval = one.interval ? `, 95 % interval over probes ${score(one.interval[0])} to ${score(one.interval[1])}` : "";
     const chance = one.null ? `; unrelated probes score ${score(one.null.mean)} ± ${score(one.null.sd, 4)}` : "";
-    return certain + interval + chance + (one.reason ? `; undefined: ${one.reason}` : "");
+    const kept = one.chance ? `; chance reaches ${score(one.chance.threshold)} once in twenty: calibrated ${score(one.chance.calibrated)}, p ${score(one.chance.p)}${one.chance.untrained === null ? "" : `; both at step 0 ${score(one.chance.untrained)}`}` : "";
+    return certain + interval + chance + kept + (one.reason ? `; undefined: ${one.reason}` : "");
   }
 
   // ---- a pair over training ----------------------------------------------------------------------

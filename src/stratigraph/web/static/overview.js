@@ -32,7 +32,7 @@ function findings(study) {
   const body = rows.map(({ row, one, first, many }) => {
     const cells = [];
     if (first) cells.push(
-      el("td", { className: "number", rowSpan: many, textContent: row.claim }),
+      el("td", { className: "number", rowSpan: many, textContent: row.claim || "own" }),
       el("td", { rowSpan: many }, row.statement, el("br"), el("span", { className: "quiet", textContent: `Estimated: ${row.contrast}. ${row.why}` }), ...entered(row.entered)),
       el("td", { rowSpan: many }, el("span", { className: `verdict ${row.verdict.split(" ")[0]}`, textContent: row.verdict })));
     cells.push(...(one ? [

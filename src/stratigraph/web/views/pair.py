@@ -3,7 +3,8 @@
 The interval is the jackknife's over groups of probes, θ ± t_{G−1} √((G − 1)/G Σ_g (θ_(g) − θ̄)²).
 The null: the probes of one side permuted, so that nothing relates the two. For debiased CKA its
 mean and variance follow exactly, 0 and 2/(n(n − 3)) (`stratigraph.similarity.uncertainty`); for
-other measures some permutations are scored, when asked.
+other measures some permutations are scored, when asked. Where the study keeps what chance scores of
+the pair (`stratigraph.stages.chance`), that stands beside it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from stratigraph.errors import InputError
@@ -27,7 +29,13 @@ from stratigraph.pairs.jackknife import (
 from stratigraph.records import record_exists, verified
 from stratigraph.report.figures.style import measure_name
 from stratigraph.similarity.measure import between
-from stratigraph.study import DECONFOUNDED, Study, representations_path, study_measure
+from stratigraph.study import (
+    DECONFOUNDED,
+    Study,
+    chance_path,
+    representations_path,
+    study_measure,
+)
 from stratigraph.web.matrix import index_matrix
 from stratigraph.web.query import Answer, Query, defined
 from stratigraph.web.watch import Watched
@@ -35,6 +43,8 @@ from stratigraph.web.watch import Watched
 __all__ = ["pair"]
 
 PERMUTATIONS = 10
+CELL = ["run_x", "run_y", "layer_x", "layer_y"]
+CHANCE = ["p", "calibrated", "threshold", "untrained"]
 
 
 def pair(watched: Watched, query: Query) -> Answer:
@@ -69,6 +79,7 @@ def pair(watched: Watched, query: Query) -> Answer:
         "certain": defined([end.at(rows[0], rows[1]) for end in index.ends or ()]),
         "interval": None,
         "null": None,
+        "chance": _kept_chance(watched, study, measure, places),
     }
     alike = index.labels["probes"].iloc[rows[0]] == index.labels["probes"].iloc[rows[1]]
     if math.isfinite(value) and alike and all(record_exists(file.parent) for file in files):
@@ -104,6 +115,34 @@ def _interval(files: list[Path], measure: str) -> list[float | None] | None:
     error = math.sqrt((groups - 1) / groups * float(np.square(left_out - left_out.mean()).sum()))
     reach = error * float(stats.t.ppf(0.975, groups - 1))
     return defined([scores[0] - reach, scores[0] + reach])
+
+
+def _kept_chance(
+    watched: Watched, study: Study, measure: str, places: list[dict[str, Any]]
+) -> dict[str, Any] | None:
+    """What the study keeps of chance for two layers at their last steps; None of other pairs."""
+    record = chance_path(study.path, measure)
+    ended = all(study.runs[one["run"]].config.steps == one["step"] for one in places)
+    if study.way.folder or not ended or not record_exists(record):
+        return None
+
+    def read() -> tuple[dict[str, Any], dict[tuple[str, ...], tuple[float, ...]]]:
+        about = verified(record)
+        cells = pd.read_parquet(record / "cells.parquet")
+        keys = zip(*(cells[name] for name in CELL), strict=True)
+        values = cells[CHANCE].itertuples(index=False, name=None)
+        return about, dict(zip(keys, values, strict=True))
+
+    about, held = watched.keep_record(("chance", measure), record, read)
+    if about["representations"] != study.similarity(measure).attrs["representations"]:
+        return None
+    for one, other in (places, places[::-1]):
+        found = held.get((one["run"], other["run"], one["layer"], other["layer"]))
+        if found is not None:
+            within = f" within values of {about['within']}" if about["within"] else ""
+            how = f"{about['null']} permutations of the probes{within}"
+            return dict(zip(CHANCE, defined(found), strict=True)) | {"how": how}
+    return None
 
 
 def _null(study: Study, files: list[Path], measure: str, full: bool) -> dict[str, Any] | None:
