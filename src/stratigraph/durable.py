@@ -29,6 +29,7 @@ __all__ = [
     "Output",
     "create_new",
     "exchange",
+    "find_leftovers",
     "fresh_beside",
     "make_folder",
     "replacing",
@@ -92,6 +93,11 @@ def make_folder(path: Path) -> None:
 def fresh_beside(path: Path) -> Path:
     """A name that nothing has, in the folder of ``path``."""
     return path.parent / f"{TEMPORARY}{uuid.uuid4().hex[:12]}-{path.name}"
+
+
+def find_leftovers(folder: Path, of: str = "*") -> Iterator[Path]:
+    """What interrupted writes left in a folder: of the records and files of a name, or of all."""
+    return folder.glob(f"{TEMPORARY}*-{of}")
 
 
 class Output:

@@ -7,7 +7,8 @@ Of several modes each has its own N; what the stage starts from and leaves is ma
 
 Each attempt is a fork of this process, which has imported and computed what is slow: it has one
 thread, so that a fork is whole. What an attempt leaves is gone on with by the same stage without
-faults, and must then equal, byte for byte, what an undisturbed one left.
+faults, and must then equal, byte for byte, what an undisturbed one left. And a stage that says that
+it is done may have been refused only what loses nothing.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from disk import Disk, put  # noqa: E402
 from mutations import MUTATIONS  # noqa: E402
 from operations import Operations  # noqa: E402
 
+from stratigraph.durable import TEMPORARY  # noqa: E402
 from stratigraph.engine import LocalEngine  # noqa: E402
 from stratigraph.errors import StorageError, StratigraphError  # noqa: E402
 from stratigraph.report import write as report_module  # noqa: E402
@@ -65,12 +67,8 @@ probes: {count: 8}
 activations: {layers: [input, encoder.conv1, z_mean, z_sample, decoder.dense1]}
 measures: [debiased_cka]
 """
-VOLATILE = (
-    "state.json",
-    "config.json",
-    "current.json",
-    ".lock",
-)  # by time and place, not by what was learned
+HINTS = ("state.json", "current.json")
+VOLATILE = (*HINTS, "config.json", ".lock")  # by time and place, not by what was learned
 
 
 def results(folder: Path) -> dict[str, str]:
@@ -193,9 +191,10 @@ def attempts(name: str, folder: Path, prepared: Prepared, every: int, mode: str)
             "broken": {"refuse_at": number, "code": errno.EIO},
         }[mode]
 
-        def attempt(faults: dict[str, Any] = faults) -> None:
-            Operations(place.resolve(), **faults).install()
+        def attempt(faults: dict[str, Any] = faults) -> list[tuple[Any, ...]]:
+            operations = Operations(place.resolve(), **faults).install()
             stage(name, place)
+            return untold(operations)
 
         outcome, told = forked(attempt)
         key = outcome if outcome != "raised" else told[0]
@@ -204,11 +203,39 @@ def attempts(name: str, folder: Path, prepared: Prepared, every: int, mode: str)
             wrong.append(f"operation {number}: {told}")
         if outcome == "done" and _left(place):
             wrong.append(f"operation {number}: said to be done, and is not: {_left(place)}")
+        if outcome == "done" and told:
+            wrong.append(f"operation {number}: refused, which was not told: {told[:3]}")
         wrong += [f"operation {number}: {text}" for text in broken_records(place)]
         problem = finish(name, place, whole)
         if problem:
             wrong.append(f"operation {number}: {problem}")
     return {"operations": count, "tried": len(range(0, count, every)), **outcomes, "wrong": wrong}
+
+
+def untold(operations: Operations) -> list[tuple[Any, ...]]:
+    """What of the operations that were refused had to be told: all but what loses nothing.
+
+    How far a run is and what is current are hints, which the next beat and the next stage write
+    again. What is needed no more is removed by the next turn of the stage: `finish` looks at that.
+    """
+    log = operations.log
+    return [
+        log[at][:2] for at in operations.refused if not _is_hint(log, at) and not _is_past(log[at])
+    ]
+
+
+def _is_hint(log: list[tuple[Any, ...]], at: int) -> bool:
+    operation, path, *_ = log[at]
+    if operation == "fsync" and log[at - 1][0] == "rename":  # the folder, for that name's sake
+        path = log[at - 1][2]
+    return Path(path).name.endswith(HINTS)
+
+
+def _is_past(entry: tuple[Any, ...]) -> bool:
+    operation, path, *to = entry
+    if operation == "rename":  # what is removed loses its name first
+        return "checkpoint" in Path(path).parts and Path(to[0]).name.startswith(TEMPORARY)
+    return operation in ("unlink", "rmdir") and TEMPORARY in path
 
 
 def _left(folder: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stratigraph import durable
+from stratigraph.errors import StorageError
 from stratigraph.records import checkpoint, files, store
 
 
@@ -76,6 +78,23 @@ def forget_to_flush_folders() -> None:
     durable.sync = store.sync = lambda path: None
 
 
+def keep_quiet() -> None:
+    """A file that the disk refuses is passed over without a word."""
+    write = files.write_file
+
+    def write_file(path: Path, *parts: Any) -> str:
+        with contextlib.suppress(StorageError):
+            return write(path, *parts)
+        return ""
+
+    _replace("write_file", write_file)
+
+
+def leave_what_was_replaced() -> None:
+    """A stage is current whatever it has left to remove."""
+    importlib.import_module("stratigraph.stages.stage").Stage.is_cleared = lambda *_: True
+
+
 def no_exchange() -> None:
     """No fault: a system on which two folders cannot trade places in one step."""
     durable.exchange = store.exchange = lambda one, other: False
@@ -95,6 +114,8 @@ MUTATIONS: dict[str, Callable[[], None]] = {
         remove_the_old_checkpoint_first,
         forget_to_flush_files,
         forget_to_flush_folders,
+        keep_quiet,
+        leave_what_was_replaced,
         no_exchange,
     )
 }

@@ -34,6 +34,7 @@ class Operations:
     code: int = 0
     lasting: bool = False
     log: list[tuple[Any, ...]] = field(default_factory=list)
+    refused: list[int] = field(default_factory=list)  # where in the log
     paths: dict[int, str] = field(default_factory=dict)
 
     def install(self) -> Operations:
@@ -132,4 +133,5 @@ class Operations:
         if refused and (not self.lasting or name in ("open", "write", "mkdir", "rename")):
             if half is not None:
                 half()
+            self.refused.append(len(self.log) - 1)
             raise OSError(self.code, os.strerror(self.code), str(self.root / str(facts[0])))

@@ -142,6 +142,30 @@ def test_what_was_touched_is_looked_at_again(done, place, stages):
     assert [stage for stage in STAGES if not is_current(done, [stage], files)] == list(stages)
 
 
+def test_what_a_disk_would_not_remove_goes_at_the_next_turn(done):
+    """What was replaced, blocks of a comparison, and the checkpoint of a run that is done."""
+    run = next(iter(done.runs.values())).path
+    left = {
+        run / ".new-0123456789ab-metrics": "train",
+        run / "checkpoint": "train",
+        run / "representations" / ".new-0123456789ab-000000005": "extract",
+        run / "observed" / ".new-old-tables": "extract",
+        done.path / "similarity" / ".new-0123456789ab-.scratch-debiased_cka": "compare",
+        done.path / ".new-0123456789ab-findings.json": "assess",
+        done.path / ".new-0123456789ab-figures": "report",
+    }
+    for path, stage in left.items():
+        path.mkdir()
+        files = find_files(done.path)
+        assert [one for one in STAGES if not is_current(done, [one], files)] == [stage]
+        path.rmdir()
+    for path in left:
+        path.mkdir()
+    run_study(done.path, engine=LocalEngine(1))
+    assert not any(path.exists() for path in left)
+    assert is_finished(done)
+
+
 def test_what_changed_is_made_again(done):
     (done.path / "report" / "index.html").write_text("changed")
     assert not is_finished(done)

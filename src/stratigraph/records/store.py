@@ -29,6 +29,7 @@ from stratigraph.durable import (
     Bytes,
     Output,
     exchange,
+    find_leftovers,
     fresh_beside,
     make_folder,
     sha256,
@@ -277,7 +278,7 @@ def remove_leftovers(*directories: Path, of: str = "*") -> None:
 
     """
     for directory in directories:
-        for path in directory.glob(f"{TEMPORARY}*-{of}"):
+        for path in find_leftovers(directory, of):
             place = directory / path.name.removeprefix(OLD)
             if path.name.startswith(OLD) and not place.exists():
                 path.rename(place)  # killed between the two renames of `write_record`

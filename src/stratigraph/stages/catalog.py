@@ -17,8 +17,16 @@ __all__ = ["STAGES", "are_trained"]
 
 
 def are_trained(study: Path, runs: Sequence[str]) -> bool:
-    """Whether runs of a study's folder say that they are at their end."""
-    return all(read_state(run_path(study, run))["state"] in ("done", "diverged") for run in runs)
+    """Whether runs of a study's folder say that they are at their end, with nothing to go on from.
+
+    A run that diverged keeps what it came from.
+    """
+    return all(map(_is_at_its_end, (run_path(study, run) for run in runs)))
+
+
+def _is_at_its_end(run: Path) -> bool:
+    state = read_state(run)["state"]
+    return state == "diverged" or (state == "done" and not (run / "checkpoint").exists())
 
 
 def _train(work: Work) -> Made:
@@ -77,10 +85,20 @@ def _report(work: Work) -> Made:
 STAGES = {
     stage.name: stage
     for stage in (
-        Stage("train", (), _train, are_trained),
-        Stage("extract", ("train",), _extract),
-        Stage("compare", ("extract",), _compare),
-        Stage("assess", ("train", "extract", "compare"), _assess),
-        Stage("report", ("train", "extract", "compare", "assess"), _report),
+        Stage("train", (), _train, are_trained, clears=["runs/{run}/*"]),
+        Stage(
+            "extract",
+            ("train",),
+            _extract,
+            clears=["runs/{run}/representations/*", "runs/{run}/observed/*"],
+        ),
+        Stage("compare", ("extract",), _compare, clears=["similarity/*", "jackknife/*"]),
+        Stage("assess", ("train", "extract", "compare"), _assess, clears=["findings.json"]),
+        Stage(
+            "report",
+            ("train", "extract", "compare", "assess"),
+            _report,
+            clears=["figures", "report"],
+        ),
     )
 }

@@ -142,16 +142,15 @@ def _are_current(
 ) -> bool:
     noted = _read_notes(study)
     for stage in stages:
-        held = noted.get(stage)
-        if held is None or held["asked"] != asked or not STAGES[stage].ended(study, asked["runs"]):
+        held, one = noted.get(stage), STAGES[stage]
+        if held is None or held["asked"] != asked or not one.ended(study, asked["runs"]):
+            return False
+        # A disk may refuse to remove what was replaced: the stage's next turn does.
+        if not one.is_cleared(study, asked["runs"]):
             return False
         if any(held["options"].get(key) != value for key, value in options.items()):
             return False
-        now = {
-            path: stamp
-            for own in (stage, *STAGES[stage].needs)
-            for path, stamp in files[own].items()
-        }
+        now = {path: stamp for own in (stage, *one.needs) for path, stamp in files[own].items()}
         other = now.items() - held["files"].items()
         # Of the probes that another way of reading keeps there, nobody else reads anything.
         if any(path in held["files"] or not path.startswith("probes/") for path, _ in other):

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stratigraph.durable import find_leftovers
+
 if TYPE_CHECKING:
     from stratigraph.engine import Engine
     from stratigraph.home import Home
@@ -72,6 +74,8 @@ class Stage:
         make: makes what is missing, and says what came of it.
         ended: whether what it began is at its end, of a study's folder and the runs that have to be
             trained there; files alone do not say so of runs.
+        clears: the records and files, as patterns of paths within the study, of which it removes
+            what interrupted writes left (``{run}`` is each run that has to be trained).
 
     """
 
@@ -79,3 +83,13 @@ class Stage:
     needs: tuple[str, ...]
     make: Callable[[Work], Made]
     ended: Callable[[Path, Sequence[str]], bool] = lambda study, runs: True
+    clears: Sequence[str] = ()
+
+    def is_cleared(self, study: Path, runs: Sequence[str]) -> bool:
+        """Whether none of what it removes is left in a study's folder."""
+        places = [
+            study / place.format(run=run)
+            for place in self.clears
+            for run in (runs if "{run}" in place else [""])
+        ]
+        return not any(any(find_leftovers(path.parent, path.name)) for path in places)

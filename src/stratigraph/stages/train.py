@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stratigraph.activations import layers_to_read
-from stratigraph.durable import TEMPORARY
+from stratigraph.durable import find_leftovers
 from stratigraph.engine import Engine
 from stratigraph.errors import (
     BusyError,
@@ -135,7 +135,7 @@ def _is_closed(run: Run, home: Home) -> bool:
         and is_over(run.path, run.config)
         and (run.path / CONFIG).is_file()
         and not (run.path / "checkpoint").exists()
-        and not any(run.path.glob(f"{TEMPORARY}*"))
+        and not any(find_leftovers(run.path))
         and home.is_published(run.path)
     )
 
