@@ -29,6 +29,7 @@ from stratigraph.cli.options import (
 )
 from stratigraph.cli.run import open_to_compute
 from stratigraph.errors import ConfigError
+from stratigraph.terminal import tell
 
 __all__ = ["compare"]
 
@@ -156,4 +157,4 @@ def compare(
     run_stage("compare", opened, start, Progress(quiet))
     if explain:
         for name in opened.measures():
-            typer.echo(f"{name}: {opened.similarity(name).attrs['plan']}")
+            tell(f"{name}: {opened.similarity(name).attrs['plan']}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -23,6 +22,7 @@ from stratigraph.cli.options import (
     refuse_given,
     refuse_idle,
 )
+from stratigraph.terminal import tell, tell_json
 
 if TYPE_CHECKING:
     from stratigraph.engine import Engine
@@ -114,11 +114,11 @@ def _end(study: Study, as_json: bool, report: Path | None = None) -> None:
             ],
             "report": None if report is None else str(report),
         }  # fmt: skip
-        typer.echo(json.dumps(facts, indent=1))
+        tell_json(facts)
         raise typer.Exit(code)
     if counts.keys() != {"done"}:
         told = ", ".join(f"{count} {state}" for state, count in counts.items())
-        typer.echo(f"runs: {told}; `stratigraph list {_name_study(study)}` says why")
+        tell(f"runs: {told}; `stratigraph list {_name_study(study)}` says why")
     if report is not None:
         _tell_headline(study, report)
     raise typer.Exit(code)
@@ -133,10 +133,10 @@ def _tell_headline(study: Study, report: Path) -> None:
 
         lines = headline(study)
     for line in lines:
-        typer.echo(line)
-    typer.echo(f"report: {report}")
+        tell(line)
+    tell(f"report: {report}")
     if _name_study(study) != str(study.path):
-        typer.echo(f"published: {_name_study(study)}")
+        tell(f"published: {_name_study(study)}")
 
 
 def run(
@@ -169,14 +169,14 @@ def run(
                 *lines,
                 f"report: {page_path(folder)}",
             ):
-                typer.echo(line)
+                tell(line)
             return
     from stratigraph.stages import Progress, run_stages
 
     opened, start = open_to_compute(context, study, opening, computing, device)
     done = run_stages(opened, start, Progress(quiet), device, allow_drift)
     if not (done or quiet or as_json):
-        typer.echo(NOTHING_LEFT)
+        tell(NOTHING_LEFT)
     _end(opened, as_json, page_path(opened.path))
 
 

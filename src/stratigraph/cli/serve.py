@@ -36,7 +36,7 @@ def serve(
     from stratigraph.web import serve
 
     def tell(address: str) -> None:
-        typer.echo(f"{address}  (Ctrl-C ends)")
+        tell(f"{address}  (Ctrl-C ends)")
 
     with contextlib.suppress(KeyboardInterrupt):  # how it is meant to end
         serve(

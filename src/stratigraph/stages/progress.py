@@ -20,6 +20,7 @@ from rich.table import Column
 from stratigraph.engine import stopping
 from stratigraph.stages.board import Board, clock, draw_board, tell_board
 from stratigraph.study import Run
+from stratigraph.terminal import visible
 
 __all__ = ["Counter", "Progress", "Watch"]
 
@@ -64,7 +65,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """One line."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(visible(text), markup=False, soft_wrap=True)
 
     @contextmanager
     def counting(self, what: str, total: int) -> Iterator[Counter]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from stratigraph.durable import TEMPORARY
 from stratigraph.errors import ConfigError, DataError, IntegrityError
+from stratigraph.paths import check_path
 from stratigraph.records import (
     LOCK,
     MANIFEST,
@@ -77,7 +78,7 @@ def verify_study(folder: Path) -> Verified:
         DataError: the folder holds no study.
 
     """
-    if not (folder / STUDY_FILE).is_file():
+    if not (check_path(folder) / STUDY_FILE).is_file():
         load_study(folder)  # says what is missing
     export = find_export(folder)
     if export is not None:
