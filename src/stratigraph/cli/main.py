@@ -103,6 +103,8 @@ def main(arguments: list[str] | None = None) -> None:
     debug = "--debug" in given
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, _terminate)  # but of nohup
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and _in_foreground():
             # Inherited, as from nohup; but here is somebody to press Ctrl-C.
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -194,5 +196,5 @@ def _let_go() -> None:
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    """SIGTERM means what Ctrl-C means."""
+    """SIGTERM, and a terminal that is closed, mean what Ctrl-C means."""
     raise KeyboardInterrupt

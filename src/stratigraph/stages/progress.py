@@ -28,10 +28,20 @@ LINE_SECONDS = 15.0
 
 
 class _Console(Console):
-    """A console whose reader may go away (`2>&1 | tee`, and Ctrl-C ends tee): the work goes on."""
+    """A console whose reader may go away: the work goes on.
+
+    `2>&1 | tee`, and Ctrl-C ends tee; a terminal that is closed; a log on a disk that is full.
+    """
+
+    def _check_buffer(self) -> None:
+        try:
+            super()._check_buffer()
+        except OSError:
+            self.on_broken_pipe()
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
+        del self._buffer[:]
 
 
 class Progress:
