@@ -135,7 +135,10 @@ def test_a_study_of_ones_own_parts(project, capsys):
 def test_a_begun_study_runs_nothing_that_lies_in_it(project, monkeypatch):
     """Only the file that a user runs is looked beside; a folder that is opened is not."""
     monkeypatch.chdir(project)
-    with pytest.raises(ConfigError, match=r"no module is called 'my_part'\. .* set PYTHONPATH"):
+    with pytest.raises(
+        ConfigError,
+        match=r"no module is called 'my_part'\. .* PYTHONPATH to the folder that my_part\.py lies",
+    ):
         parse_config(parse_yaml(STUDY, "study.yaml"), STUDY)
     monkeypatch.syspath_prepend("")
     (project / "runs").mkdir()

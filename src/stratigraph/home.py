@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from stratigraph import study as studies
+from stratigraph.paths import check_path
 from stratigraph.records import locked
 from stratigraph.study.origin import find_origin, is_url
 
@@ -104,7 +105,7 @@ def find_folder(source: str | Path, *, light: bool = False, new: bool = True) ->
 
     """
     if not is_url(source):
-        return Path(source)
+        return check_path(source)
     from stratigraph.remote import bring_working_copy
 
     return bring_working_copy(str(source), light=light, new=new)

@@ -43,6 +43,7 @@ __all__ = [
 ]
 
 _loaded: set[str] = set()  # modules that were named
+_beside: list[str] = []  # folders of study files that were opened
 _forbidden: set[Path] = set()  # folders of studies that were opened
 _reading: ContextVar[Path | None] = ContextVar("reading", default=None)
 
@@ -55,6 +56,7 @@ def is_plugin(name: object) -> bool:
 def beside(folder: Path) -> None:
     """Look for modules in the folder of a study file too, from now on and in the workers."""
     place = str(folder.resolve())
+    _beside.append(place)
     if place not in sys.path:
         sys.path.append(place)  # last: a file here hides no installed package
 
@@ -223,7 +225,7 @@ def _import(where: str, module: str) -> ModuleType:
         raise ConfigError(
             f"{where}: no module is called {module!r}. It is looked for beside the study file that "
             "is run, and on Python's path, but never in the folder of a study: set PYTHONPATH to "
-            "its folder, or install it."
+            f"the folder that {names[0]}.py lies in{_told_beside()}, or install it."
         ) from None
     except ConfigError:
         raise
@@ -231,6 +233,11 @@ def _import(where: str, module: str) -> ModuleType:
         told = f"{type(error).__name__}: {error}"
         raise ConfigError(f"{where}: {module} cannot be imported ({told}).") from error
     return found
+
+
+def _told_beside() -> str:
+    """Where modules were looked for beside study files, the last of these places."""
+    return f" (it is not in {_beside[-1]}, where the study's file was)" if _beside else ""
 
 
 def _check_place(where: str, module: str) -> None:

@@ -7,6 +7,7 @@ float: 3.0 in a file of floats is the value 3 of a factor.
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -14,8 +15,16 @@ from numpy.typing import ArrayLike
 
 from stratigraph.errors import ConfigError, InputError, StratigraphError
 
-__all__ = ["check_number", "check_whole", "is_number", "is_whole", "whole_numbers"]
+__all__ = [
+    "check_number",
+    "check_whole",
+    "is_number",
+    "is_whole",
+    "told_value",
+    "whole_numbers",
+]
 
+LARGEST_FLOAT = int(sys.float_info.max)
 LARGEST = 2.0**53  # up to which every whole number is a float64
 
 
@@ -25,8 +34,23 @@ def is_whole(value: object) -> TypeGuard[int]:
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Whether it is a real number; infinity and NaN are."""
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether it is a real number that a float holds; infinity and NaN are.
+
+    Of a whole number of hundreds of digits there is no float, and Python says so wherever it is
+    used as one: it is no number here.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return isinstance(value, float) or abs(value) <= LARGEST_FLOAT
+
+
+def told_value(value: object) -> str:
+    """A value as an error tells it: in one line, cut where it is long."""
+    try:
+        told = repr(value)
+    except ValueError:  # Python writes no whole number of more than 4,300 digits
+        return "a number of thousands of digits"
+    return told if len(told) <= 80 else f"{told[:60]}… ({len(told):,} characters)"
 
 
 def check_whole(
@@ -49,7 +73,7 @@ def check_whole(
     """
     if not is_whole(value) or value < least or (most is not None and value > most):
         bounds = f"≥ {least}" if most is None else f"from {least} to {most}"
-        raise error(f"{where}: expected a whole number {bounds}, got {value!r}.")
+        raise error(f"{where}: expected a whole number {bounds}, got {told_value(value)}.")
     return value
 
 
@@ -88,7 +112,7 @@ def check_number(
         signs = {"≥": least, ">": above, "≤": most, "<": below}
         told = [f"{sign} {end:g}" for sign, end in signs.items() if math.isfinite(end)]
         bounds = " and ".join(told) or "that is finite"
-    raise error(f"{where}: expected a number {bounds}, got {value!r}.")
+    raise error(f"{where}: expected a number {bounds}, got {told_value(value)}.")
 
 
 def whole_numbers(values: ArrayLike, what: str) -> np.ndarray[Any, np.dtype[np.int64]]:

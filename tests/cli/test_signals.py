@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -77,21 +79,68 @@ def test_sigterm_to_one_worker_alone_stops_nothing(tmp_path, tiny_file):
     assert [run.state["state"] for run in study.runs.values()] == ["done", "done"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.full
+@pytest.mark.parametrize("deaf", [False, True])
+def test_a_terminal_that_is_closed_saves_as_sigterm_does(tmp_path, tiny_file, deaf):
+    """SIGHUP comes to all that runs in it, and nobody reads any more; nohup goes on."""
+    controller, device = pty.openpty()
+    file = tmp_path / "study.yaml"
+    text = tiny_file.read_text().replace("steps: 12", "steps: 300" if deaf else "steps: 100000")
+    file.write_text(text.replace("beta: [1, 4]", "beta: [1]"))
+
+    def begin() -> None:
+        os.setsid()
+        os.close(os.open(os.ttyname(device), os.O_RDWR))  # the terminal of this session
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN if deaf else signal.SIG_DFL)
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stratigraph", "train", file, "--out", tmp_path / "out",
+         "--workers", "2"],
+        env={"PYTHONPATH": str(SOURCE), "PATH": os.environ["PATH"], "TERM": "xterm"},
+        preexec_fn=begin, stdin=device, stdout=device, stderr=device,  # noqa: PLW1509
+    )  # fmt: skip
+    os.close(device)
+
+    def drain() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(controller, 65536):
+                pass
+
+    reader = threading.Thread(target=drain, daemon=True)
+    reader.start()
+    study = study_of(tmp_path, 2)
+    os.killpg(process.pid, signal.SIGHUP)  # as the kernel does
+    if not deaf:
+        os.close(controller)
+    process.wait(120)
+    if deaf:
+        assert process.returncode == 0
+        os.close(controller)
+        return
+    assert process.returncode == 130
+    for run in study.runs.values():
+        assert run.state["state"] == "stopped", run.state
+        assert 0 < run.state["step"] == checkpoint_step(run.path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_outside_of_tasks_is_told_in_a_line(number, tiny_study, monkeypatch, capsys):
     def hit(*_: object, **__: object) -> None:
         os.kill(os.getpid(), number)
         time.sleep(5)
 
     monkeypatch.setattr("stratigraph.report.write_report", hit)
-    before = signal.getsignal(signal.SIGTERM)
+    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP)}
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whatever started the tests
     # Of what starts the tests (nohup, a shell's &) it may have been inherited ignored.
     interrupt = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(SystemExit) as stopped:
             main(["report", str(tiny_study.path), "--formats", "png"])
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
         signal.signal(signal.SIGINT, interrupt)
     assert stopped.value.code == 130
     told = capsys.readouterr().err

@@ -130,9 +130,9 @@ def test_which_array_of_an_npz(tmp_path):
     [
         (
             lambda data: data[:-1],
-            r"declares uint8 \(5, 6, 7, 3\), which is 630 bytes, and holds 629",
+            r"declares \(5, 6, 7, 3\) of uint8, 630 bytes; 629 follow",
         ),
-        (lambda data: data + b"x", r"which is 630 bytes, and holds 631"),
+        (lambda data: data + b"x", r"630 bytes; 631 follow"),
         (lambda data: data[:20], r"is not a whole \.npy array"),
         (
             lambda data: b"<!DOCTYPE html><title>404</title>",

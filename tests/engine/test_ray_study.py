@@ -287,3 +287,65 @@ def test_two_nodes_with_disks_of_their_own(tmp_path, monkeypatch, s3_url):
     for disk in disks:
         assert list(disk.glob("*/runs/*/snapshots/*/manifest.json"))
         assert not list(disk.glob("*/runs/*/representations*/*/manifest.json"))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("answers", [True, False])
+def test_an_address_without_a_cluster_is_told_at_once(tiny_file, tmp_path, answers):
+    """Also where something else answers there; without Ray's own log, and no folder is begun."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        if not answers:
+            listening.close()
+        began = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", "stratigraph", "run", tiny_file, "--out", tmp_path / "out",
+             "--engine", "ray", "--address", address],
+            capture_output=True, text=True, check=False, timeout=120,
+            env={"PYTHONPATH": str(SOURCE), "PATH": os.environ["PATH"]},
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert time.monotonic() - began < 40  # ten seconds, and Python and Ray loaded on a busy machine
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "nothing answers at" in done.stderr or "no cluster answers at" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("workers", [None, 2])
+def test_more_than_the_cluster_has_is_told_at_once(ray_engine, workers):
+    from stratigraph.engine.ray import RayEngine
+
+    with pytest.raises(ConfigError, match=r"a task asks for 50 cores and 0 GPUs, and the cluster"):
+        RayEngine("auto", workers, cpus=50)
+
+
+@pytest.mark.full
+def test_an_interrupt_is_heard_while_all_tasks_wait(ray_engine, tmp_path):
+    """Others hold all cores: what waits for one is taken back."""
+    gate = tmp_path / "gate"
+
+    def hold(path: Path) -> None:
+        while not path.exists():
+            time.sleep(0.05)
+
+    held = [ray.remote(hold).options(num_cpus=1).remote(gate) for _ in range(2)]
+    while ray.available_resources().get("CPU", 0):
+        time.sleep(0.05)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    began = time.monotonic()
+    interrupt = threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT))
+    try:
+        interrupt.start()
+        with pytest.raises(KeyboardInterrupt):
+            list(ray_engine.map(abs, [1, 2, 3]))
+        assert time.monotonic() - began < 15
+    finally:
+        interrupt.cancel()
+        signal.signal(signal.SIGINT, before)
+        gate.write_text("")
+        ray.get(held)
+    assert sorted(one.value for one in ray_engine.map(abs, [-1, -2])) == [1, 2]

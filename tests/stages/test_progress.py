@@ -188,7 +188,7 @@ def test_failures_are_told_when_the_view_closes(tiny_study):
     said = text.getvalue()
     last = said[said.rindex("failed at step 3") :].replace("\n", "")
     assert waiting[0].run_id in last
-    assert "ValueError: nosuch thing" in last
+    assert "ValueError: no\\nsuch thing" in last
     assert "training: 2 waiting, 1 done, 1 failed" in last
 
 

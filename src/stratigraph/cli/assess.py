@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -11,6 +10,7 @@ import typer
 
 from stratigraph.cli.options import AsJson, Computing, Opening, Quiet, StudySource
 from stratigraph.cli.run import open_to_compute
+from stratigraph.terminal import tell, tell_json
 
 __all__ = ["assess", "tell_findings"]
 
@@ -84,7 +84,7 @@ def assess(
     run_stage("assess", opened, start, Progress(quiet), published=published)
     rows = opened.findings
     if as_json:
-        typer.echo(json.dumps(rows, indent=1))
+        tell_json(rows)
         return
     for line in tell_findings(rows, opened.ways_compared):
-        typer.echo(line)
+        tell(line)

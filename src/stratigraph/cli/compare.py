@@ -30,6 +30,7 @@ from stratigraph.cli.options import (
 )
 from stratigraph.cli.run import open_to_compute
 from stratigraph.errors import ConfigError
+from stratigraph.terminal import tell
 from stratigraph.values import check_whole
 
 __all__ = ["compare"]
@@ -183,4 +184,4 @@ def compare(
         run_chance(opened, start, Progress(quiet), null=null, within=null_within, measures=asked)
     if explain:
         for name in opened.measures():
-            typer.echo(f"{name}: {opened.similarity(name).attrs['plan']}")
+            tell(f"{name}: {opened.similarity(name).attrs['plan']}")

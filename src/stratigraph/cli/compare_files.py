@@ -11,6 +11,7 @@ import typer
 from stratigraph.cli.matrices import check_places, show_matrix
 from stratigraph.cli.options import find_study
 from stratigraph.errors import ConfigError
+from stratigraph.terminal import tell
 
 __all__ = [
     "Drawn",
@@ -185,7 +186,7 @@ def _tell_order(values: Mapping[str, Any]) -> None:
     plain = [value.source for value in values.values() if value.ids is None]
     labelled = [value.source for value in values.values() if value.ids is not None]
     if plain and labelled:
-        typer.echo(
+        tell(
             f"{', '.join(plain)}: without ids, so row by row as in {labelled[0]}; --ids names "
             "theirs.",
             err=True,

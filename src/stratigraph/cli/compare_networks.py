@@ -8,17 +8,14 @@ import importlib
 import inspect
 import json
 import sys
-import zipfile
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import typer
-
 from stratigraph.cli.matrices import check_places, show_matrix
 from stratigraph.errors import ConfigError, DataError, InputError
+from stratigraph.npy import read_arrays
 from stratigraph.plugins import attribute_of, parted
+from stratigraph.terminal import tell
 
 if TYPE_CHECKING:
     import xarray
@@ -72,7 +69,7 @@ def compare_models(
         if any(network is other for other in made_of):
             network = _copy_network(network, factory)
         if matched := load_weights(network, path):
-            typer.echo(matched, err=True)
+            tell(matched, err=True)
         made_of.append(network.to(where))
     try:
         compared = _with_intervals if interval else compare_networks
@@ -216,10 +213,8 @@ def read_inputs(path: Path) -> Any:
     if not path.is_file():
         raise DataError(f"{path}: no such file; expected inputs (.npy or .npz).")
     try:
-        with path.open("rb") as file:
-            held = np.load(file, allow_pickle=False)
-            arrays = dict(held) if isinstance(held, np.lib.npyio.NpzFile) else {"": held}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        arrays = read_arrays(path)
+    except ValueError as error:
         raise DataError(
             f"{path}: not readable as .npy or .npz without pickles ({error}); write it with "
             "numpy.save or numpy.savez."

@@ -9,6 +9,7 @@ import typer
 
 from stratigraph.cli.options import StudyFolder, refuse_given
 from stratigraph.errors import InputError
+from stratigraph.terminal import tell
 
 __all__ = ["export"]
 
@@ -36,7 +37,7 @@ def export(
     if to is not None:
         refuse_given(context, ("form",), "it is of tables, and a tracker takes none")
         runs = track_study(opened, open_tracker(to, out, opened.config.name))
-        typer.echo(f"{out}: {runs} {'run' if runs == 1 else 'runs'} for {to}")
+        tell(f"{out}: {runs} {'run' if runs == 1 else 'runs'} for {to}")
         return
     size = export_study(opened, out, form)
-    typer.echo(f"{out}: {size / 1e6:.1f} MB")
+    tell(f"{out}: {size / 1e6:.1f} MB")

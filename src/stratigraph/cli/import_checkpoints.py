@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
 
 from stratigraph.cli.compare_networks import make_network, read_inputs
 from stratigraph.cli.options import Device, Quiet
 from stratigraph.errors import ConfigError, DataError
+from stratigraph.terminal import tell
 
 __all__ = ["import_checkpoints"]
 
@@ -106,7 +107,6 @@ def import_checkpoints(
     measures: dict[str, Any] = {} if measure is None else {"measures": measure}
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = _show_warning
         try:
             study = make_study(
                 given,
@@ -125,7 +125,7 @@ def import_checkpoints(
                 key=key,
                 prefix=prefix,
                 device=device,
-                tell=lambda text: typer.echo(text, err=True),
+                tell=lambda text: tell(text, err=True),
                 **measures,
             )
         except (RuntimeError, TypeError, IndexError) as error:  # the network's, of such inputs
@@ -136,17 +136,5 @@ def import_checkpoints(
     for run_id, run in study.runs.items():
         steps = ", ".join(f"{step:,}" for step in run.steps[:3])
         rest = f", …, {run.steps[-1]:,}" if len(run.steps) > 3 else ""
-        typer.echo(f"{run_id}  {run.config.label()}  {len(run.steps)} steps: {steps}{rest}")
-    typer.echo(f"`stratigraph run {out}` compares them, and writes findings and a report.")
-
-
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """A warning as a line, without where in our code it was raised."""
-    typer.echo(f"warning: {message}", err=True)
+        tell(f"{run_id}  {run.config.label()}  {len(run.steps)} steps: {steps}{rest}")
+    tell(f"`stratigraph run {out}` compares them, and writes findings and a report.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stratigraph.cli.options import AsJson, LightFolder
+from stratigraph.terminal import tell, tell_json, visible
 
 if TYPE_CHECKING:
     from stratigraph.remote import Published
@@ -24,10 +25,11 @@ def finite(value: Any) -> float | None:
 
 
 def _columns(rows: list[list[str]]) -> None:
+    rows = [[visible(cell) for cell in row] for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        typer.echo(line.rstrip())
+        tell(line.rstrip())
 
 
 HIDDEN = ("step", "regulariser")
@@ -65,7 +67,7 @@ def list_runs(study: LightFolder, as_json: AsJson = False) -> None:
         for r, there in zip(runs, published, strict=True)
     ]  # fmt: skip
     if as_json:
-        typer.echo(json.dumps(facts, indent=1))
+        tell_json(facts)
         return
     rows = [["run", "state", "step", "snapshots", "configuration"]]
     rows += [
@@ -76,7 +78,7 @@ def list_runs(study: LightFolder, as_json: AsJson = False) -> None:
     ]  # fmt: skip
     _columns(rows)
     if equal := equal_models(run.config for run in runs):
-        typer.echo(equal)
+        tell(equal)
 
 
 def show(
@@ -111,17 +113,17 @@ def show(
         "config": chosen.config.to_dict(),
     }
     if as_json:
-        typer.echo(json.dumps(facts, indent=1))
+        tell_json(facts)
         return
-    typer.echo(f"{chosen.run_id}  {facts['label']}")
-    typer.echo(f"folder     {facts['folder']}")
+    tell(f"{chosen.run_id}  {facts['label']}")
+    tell(f"folder     {facts['folder']}")
     state = _state(chosen, remote)
-    typer.echo(f"state      {state['state']} at step {state['step']} of {chosen.config.steps}")
+    tell(f"state      {state['state']} at step {state['step']} of {chosen.config.steps}")
     if state.get("reason"):
-        typer.echo(f"reason     {state['reason']}")
+        tell(f"reason     {state['reason']}")
     for sign in state.get("signs", ()):
-        typer.echo(f"warning    {sign}")
-    typer.echo(f"snapshots  {', '.join(map(str, steps)) or 'none yet'}")
+        tell(f"warning    {sign}")
+    tell(f"snapshots  {', '.join(map(str, steps)) or 'none yet'}")
     for split, row in losses.items():
         # A recorded run has the terms that its caller logged, in the caller's units.
         ours = ("loss", "reconstruction", "kl")
@@ -129,16 +131,16 @@ def show(
                  if row[key] is not None]  # fmt: skip
         parts = ", ".join(f"{key} {row[key]:.4g}" for key in shown) or "nothing logged"
         unit = "nats an image, " if "kl" in shown else ""
-        typer.echo(f"{split:<10} {parts} ({unit}step {row['step']:.0f})")
+        tell(f"{split:<10} {parts} ({unit}step {row['step']:.0f})")
     if scores:
         told = (
             f"{name} {'–' if v is None else f'{v:.3f}'}" for name, v in scores["scores"].items()
         )
-        typer.echo(f"latents    {', '.join(told)}")
-        typer.echo(f"           (of {scores['probes']} probes, step {scores['step']})")
-    typer.echo("config")
+        tell(f"latents    {', '.join(told)}")
+        tell(f"           (of {scores['probes']} probes, step {scores['step']})")
+    tell("config")
     for key, value in chosen.config.to_dict().items():
-        typer.echo(f"  {key}: {json.dumps(value)}")
+        tell(f"  {key}: {json.dumps(value)}")
 
 
 def _scores(study: Study, run_id: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +11,7 @@ import typer
 from stratigraph.cli.inspect import finite
 from stratigraph.cli.options import AsJson, Device, Quiet, Trust, find_study, refuse_given
 from stratigraph.errors import ConfigError
+from stratigraph.terminal import tell, tell_json
 
 if TYPE_CHECKING:
     from stratigraph.latents.latent_size import Trial
@@ -70,18 +70,16 @@ def choose_latent_size(
     opened, config = _configuration(study, run, data, trust)
     silent = quiet or as_json
     if not silent:
-        typer.echo(
-            f"{config.label()}; its own number of latents and of steps is not used", err=True
-        )
-        typer.echo("latents  ID of mean  ID of sample     gap")
+        tell(f"{config.label()}; its own number of latents and of steps is not used", err=True)
+        tell("latents  ID of mean  ID of sample     gap")
     found = choose_latents(config, settings, None if silent else _tell, device)
     beside = [] if opened is None else _read_trained(opened)
     if as_json:
-        typer.echo(json.dumps(_facts(found, config, beside), indent=1))
+        tell_json(_facts(found, config, beside))
         return
-    typer.echo(_answer(found))
+    tell(_answer(found))
     for row in beside:
-        typer.echo(
+        tell(
             f"trained: run {row['run'][:4]} has {row['active']} active, {row['mixed']} mixed and "
             f"{row['passive']} passive of {row['latents']} latents ({row['label']})"
         )
@@ -118,7 +116,7 @@ def _configuration(
 def _tell(trial: Trial) -> None:
     agree = "agree" if trial.agree else "part"
     dimensions = f"{trial.mean:>10.2f}  {trial.sampled:>12.2f}  {trial.gap:>6.2f}"
-    typer.echo(f"{trial.latents:>7}  {dimensions}  {agree}")
+    tell(f"{trial.latents:>7}  {dimensions}  {agree}")
 
 
 def _answer(found: ChosenLatents) -> str:

@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from types import FrameType
 
@@ -34,7 +35,8 @@ from stratigraph.cli import (
     verify,
 )
 from stratigraph.cli.options import UnusablePlace, spread
-from stratigraph.errors import ConfigError, StratigraphError
+from stratigraph.errors import ConfigError, StorageError, StratigraphError
+from stratigraph.terminal import tell, visible
 
 __all__ = ["app", "main"]
 
@@ -73,7 +75,7 @@ for name, command in COMMANDS.items():
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"stratigraph {__version__}")
+        tell(f"stratigraph {__version__}")
         raise typer.Exit
 
 
@@ -108,25 +110,67 @@ def main(arguments: list[str] | None = None) -> None:
     debug = "--debug" in given
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _terminate)
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, _terminate)  # but of nohup
         if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and _in_foreground():
             # Inherited, as from nohup; but here is somebody to press Ctrl-C.
             signal.signal(signal.SIGINT, signal.default_int_handler)
+    warnings.formatwarning = _format_warning
     try:
+        _check_streams()
         _check_work(given)
         app(args=given, standalone_mode=True)
-    except (StratigraphError, UnusablePlace) as raised:
+    except (StratigraphError, UnusablePlace, OSError) as raised:
         if debug:
             raise
-        error = raised if isinstance(raised, StratigraphError) else raised.args[0]
-        typer.echo(f"stratigraph: {error}", err=True)
+        error = _told(raised)
+        _tell_last(f"stratigraph: {error}")
         sys.exit(error.exit_code)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
-            with contextlib.suppress(OSError):
-                typer.echo("stratigraph: stopped; the same command goes on from here.", err=True)
+            _tell_last("stratigraph: stopped; the same command goes on from here.")
         raise
     finally:
         _let_go()
+
+
+def _check_streams() -> None:
+    """Refuse to begin where nobody would hear what comes of it; of days of work, perhaps.
+
+    Raises:
+        StorageError: standard output is closed.
+
+    """
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115 - as long as the process
+    if sys.stdout is None:
+        raise StorageError("standard output: it is closed; send it to /dev/null to drop it.")
+
+
+def _told(error: Exception) -> StratigraphError:
+    """What is told of an error: of one of the system's, which path it is of."""
+    if isinstance(error, StratigraphError):
+        return error
+    if isinstance(error, UnusablePlace):
+        return error.args[0]
+    named = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+    return StorageError(f"{named}{getattr(error, 'strerror', None) or error}.")
+
+
+def _tell_last(text: str) -> None:
+    with contextlib.suppress(OSError, StorageError):
+        tell(text, err=True)
+
+
+def _format_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    """A warning as a line, without where in our code it was raised."""
+    return f"warning: {visible(message)}\n"
 
 
 def _check_work(given: list[str]) -> None:
@@ -149,6 +193,8 @@ def _in_foreground() -> bool:
 def _let_go() -> None:
     """Flush what was printed; where its reader has gone, let Python's own flush at exit succeed."""
     for stream in (sys.stdout, sys.stderr):
+        if stream is None:
+            continue
         try:
             stream.flush()
         except (OSError, ValueError):
@@ -157,5 +203,5 @@ def _let_go() -> None:
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    """SIGTERM means what Ctrl-C means."""
+    """SIGTERM, and a terminal that is closed, mean what Ctrl-C means."""
     raise KeyboardInterrupt

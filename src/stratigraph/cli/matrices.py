@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import typer
 
 from stratigraph.cli.inspect import finite
 from stratigraph.errors import ConfigError
+from stratigraph.terminal import tell, tell_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +56,7 @@ def show_matrix(
 
     """
     if as_json:
-        typer.echo(json.dumps({**_facts(found), **facts}, indent=1))
+        tell_json({**_facts(found), **facts})
     else:
         _print(found, of, explained)
     if out is not None:
@@ -107,28 +107,28 @@ def _print(found: xarray.DataArray, of: str, explained: Iterable[str]) -> None:
     first = max(map(len, names_x))
     for name, row in zip(["", *names_x], [names_y, *cells], strict=True):
         line = "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-        typer.echo(f"{name.ljust(first)}  {line}")
-    typer.echo(f"{found.attrs['measure']} of {of}")
+        tell(f"{name.ljust(first)}  {line}")
+    tell(f"{found.attrs['measure']} of {of}")
     if "interval" in found.attrs:
-        typer.echo(f"intervals: {found.attrs['interval']}")
+        tell(f"intervals: {found.attrs['interval']}")
     if "null" in found.attrs:
         _print_chance(found)
     for line in explained:
-        typer.echo(line)
+        tell(line)
     for name, reason in json.loads(found.attrs["reasons"]).items():
-        typer.echo(f"{name} has no score: {reason}")
+        tell(f"{name} has no score: {reason}")
     for name, note in json.loads(found.attrs.get("notes", "{}")).items():
-        typer.echo(f"{name}: {note}")
+        tell(f"{name}: {note}")
 
 
 def _print_chance(found: xarray.DataArray) -> None:
     """The best of every row and of all, and how it stands against the best that chance finds."""
-    typer.echo(f"chance: {found.attrs['null']}")
+    tell(f"chance: {found.attrs['null']}")
     best = [(f"best of {x.item()}", found.sel(x=x), "_row") for x in found["x"]]
     rows = best if found.sizes["y"] > 1 else []
     for name, held, end in (*rows, ("best of all", found, "_matrix")):
         value, p, own = (float(held[part + end]) for part in ("value", "p", "calibrated"))
-        typer.echo(f"{name}: {value:.3f}, p {p:.3f}, calibrated {own:.3f}")
+        tell(f"{name}: {value:.3f}, p {p:.3f}, calibrated {own:.3f}")
 
 
 def _table(found: xarray.DataArray) -> pd.DataFrame:

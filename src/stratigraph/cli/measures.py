@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from stratigraph.cli.options import AsJson
+from stratigraph.terminal import tell, tell_json
 
 if TYPE_CHECKING:
     from stratigraph.similarity.measure import Measure
@@ -32,19 +32,19 @@ def measures(
     chosen = [find_measure(name) for name in names] if names else list(MEASURES.values())
     facts = [_facts(measure, ALIASES) for measure in chosen]
     if as_json:
-        typer.echo(json.dumps(facts, indent=1))
+        tell_json(facts)
         return
     for fact in facts:
         also = f"  (also {', '.join(fact['aliases'])})" if fact["aliases"] else ""
-        typer.echo(f"{fact['name']}{also}")
-        typer.echo(f"  larger      {fact['larger']}; {_bounds(fact['bounds'])}")
-        typer.echo(f"  promises    {', '.join(fact['promises'])}")
-        typer.echo(f"  invariant   {', '.join(fact['invariant']) or 'to nothing'}")
-        typer.echo(f"  cost        {fact['cost']}")
-        typer.echo(f"  source      {fact['source']}")
+        tell(f"{fact['name']}{also}")
+        tell(f"  larger      {fact['larger']}; {_bounds(fact['bounds'])}")
+        tell(f"  promises    {', '.join(fact['promises'])}")
+        tell(f"  invariant   {', '.join(fact['invariant']) or 'to nothing'}")
+        tell(f"  cost        {fact['cost']}")
+        tell(f"  source      {fact['source']}")
         lines = textwrap.wrap(fact["use"], 84)
         for head, line in zip(["use", *[""] * len(lines)], lines, strict=False):
-            typer.echo(f"  {head:<11} {line}")
+            tell(f"  {head:<11} {line}")
 
 
 def _facts(measure: Measure, aliases: dict[str, str]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from stratigraph.errors import ConfigError, StratigraphError, suggest
+from stratigraph.paths import check_path
 
 if TYPE_CHECKING:
     from stratigraph.engine import Engine
@@ -44,15 +45,15 @@ __all__ = [
 
 
 class UnusablePlace(Exception):
-    """What `main` tells of a URL that a command was given: the error is its argument."""
+    """What `main` tells of a path or URL that a command was given: the error is its argument."""
 
 
 def _at(text: str, *, light: bool = False, new: bool = False) -> Path:
-    if "://" not in text:
-        return Path(text)
-    from stratigraph.home import find_folder
-
     try:
+        if "://" not in text:
+            return check_path(text)
+        from stratigraph.home import find_folder
+
         return find_folder(text, light=light, new=new)
     except StratigraphError as error:
         # Typer takes a ValueError, which some of ours are, for a bad value, and words it anew.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stratigraph.cli.options import AsJson, MaxRuns, StudySource, Trust, Workers, refuse_idle
+from stratigraph.terminal import tell, tell_json
 
 if TYPE_CHECKING:
     from stratigraph.cost.plan import StudyPlan
@@ -51,41 +51,33 @@ def plan(
     expected = expect_replicates(config)
     if as_json:
         times = {str(count): round(found.seconds(count), 1) for count in counts}
-        typer.echo(
-            json.dumps(
-                {
-                    **dataclasses.asdict(found),
-                    "seconds": times,
-                    "decides": [dataclasses.asdict(one) for one in expected],
-                },
-                indent=1,
-            )
-        )
+        decides = [dataclasses.asdict(one) for one in expected]
+        tell_json({**dataclasses.asdict(found), "seconds": times, "decides": decides})
         return
     _tell_plan(found, counts)
     if equal := equal_models(config.runs):
-        typer.echo(equal)
+        tell(equal)
     for line in _tell_expected(expected):
-        typer.echo(line)
+        tell(line)
 
 
 def _tell_plan(found: StudyPlan, counts: list[int]) -> None:
-    typer.echo(
+    tell(
         f"{found.runs:,} runs, {found.steps:,} steps, {found.snapshots:,} snapshots, "
         f"{found.representations:,} representations"
     )
     for measure, pairs in found.pairs.items():
-        typer.echo(f"{measure}: {pairs:,} pairs; {found.plans[measure]}")
-    typer.echo(f"disk {found.disk / 1e9:,.2f} GB, memory {found.memory / 1e9:,.2f} GB")
+        tell(f"{measure}: {pairs:,} pairs; {found.plans[measure]}")
+    tell(f"disk {found.disk / 1e9:,.2f} GB, memory {found.memory / 1e9:,.2f} GB")
     width = max(len(stage.name) for stage in found.stages)
     for stage in found.stages:
-        typer.echo(
+        tell(
             f"  {stage.name.ljust(width)}  {_time(stage.seconds):>8} of one core  "
             f"{stage.count:,} {stage.what}"
         )
     for count in counts:
         workers = "worker" if count == 1 else "workers"
-        typer.echo(f"{_time(found.seconds(count))} with {count:,} {workers} as fast as this core")
+        tell(f"{_time(found.seconds(count))} with {count:,} {workers} as fast as this core")
 
 
 def _tell_expected(expected: list[Expected]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from stratigraph.cli.options import AsJson, StudyFolder
+from stratigraph.terminal import tell, tell_json
 
 __all__ = ["power"]
 
@@ -35,16 +36,16 @@ def power(
         draw_power(power_curves(opened)).savefig(figure)
     if as_json:
         rows = json.loads(table.reset_index().to_json(orient="records"))
-        typer.echo(json.dumps(rows, indent=1))
+        tell_json(rows)
         return
     if table.empty:
-        typer.echo("no question is undecided")
+        tell("no question is undecided")
         return
     width = max(map(len, table.index))
     for key, row in table.iterrows():
         now = "" if row["replicates"] is pd.NA else f"{row['replicates']} now"
-        typer.echo(f"{str(key).ljust(width)}  {now:>7}  {row['why']}")
-    typer.echo(
+        tell(f"{str(key).ljust(width)}  {now:>7}  {row['why']}")
+    tell(
         "Of a number that is fixed beforehand, at the level of each question in its family; the "
         "truth is taken to be the estimate, and the range is that of its error."
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -24,6 +23,7 @@ from stratigraph.cli.options import (
     refuse_idle,
 )
 from stratigraph.errors import ConfigError
+from stratigraph.terminal import tell, tell_json
 
 if TYPE_CHECKING:
     from stratigraph.engine import Engine
@@ -139,11 +139,11 @@ def _end(study: Study, as_json: bool, report: Path | None = None) -> None:
             ],
             "report": None if report is None else str(report),
         }  # fmt: skip
-        typer.echo(json.dumps(facts, indent=1))
+        tell_json(facts)
         raise typer.Exit(code)
     if counts.keys() != {"done"}:
         told = ", ".join(f"{count} {state}" for state, count in counts.items())
-        typer.echo(f"runs: {told}; `stratigraph list {_name_study(study)}` says why")
+        tell(f"runs: {told}; `stratigraph list {_name_study(study)}` says why")
     if report is not None:
         _tell_headline(study, report)
     raise typer.Exit(code)
@@ -160,7 +160,7 @@ def _find_finished(source: Path, opening: Opening) -> list[str]:
 
 def _tell(lines: Iterable[str]) -> None:
     for line in lines:
-        typer.echo(line)
+        tell(line)
 
 
 def _tell_headline(study: Study, report: Path) -> None:
@@ -173,7 +173,7 @@ def _tell_headline(study: Study, report: Path) -> None:
         lines = headline(study)
     _tell([*lines, f"report: {report}"])
     if _name_study(study) != str(study.path):
-        typer.echo(f"published: {_name_study(study)}")
+        tell(f"published: {_name_study(study)}")
 
 
 def run(
@@ -210,11 +210,11 @@ def run(
         opened, done = run_until_decided(opened, start, progress, device, allow_drift)
         if not (quiet or as_json):
             for line in tell_open(opened.findings):
-                typer.echo(line)
+                tell(line)
     else:
         done = run_stages(opened, start, progress, device, allow_drift)
     if not (done or quiet or as_json):
-        typer.echo(NOTHING_LEFT)
+        tell(NOTHING_LEFT)
     _end(opened, as_json, page_path(opened.path))
 
 
@@ -282,7 +282,7 @@ def report(
     finished = _find_finished(study, opening) if to is None and formats is None else []
     if finished:
         if not quiet:
-            typer.echo(f"report: {NOTHING_LEFT}", err=True)
+            tell(f"report: {NOTHING_LEFT}", err=True)
         _tell(finished)
         return
     with _no_collection():

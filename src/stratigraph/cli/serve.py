@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from stratigraph.cli.options import StudyFolder, Trust
+from stratigraph.terminal import tell
 
 __all__ = ["serve"]
 
@@ -35,8 +36,8 @@ def serve(
     """Show a study in the browser, finished or still in training. Ctrl-C ends it."""
     from stratigraph.web import serve
 
-    def tell(address: str) -> None:
-        typer.echo(f"{address}  (Ctrl-C ends)")
+    def say(address: str) -> None:
+        tell(f"{address}  (Ctrl-C ends)")
 
     with contextlib.suppress(KeyboardInterrupt):  # how it is meant to end
         serve(
@@ -46,5 +47,5 @@ def serve(
             token=token,
             names=allow_host or (),
             trust=trust,
-            ready=tell,
+            ready=say,
         )

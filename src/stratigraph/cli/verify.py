@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from stratigraph.cli.options import AsJson, Computing, Device, Quiet, Trust, names_of, refuse_given
 from stratigraph.errors import ConfigError, IntegrityError
+from stratigraph.terminal import tell, tell_json
 
 if TYPE_CHECKING:
     from stratigraph.study import ResourcesConfig
@@ -61,21 +61,21 @@ def verify(
             "unread": found.unread,
             "unchecked": found.unchecked,
         }
-        typer.echo(json.dumps(facts, indent=1))
+        tell_json(facts)
     else:
         for damage in found.damages:
             word = "damaged" if damage in left else "repaired"
-            typer.echo(f"{word:<8}  {damage.reason}")
+            tell(f"{word:<8}  {damage.reason}")
         for path in found.strange:
-            typer.echo(f"not ours  {path}")
+            tell(f"not ours  {path}")
         if found.unread:
-            typer.echo(f"its runs are not known, nor what of them is missing: {found.unread}")
+            tell(f"its runs are not known, nor what of them is missing: {found.unread}")
         what = f"{found.files:,} files, {found.bytes / 1e6:,.1f} MB"
         if found.unchecked:
-            typer.echo(f"{what}: not checked, since {found.unchecked}")
+            tell(f"{what}: not checked, since {found.unchecked}")
             return
         what += f", {found.ended} of {found.runs} runs at their end"
-        typer.echo(f"{what}: " + (f"{len(left)} damaged" if left else "all as they were written"))
+        tell(f"{what}: " + (f"{len(left)} damaged" if left else "all as they were written"))
     if left:
         raise typer.Exit(IntegrityError.exit_code)
 
@@ -102,14 +102,14 @@ def _verify_url(url: str, repair: bool, as_json: bool) -> None:
             for place, reason in found.damaged.items()
         ]
         facts = {"files": found.files, "bytes": found.bytes, "damaged": damaged, "strange": []}
-        typer.echo(json.dumps(facts, indent=1))
+        tell_json(facts)
     else:
         for place, reason in found.damaged.items():
             word = "repaired" if place in found.back else "struck out" if repair else "damaged"
-            typer.echo(f"{word:<10}  {reason}")
+            tell(f"{word:<10}  {reason}")
         told = f"{len(left)} damaged" if left else "all as they were written"
-        typer.echo(f"{found.files:,} objects, {found.bytes / 1e6:,.1f} MB: {told}")
+        tell(f"{found.files:,} objects, {found.bytes / 1e6:,.1f} MB: {told}")
         if left and repair:
-            typer.echo("what was struck out is made anew by the next `stratigraph run`")
+            tell("what was struck out is made anew by the next `stratigraph run`")
     if left:
         raise typer.Exit(IntegrityError.exit_code)

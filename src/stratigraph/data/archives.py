@@ -22,6 +22,7 @@ from typing import Protocol, final, runtime_checkable
 import numpy as np
 
 from stratigraph.errors import DataError, UnsafeFileError
+from stratigraph.npy import read_header
 
 __all__ = ["ArrayStream", "Readable", "array_stream", "guarded", "gzip_bytes", "tar_files"]
 
@@ -85,7 +86,8 @@ class ArrayStream:
 
     def whole(self) -> np.ndarray:
         """All rows."""
-        return np.concatenate(list(self.blocks()))
+        blocks = list(self.blocks())
+        return np.concatenate(blocks) if blocks else np.empty(self.shape, self.dtype)
 
 
 @contextmanager
@@ -121,24 +123,14 @@ def npz_keys(archive: zipfile.ZipFile) -> list[str]:
 
 def _array(path: Path, name: str, stream: Readable, size: int) -> ArrayStream:
     with guarded(path, ".npy array"):
-        version = np.lib.format.read_magic(stream)
-        if version == (1, 0):
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-        elif version == (2, 0):
-            shape, fortran, dtype = np.lib.format.read_array_header_2_0(stream)
-        else:
-            raise ValueError(f"version {version} of the format")
-        found = size - stream.tell()
+        shape, fortran, dtype = read_header(stream, size)
     if dtype.hasobject:
         raise UnsafeFileError(
             f"{path}: {name} holds Python objects, and opening them would run code; "
             f"save it with a numeric type"
         )
-    declared = math.prod(shape) * dtype.itemsize
-    if declared != found or not shape:
-        raise DataError(
-            f"{path}: {name} declares {dtype} {shape}, which is {declared} bytes, and holds {found}"
-        )
+    if not shape:
+        raise DataError(f"{path}: {name} is one number, {dtype} (); expected rows")
     if fortran and len(shape) > 1:
         raise DataError(f"{path}: {name} is in Fortran order; save it with numpy.ascontiguousarray")
     return ArrayStream(path, stream, shape, dtype)

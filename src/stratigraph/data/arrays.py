@@ -31,6 +31,7 @@ from stratigraph.data.download import check_file
 from stratigraph.data.stored import StoredImages, store
 from stratigraph.durable import sha256
 from stratigraph.errors import ConfigError, DataError, IntegrityError
+from stratigraph.paths import user_path
 from stratigraph.shapes import BytesImages, Indices
 
 __all__ = [
@@ -140,7 +141,7 @@ def load_array_file(
 
     Without `key` it is the array called images, imgs, x or arr_0, or the only one.
     """
-    path = Path(path).expanduser().resolve()
+    path = user_path(path).resolve()
     if not path.is_file():
         raise DataError(f"{path} is not a file")
     check_file(path, None)

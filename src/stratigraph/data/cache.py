@@ -21,6 +21,7 @@ import pooch
 
 from stratigraph.durable import make_folder, replacing, sha256
 from stratigraph.errors import IntegrityError, StorageError
+from stratigraph.paths import user_path
 
 __all__ = [
     "ENVIRONMENT",
@@ -38,7 +39,7 @@ ENVIRONMENT = "STRATIGRAPH_CACHE"
 def cache_dir(folder: str | Path | None = None) -> Path:
     """`folder`, or ``$STRATIGRAPH_CACHE``, or the platform's own place for caches."""
     chosen = folder or os.environ.get(ENVIRONMENT) or pooch.os_cache("stratigraph")
-    return Path(chosen).expanduser()
+    return user_path(chosen)
 
 
 def write_array(

@@ -48,6 +48,7 @@ from stratigraph.data.splits import Split, split
 from stratigraph.data.sprites import load_sprites
 from stratigraph.data.torch_sets import load_torch
 from stratigraph.errors import ConfigError, DataError, InputError, suggest
+from stratigraph.paths import user_path
 
 __all__ = [
     "DATASETS",
@@ -111,7 +112,7 @@ def load_dataset(source: Any, **options: Any) -> Dataset:
 
 
 def _from_path(source: str | Path, options: dict[str, Any]) -> Dataset:
-    path = Path(source).expanduser()
+    path = user_path(source)
     if path.is_dir():
         return _own("a folder", load_folder, options, path)
     if path.suffix in (".npy", ".npz"):

@@ -25,6 +25,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 
 from stratigraph.data.cache import cache_dir
 from stratigraph.errors import DataError, StorageError
+from stratigraph.paths import user_path
 
 __all__ = ["PublishedFile", "check_file", "fetch", "locate", "what_is_here"]
 
@@ -64,7 +65,7 @@ def locate(
     """
     if root is None:
         return fetch(file, cache_dir(folder) / "downloads")
-    path = Path(root).expanduser()
+    path = user_path(root)
     if path.is_dir():
         path = path / file.name
     if not path.is_file():

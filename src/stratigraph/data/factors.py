@@ -18,6 +18,7 @@ import numpy as np
 from stratigraph.data.archives import array_stream
 from stratigraph.data.dataset import Dataset
 from stratigraph.errors import ConfigError, DataError, InputError
+from stratigraph.paths import user_path
 from stratigraph.values import whole_numbers
 
 __all__ = ["add_factors"]
@@ -75,7 +76,7 @@ def add_factors(
 def _read(name: str, told: str, archive: Path | None) -> tuple[str, np.ndarray]:
     """Factors from a file, or from the archive that the images are from."""
     file, _, key = told.partition(":")
-    path = Path(file).expanduser()
+    path = user_path(file)
     if path.suffix not in (".npy", ".npz"):
         if archive is None:
             raise DataError(

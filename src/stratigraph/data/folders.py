@@ -17,6 +17,7 @@ from stratigraph.data.pictures import SUFFIXES, Reading, find_pictures, read_pic
 from stratigraph.data.stored import StoredImages, store
 from stratigraph.errors import ConfigError, DataError
 from stratigraph.identity import digest
+from stratigraph.paths import user_path
 
 __all__ = ["load_folder"]
 
@@ -49,7 +50,7 @@ def load_folder(
         DataError: no folder, no pictures, or one that cannot be read.
 
     """
-    folder = Path(path).expanduser().resolve()
+    folder = user_path(path).resolve()
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder")
     try:

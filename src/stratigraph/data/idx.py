@@ -31,6 +31,7 @@ from stratigraph.data.resizing import check_size
 from stratigraph.data.stored import StoredImages, store
 from stratigraph.durable import sha256
 from stratigraph.errors import DataError
+from stratigraph.paths import user_path
 
 __all__ = ["describe_root", "load_idx", "loader"]
 
@@ -90,7 +91,7 @@ def loader(name: str) -> Callable[..., Dataset]:
 
 
 def _folder(name: str, root: str | Path | None) -> Path:
-    folder = Path(root or DEBIAN.get(name, "")).expanduser()
+    folder = user_path(root or DEBIAN.get(name, ""))
     if root is None and name not in DEBIAN:
         raise DataError(f"{name} is not downloaded; give the folder of its four files as root")
     if not folder.is_dir():

@@ -13,8 +13,12 @@ several pages nobody can know which is meant; it is refused.
 
 from __future__ import annotations
 
+import math
 import os
+import struct
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -34,8 +38,11 @@ TWELVE_BITS = 4095
 WHITE_IS_ZERO, PHOTOMETRIC = 0, 262  # of TIFF
 PREVIEWS = "MPO"  # a camera's JPEG, whose further pages are previews
 LARGEST_SIZE = 1024
+MOST_PIXELS = 2**26  # of a picture, 8192 × 8192: decoding takes some 16 bytes for each
+LONGEST_SIDE = 65_535
 DAMAGE = (
     UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError,
+    MemoryError, struct.error,
 )  # fmt: skip
 
 
@@ -134,7 +141,7 @@ def read_pictures(files: list[Path], reading: Reading) -> Iterator[np.ndarray]:
     top, deep = 0.0, files[0]
     for file in files:
         try:
-            with Image.open(file) as picture:
+            with _opened(file) as picture:
                 pages = getattr(picture, "n_frames", 1)
                 if pages > 1 and picture.format != PREVIEWS:
                     raise DataError(
@@ -155,6 +162,22 @@ def read_pictures(files: list[Path], reading: Reading) -> Iterator[np.ndarray]:
             f"goes beyond: they would be nearly black. Say their range, such as values=(0, "
             f"{TWELVE_BITS}) of 12-bit pictures, or values=(0, 65535) if they are so dark"
         )
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Image.Image]:
+    """A picture whose size is looked at before it is decoded."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # ours is lower
+        picture = Image.open(file)
+    with picture:
+        sides = picture.size
+        if max(sides) > LONGEST_SIDE or math.prod(sides) > MOST_PIXELS:
+            raise DataError(
+                f"{file}: {sides[0]:,} × {sides[1]:,} pixels; at most {MOST_PIXELS:,} are decoded, "
+                f"and {LONGEST_SIDE:,} a side. Save it smaller"
+            )
+        yield picture
 
 
 def _flat(file: Path, picture: Image.Image, reading: Reading) -> np.ndarray:

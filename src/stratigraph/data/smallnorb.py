@@ -27,6 +27,7 @@ from stratigraph.data.resizing import check_size, resize
 from stratigraph.data.stored import StoredImages, store
 from stratigraph.durable import sha256
 from stratigraph.errors import ConfigError, DataError
+from stratigraph.paths import user_path
 
 __all__ = ["load_smallnorb"]
 
@@ -85,7 +86,7 @@ def load_smallnorb(
     With ``verify=False`` files in `root` are read by their format alone, whatever their hashes.
     """
     size = check_size("smallnorb", size, (64, 32, 96))
-    if root is not None and not Path(root).expanduser().is_dir():
+    if root is not None and not user_path(root).is_dir():
         raise ConfigError(f"smallnorb: root {str(root)!r} is not a folder; it holds six files")
     paths = {name: locate(file, root, cache_dir, verify) for name, file in FILES.items()}
     hashes = list(HASHES.values())

@@ -15,6 +15,7 @@ import contextlib
 import itertools
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from typing import Any
 
@@ -30,6 +31,11 @@ from stratigraph.values import is_number
 __all__ = ["RayEngine"]
 
 GONE_SECONDS = 10.0  # that the tasks of a map that was given up have to be gone
+CONNECT_SECONDS = 5.0
+# How a client of HTTP/2 begins: the preface, and a frame of settings without any (RFC 9113, 3.4);
+# a server's first frame is of settings too.
+HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+SETTINGS = 4
 BUSY_SECONDS = 90.0  # that a task sent again waits for the lock of its last worker
 
 
@@ -67,10 +73,8 @@ class RayEngine:
             raise ConfigError(f"workers: expected 1 to 100000, got {workers}.")
         self._options = {"num_cpus": cpus, "num_gpus": gpus, "max_retries": 0}
         self._ray = _connect(address, workers)
-        if workers is None or address is None:  # a cluster may grow, and this machine does not
-            room = _count_room(self._ray, cpus, gpus)
-            workers = workers or room
-        self.workers = workers
+        room = _count_room(self._ray, cpus, gpus)
+        self.workers = workers or room
         # One for all maps: its process takes a second of a core to start.
         self._board: tuple[str, Any] | None = None  # of a connection to a cluster, and itself
         self._maps = itertools.count()
@@ -116,6 +120,7 @@ class _RayTasks:
         self._board, self._number = engine._the_board(), next(engine._maps)
         self._remote = self._ray.remote(run_one)
         self._function, self._total, self._heard = function, total, heard
+        self._taken_back: set[Any] = set()
         self._asked: Any = None  # for the words of tasks; the answer is taken when it is there
         self._ahead = 0  # beyond those that run; none at first: Ray would start processes for these
 
@@ -155,6 +160,13 @@ class _RayTasks:
 
     def stop(self, pending: Pending) -> None:
         self._board.put_up.remote(self._number, "stop")  # again, should it have been born anew
+        # What waits for a place would wait on, and hear nothing. Who has begun is not among them:
+        # a cancelled task is ended where it stands.
+        began = self._ray.get(self._board.began.remote(self._number))
+        for reference, (index, _) in pending.items():
+            if index not in began and reference not in self._taken_back:
+                self._taken_back.add(reference)
+                self._ray.cancel(reference, force=False)
 
     def close(self, pending: Pending, whole: bool) -> None:
         self._board.put_up.remote(self._number, "over")
@@ -164,7 +176,27 @@ class _RayTasks:
             self._ray.wait(list(pending), num_returns=len(pending), timeout=GONE_SECONDS)
 
 
+@contextlib.contextmanager
+def _without_its_log() -> Iterator[None]:
+    """Within, what Ray's own code writes to standard error goes nowhere: errors are told by us."""
+    try:
+        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # there is no standard error
+        yield
+        return
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
 def _connect(address: str | None, workers: int | None) -> Any:
+    # How often it looks for a cluster, once a second, where something else answers: it reads this
+    # when it is loaded.
+    os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", f"{CONNECT_SECONDS:.0f}")
     try:
         import ray
     except ImportError:
@@ -173,6 +205,8 @@ def _connect(address: str | None, workers: int | None) -> Any:
         ) from None
     if ray.is_initialized():
         return ray
+    if address is not None:
+        _check_address(address)
     where: dict[str, Any] = {"address": address}
     if address is None:
         where = {"address": "local", "num_cpus": workers, "include_dashboard": False}
@@ -181,7 +215,13 @@ def _connect(address: str | None, workers: int | None) -> Any:
         # The workers of this machine find what this process finds, the user's own modules included.
         os.environ["PYTHONPATH"] = os.pathsep.join(import_path())
     try:
-        ray.init(**where, namespace="stratigraph", log_to_driver=False, logging_level=logging.ERROR)
+        with contextlib.nullcontext() if address is None else _without_its_log():
+            ray.init(
+                **where,
+                namespace="stratigraph",
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ConfigError(
             f"engine ray: no cluster answers at {address or 'this machine'} "
@@ -192,6 +232,32 @@ def _connect(address: str | None, workers: int | None) -> Any:
             os.environ.pop("PYTHONPATH")
             os.environ |= {} if before is None else {"PYTHONPATH": before}
     return ray
+
+
+def _check_address(address: str) -> None:
+    """Refuse a place where no gRPC server answers, which each of Ray's is.
+
+    Ray itself would try for long, print its own log, and wait for ever where a socket is silent.
+
+    Raises:
+        ConfigError: none does.
+
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if address in ("auto", "local") or not colon:
+        return
+    try:
+        place = host.strip("[]"), int(port)
+        with socket.create_connection(place, timeout=CONNECT_SECONDS) as connection:
+            connection.sendall(HTTP_2)
+            answer = connection.recv(9)
+        if len(answer) < 4 or answer[3] != SETTINGS:
+            raise ValueError("what answers is no cluster")
+    except (OSError, ValueError, OverflowError) as error:
+        raise ConfigError(
+            f"--address: nothing answers at {address} ({error}); expected auto, or the HOST:PORT "
+            "that `ray start --head` printed."
+        ) from None
 
 
 def _count_room(ray: Any, cpus: float, gpus: float) -> int:

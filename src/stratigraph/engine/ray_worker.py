@@ -32,12 +32,25 @@ class Board:
     def __init__(self) -> None:
         self.asked: dict[int, Literal["stop", "over"]] = {}
         self.words: dict[int, dict[int, dict[str, Any]]] = {}
+        self.begun: dict[int, set[int]] = {}
 
     def put_up(self, number: int, what: Literal["stop", "over"]) -> None:
         """Ask the tasks of a map to stop after their step; or to end, as nobody waits for them."""
         self.asked[number] = what
         if what == "over":
             self.words.pop(number, None)
+            self.begun.pop(number, None)
+
+    def begin(self, number: int, index: int) -> Literal["stop", "over"] | None:
+        """A task begins, unless it is asked not to: what it is asked."""
+        asked = self.asked.get(number)
+        if asked is None:
+            self.begun.setdefault(number, set()).add(index)
+        return asked
+
+    def began(self, number: int) -> set[int]:
+        """The tasks of a map that have begun; once they are asked to stop, no other will."""
+        return self.begun.get(number, set())
 
     def look(self, number: int) -> Literal["stop", "over"] | None:
         """What those of a map are asked."""
@@ -62,12 +75,19 @@ class Line:
     index: int  # of the task in it
     wordy: bool  # whether somebody listens
 
+    def begin(self) -> Literal["stop", "over"] | None:
+        """Say that it begins; what it is asked to do."""
+        return self._ask(self.board.begin.remote(self.number, self.index))
+
     def asked(self) -> Literal["stop", "over"] | None:
         """What it is asked to do; "over" where the board, and so the driver, is gone."""
+        return self._ask(self.board.look.remote(self.number))
+
+    def _ask(self, answer: Any) -> Literal["stop", "over"] | None:
         import ray
 
         try:
-            return ray.get(self.board.look.remote(self.number))
+            return ray.get(answer)
         except ray.exceptions.RayError:
             return "over"
 
@@ -85,7 +105,7 @@ def run_one(
     dying still.
     """
     withdraw()  # this worker may have been asked in another map
-    if line.asked():
+    if line.begin():
         return "stopped", None
     over, turn = threading.Event(), threading.Lock()
 

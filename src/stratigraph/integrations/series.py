@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from stratigraph.errors import ConfigError, DataError
+from stratigraph.paths import user_path
 from stratigraph.records import read_contents
 from stratigraph.values import is_whole
 
@@ -131,7 +132,7 @@ def find_series(checkpoints: Iterable[str | Path], pattern: str | None = None) -
 def _paths(checkpoints: Iterable[str | Path]) -> list[Path]:
     found: dict[Path, None] = {}
     for one in checkpoints:
-        text = str(Path(one).expanduser())
+        text = str(user_path(one))
         # Path.glob takes no absolute pattern.
         matched = [text] if Path(text).exists() else sorted(glob(text, recursive=True))  # noqa: PTH207
         if not matched:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from stratigraph.errors import ConfigError, suggest
-from stratigraph.values import is_number, is_whole
+from stratigraph.values import is_number, is_whole, told_value
 
 __all__ = ["STEPS", "Choice", "Number", "check_parameters", "declared"]
 
@@ -45,7 +45,8 @@ class Number:
     def check(self, where: str, value: Any) -> None:
         """Raise a ConfigError unless ``value`` is such a number."""
         if (
-            not (is_whole(value) if self.whole else is_number(value))
+            not is_number(value)
+            or (self.whole and not is_whole(value))
             or not math.isfinite(value)
             or not self.least <= value <= self.most
             or value >= self.below
@@ -53,7 +54,7 @@ class Number:
             bounds = f"≥ {self.least:g}"
             bounds += "" if self.most == math.inf else f" and ≤ {self.most:g}"
             bounds += "" if self.below == math.inf else f" and < {self.below:g}"
-            raise ConfigError(f"{where}: expected a {self.what} {bounds}, got {value!r}.")
+            raise ConfigError(f"{where}: expected a {self.what} {bounds}, got {told_value(value)}.")
 
 
 class Choice:

@@ -19,6 +19,7 @@ from typing import Any
 
 from stratigraph.durable import Bytes, make_folder, replacing
 from stratigraph.errors import ConfigError, DataError, IntegrityError, StorageError
+from stratigraph.records.forms import check_json
 
 __all__ = [
     "FORMAT",
@@ -123,7 +124,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
     Raises:
         DataError: it is missing.
-        IntegrityError: its bytes are not those that were written.
+        IntegrityError: its bytes are not those that were written, or say what no such file says.
 
     """
     try:
@@ -144,10 +145,11 @@ def unsealed_json(content: bytes, where: Path | str) -> dict[str, Any]:
         value = json.loads(content)
         del value["seal"]
         whole = sealed_json(value) == content
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
         whole = False
     if not whole:
         raise IntegrityError(_tell_damage(where))
+    check_json(where, value)
     return dict(value)
 
 

@@ -37,6 +37,7 @@ from stratigraph.durable import (
 )
 from stratigraph.errors import DataError, IntegrityError, StorageError
 from stratigraph.records.files import FORMAT, check_format, read_json, sealed_json, storage
+from stratigraph.records.forms import check_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -221,7 +222,8 @@ def verified(directory: Path) -> dict[str, Any]:
     Raises:
         DataError: there is no such record.
         ConfigError: it was written by a newer version.
-        IntegrityError: a file is missing, or its bytes are not those that were written.
+        IntegrityError: a file is missing, its bytes are not those that were written, or they are
+            not what such a record holds (`stratigraph.records.forms`).
 
     """
     path = directory / MANIFEST
@@ -240,7 +242,7 @@ def _verify(directory: Path, manifest: dict[str, Any]) -> dict[str, Any]:
     check_format(manifest["format"], directory / MANIFEST)
     for name, facts in manifest["files"].items():
         file = directory / name
-        if Path(name).name != name or file.is_symlink():
+        if Path(name).name != name or "\0" in name or file.is_symlink():
             raise IntegrityError(f"{file}: not a file in its record's folder; nothing is read.")
         if not file.is_file():
             raise IntegrityError(f"{file}: missing, though its manifest lists it.")
@@ -250,6 +252,7 @@ def _verify(directory: Path, manifest: dict[str, Any]) -> dict[str, Any]:
                 f"{file}: damaged; expected SHA-256 {facts['sha256']}, found {found}. "
                 "`stratigraph verify STUDY --repair` makes it anew."
             )
+    check_files(directory, list(manifest["files"]))
     about: dict[str, Any] = manifest["about"]
     return about
 

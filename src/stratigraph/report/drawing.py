@@ -55,7 +55,11 @@ FORMATS = (SHOWN, *DATELESS)
 WRITTEN: dict[Any, Any] = {"savefig.dpi": 150, "pdf.fonttype": 42, "svg.hashsalt": "stratigraph"}
 # DejaVu is matplotlib's own: a dozen others are not looked for, text by text. Hinting would take a
 # quarter of its time to set the letters of a line at uneven distances.
-TEXT: dict[Any, Any] = {"font.sans-serif": ["DejaVu Sans"], "text.hinting": "no_hinting"}
+TEXT: dict[Any, Any] = {
+    "font.sans-serif": ["DejaVu Sans"],
+    "text.hinting": "no_hinting",
+    "text.parse_math": False,  # a $ in a name is a $
+}
 PIXELS = 96  # of a page, to an inch
 NUMBER = struct.Struct("=I")
 PATIENCE = 60.0  # seconds that a fork may take for a figure when nothing is left to draw

@@ -14,6 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from stratigraph.errors import DataError, UnsafeFileError
+from stratigraph.npy import read_header
 from stratigraph.representations.contents import Contents
 from stratigraph.representations.rows import FlatRows, HeldRows, Rows, unpack
 
@@ -25,7 +26,7 @@ BLOCK = 16 << 20  # bytes that are unpacked at a time
 def read_npy(path: Path, ids: str | None = None) -> Contents:
     """One array, without a name."""
     with path.open("rb") as file:
-        shape, order, dtype = _header(file, str(path))
+        shape, order, dtype = _header(file, path.stat().st_size, str(path))
         offset = file.tell()
     if len(shape) < 2:
         return Contents({}, {"": partial(np.load, path, allow_pickle=False)})
@@ -45,7 +46,7 @@ def read_npz(path: Path, ids: str | None = None) -> Contents:
             for member in archive.infolist():
                 name = member.filename.removesuffix(".npy")
                 with archive.open(member) as file:
-                    shape, order, dtype = _header(file, f"{path}:{name}")
+                    shape, order, dtype = _header(file, member.file_size, f"{path}:{name}")
                     skip = file.tell()
                 if len(shape) == 1:
                     contents.labels[name] = partial(_whole, path, member)
@@ -58,17 +59,10 @@ def read_npz(path: Path, ids: str | None = None) -> Contents:
     return contents
 
 
-def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def _header(file: IO[bytes], size: int, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     try:
-        version = np.lib.format.read_magic(file)
-        reader = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }.get(version)
-        if reader is None:
-            raise ValueError(f"version {version}")
-        shape, order, dtype = reader(file)
-    except (ValueError, EOFError, SyntaxError) as error:
+        shape, order, dtype = read_header(file, size)
+    except (ValueError, EOFError) as error:
         raise DataError(f"{where}: not an array in NumPy's format ({error}).") from None
     if dtype.hasobject:
         raise UnsafeFileError(
@@ -93,7 +87,7 @@ def _member(
 ) -> Rows:
     if order:
         whole = _whole(path, member)
-        return HeldRows(whole.reshape(len(whole), -1))
+        return HeldRows(whole.reshape(len(whole), prod(shape[1:])))
     if member.compress_type == zipfile.ZIP_STORED:
         with path.open("rb") as file:
             file.seek(member.header_offset + 26)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from math import prod
@@ -17,6 +19,27 @@ from stratigraph.representations.rows import runs
 __all__ = ["read_hdf5"]
 
 
+DAMAGE = (
+    OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError,
+)  # fmt: skip
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file, within; whatever its library finds wrong with it is one error.
+
+    Raises:
+        DataError: it is damaged, also where that shows when numbers are read.
+
+    """
+    try:
+        with need("h5py", "HDF5").File(path, "r") as file:
+            yield file
+    except DAMAGE as error:
+        told = str(error).partition("\n")[0] or type(error).__name__
+        raise DataError(f"{path}: not readable as HDF5 ({told}).") from None
+
+
 @dataclass(frozen=True)
 class Hdf5Rows:
     """A dataset (n, …), opened for each reading."""
@@ -28,10 +51,9 @@ class Hdf5Rows:
 
     def read(self, rows: np.ndarray, columns: slice) -> np.ndarray:
         """See `Rows`. In the order of the file, run by run: single rows of HDF5 are slow."""
-        library = need("h5py", "HDF5")
         order = np.argsort(rows, kind="stable")
         parts = []
-        with library.File(self.path, "r") as file:
+        with _opened(self.path) as file:
             held = file[self.name]
             for _, first, count in runs(rows[order]):
                 if held.ndim == 2:
@@ -48,13 +70,10 @@ def read_hdf5(path: Path, ids: str | None = None) -> Contents:
     """Every dataset of numbers with two axes or more; of an AnnData file those of ``obsm``."""
     library = need("h5py", "HDF5")
     contents = Contents()
-    try:
-        with library.File(path, "r") as file:
-            cells = "obsm" in file and "obs" in file
-            file.visititems(lambda name, held: _take(library, path, contents, cells, name, held))
-            index = _index(file["obs"], path) if cells else None
-    except (OSError, KeyError, RuntimeError) as error:
-        raise DataError(f"{path}: not readable as HDF5 ({error}).") from None
+    with _opened(path) as file:
+        cells = "obsm" in file and "obs" in file
+        file.visititems(lambda name, held: _take(library, path, contents, cells, name, held))
+        index = _index(file["obs"], path) if cells else None
     return Contents(contents.matrices, contents.labels, index, contents.refused)
 
 
@@ -76,7 +95,7 @@ def _take(library: Any, path: Path, contents: Contents, cells: bool, name: str, 
 
 
 def _labels(path: Path, name: str) -> np.ndarray:
-    with need("h5py", "HDF5").File(path, "r") as file:
+    with _opened(path) as file:
         held = file[name]
         return held.asstr()[:] if held.dtype.kind == "O" else held[:]
 

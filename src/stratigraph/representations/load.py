@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from stratigraph.errors import DataError, InputError, suggest
+from stratigraph.errors import DataError, InputError, StratigraphError, suggest
 from stratigraph.labels import called_as_ids
 from stratigraph.representations.contents import Contents
 from stratigraph.representations.ids import as_index, find_labels
 from stratigraph.representations.representation import Representation, Representations
 
 __all__ = ["FORMATS", "is_file_of_representations", "load_representations"]
+
+DAMAGE = (
+    OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError,
+    MemoryError, struct.error,
+)  # fmt: skip
 
 Reader: TypeAlias = Callable[[Path, str | None], Contents]  # the file, the column that holds ids
 
@@ -61,6 +68,28 @@ def load_representations(
 
     """
     file, chosen = _parted(str(path))
+    with _readable(file):
+        return _load(file, chosen, ids)
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    """Within, whatever a library finds wrong with a file is one error.
+
+    Raises:
+        DataError: it is damaged.
+
+    """
+    try:
+        yield
+    except StratigraphError:
+        raise
+    except DAMAGE as error:
+        told = str(error).partition("\n")[0][:200] or type(error).__name__
+        raise DataError(f"{file}: damaged, or not what its name says ({told}).") from error
+
+
+def _load(file: Path, chosen: str, ids: str | Path | Sequence[Any] | None) -> Representations:
     contents = _contents(file, str(ids) if isinstance(ids, str | Path) else None)
     names = _chosen(contents, chosen, file)
     labels = _labels(ids, contents, file)

@@ -60,6 +60,7 @@ def read_arrow(path: Path, ids: str | None = None) -> Contents:
         count = getattr(file, "num_record_batches", None)
         each = file if count is None else map(file.get_batch, range(count))
         for batch in each:
+            batch.validate(full=True)  # offsets of a damaged file may lead outside of its buffers
             yield batch.select(columns)
 
     try:

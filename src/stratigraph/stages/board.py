@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stratigraph.study import Run
+from stratigraph.terminal import visible
 
 __all__ = ["Board", "Line", "clock", "draw_board", "tell_board"]
 
@@ -164,7 +165,7 @@ def draw_board(board: Board, now: float, height: int, stopping: bool = False) ->
         f"{board.speed(now):.1f} steps/s",
         f"{clock(board.left(now))} left",
     )
-    counts = Text("  " + " · ".join(f"{n} {state}" for state, n in board.counts().items()))
+    counts = Text(visible("  " + " · ".join(f"{n} {state}" for state, n in board.counts().items())))
     parts: list[RenderableType] = [head, _one(counts)]
     if stopping:
         parts.append(_one(Text("  stopping: each run after its current step", style="yellow")))
@@ -179,7 +180,7 @@ def draw_board(board: Board, now: float, height: int, stopping: bool = False) ->
     for run_id in failed[-max(1, height - 5) :]:
         line = board.lines[run_id]
         text = f"  {line.state}  {line.label} ({run_id[:4]}) at step {line.step}: {line.reason}"
-        parts.append(_one(Text(" ".join(text.split("\n")), style="red")))
+        parts.append(_one(Text(visible(text), style="red")))
     return Group(*parts)
 
 
@@ -196,7 +197,7 @@ def _runs(lines: Sequence[Line]) -> Table:
         rows.add_column(no_wrap=True, justify="right")
     for line in lines:
         rows.add_row(
-            f"  {line.label} ({line.run_id[:4]})",
+            Text(visible(f"  {line.label} ({line.run_id[:4]})")),
             ProgressBar(total=line.steps, completed=line.step, width=BAR),
             f"{line.step:,}/{line.steps:,}",
             f"{line.speed:.1f}/s" if line.speed else "",

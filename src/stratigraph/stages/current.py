@@ -206,7 +206,7 @@ def find_finished(source: Path, out: Path | None = None) -> tuple[Path, list[str
         current = _are_current(folder, asked, asked["stages"], find_files(folder), {}, False)
     except (StratigraphError, OSError, LookupError, ValueError):
         return None
-    return (folder, _printable(noted)) if current else None
+    return (folder, _headline(noted)) if current else None
 
 
 def note_current(study: Study, stage: str, before: Files, made: Made) -> None:
@@ -236,9 +236,8 @@ def noted_headline(study: Study) -> list[str] | None:
     """The lines that were printed when the report was written, if it is current."""
     if not is_current(study, ["report"], find_files(study.path)):
         return None
-    return _printable(_read_notes(study.path)["report"])
+    return _headline(_read_notes(study.path)["report"])
 
 
-def _printable(noted: Mapping[str, Any]) -> list[str]:
-    lines = noted.get("headline", ())
-    return ["".join(c if c.isprintable() else " " for c in str(line)) for line in lines]
+def _headline(noted: Mapping[str, Any]) -> list[str]:
+    return [str(line) for line in noted.get("headline", ())]

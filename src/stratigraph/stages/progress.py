@@ -20,6 +20,7 @@ from rich.table import Column
 from stratigraph.engine import stopping
 from stratigraph.stages.board import Board, clock, draw_board, tell_board
 from stratigraph.study import Run
+from stratigraph.terminal import visible
 
 __all__ = ["Counter", "Progress", "Watch"]
 
@@ -27,10 +28,20 @@ LINE_SECONDS = 15.0
 
 
 class _Console(Console):
-    """A console whose reader may go away (`2>&1 | tee`, and Ctrl-C ends tee): the work goes on."""
+    """A console whose reader may go away: the work goes on.
+
+    `2>&1 | tee`, and Ctrl-C ends tee; a terminal that is closed; a log on a disk that is full.
+    """
+
+    def _check_buffer(self) -> None:
+        try:
+            super()._check_buffer()
+        except OSError:
+            self.on_broken_pipe()
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
+        del self._buffer[:]
 
 
 class Progress:
@@ -64,7 +75,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """One line."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(visible(text), markup=False, soft_wrap=True)
 
     @contextmanager
     def counting(self, what: str, total: int) -> Iterator[Counter]:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stratigraph.durable import TEMPORARY
-from stratigraph.errors import ConfigError, DataError, IntegrityError
+from stratigraph.errors import ConfigError, DataError, IntegrityError, UnsafeFileError
+from stratigraph.paths import check_path
 from stratigraph.records import (
     LOCK,
     MANIFEST,
@@ -77,7 +78,7 @@ def verify_study(folder: Path) -> Verified:
         DataError: the folder holds no study.
 
     """
-    if not (folder / STUDY_FILE).is_file():
+    if not (check_path(folder) / STUDY_FILE).is_file():
         load_study(folder)  # says what is missing
     export = find_export(folder)
     if export is not None:
@@ -86,6 +87,9 @@ def verify_study(folder: Path) -> Verified:
     damages, strange = [], []
     for path in _items(folder, folder, set()):
         place = find_place(path.relative_to(folder).as_posix())
+        if path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+            damages.append(Damage(path, f"{path}: this user may not look into it.", ""))
+            continue
         if place is None:
             strange.append(path)
         if place is None or not place.trusted:
@@ -102,7 +106,7 @@ def verify_study(folder: Path) -> Verified:
                 damages.append(Damage(path, str(error), place.stage))
     try:
         study = load_study(folder)
-    except (IntegrityError, ConfigError) as error:
+    except (DataError, ConfigError, UnsafeFileError, OSError) as error:
         return Verified(files, size, 0, 0, damages, strange, str(error))
     over = find_ended(study)
     known = {damage.path for damage in damages}
@@ -161,6 +165,9 @@ def _items(study: Path, folder: Path, seen: set[tuple[int, int]]) -> Iterator[Pa
         with os.scandir(folder) as entries:
             found = sorted(entry.name for entry in entries)
     except FileNotFoundError:
+        return
+    except OSError:  # a folder that this user may not look into: told as damage
+        yield folder
         return
     for name in found:
         path = folder / name

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from stratigraph.errors import DataError
+from stratigraph.paths import check_path
 from stratigraph.plugins import beside, forbid_folder, naming_only
 from stratigraph.records import read_json, read_text, snapshot_steps
 from stratigraph.study.exported import Export, find_export
@@ -38,7 +39,7 @@ def load_study(path: str | Path, trust: bool = False) -> Study:
         IntegrityError: its study file is damaged, or was changed where it lies.
 
     """
-    folder = Path(path)
+    folder = check_path(path)
     forbid_folder(folder)
     held = folder / STUDY_FILE
     export = find_export(folder)

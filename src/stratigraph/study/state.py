@@ -27,7 +27,7 @@ def read_state(path: Path) -> dict[str, Any]:
         return {"state": "waiting", "step": 0}
     try:
         return read_json(file)
-    except IntegrityError as error:
+    except (IntegrityError, OSError) as error:
         return {"state": "unknown", "step": 0, "reason": str(error)}
 
 

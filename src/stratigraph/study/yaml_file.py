@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from stratigraph.errors import ConfigError, DataError
+from stratigraph.paths import check_path
 
 __all__ = ["MOST_BYTES", "check_size", "parse_yaml", "read_yaml"]
 
@@ -119,7 +120,10 @@ def check_size(path: Path) -> None:
         OSError: it cannot be looked at.
 
     """
-    size = path.stat().st_size
+    _refuse_size(path, path.stat().st_size)
+
+
+def _refuse_size(path: Path, size: int) -> None:
     if size > MOST_BYTES:
         raise ConfigError(
             f"{path}: {size:,} bytes; a study file has at most {MOST_BYTES:,}. Is it one?"
@@ -135,8 +139,10 @@ def read_yaml(path: Path) -> tuple[str, Any]:
 
     """
     try:
-        check_size(path)
-        content = path.read_bytes()
+        check_size(check_path(path))
+        with path.open("rb") as file:  # a device says that it has no bytes, and has no end
+            content = file.read(MOST_BYTES + 1)
+        _refuse_size(path, len(content))
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1

@@ -36,6 +36,7 @@ __all__ = ["RunConfig"]
 LARGEST_SEED = 2**63 - 1
 STREAMS = ("shared", "own")
 MOST_LATENTS = 65_536
+LARGEST_RATE = 2.0**127  # weights are float32, and torch refuses to scale them by what none is
 
 
 def _named(where: str, value: Any) -> dict[str, Any]:
@@ -156,8 +157,8 @@ class RunConfig:
         check_whole("batch_size", self.batch_size, 2, 65_536)
         check_whole("validation_images", self.validation_images, 2, 10**7)
         check_whole("log_every", self.log_every, 1, 10**9)
-        check_number("learning_rate", self.learning_rate, above=0)
-        check_number("epsilon", self.epsilon, above=0)
+        check_number("learning_rate", self.learning_rate, most=LARGEST_RATE, above=0)
+        check_number("epsilon", self.epsilon, most=LARGEST_RATE, above=0)
         check_number("beta_1", self.beta_1, 0, below=1)
         check_number("beta_2", self.beta_2, 0, below=1)
         check_number("validation", self.validation, above=0, below=1)

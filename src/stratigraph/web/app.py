@@ -149,7 +149,7 @@ def _answer(request: Request, name: str, watched: Watched, answers: _Answers) ->
             if not quick:
                 answers.put(tag, *kept)
     except IntegrityError as error:
-        return JSONResponse({"error": str(error)}, 500)
+        return JSONResponse({"error": str(error)}, 422)
     except StratigraphError as error:
         return JSONResponse({"error": str(error)}, 400)
     except FileNotFoundError:

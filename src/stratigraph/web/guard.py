@@ -24,10 +24,12 @@ from urllib.parse import parse_qs, parse_qsl, quote, urlencode
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["HEADERS", "Guard", "host_name", "own_names"]
+__all__ = ["ADMITTED", "HEADERS", "LARGEST_HEAD", "Guard", "host_name", "own_names"]
 
 COOKIE = "stratigraph"
 LONGEST_QUERY = 8192  # characters
+LARGEST_HEAD = 32 * 1024  # bytes of a request's line and headers
+ADMITTED = "stratigraph.admitted"  # of a scope: its request passed
 METHODS = ("GET", "HEAD")
 CONTENT = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
@@ -86,9 +88,14 @@ class Guard:
         if scope["type"] != "http":
             return
         refusal = self._refusal(scope)
+        scope[ADMITTED] = refusal is None
         await (refusal or self.app)(scope, receive, _with_headers(send))
 
     def _refusal(self, scope: Scope) -> Response | None:
+        size = len(scope["query_string"]) + len(scope.get("raw_path") or b"")
+        size += sum(len(key) + len(value) for key, value in scope["headers"])
+        if size > LARGEST_HEAD:  # the parser measures those alone that come in pieces
+            return _plain(431, f"A request's head may have {LARGEST_HEAD:,} bytes.")
         fields: dict[bytes, list[str]] = {}
         for key, value in scope["headers"]:
             fields.setdefault(key, []).append(value.decode("latin-1"))
@@ -103,6 +110,8 @@ class Guard:
             refusal = _plain(405, "This page only shows: GET and HEAD.")
             refusal.headers["allow"] = ", ".join(METHODS)
             return refusal
+        if b"transfer-encoding" in fields or fields.get(b"content-length", ["0"]) != ["0"]:
+            return _plain(413, "This page only shows: a request has no body.")
         if len(scope["query_string"]) > LONGEST_QUERY:
             return _plain(414, f"A query may have {LONGEST_QUERY} characters; choose fewer runs.")
         return None if self.token is None else _without_token(self.token, scope, fields)
@@ -132,8 +141,8 @@ def _without_token(token: str, scope: Scope, fields: dict[bytes, list[str]]) -> 
     held = cookies[name].value if name in cookies else ""
     if hmac.compare_digest(held.encode(), own.encode()):
         return None
-    bearer = (fields.get(b"authorization") or [""])[0].removeprefix("Bearer ")
-    if hmac.compare_digest(bearer.encode(), token.encode()):
+    scheme, _, bearer = (fields.get(b"authorization") or [""])[0].partition(" ")
+    if scheme.lower() == "bearer" and hmac.compare_digest(bearer.encode(), token.encode()):
         return None
     asked = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])
     if len(asked) == 1 and hmac.compare_digest(asked[0].encode(), token.encode()):
@@ -145,7 +154,9 @@ def _without_token(token: str, scope: Scope, fields: dict[bytes, list[str]]) -> 
         entered = RedirectResponse(f"/{place.lstrip('/')}", 303)
         entered.set_cookie(name, own, httponly=True, samesite="lax")
         return entered
-    return _plain(401, "This page needs its token. Open the whole address, with ?token=…, once.")
+    refusal = _plain(401, "This page needs its token. Open the whole address, with ?token=…, once.")
+    refusal.headers["www-authenticate"] = 'Bearer realm="stratigraph"'
+    return refusal
 
 
 def _plain(status: int, text: str) -> Response:

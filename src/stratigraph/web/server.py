@@ -16,6 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from stratigraph.errors import BusyError, ConfigError
 from stratigraph.values import is_whole
 from stratigraph.web.app import make_app
+from stratigraph.web.guard import ADMITTED, LARGEST_HEAD
 
 __all__ = ["LOCAL", "bind", "serve"]
 
@@ -24,21 +25,33 @@ SHORTEST_TOKEN = 16  # characters
 PATIENCE = 10.0  # seconds in which a request must have come whole
 IDLE = 15  # seconds that a connection may wait for its next request
 MOST_CONNECTIONS = 256
-LARGEST_HEAD = 32 * 1024  # bytes of a request's line and headers
+MOST_STRANGERS = 64  # connections of which no request was let in yet
 
 
 class _Patient(H11Protocol):
     """HTTP/1.1 that closes a connection whose request does not come to its end in time.
 
-    The time of a request begins with its first byte, and no later byte lengthens it.
+    The time of a request begins with its first byte, and no later byte lengthens it. Of connections
+    whose requests were never let in, for they are silent or bring no token, there is room for some
+    alone: the one that waits longest goes for the next.
     """
 
     _closing: asyncio.TimerHandle | None = None
     _coming = False
+    _known = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        self._since = self.loop.time()
+        self._make_room()
         self._begin()
+
+    def _make_room(self) -> None:
+        others = [one for one in self.connections if one is not self]
+        strangers = [one for one in others if isinstance(one, _Patient) and not one._known]
+        if len(strangers) >= MOST_STRANGERS:
+            idle = [one for one in strangers if not one._answering()] or strangers
+            min(idle, key=lambda one: one._since).transport.abort()
 
     def data_received(self, data: bytes) -> None:
         if not self._coming:
@@ -48,6 +61,7 @@ class _Patient(H11Protocol):
     def on_response_complete(self) -> None:
         # What comes from now on is the next request; until then the server's own patience counts.
         self._coming = False
+        self._known = self._known or bool(self.scope.get(ADMITTED))
         self._end()
         super().on_response_complete()
 
@@ -65,9 +79,12 @@ class _Patient(H11Protocol):
             self._closing.cancel()
 
     def _too_slow(self) -> None:
-        # A request that is being answered has come whole.
-        if self.cycle is None or self.cycle.response_complete:
+        if not self._answering():
             self.transport.close()
+
+    def _answering(self) -> bool:
+        """Whether a request has come whole, and its answer has not gone yet."""
+        return self.cycle is not None and not self.cycle.response_complete
 
 
 def bind(host: str, port: int) -> socket.socket:

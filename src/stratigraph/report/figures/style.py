@@ -13,6 +13,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from stratigraph.report.figures.layout import Layout
 
@@ -57,6 +58,7 @@ STYLE: dict[Any, Any] = {
     "xtick.labelsize": 7,
     "ytick.labelsize": 7,
     "legend.fontsize": 7,
+    "text.parse_math": False,  # a $ in the name of a layer is a $
     "axes.spines.top": False,
     "axes.spines.right": False,
     "figure.dpi": 110,
@@ -131,4 +133,5 @@ def step_axis(axis: Axes, steps: Sequence[int]) -> None:
     elif positive and axis.dataLim.x1 > 0:  # -inf of nothing
         axis.set_xscale("log")
         axis.xaxis.set_major_formatter(name_power)
+        axis.xaxis.set_minor_formatter(LogFormatter())  # in letters: its default writes mathematics
     axis.set_xlabel("training step")

@@ -14,6 +14,7 @@ from stratigraph.errors import IntegrityError
 from stratigraph.evidence import part_of
 from stratigraph.identity import flat
 from stratigraph.records import MANIFEST, read_json, record_exists
+from stratigraph.records.forms import check_files
 from stratigraph.report import tables
 from stratigraph.report.figures.style import DIFFERENCES, SCORES, measure_name, stops
 from stratigraph.study import Run, Study, metrics_path, similarity_path, warning_of
@@ -92,11 +93,12 @@ def _layers(study: Study) -> list[dict[str, str]]:
     for measure in study.measures():
         record = similarity_path(study.path, measure, study.way.folder)
         try:
-            facts = read_json(record / MANIFEST)["files"]["labels.parquet"]
-        except IntegrityError:
+            facts = read_json(record / MANIFEST)["files"].get("labels.parquet", {})
+            check_files(record, ["labels.parquet"])
+        except (IntegrityError, FileNotFoundError):
             continue
         content = (record / "labels.parquet").read_bytes()
-        if hashlib.sha256(content).hexdigest() == facts["sha256"]:
+        if hashlib.sha256(content).hexdigest() == facts.get("sha256"):
             labels = pd.read_parquet(io.BytesIO(content), columns=["layer"])
             return [{"name": layer, "part": part_of(layer)} for layer in labels["layer"].unique()]
     return []
