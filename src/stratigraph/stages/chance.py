@@ -182,7 +182,7 @@ def _neighbours(runs: pd.DataFrame) -> Iterator[tuple[str, str, str]]:
         for _, alike in runs.groupby(["probes", column], sort=False):
             settings = [own for _, own in alike.groupby(each, sort=False)]
             for a, b in itertools.pairwise(settings):
-                others = b[b["seed"] != a["seed"].iloc[0]]
+                others = b[b["stream"] != a["stream"].iloc[0]]
                 if len(others):
                     yield a["run"].iloc[0], others["run"].iloc[0], kind
 

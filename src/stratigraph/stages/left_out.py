@@ -28,6 +28,7 @@ import pandas as pd
 from stratigraph.errors import StratigraphError
 from stratigraph.evidence.claims.parts import of_vaes
 from stratigraph.evidence.evidence import Pairs, sides
+from stratigraph.evidence.runs import table_of_runs
 from stratigraph.evidence.weights import weigh_encoder_less_decoder
 from stratigraph.pairs.agreement import rank_agreement
 from stratigraph.pairs.coordinates import read_coordinates
@@ -76,8 +77,12 @@ def leave_probes_out(job: Job, about: dict[str, Any]) -> None:
     if groups and name == study.way.cka and name in INFLUENCED:
         every = sides(job.labels, {i: run.config for i, run in study.runs.items()})
         scored = Pairs(Pairs.label(every, pairs).assign(place=np.arange(len(pairs))), found)
-        complete = scored.where(scored.table["run_x"].isin(study.complete()))
-        to_final = of_vaes(complete.split()[0])
+        # Of the runs that findings are of: those that learned; of all, where none did.
+        runs = table_of_runs(study)
+        counted = runs[runs["duplicate_of"] == ""]
+        learned = counted[~counted["learned"].eq(False)]
+        entered = (learned if len(learned) else counted)["run"]
+        to_final = of_vaes(scored.where(scored.table["run_x"].isin(entered)).split()[0])
         for probes, _ in job.sets():
             place = to_final.table["place"].to_numpy(dtype=np.int64)
             same = job.labels["probes"].to_numpy()[pairs[place, 0]] == probes
