@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,11 +15,6 @@ from stratigraph.representations.ids import as_index, find_labels
 from stratigraph.representations.representation import Representation, Representations
 
 __all__ = ["FORMATS", "is_file_of_representations", "load_representations"]
-
-DAMAGE = (
-    OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError,
-    MemoryError, struct.error,
-)  # fmt: skip
 
 Reader: TypeAlias = Callable[[Path, str | None], Contents]  # the file, the column that holds ids
 
@@ -84,7 +78,7 @@ def _readable(file: Path) -> Iterator[None]:
         yield
     except StratigraphError:
         raise
-    except DAMAGE as error:
+    except Exception as error:  # pyarrow's own are of no other kind
         told = str(error).partition("\n")[0][:200] or type(error).__name__
         raise DataError(f"{file}: damaged, or not what its name says ({told}).") from error
 
