@@ -92,7 +92,7 @@ def test_the_published_way_is_read_on_demand_beside_the_corrected_one(copied):
     told = [line for line in tell_findings(rows, copied.ways_compared) if "published way's" in line]
     assert "less the published way's linear_cka, of all runs" in told[0]
     assert len(told) == len(copied.ways_compared)
-    kept = pd.read_parquet(basis_path(copied.path, "published") / "scores.parquet")
+    kept = pd.read_parquet(basis_path(copied.path, "published") / "rows.parquet")
     assert "linear_cka" in set(kept["measure"])
     assert verify_study(copied.path).damages == []
 
@@ -168,8 +168,8 @@ def test_an_export_holds_every_pair_and_no_weights(tiny_study, tmp_path):
     np.testing.assert_allclose(pairs["value"], expected, rtol=1e-6)
     assert labels["row"].tolist() == list(range(len(matrix)))
     assert json.loads((out / "findings.json").read_text())["findings"] == tiny_study.findings
-    kept = (out / "basis" / "corrected" / "scores.parquet").read_bytes()
-    assert kept == (basis_path(tiny_study.path, "corrected") / "scores.parquet").read_bytes()
+    kept = (out / "basis" / "corrected" / "rows.parquet").read_bytes()
+    assert kept == (basis_path(tiny_study.path, "corrected") / "rows.parquet").read_bytes()
     assert (out / "report" / "index.html").is_file()
     figures = {path.name for path in (tiny_study.path / "figures").iterdir()} - {"manifest.json"}
     assert {path.name for path in (out / "figures").iterdir()} == figures

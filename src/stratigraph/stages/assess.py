@@ -122,7 +122,7 @@ def _keep_basis(study: Study, way: str, found: Sequence[Finding]) -> None:
     folder = basis_path(study.path, way)
     remove_leftovers(folder.parent, of=folder.name)
     table = table_of_scores(found)
-    write_record(folder, lambda files: files.table("scores.parquet", table))
+    write_record(folder, lambda files: files.table("rows.parquet", table))
 
 
 def _plain_change(change: Change) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 ::
 
     study.yaml, findings.json, report/index.html, figures/*
-    basis/<way>/scores.parquet      the scores that findings rest on, with their weights
+    basis/<way>/rows.parquet        the scores that findings rest on, with their weights
     labels.parquet            one row a representation, ``row`` as the pairs name it
     similarity/<measure>.parquet    row_x, row_y, value (float32): every defined pair, once; with
                                     a tolerance, the ends lower and upper of its interval

@@ -20,7 +20,7 @@
     influence/<measure>/                    how much hangs on which probes
     chance/<measure>/                       what permuted probes would score, where that was asked
     findings.json, figures/, report/index.html
-    basis/<way>/scores.parquet              the scores that findings rest on, with their weights
+    basis/<way>/rows.parquet                the scores that findings rest on, with their weights
 
 A folder whose name ends in ``-published`` is of the study read the published way (`ways`).
 """
