@@ -42,7 +42,7 @@ MOST_PIXELS = 2**26  # of a picture, 8192 × 8192: decoding takes some 16 bytes 
 LONGEST_SIDE = 65_535
 DAMAGE = (
     UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError,
-    MemoryError, struct.error,
+    MemoryError, TypeError, struct.error,  # TypeError: a TIFF that does not say its size
 )  # fmt: skip
 
 
