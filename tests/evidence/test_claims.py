@@ -51,7 +51,7 @@ KINDS = ("encoder_first_of_a_kind_progress", "convolution_first_progress")
     [
         (Plan(encoder=20, decoder=300), "supported", "undecided"),
         (Plan(encoder=300, decoder=20), "contradicted", "undecided"),
-        pytest.param(Plan(), "undecided", "supported", marks=pytest.mark.full),
+        pytest.param(Plan(), "negligible", "supported", marks=pytest.mark.full),
     ],
 )
 def test_the_place_of_a_part_and_its_kind_are_told_apart(plan, place, kind):
