@@ -169,7 +169,7 @@ def test_the_matrix_is_that_of_the_captured_layers(folder):
 
 def test_observed(folder):
     command("extract", folder, "--quiet", "--workers", "1")
-    from stratigraph.evidence.evidence import observations
+    from stratigraph.evidence.from_study import observations
 
     latents, layers = observations(load_study(folder))
     assert len(latents) == 8

@@ -133,7 +133,7 @@ def _answer(found: ChosenLatents) -> str:
 
 def _read_trained(study: Study) -> list[dict[str, Any]]:
     """The latents of each regime of the runs that were trained and observed, at their last step."""
-    from stratigraph.evidence.evidence import observations
+    from stratigraph.evidence.from_study import observations
 
     latents, _ = observations(study)
     if latents.empty:

@@ -19,7 +19,8 @@ import pandas as pd
 
 from stratigraph.engine import one_thread
 from stratigraph.evidence.answer import answer
-from stratigraph.evidence.evidence import Evidence, Pairs, sides
+from stratigraph.evidence.evidence import Evidence, Pairs
+from stratigraph.evidence.from_study import sides
 from stratigraph.identity import canonical
 from stratigraph.pairs.jackknife import JACKKNIFED, groups_of
 from stratigraph.study import CORRECTED, claim_pairs

@@ -21,7 +21,7 @@ import pandas as pd
 
 from stratigraph.errors import ConfigError, InputError, StorageError, suggest
 from stratigraph.evidence import similarity_to_final
-from stratigraph.evidence.evidence import observations
+from stratigraph.evidence.from_study import observations
 from stratigraph.identity import flat
 from stratigraph.records import record_exists
 from stratigraph.report.figures.style import SCORES

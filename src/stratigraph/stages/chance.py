@@ -30,7 +30,7 @@ import pandas as pd
 
 from stratigraph.engine import Engine, one_thread
 from stratigraph.errors import ConfigError, suggest
-from stratigraph.evidence.evidence import sides
+from stratigraph.evidence.from_study import sides
 from stratigraph.pairs.coordinates import read_coordinates
 from stratigraph.pairs.matrix import similarity_matrix
 from stratigraph.pairs.tasks import run_tasks

@@ -27,7 +27,8 @@ import pandas as pd
 
 from stratigraph.errors import StratigraphError
 from stratigraph.evidence.claims.parts import of_vaes
-from stratigraph.evidence.evidence import Pairs, sides
+from stratigraph.evidence.evidence import Pairs
+from stratigraph.evidence.from_study import sides
 from stratigraph.evidence.runs import table_of_runs
 from stratigraph.evidence.weights import weigh_encoder_less_decoder
 from stratigraph.pairs.agreement import rank_agreement
