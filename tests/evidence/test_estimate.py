@@ -131,6 +131,16 @@ def test_the_interval_of_a_correlation_stays_within_one(z):
     assert (found.lower, found.upper) == pytest.approx(np.tanh([low, high]))
 
 
+def test_a_correlation_that_rounds_to_one_has_no_interval():
+    """Its z is lost: what is left of it in the value is no number to take an interval around."""
+    z = np.array([40.0, 41.0, 42.0])
+    less = (z.sum() - z)[:, None] / 2
+    found = estimate_from(np.array([41.0]), less, np.zeros(3), np.arange(3), correlation=True)
+    assert found.value == 1
+    assert math.isnan(found.lower)
+    assert math.isnan(found.p)
+
+
 def test_one_sided_p_are_those_of_the_interval():
     found = of_mean(np.random.default_rng(3).standard_normal(7) + 1)
     for confidence in (0.8, 0.95, 0.99):

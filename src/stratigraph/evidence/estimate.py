@@ -120,14 +120,14 @@ class Estimate:
     parts: tuple[Part, ...] = ()
 
     @property
-    def _numbers(self) -> tuple[Part, ...]:
-        value = math.atanh(self.value) if self.correlation and abs(self.value) < 1 else self.value
-        return self.parts or (Part(value, self.error, self.freedom),)
+    def numbers(self) -> tuple[Part, ...]:
+        """What its interval is of, on the scale of its errors."""
+        return self.parts or (Part(self.scale(self.value), self.error, self.freedom),)
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """The two-sided interval of this confidence."""
         tail = (1 - confidence) / 2
-        numbers = self._numbers
+        numbers = self.numbers
         # numpy's, so that one that has no bound leaves none.
         lower = float(np.min([one.value - one.reach(tail) for one in numbers]))
         upper = float(np.min([one.value + one.reach(tail / len(numbers)) for one in numbers]))
@@ -135,16 +135,19 @@ class Estimate:
 
     def p_above(self, bound: float) -> float:
         """The one-sided p with which the truth is above ``bound``: small where it surely is."""
-        return float(np.max([one.above(self._scale(bound)) for one in self._numbers]))
+        return float(np.max([one.above(self.scale(bound)) for one in self.numbers]))
 
     def p_below(self, bound: float) -> float:
         """The one-sided p with which the truth is below ``bound``."""
-        numbers = self._numbers
-        below = [1 - one.above(self._scale(bound)) for one in numbers]
+        numbers = self.numbers
+        below = [1 - one.above(self.scale(bound)) for one in numbers]
         return float(np.minimum(1.0, len(numbers) * np.min(below)))
 
-    def _scale(self, bound: float) -> float:
-        return math.atanh(bound) if self.correlation else bound
+    def scale(self, value: float) -> float:
+        """A value on the scale of its errors: z = artanh of a correlation, NaN where that is 1."""
+        if not self.correlation:
+            return value
+        return math.atanh(value) if abs(value) < 1 else math.nan
 
 
 def estimate_from(

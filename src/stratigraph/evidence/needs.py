@@ -16,9 +16,7 @@ def known_of(one: Estimate) -> list[Known]:
     """The numbers of an estimate, on the scale that its errors are of."""
     if one.parts:
         return [Known(p.value, p.error, 0.0, p.freedom, one.replicates) for p in one.parts]
-    value = one.value
-    if one.correlation:
-        value = math.atanh(value) if abs(value) < 1 else math.nan
+    value = one.scale(one.value)
     if not one.replicates > 1 or math.isnan(one.error_replicates):
         return [Known(value, math.nan, math.nan, math.nan, one.replicates)]
     return [Known.split(value, one.error, one.error_replicates, one.freedom, one.replicates)]
@@ -27,7 +25,7 @@ def known_of(one: Estimate) -> list[Known]:
 def bounds_of(one: Estimate, least: float, one_sided: bool) -> tuple[float, float]:
     """The bounds that the interval has to be beyond or within, on the scale of the errors."""
     lower, upper = (one.null, one.null) if one_sided else (-least, least)
-    return (math.atanh(lower), math.atanh(upper)) if one.correlation else (lower, upper)
+    return one.scale(lower), one.scale(upper)
 
 
 def need_of(one: Estimate, least: float, one_sided: bool, level: float) -> Need:
