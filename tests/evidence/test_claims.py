@@ -11,6 +11,7 @@ import pytest
 
 from stratigraph.evidence.answer import answer
 from stratigraph.evidence.claims import CLAIMS, ask
+from stratigraph.evidence.claims.encoder_first_everywhere import encoder_first_everywhere
 from stratigraph.evidence.claims.kinds import kinds, kinds_of
 from stratigraph.evidence.claims.shared_features import sharing
 from stratigraph.evidence.contrast import estimate
@@ -247,3 +248,21 @@ def test_pairs_that_one_measure_was_not_asked_for_are_not_ranked():
     assert found["measures_agree"].contrasts
     assert not found["measures_agree_across_runs"].contrasts
     assert "lacks one of the measures" in found["measures_agree_across_runs"].missing
+
+
+def test_configurations_that_share_seeds_have_the_freedom_of_their_seeds():
+    """Twelve configurations of which each is the same seeds' luck: one witness of the spread."""
+    evidence = planted(Plan(encoder=20, decoder=400, seeds=3, probes=40), 0)
+
+    def freedom(streams):
+        def change(pairs):
+            table = pairs.table.assign(
+                stream_x=pairs.table[f"{streams}_x"], stream_y=pairs.table[f"{streams}_y"]
+            )
+            return Pairs(table, pairs.values)
+
+        kept = {measure: change(pairs) for measure, pairs in evidence.to_final.items()}
+        questions = encoder_first_everywhere(replace(evidence, to_final=kept))
+        return estimate(questions[0].contrasts["procrustes_similarity"]).freedom
+
+    assert freedom("seed") < freedom("run")

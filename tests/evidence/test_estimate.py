@@ -196,6 +196,14 @@ def test_variances_that_differ_by_chance_alone_are_pooled():
     assert (alone[0], own[0]) == (2.0, 4.0)
 
 
+def test_variances_that_share_their_luck_are_no_more_witnesses_than_one():
+    variances, freedoms = np.array([1.0, 1.1, 0.9]), np.array([3, 3, 3])
+    _, freedom = moderate(variances, freedoms, alike=1 / 3)
+    assert freedom == pytest.approx(3)
+    _, freedom = moderate(variances, freedoms, alike=0.01)
+    assert freedom == pytest.approx(3)  # never less than one configuration has alone
+
+
 def test_without_a_spread_anywhere_nothing_is_moderated():
     moderated, freedom = moderate(np.zeros(3), np.array([2, 2, 2]))
     assert (moderated == 0).all()

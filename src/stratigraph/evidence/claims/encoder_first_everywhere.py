@@ -106,7 +106,7 @@ def _each(contrast: Contrast) -> list[tuple[int, Part]]:
     variances = np.array([one.error_replicates**2 for _, one in found]) * n
     if (n < 2).any() or not np.isfinite(variances).all():
         return [(row, Part(one.value, math.nan, math.nan)) for row, one in found]
-    moderated, freedoms = moderate(variances, n - 1)
+    moderated, freedoms = moderate(variances, n - 1, _share_of_freedom(contrast))
     groups = contrast.values.shape[1] - 1
     parts = []
     for (row, one), variance, freedom in zip(found, moderated / n, freedoms, strict=True):
@@ -114,6 +114,18 @@ def _each(contrast: Contrast) -> list[tuple[int, Part]]:
         both = one.error_both**2
         parts.append((row, Part(one.value, *add_variances((variance, freedom), of_probes, both))))
     return parts
+
+
+def _share_of_freedom(contrast: Contrast) -> float:
+    """Σ_c S_cc²/Σ_cc' S_cc'², with S the covariances of configurations over the streams of runs."""
+    scores = contrast.table[["config_x", "stream_x"]].assign(score=contrast.values[:, 0])
+    apart = scores["score"] - scores.groupby("config_x")["score"].transform("mean")
+    table = scores.assign(score=apart).pivot_table(
+        index="stream_x", columns="config_x", values="score", aggfunc="sum", fill_value=0.0
+    )
+    covariances = table.to_numpy().T @ table.to_numpy()
+    every = float((covariances**2).sum())
+    return float((np.diag(covariances) ** 2).sum()) / every if every > 0 else 1.0
 
 
 def _rows(measure: str, contrast: Contrast) -> list[dict]:
