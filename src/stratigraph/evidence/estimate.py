@@ -23,7 +23,7 @@ configurations (sets of them that share streams); at least 1. Interval and p are
 
 Of one configuration this is the jackknife, and of a mean the t test. Why not the percentile
 bootstrap: with the handful of replicates that studies have its intervals are far too short;
-docs/findings.md gives the simulation of both.
+docs/explanation/findings.md gives the simulation of both.
 
 Correlations are estimated as z = artanh r (Fisher 1915), so that no interval leaves (−1, 1).
 

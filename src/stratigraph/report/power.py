@@ -31,7 +31,7 @@ def power(study: Study | str | Path) -> pd.DataFrame:
     were its estimate the truth; ``low`` and ``high``, those of 80 of 100 truths that the estimate
     leaves; ``never``, the share of them that 1,000 do not decide; and ``why``, in words. Missing
     numbers are more than 1,000, or not known. The level is that of the question in its family, and
-    the number is fixed beforehand: planned looks take a little more (docs/findings.md).
+    the number is fixed beforehand: planned looks take a little more (docs/explanation/findings.md).
 
     Args:
         study: an assessed study, or its folder.
