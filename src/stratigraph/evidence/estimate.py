@@ -86,7 +86,7 @@ class Part:
         return float(scipy.stats.t.sf((self.value - bound) / self.error, self.freedom))
 
     def below(self, bound: float) -> float:
-        """The one-sided p of being at least ``bound``; 1 − `above` has no digits where it is small."""
+        """The one-sided p of being at least ``bound``; of 1 − `above` small ones have no digits."""
         return Part(-self.value, self.error, self.freedom).above(-bound)
 
 
