@@ -98,3 +98,20 @@ def test_undefined_scores_do_not_enter_and_nothing_left_is_no_contrast():
     assert contrast.left_out == {"a1": "dead"}
     assert estimate(contrast).runs == 2
     assert weigh(rows("a", 3), np.full((3, 1), np.nan), {"gap": 1.0}) is None
+
+
+def test_runs_that_do_not_enter_say_why():
+    """Also where what one filter leaves out leaves too little for another."""
+    rows, values = [], []
+    for config, group, side, runs, value in (
+        ("A", "g", "a", 3, 0.1), ("B", "g", "b", 3, 0.2), ("C", "h", "a", 3, 0.1),
+        ("D", "h", "b", 1, 0.2), ("E", "k", "", 3, 0.3), ("F", "g", "a", 3, np.nan),
+    ):  # fmt: skip
+        names = [f"{config}{i}" for i in range(runs)]
+        rows += [{"run_x": n, "config_x": config, "stream_x": n, "group": group, "side": side}
+                 for n in names]  # fmt: skip
+        values += [value] * runs
+    found = weigh(pd.DataFrame(rows), np.array(values)[:, None], {"a": 1.0, "b": -1.0})
+    assert set(found.table["config_x"]) == {"A", "B"}
+    said = {run[0]: why.split()[0] for run, why in found.left_out.items()}
+    assert said == {"F": "its", "D": "too", "C": "none"}  # E is not of the question

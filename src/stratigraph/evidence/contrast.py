@@ -118,22 +118,30 @@ def weigh(
 
     """
     reasons = dict(left_out or {})
-    every = runs_of(table)
-    known = np.isfinite(values[:, 0]) & table["side"].isin(list(signs)).to_numpy()
-    table, values = table[known].reset_index(drop=True), values[known]
-    table = keep_replicated(table, replicates)
-    # A group that lacks a side tells nothing.
-    sides = table.groupby("group", sort=False)["side"].transform("nunique")
-    table = keep_replicated(table[sides == len(signs)], replicates)
-    sides = table.groupby("group", sort=False)["side"].transform("nunique")
-    table = table[sides == len(signs)]
+
+    def narrow(table: pd.DataFrame, kept: pd.DataFrame, reason: str) -> pd.DataFrame:
+        gone = runs_of(table)["run"]
+        for run in gone[~gone.isin(runs_of(kept)["run"])]:
+            reasons.setdefault(str(run), reason)
+        return kept
+
+    table = table.reset_index(drop=True)
+    table = table[table["side"].isin(list(signs))]
+    known = np.isfinite(values[table.index.to_numpy(), 0])
+    table = narrow(table, table[known], "its scores are undefined")
+    before = None
+    while before != len(table):
+        before = len(table)
+        few = "too few replicates of its configuration, or of those that it is compared with"
+        table = narrow(table, keep_replicated(table, replicates), few)
+        # A group that lacks a side tells nothing.
+        sides = table.groupby("group", sort=False)["side"].transform("nunique")
+        table = narrow(table, table[sides == len(signs)], "none is left to compare it with")
     if table.empty:
         return None
     values = values[table.index.to_numpy()]
     table = table.reset_index(drop=True)
     runs = runs_of(table)
-    for run in every["run"][~every["run"].isin(runs["run"])]:
-        reasons.setdefault(str(run), "undefined, or too few replicates of its configuration")
     cells, weights = _cells(table, signs, levels)
     place = pd.Index(runs["run"])
     x = place.get_indexer(table["run_x"])
