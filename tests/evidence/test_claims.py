@@ -11,13 +11,15 @@ import pytest
 
 from stratigraph.evidence.answer import answer
 from stratigraph.evidence.claims import CLAIMS, ask
+from stratigraph.evidence.claims.encoder_first import encoder_first
 from stratigraph.evidence.claims.encoder_first_everywhere import encoder_first_everywhere
 from stratigraph.evidence.claims.kinds import kinds, kinds_of
+from stratigraph.evidence.claims.lower_first import lower_first
 from stratigraph.evidence.claims.shared_features import sharing
 from stratigraph.evidence.contrast import estimate
 from stratigraph.evidence.evidence import Pairs
 from stratigraph.evidence.settling import areas, part_areas
-from stratigraph.testing.claims import CHECKS
+from stratigraph.testing.claims import CHECKS, whole
 from stratigraph.testing.planted import Plan, planted
 
 ORDER = ("encoder_first", "encoder_first_progress", "encoder_first_everywhere")
@@ -266,3 +268,14 @@ def test_configurations_that_share_seeds_have_the_freedom_of_their_seeds():
         return estimate(questions[0].contrasts["procrustes_similarity"]).freedom
 
     assert freedom("seed") < freedom("run")
+
+
+def test_progress_is_not_asked_without_a_snapshot_of_the_untrained_network():
+    """An undefined primary question would go on to be looked at until the budget is out."""
+    first = whole()["the encoder first"]
+    later = {m: p.where(p.table["step_x"] > 0) for m, p in first.to_final.items()}
+    asked = (encoder_first, encoder_first_everywhere, lower_first)
+    found = {q.key: q for q in ask(replace(first, to_final=later), asked)}
+    for key in ("encoder_first", "encoder_first_everywhere", "lower_first"):
+        assert not found[key].missing
+        assert found[f"{key}_progress"].missing.startswith("There is no snapshot of the untrained")
