@@ -171,7 +171,7 @@ def _evidence(
         stream=labels["seed"].map("seed {}".format) if plan.shared else labels["run"],
         config=labels["architecture"] + labels["strength"].map(" beta_vae {:g}".format),
         but_strength=labels["architecture"],
-        but_objective="planted", data="planted",
+        but_objective="planted", but_data="planted", data="planted",
         objective="beta_vae", supervised=False, probes="planted",
         part=labels["layer"].map(part_of), last=labels["step"] == STEPS[-1],
     )  # fmt: skip
