@@ -14,7 +14,7 @@
       freezing: [null, {threshold: 0.9999}]   # optional: layers that have settled are frozen
     training: {steps: 2000, batch_size: 64, learning_rate: 1e-4}
     snapshots: {kind: log, count: 10}       # log | even | explicit | paper
-    probes: {count: 500, seed: 0, from: validation}
+    probes: {count: 500, seed: 0, from: validation}   # data: [own, solids]: those of others, too
     activations: {decoder_input: mean}
     measures:
       - debiased_cka
@@ -55,7 +55,8 @@ from stratigraph.study.grid import (
     replicates_of,
 )
 from stratigraph.study.layout import EXPORT, STUDY_FILE
-from stratigraph.study.ways import CORRECTED, WAYS
+from stratigraph.study.probes import shown_config
+from stratigraph.study.ways import CORRECTED, WAYS, Way, read_on
 from stratigraph.study.yaml_file import read_yaml
 from stratigraph.training import RunConfig
 
@@ -109,7 +110,8 @@ def parse_config(
     for number, grid in enumerate(grids):
         where = "grid" if len(grids) == 1 else f"grid {number + 1}"
         runs += grid_runs(where, grid, training, table.get("snapshots", {}), replicates)
-    probes = mapping("probes", table.get("probes", {}), ("count", "seed", "from"))
+    probes = mapping("probes", table.get("probes", {}), ("count", "seed", "from", "data"))
+    others = _other_probes(probes.pop("data", "own"), runs)
     if "from" in probes:
         probes["source"] = probes.pop("from")
     reading = mapping("activations", table.get("activations", {}), ("decoder_input", "layers"))
@@ -125,6 +127,7 @@ def parse_config(
         probes=ProbesConfig(**probes),
         activations=ActivationsConfig(**reading),
         claims=tuple(_claims(table)),
+        others=others,
         ways=tuple(_ways(table.get("ways", CORRECTED.name))),
         resources=ResourcesConfig(
             **mapping("resources", table.get("resources", {}), ("cpus", "gpus"))
@@ -159,6 +162,37 @@ def _read_recorded(table: dict[str, Any], text: str) -> StudyConfig:
 
 def _claims(table: dict[str, Any]) -> list[str]:
     return axis("claims", table["claims"]) if table.get("claims") is not None else []
+
+
+def _other_probes(value: Any, runs: list[RunConfig]) -> tuple[Way, ...]:
+    """``[own, solids]``: the sets, beside its own, whose probes every network is shown.
+
+    A name is the set of the grid that is called so, with its options.
+    """
+    wanted = axis("probes: data", value)
+    if "own" not in wanted:
+        raise ConfigError(
+            "probes: data: each network reads the probes of its own data; begin the list with own."
+        )
+    known = [dict(run.data) for run in runs]
+    found: list[Way] = []
+    for item in wanted:
+        if item == "own" or not runs:
+            continue
+        same = [data for data in known if data["name"] == item]
+        if any(data != same[0] for data in same):
+            raise ConfigError(
+                f"probes: data: the grid has several sets called {item}; say which, as the grid "
+                f"does: {same[0]}."
+            )
+        try:
+            data = shown_config(runs[0], same[0] if same else item).data
+        except ConfigError as error:
+            raise ConfigError(f"probes: {error}") from None
+        if any(way.data == data for way in found):
+            raise ConfigError(f"probes: data: {item!r} stands in the list twice.")
+        found.append(read_on(data, found))
+    return tuple(found)
 
 
 def _ways(value: Any) -> list[str]:

@@ -31,8 +31,10 @@ from stratigraph.study.layout import (
     similarity_path,
 )
 from stratigraph.study.matrix import coordinates_of, map_array, open_matrix
+from stratigraph.study.probes import shown_config
 from stratigraph.study.run import Run
 from stratigraph.study.ways import CORRECTED, WAYS, Way, find_way
+from stratigraph.training import RunConfig
 
 __all__ = ["Study"]
 
@@ -92,9 +94,17 @@ class Study:
         names |= {name for name in WAYS if self.read(name).measures()}
         return [self.read(name) for name in WAYS if name in names]
 
+    def others(self) -> list[Study]:
+        """The study with all of its networks reading the probes of each set that it asks for."""
+        return [self.read(way) for way in (self.file or self.config).others]
+
+    def shown(self, run: Run) -> RunConfig:
+        """The configuration whose own probes are what a run is shown."""
+        return run.config if self.way.data is None else shown_config(run.config, self.way.data)
+
     def steps(self, run: Run) -> list[int]:
         """The steps of a run's snapshots that are compared."""
-        return [step for step in run.steps if step >= self.way.first * run.config.steps]
+        return self.way.steps(run.steps, run.config.steps)
 
     def run(self, prefix: str) -> Run:
         """The run whose id begins with ``prefix``.
