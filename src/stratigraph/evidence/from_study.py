@@ -139,8 +139,9 @@ def gather(study: Study) -> Evidence:
     latents, layers = observations(study)
     probes = _count_probes(study, complete)
     return Evidence(
-        study.way.cka, to_final, final, within, latents, layers, runs, probes, tolerances
-    )
+        study.way.cka, to_final, final, within, latents, layers, runs, probes, tolerances,
+        scores=study.disentanglement(),
+    )  # fmt: skip
 
 
 def observations(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -172,8 +173,13 @@ def observations(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _count_regimes(latents: pd.DataFrame, run_id: str) -> pd.DataFrame:
-    """Of the latents of one run: how many are in each regime, and the KL of all, by step."""
+    """By step of one run: how many latents are in each regime, the KL and information of all.
+
+    Older studies know of no information.
+    """
     counts = pd.crosstab(latents["step"], latents["regime"])
     counts = counts.reindex(columns=["active", "mixed", "passive"], fill_value=0)
-    kl = latents.groupby("step")["kl"].sum()
-    return counts.assign(kl=kl, run=run_id).reset_index()
+    sums = latents.groupby("step")[
+        [name for name in ("kl", "information") if name in latents]
+    ].sum()
+    return counts.join(sums).assign(run=run_id).reset_index()

@@ -26,6 +26,7 @@ from stratigraph.stages.state import StateFile
 from stratigraph.stages.trainer import is_over, train_run
 from stratigraph.study import Run, Study, StudyConfig, keep_probes, probe_indices, probes_digest
 from stratigraph.study.origin import find_origin, keep_origin, study_of
+from stratigraph.study.state import CUT_SHORT
 from stratigraph.training import RunConfig, build_network, equal_models
 from stratigraph.training.device import check_device
 
@@ -131,7 +132,7 @@ def train_study(
 def _is_closed(run: Run, home: Home) -> bool:
     """Whether a run is over, says so, and left nothing of its training behind."""
     return (
-        run.state["state"] in ("done", "diverged")
+        run.state["state"] in ("done", *CUT_SHORT)
         and is_over(run.path, run.config)
         and (run.path / CONFIG).is_file()
         and not (run.path / "checkpoint").exists()

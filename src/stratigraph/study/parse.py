@@ -12,6 +12,7 @@
       latents: 10
       seed: {replicates: 6}                 # or seeds that all configurations share: [0, 1]
       freezing: [null, {threshold: 0.9999}]   # optional: layers that have settled are frozen
+      on_collapse: anneal                   # optional: anneal | stop, when latents collapse
     training: {steps: 2000, batch_size: 64, learning_rate: 1e-4}
     snapshots: {kind: log, count: 10}       # log | even | explicit | paper
     probes: {count: 500, seed: 0, from: validation}

@@ -8,7 +8,8 @@ probes with factors Z (n × 6) goes from an untrained to a final one,
 with the settling step τ of its part of the network planted: the encoder's before the decoder's,
 after it, or the same. Each run's τ has a part of its seed and a part of its own, so that seeds
 differ as they do in training. Mean and sample carry as many collapsed latents as the strength
-plants, from a planted step on; latents are told apart by the regime rule on their variance.
+plants, from a planted step on; latents are told apart by the regime rule on their variance. A score
+of disentanglement rises to its end in the same way, with a step of its own.
 
 Used by the tests and by ``benchmarks/findings.py`` to measure how often a verdict is right.
 """
@@ -51,6 +52,8 @@ class Plan:
         collapse_step: when they collapse.
         alike: how much of the final encoder configurations share (1: all but noise).
         latents_alike: the same of mean and sample.
+        disentangled: the step at which half of the gain in MIG is there; None for no scores.
+        gains: by how much the gain of a strength is less than that of the one before.
         kinds: kinds of encoders and decoders, crossed if there are several, and how many times
             later a part of the kind settles than one of another.
         jitter: the standard deviation of log τ between seeds.
@@ -68,6 +71,8 @@ class Plan:
     collapse_step: float = 300.0
     alike: float = 1.0
     latents_alike: float = 1.0
+    disentangled: float | None = None
+    gains: float = 0.0
     kinds: tuple[tuple[str, float], ...] = (("planted", 1.0),)
     jitter: float = 0.15
     seeds: int = 5
@@ -88,7 +93,7 @@ def planted(plan: Plan, seed: int) -> Evidence:
     factors = rng.standard_normal((n, LATENTS))
     factors[:, :3] *= 2
     maps = {layer: rng.standard_normal((LATENTS, 12)) for layer in LAYERS}
-    rows, xs, counts = [], [], []
+    rows, xs, counts, scores = [], [], [], []
     of_seed = rng.standard_normal((plan.seeds, 2)) * plan.jitter
     for kinds, (strength, passive), number in itertools.product(
         itertools.product(plan.kinds, repeat=2), plan.collapse, range(plan.seeds)
@@ -103,7 +108,13 @@ def planted(plan: Plan, seed: int) -> Evidence:
         luck = of_seed[number] if plan.shared else rng.standard_normal(2) * plan.jitter
         late = np.exp(luck + 0.5 * plan.jitter * rng.standard_normal(2))
         late = late * (slow, slower)
+        half = None if plan.disentangled is None else plan.disentangled * late[0]
+        gain = 0.5 - plan.gains * [s for s, _ in plan.collapse].index(strength)
         for step in STEPS:
+            if half is not None:
+                share = 1 / (1 + (half / step) ** 2) if step else 0.0
+                value = gain * share + 0.002 * np.random.default_rng([number, step]).random()
+                scores.append({"run": run, "step": step, "score": "mig", "value": value})
             mean = None
             for layer in LAYERS:
                 x = _state(plan, rng, factors, maps, own, layer, step, late)
@@ -120,7 +131,7 @@ def planted(plan: Plan, seed: int) -> Evidence:
                 rows.append({"run": run, "strength": strength, "seed": number, "step": step,
                              "layer": layer, "architecture": architecture})  # fmt: skip
                 xs.append(x - x.mean(axis=0))
-    return _evidence(plan, pd.DataFrame(rows), xs, pd.DataFrame(counts))
+    return _evidence(plan, pd.DataFrame(rows), xs, pd.DataFrame(counts), pd.DataFrame(scores))
 
 
 def _state(
@@ -165,7 +176,11 @@ def _collapse(plan: Plan, mean: np.ndarray, passive: int, step: int) -> tuple[np
 
 
 def _evidence(
-    plan: Plan, labels: pd.DataFrame, xs: list[np.ndarray], counts: pd.DataFrame
+    plan: Plan,
+    labels: pd.DataFrame,
+    xs: list[np.ndarray],
+    counts: pd.DataFrame,
+    scored: pd.DataFrame,
 ) -> Evidence:
     labels = labels.assign(
         stream=labels["seed"].map("seed {}".format) if plan.shared else labels["run"],
@@ -192,4 +207,5 @@ def _evidence(
     return Evidence(
         "debiased_cka", to_final, final, within, latents=counts,
         runs=runs.assign(duplicate_of="", learned=None, why=""), probes=plan.probes,
+        scores=scored,
     )  # fmt: skip

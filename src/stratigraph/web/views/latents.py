@@ -21,6 +21,7 @@ from stratigraph.records import record_exists, verified
 from stratigraph.report.image_data import SPAN, to_image
 from stratigraph.study import Run, observed_path, read_probes
 from stratigraph.study.probes import KeptProbes
+from stratigraph.study.state import CUT_SHORT
 from stratigraph.training import DataFacts, RecordedConfig
 from stratigraph.web.query import Answer, Query, defined
 from stratigraph.web.watch import Watched
@@ -62,7 +63,7 @@ def latents(watched: Watched, query: Query) -> Answer:
     run = _vae(query.run(study, "run"))
     record = observed_path(run.path, study.way.folder)
     if not record_exists(record):
-        ended = run.state["state"] in ("diverged", "failed", "killed")
+        ended = run.state["state"] in (*CUT_SHORT, "failed", "killed")
         raise InputError(
             f"the latents of run {run.run_id} were not observed, since it did not reach its last "
             "step." if ended else
