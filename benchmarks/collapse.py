@@ -27,10 +27,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from stratigraph.engine import one_thread
 from stratigraph.latents import information
+from stratigraph.latents.warnings import information_bound, tally, warned_at
 from stratigraph.records import write_json
 from stratigraph.stages import train_run
 from stratigraph.study import Run, load_config
@@ -132,6 +134,33 @@ def rescue(file: Path, out: Path, seeds: list[int] | None) -> None:
     print("\n".join(table_of_rescues(rows, beta)))
 
 
+def table_of_warnings(folder: Path) -> list[str]:
+    """Markdown: of a kept study, one row a signal and threshold."""
+    table = pd.read_parquet(folder / "latents.parquet")
+    signals = {"KL": table["kl"], "bound of information": information_bound(table)}
+    if "information" in table:
+        signals["information"] = table["information"]
+    latents = len(table.drop_duplicates(["run", "latent"]))
+    lines = [
+        f"{folder.name}: {table['run'].nunique()} runs, {latents} latents\n",
+        "| signal | below | dead at the end | warned of | alive | false alarms | lead, share of "
+        "training | before the KL, steps |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for threshold in (0.01, 0.05, 0.1, 0.5):
+        usual = warned_at(table, table["kl"], threshold)
+        for name, signal in signals.items():
+            found = warned_at(table, signal, threshold)
+            told = tally(found)
+            ahead = (usual["warned"] - found["warned"])[found["dead"]].dropna()
+            lines.append(
+                f"| {name} | {threshold:g} | {told.dead} | {told.hits} | {told.alive} | "
+                f"{told.false_alarms} | {told.lead:.2f} | "
+                f"{'–' if name == 'KL' else f'{ahead.mean():.0f} ({(ahead > 0).sum()} latents)'} |"
+            )
+    return [*lines, ""]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -141,8 +170,15 @@ def main() -> None:
     one.add_argument("--file", type=Path, default=Path("studies/collapse.yaml"))
     one.add_argument("--out", type=Path, default=Path("results/collapse-runs"))
     one.add_argument("--seeds", type=int, nargs="+", help="these alone; all by default")
+    other = commands.add_parser("warnings")
+    other.add_argument("--studies", type=Path, nargs="+",
+                       default=sorted(Path("studies/results").iterdir()))  # fmt: skip
     given = parser.parse_args()
-    rescue(given.file, given.out, given.seeds)
+    if given.command == "rescue":
+        rescue(given.file, given.out, given.seeds)
+    else:
+        for folder in given.studies:
+            print("\n".join(table_of_warnings(folder)), flush=True)
 
 
 if __name__ == "__main__":

@@ -120,7 +120,8 @@ def calibrate(kind: Kind) -> dict[str, Any]:
     observed = (time.perf_counter() - began) / 2
     began = time.perf_counter()
     # What takes time is of the last step alone.
-    score_run(_task("score", run, (0, 1), scores_path(run.path), study))
+    task = _task("score", run, (0, 1), scores_path(run.path), study)
+    score_run(replace(task, about={"scores": study.scores}))
     scored = time.perf_counter() - began
     record = representations_path(run.path, 0)
     layers = [layer["name"] for layer in read_json(record / MANIFEST)["about"]["layers"]]

@@ -140,8 +140,13 @@ def gather(study: Study) -> Evidence:
     probes = _count_probes(study, complete)
     return Evidence(
         study.way.cka, to_final, final, within, latents, layers, runs, probes, tolerances,
-        scores=study.disentanglement(),
+        scores=_join(study.disentanglement(), study.agreement()),
     )  # fmt: skip
+
+
+def _join(*tables: pd.DataFrame) -> pd.DataFrame:
+    known = [table for table in tables if len(table)]
+    return pd.concat(known, ignore_index=True) if known else pd.DataFrame()
 
 
 def observations(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:

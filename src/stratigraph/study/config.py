@@ -146,7 +146,8 @@ class StudyConfig:
     """A whole study, valid at construction.
 
     ``replicates`` is how many each configuration has at least, where the grid counts them; None
-    where it gives seeds.
+    where it gives seeds. ``scores`` says of which steps the disentanglement scores are that take
+    long: of the ``last``, or of ``every`` one that is compared.
 
     Raises:
         ConfigError: no run, a run twice, or a value that cannot be used.
@@ -158,6 +159,7 @@ class StudyConfig:
     measures: tuple[MeasureConfig, ...]
     probes: ProbesConfig = ProbesConfig()
     activations: ActivationsConfig = ActivationsConfig()
+    scores: str = "last"
     ways: tuple[str, ...] = (CORRECTED.name,)
     claims: tuple[str, ...] = ()
     resources: ResourcesConfig = ResourcesConfig()

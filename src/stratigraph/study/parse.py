@@ -21,6 +21,7 @@
       - debiased_cka
       - {name: procrustes_similarity, pairs: [trajectory, aligned], tolerance: 0.01}
     claims: ["my_claims:later"]             # optional: claims of one's own (docs/extending.md)
+    scores: last                            # or every: DCI, FactorVAE and β-VAE at every step
     ways: corrected                         # or [corrected, published]: findings judged both ways
 
 A study of trainings that were recorded has ``recorded: true`` and no grid: its runs are those that
@@ -62,6 +63,7 @@ from stratigraph.training import RunConfig
 
 __all__ = ["MOST_HELD", "load_config", "parse_config"]
 
+SCORED = ("last", "every")  # steps of which slow scores are taken
 MOST_RUNS = 1000
 MOST_HELD = 10_000  # runs of any study: that of a folder is opened without asking anybody
 
@@ -90,6 +92,7 @@ def parse_config(
             "measures",
             "claims",
             "ways",
+            "scores",
             "resources",
         ),
     )
@@ -113,6 +116,7 @@ def parse_config(
     probes = mapping("probes", table.get("probes", {}), ("count", "seed", "from"))
     if "from" in probes:
         probes["source"] = probes.pop("from")
+    one_of("scores", table.get("scores", "last"), SCORED)
     reading = mapping("activations", table.get("activations", {}), ("decoder_input", "layers"))
     if reading.get("layers") is not None:
         reading["layers"] = tuple(axis("activations: layers", reading["layers"]))
@@ -126,6 +130,7 @@ def parse_config(
         probes=ProbesConfig(**probes),
         activations=ActivationsConfig(**reading),
         claims=tuple(_claims(table)),
+        scores=table.get("scores", "last"),
         ways=tuple(_ways(table.get("ways", CORRECTED.name))),
         resources=ResourcesConfig(
             **mapping("resources", table.get("resources", {}), ("cpus", "gpus"))
