@@ -97,7 +97,7 @@ def test_networks_without_gaussian_latents_are_refused(objective):
 
 def test_a_run_without_it_keeps_its_name():
     assert "on_collapse" not in config().to_dict()
-    assert config(on_collapse="anneal") == config(on_collapse={"action": "anneal", "over": 250})
+    assert config(on_collapse="anneal") == config(on_collapse={"action": "anneal", "over": 500})
     assert config(on_collapse="anneal").run_id != config().run_id
     assert config(on_collapse="anneal").run_id != config(on_collapse="stop").run_id
     assert RunConfig.from_dict(config(on_collapse="stop").to_dict()) == config(on_collapse="stop")

@@ -2,10 +2,10 @@ r"""When a latent's collapse is told, by how much before the end, and how often 
 
 Of each latent of a run a signal s_t falls as it collapses: its KL term, its information, or a bound
 of it. A rule warns of the latent at the first step t > 0 at which s_t is below a threshold, if the
-latent was above it at a step before or a tenth of the training is over (an untrained network is near
-the prior and knows nothing). The latent is *dead* if its KL term is below `COLLAPSED` at the last
-step. A warning of one that is dead is a hit, its lead the steps from there to the end; of one that
-is not it is a false alarm; a dead latent that was not warned of before the last step is missed.
+latent was above it at a step before, or a tenth of the training is over (an untrained network is
+near the prior and knows nothing). The latent is *dead* if its KL term is below `COLLAPSED` at the
+last step. A warning of one that is dead is a hit, its lead the steps from there to the end; of one
+that is not it is a false alarm; a dead latent not warned of before the last step is missed.
 
 Tables that were kept without posteriors still bound the information. With V = Var(μ) + E σ² the
 variance of the aggregate posterior, and m its mean,

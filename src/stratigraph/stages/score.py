@@ -8,8 +8,9 @@ what to keep in mind of it), and of_<factor>:
 
 Scores that take milliseconds are of every compared step, the others of the last
 (`stratigraph.latents.scores.SCORES`), or with ``scores: every`` of all. All are of the default
-settings, which the record holds. A run that has no factors to score against, or no mean to score, has an empty table and the reason in
-its record. A record of its own: studies of before it existed gain it without being read again.
+settings, which the record holds. A run that has no factors to score against, or no mean to score,
+has an empty table and the reason in its record. A record of its own: studies of before it existed
+gain it without being read again.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from stratigraph.values import check_number, check_whole
 __all__ = ["ACTIONS", "CollapseWatch", "CollapsedError", "OnCollapse"]
 
 ACTIONS = ("anneal", "stop")
-SHARES = {"after": 10, "over": 4, "every": 50}  # of the steps, one in so many
+SHARES = {"after": 10, "over": 2, "every": 50}  # of the steps, one in so many
 
 Reading = Callable[[], np.ndarray]
 
@@ -93,7 +93,7 @@ class OnCollapse:
         """The settings as a study file has them: an action, or a mapping of it and settings.
 
         What is left out in steps follows from those of the run: readings at one in 50, the first
-        that counts after a tenth, the weight rising in a quarter.
+        that counts after a tenth, the weight rising in half of them.
 
         Raises:
             ConfigError: an unknown key, or a value that cannot be used.

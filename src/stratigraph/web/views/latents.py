@@ -57,7 +57,7 @@ _networks = _Networks()
 
 
 def latents(watched: Watched, query: Query) -> Answer:
-    """How many latents of a run are active, mixed and passive at each step, and each one's KL."""
+    """Active, mixed and passive latents of a run at each step; KL and information of each."""
     way = query.text("way", "corrected")
     study = watched.study(way)
     run = _vae(query.run(study, "run"))
@@ -85,11 +85,18 @@ def latents(watched: Watched, query: Query) -> Answer:
     shape = -1, len(counts)
     kl = ordered["kl"].to_numpy().reshape(shape)
     regimes = ordered["regime"].to_numpy().reshape(shape)
+    known = "information" in ordered  # not of studies of before it was observed
+    carried = ordered["information"].to_numpy().reshape(shape) if known else None
     facts = {
         "steps": [int(step) for step in counts.index],
         "regimes": {name: [int(x) for x in counts[name]] for name in REGIMES},
         "latents": [
-            {"latent": z, "kl": defined(kl[z]), "regimes": [str(r) for r in regimes[z]]}
+            {
+                "latent": z,
+                "kl": defined(kl[z]),
+                "regimes": [str(r) for r in regimes[z]],
+                **({"information": defined(carried[z])} if carried is not None else {}),
+            }
             for z in range(len(kl))
         ],
         "total": defined(kl.sum(axis=0)),
