@@ -8,8 +8,8 @@ Their overlap,
 
 is 1 where a layer moves when the score rises, and 0 where it never does. The contrast is the mean
 overlap over the encoder's layers and the mean less that over the decoder's, within runs. Each
-layer's overlap, and with each score, stands in the details: they say which layer's movement comes
-with the gain.
+layer's overlap stands in the details, of other scores that of each part: they say which layer's
+movement comes with the gain.
 """
 
 from __future__ import annotations
@@ -110,11 +110,14 @@ def gain_with_encoder(evidence: Evidence) -> list[Question]:
             if one is not None:
                 found[measure] = one
             own = table[table["part_x"].isin(["encoder", "latents", "decoder"])]
-            means = own.groupby(["part_x", "layer_x"], sort=False)["overlap"].agg(["mean", "size"])
+            if score == DECIDES:
+                means = own.groupby(["part_x", "layer_x"], sort=False)["overlap"]
+            else:
+                means = own.groupby(["part_x"], sort=False)["overlap"]
             details += [
-                {"measure": measure, "score": score, "part": part, "layer": layer,
+                {"measure": measure, "score": score, "part": part, "layer": " ".join(layer),
                  "overlap": float(row["mean"]), "runs": int(row["size"])}
-                for (part, layer), row in means.iterrows()
+                for (part, *layer), row in means.agg(["mean", "size"]).iterrows()
             ]  # fmt: skip
     return [
         Question(
