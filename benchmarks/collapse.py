@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/collapse.py rescue [--file studies/collapse.yaml]
         [--out results/collapse-runs]
-    python benchmarks/collapse.py warnings [--studies studies/results/*]
+    python benchmarks/collapse.py warnings [--studies studies/results/*] [--runs 0.05]
 
 ``rescue`` trains the runs of the study file one after another, one thread each (those that are in
 the folder are not trained again), and makes a table of its arms:
@@ -161,6 +161,27 @@ def table_of_warnings(folder: Path) -> list[str]:
     return [*lines, ""]
 
 
+def table_of_runs(folder: Path, threshold: float) -> list[str]:
+    """Markdown: of a kept study, one row a run: when its dead latents, and others, were warned of."""
+    table = pd.read_parquet(folder / "latents.parquet")
+    signals = {"KL": table["kl"], "bound": information_bound(table)}
+    found = {name: warned_at(table, signal, threshold) for name, signal in signals.items()}
+    lines = [
+        f"{folder.name}, below {threshold:g} nats: steps before the end at which dead latents were "
+        "warned of, the mean; latents that were in vain\n",
+        "| run | dead | KL: lead, in vain | bound: lead, in vain |",
+        "|---|---|---|---|",
+    ]
+    for run, own in found["KL"].groupby("run", sort=False):
+        cells = []
+        for every in found.values():
+            one = every[(every["run"] == run) & (every["warned"] < every["last"])]
+            lead = (one["last"] - one["warned"])[one["dead"]].mean()
+            cells.append(f"{lead:,.0f}, {int((~one['dead']).sum())}".replace("nan", "–"))
+        lines.append(f"| {run} | {int(own['dead'].sum())} | {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -173,12 +194,16 @@ def main() -> None:
     other = commands.add_parser("warnings")
     other.add_argument("--studies", type=Path, nargs="+",
                        default=sorted(Path("studies/results").iterdir()))  # fmt: skip
+    other.add_argument("--runs", type=float, metavar="NATS",
+                       help="each run too, at a threshold")  # fmt: skip
     given = parser.parse_args()
     if given.command == "rescue":
         rescue(given.file, given.out, given.seeds)
     else:
         for folder in given.studies:
             print("\n".join(table_of_warnings(folder)), flush=True)
+            if given.runs is not None:
+                print("\n".join(table_of_runs(folder, given.runs)), flush=True)
 
 
 if __name__ == "__main__":
