@@ -162,7 +162,7 @@ def table_of_warnings(folder: Path) -> list[str]:
 
 
 def table_of_runs(folder: Path, threshold: float) -> list[str]:
-    """Markdown: of a kept study, one row a run: when its dead latents, and others, were warned of."""
+    """Markdown: one row a run of a kept study: when its dead latents, and others, were told of."""
     table = pd.read_parquet(folder / "latents.parquet")
     signals = {"KL": table["kl"], "bound": information_bound(table)}
     found = {name: warned_at(table, signal, threshold) for name, signal in signals.items()}
