@@ -20,7 +20,7 @@
     measures:
       - debiased_cka
       - {name: procrustes_similarity, pairs: [trajectory, aligned], tolerance: 0.01}
-    claims: ["my_claims:later"]             # optional: claims of one's own (docs/extending.md)
+    claims: ["my_claims:later"]             # optional: your own (docs/how-to/extending.md)
     scores: last                            # or every: DCI, FactorVAE and β-VAE at every step
     ways: corrected                         # or [corrected, published]: findings judged both ways
 
