@@ -12,6 +12,8 @@ is NaN. Scores are of all probes: whatever stands beside them has its first colu
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -64,7 +66,8 @@ def score_areas(evidence: Evidence, score: str) -> Numbers:
     gain = np.array([ends.get(run, np.nan) for run in rows["run_x"]]) - untrained[:, 0]
     with np.errstate(invalid="ignore", divide="ignore"):
         share = np.where(gain >= LEAST_GAIN, (area[:, 0] - untrained[:, 0]) / gain, np.nan)
-    table = one_run(rows).assign(layers=[() for _ in range(len(rows))])
+    none: list[Any] = [() for _ in range(len(rows))]
+    table = one_run(rows).assign(layers=none)
     return Numbers(table, share[:, None])
 
 

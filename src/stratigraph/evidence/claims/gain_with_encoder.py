@@ -66,10 +66,11 @@ def overlaps(evidence: Evidence, measure: str, score: str) -> pd.DataFrame:
             gains[str(run)] = steps, shares
     pairs = of_vaes(evidence.to_final[measure])
     found, where = [], []
-    for (run, _), rows in pairs.table.groupby(["run_x", "layer_x"], sort=False):
-        if str(run) not in gains:
+    for _, rows in pairs.table.groupby(["run_x", "layer_x"], sort=False):
+        run = str(rows["run_x"].iloc[0])
+        if run not in gains:
             continue
-        steps, shares = gains[str(run)]
+        steps, shares = gains[run]
         rows = rows.sort_values("step_x")
         rows = rows[rows["step_x"].isin(steps)]
         moved = _shares(pairs.values[rows.index, 0], LEAST_ROOM)
@@ -110,14 +111,12 @@ def gain_with_encoder(evidence: Evidence) -> list[Question]:
             if one is not None:
                 found[measure] = one
             own = table[table["part_x"].isin(["encoder", "latents", "decoder"])]
-            if score == DECIDES:
-                means = own.groupby(["part_x", "layer_x"], sort=False)["overlap"]
-            else:
-                means = own.groupby(["part_x"], sort=False)["overlap"]
+            named = own["layer_x"] if score == DECIDES else "all"
+            means = own.assign(layer=named).groupby(["part_x", "layer"], sort=False)["overlap"]
             details += [
-                {"measure": measure, "score": score, "part": part, "layer": " ".join(layer),
-                 "overlap": float(row["mean"]), "runs": int(row["size"])}
-                for (part, *layer), row in means.agg(["mean", "size"]).iterrows()
+                {"measure": measure, "score": score, **row}
+                for row in means.agg(overlap="mean", runs="size").reset_index()
+                .rename(columns={"part_x": "part"}).to_dict("records")
             ]  # fmt: skip
     return [
         Question(

@@ -118,7 +118,7 @@ def _scores(
         {
             "line": line,
             "kind": rows["kind"].iloc[0],
-            "name": BESIDE.get(line, f"{line}'s progress"),
+            "name": BESIDE.get(str(line), f"{line}'s progress"),
             "values": defined(rows.set_index("step")["mean"].reindex(steps), 3),
         }
         for line, rows in own.groupby("line", sort=False)
