@@ -89,8 +89,10 @@ class Evidence:
         to_final: measure → each layer of each run at each step (x) against its last step (y).
         final: measure → one layer at the last step, across two runs (each pair once).
         within: measure → (input, mean), (input, sample), (mean, sample) of one run at one step.
-        latents: run, step, active, mixed, passive: how many latents are in each regime.
+        latents: run, step, active, mixed, passive: how many latents are in each regime; kl and,
+            where it was observed, information of all of them.
         layers: run, step, layer and what was observed (`stratigraph.stages.observe`).
+        scores: run, step, score, value: how the latents are disentangled (`Study.disentanglement`).
         runs: one row a run, and whether it learned (`stratigraph.evidence.runs`).
         probes: how many probes the scores are over.
         tolerances: measure → how wide the intervals may be that its scores are the middles of;
@@ -108,6 +110,7 @@ class Evidence:
     within: Mapping[str, Pairs]
     latents: pd.DataFrame = field(default_factory=pd.DataFrame)
     layers: pd.DataFrame = field(default_factory=pd.DataFrame)
+    scores: pd.DataFrame = field(default_factory=pd.DataFrame, kw_only=True)
     runs: pd.DataFrame = field(default_factory=pd.DataFrame)
     probes: int = 0
     tolerances: Mapping[str, float] = field(default_factory=dict)
@@ -159,4 +162,5 @@ class Evidence:
             across=less(self.across),
             latents=others(self.latents),
             layers=others(self.layers),
+            scores=others(self.scores),
         )

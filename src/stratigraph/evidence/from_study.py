@@ -156,8 +156,14 @@ def gather(study: Study) -> Evidence:
     probes = _count_probes(study, complete)
     across = _gather_across(study, counted) if study.way is CORRECTED else {}
     return Evidence(
-        study.way.cka, to_final, final, within, latents, layers, runs, probes, tolerances, across
-    )
+        study.way.cka, to_final, final, within, latents, layers, runs, probes, tolerances, across,
+        scores=_stack(study.disentanglement(), study.agreement()),
+    )  # fmt: skip
+
+
+def _stack(*tables: pd.DataFrame) -> pd.DataFrame:
+    known = [table for table in tables if len(table)]
+    return pd.concat(known, ignore_index=True) if known else pd.DataFrame()
 
 
 def _gather_across(study: Study, counted: set[str]) -> dict[str, Pairs]:
@@ -234,8 +240,13 @@ def observations(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _count_regimes(latents: pd.DataFrame, run_id: str) -> pd.DataFrame:
-    """Of the latents of one run: how many are in each regime, and the KL of all, by step."""
+    """By step of one run: how many latents are in each regime, the KL and information of all.
+
+    Older studies know of no information.
+    """
     counts = pd.crosstab(latents["step"], latents["regime"])
     counts = counts.reindex(columns=["active", "mixed", "passive"], fill_value=0)
-    kl = latents.groupby("step")["kl"].sum()
-    return counts.assign(kl=kl, run=run_id).reset_index()
+    sums = latents.groupby("step")[
+        [name for name in ("kl", "information") if name in latents]
+    ].sum()
+    return counts.join(sums).assign(run=run_id).reset_index()

@@ -35,6 +35,7 @@ from stratigraph.study import (
     shown_config,
 )
 from stratigraph.study.origin import find_origin, keep_origin, study_of
+from stratigraph.study.state import CUT_SHORT
 from stratigraph.training import RunConfig, build_network, equal_models
 from stratigraph.training.device import check_device
 
@@ -142,7 +143,7 @@ def train_study(
 def _is_closed(run: Run, home: Home) -> bool:
     """Whether a run is over, says so, and left nothing of its training behind."""
     return (
-        run.state["state"] in ("done", "diverged")
+        run.state["state"] in ("done", *CUT_SHORT)
         and is_over(run.path, run.config)
         and (run.path / CONFIG).is_file()
         and not (run.path / "checkpoint").exists()

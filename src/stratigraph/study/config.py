@@ -147,6 +147,8 @@ class StudyConfig:
 
     ``replicates`` is how many each configuration has at least, where the grid counts them; None
     where it gives seeds. ``others`` are the readings of all networks on one set of probes each.
+    ``scores`` says of which steps the disentanglement scores are that take long: of the ``last``,
+    or of ``every`` one that is compared.
 
     Raises:
         ConfigError: no run, a run twice, or a value that cannot be used.
@@ -158,6 +160,7 @@ class StudyConfig:
     measures: tuple[MeasureConfig, ...]
     probes: ProbesConfig = ProbesConfig()
     activations: ActivationsConfig = ActivationsConfig()
+    scores: str = "last"
     ways: tuple[str, ...] = (CORRECTED.name,)
     claims: tuple[str, ...] = ()
     others: tuple[Way, ...] = ()

@@ -67,6 +67,7 @@ __all__ = [
     "scores_path",
     "shown_path",
     "similarity_path",
+    "udr_path",
 ]
 
 STUDY_FILE = "study.yaml"
@@ -149,6 +150,7 @@ PLACES = (
     Place("jackknife/{name}", "compare", "results"),
     Place("influence/{name}", "compare", "results"),
     Place("chance/{name}", "compare", "results"),
+    Place("udr/{name}", "extract", "results"),
     Place("similarity-{way}/{name}", "assess", "results"),
     Place("jackknife-{way}/{name}", "assess", "results"),
     Place("basis/{name}", "assess", "results", exported=True),
@@ -221,6 +223,11 @@ def observed_path(run: Path, way: str = "") -> Path:
 def scores_path(run: Path) -> Path:
     """The record of the disentanglement scores of a run's latents."""
     return run / "observed" / "scores"
+
+
+def udr_path(study: Path) -> Path:
+    """The record of how far the latents of replicates agree."""
+    return study / "udr" / "corrected"
 
 
 def _folder(measure: str) -> str:

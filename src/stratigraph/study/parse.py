@@ -12,6 +12,7 @@
       latents: 10
       seed: {replicates: 6}                 # or seeds that all configurations share: [0, 1]
       freezing: [null, {threshold: 0.9999}]   # optional: layers that have settled are frozen
+      on_collapse: anneal                   # optional: anneal | stop, when latents collapse
     training: {steps: 2000, batch_size: 64, learning_rate: 1e-4}
     snapshots: {kind: log, count: 10}       # log | even | explicit | paper
     probes: {count: 500, seed: 0, from: validation}   # data: [own, solids]: those of others, too
@@ -20,6 +21,7 @@
       - debiased_cka
       - {name: procrustes_similarity, pairs: [trajectory, aligned], tolerance: 0.01}
     claims: ["my_claims:later"]             # optional: your own (docs/how-to/extending.md)
+    scores: last                            # or every: DCI, FactorVAE and β-VAE at every step
     ways: corrected                         # or [corrected, published]: findings judged both ways
 
 A study of trainings that were recorded has ``recorded: true`` and no grid: its runs are those that
@@ -62,6 +64,7 @@ from stratigraph.training import RunConfig
 
 __all__ = ["MOST_HELD", "load_config", "parse_config"]
 
+SCORED = ("last", "every")  # steps of which slow scores are taken
 MOST_RUNS = 1000
 MOST_HELD = 10_000  # runs of any study: that of a folder is opened without asking anybody
 
@@ -90,6 +93,7 @@ def parse_config(
             "measures",
             "claims",
             "ways",
+            "scores",
             "resources",
         ),
     )
@@ -114,6 +118,7 @@ def parse_config(
     others = _other_probes(probes.pop("data", "own"), runs)
     if "from" in probes:
         probes["source"] = probes.pop("from")
+    one_of("scores", table.get("scores", "last"), SCORED)
     reading = mapping("activations", table.get("activations", {}), ("decoder_input", "layers"))
     if reading.get("layers") is not None:
         reading["layers"] = tuple(axis("activations: layers", reading["layers"]))
@@ -128,6 +133,7 @@ def parse_config(
         activations=ActivationsConfig(**reading),
         claims=tuple(_claims(table)),
         others=others,
+        scores=table.get("scores", "last"),
         ways=tuple(_ways(table.get("ways", CORRECTED.name))),
         resources=ResourcesConfig(
             **mapping("resources", table.get("resources", {}), ("cpus", "gpus"))

@@ -29,6 +29,7 @@ from stratigraph.study.layout import (
     representations_path,
     scores_path,
     similarity_path,
+    udr_path,
 )
 from stratigraph.study.matrix import coordinates_of, map_array, open_matrix
 from stratigraph.study.probes import shown_config
@@ -169,6 +170,27 @@ class Study:
         if known:
             return pd.concat(known, ignore_index=True)
         return pd.DataFrame(columns=["run", "step", "score", "value", "n", "reason"])
+
+    def agreement(self) -> pd.DataFrame:
+        """How far the latents of replicates agree: UDR, which needs no factors (arXiv 1905.12614).
+
+        Columns: run, step, score (``udr``), value, n (probes), informative (latents), others (runs
+        that it was compared with), reason. Configurations of one run are not in it.
+
+        Raises:
+            IntegrityError: the record is damaged.
+
+        """
+        if self.export is not None:
+            exported = self.export.table("udr")
+            if exported is not None:
+                return exported
+        folder = udr_path(self.path)
+        if self.export is None and record_exists(folder):
+            verified(folder)
+            return pd.read_parquet(folder / "udr.parquet")
+        columns = ["run", "step", "score", "value", "n", "informative", "others", "reason"]
+        return pd.DataFrame(columns=columns)
 
     def posterior(self, run: str, step: int | None = None) -> Gaussians:
         """What a run's encoder said of the probes at a step: mean and variance of q(z|x), (n, z).

@@ -36,7 +36,9 @@ UNDEFINED = "defined scores"
 @cache
 def whole() -> dict[str, Evidence]:
     """Planted studies by name, from which nothing is missing."""
-    first = Plan(20, 300, collapse=((1.0, 0), (4.0, 2), (8.0, 4)), seeds=3, probes=16)
+    first = Plan(
+        20, 300, collapse=((1.0, 0), (4.0, 2), (8.0, 4)), seeds=3, probes=16, disentangled=100
+    )
     kinds = (("convolutional", 1.0), ("vit", 4.0))
     crossed = Plan(kinds=kinds, collapse=((1.0, 0),), seeds=2, probes=16)
     data = Plan(20, 300, collapse=((1.0, 0),), seeds=2, probes=16, data=("one", "another"))
@@ -98,6 +100,7 @@ def lacking() -> dict[str, Evidence]:
         "groups of probes": _change(first, lambda p: Pairs(p.table, p.values[:, :1])),
         UNDEFINED: _change(first, lambda p: Pairs(p.table, np.full_like(p.values, np.nan))),
         "latents": replace(first, latents=pd.DataFrame()),
+        "disentanglement scores": replace(first, scores=pd.DataFrame()),
         "any pairs": replace(_change(first, none), latents=pd.DataFrame()),
     }
 

@@ -8,8 +8,9 @@ probes with factors Z (n × 6) goes from an untrained to a final one,
 with the settling step τ of its part of the network planted: the encoder's before the decoder's,
 after it, or the same. Each run's τ has a part of its seed and a part of its own, so that seeds
 differ as they do in training. Mean and sample carry as many collapsed latents as the strength
-plants, from a planted step on; latents are told apart by the regime rule on their variance. Of
-several data sets, each network reads the probes of all as well (`planted_data`).
+plants, from a planted step on; latents are told apart by the regime rule on their variance. A score
+of disentanglement rises to its end in the same way, with a step of its own. Of several data sets,
+each network reads the probes of all as well (`planted_data`).
 
 Used by the tests and by ``benchmarks/findings.py`` to measure how often a verdict is right.
 """
@@ -53,6 +54,8 @@ class Plan:
         collapse_step: when they collapse.
         alike: how much of the final encoder configurations share (1: all but noise).
         latents_alike: the same of mean and sample.
+        disentangled: the step at which half of the gain in MIG is there; None for no scores.
+        gains: by how much the gain of a strength is less than that of the one before.
         kinds: kinds of encoders and decoders, crossed if there are several, and how many times
             later a part of the kind settles than one of another.
         jitter: the standard deviation of log τ between seeds.
@@ -75,6 +78,8 @@ class Plan:
     collapse_step: float = 300.0
     alike: float = 1.0
     latents_alike: float = 1.0
+    disentangled: float | None = None
+    gains: float = 0.0
     kinds: tuple[tuple[str, float], ...] = (("planted", 1.0),)
     jitter: float = 0.15
     seeds: int = 5
@@ -99,7 +104,7 @@ def planted(plan: Plan, seed: int) -> Evidence:
     factors = rng.standard_normal((n, LATENTS))
     factors[:, :3] *= 2
     maps = {layer: rng.standard_normal((LATENTS, 12)) for layer in LAYERS}
-    rows, xs, counts = [], [], []
+    rows, xs, counts, scores = [], [], [], []
     of_seed = rng.standard_normal((plan.seeds, 2)) * plan.jitter
     for data, kinds, (strength, passive), number in itertools.product(
         plan.data, itertools.product(plan.kinds, repeat=2), plan.collapse, range(plan.seeds)
@@ -117,7 +122,13 @@ def planted(plan: Plan, seed: int) -> Evidence:
         late = late * (slow, slower)
         if data in plan.turned:
             late = late * (plan.decoder / plan.encoder, plan.encoder / plan.decoder)
+        half = None if plan.disentangled is None else plan.disentangled * late[0]
+        gain = 0.5 - plan.gains * [s for s, _ in plan.collapse].index(strength)
         for step in STEPS:
+            if half is not None:
+                share = 1 / (1 + (half / step) ** 2) if step else 0.0
+                value = gain * share + 0.002 * np.random.default_rng([number, step]).random()
+                scores.append({"run": run, "step": step, "score": "mig", "value": value})
             mean = None
             for layer in LAYERS:
                 x = _state(plan, rng, factors, maps, own, layer, step, late)
@@ -135,7 +146,8 @@ def planted(plan: Plan, seed: int) -> Evidence:
                              "layer": layer, "architecture": architecture,
                              "data": data})  # fmt: skip
                 xs.append(x - x.mean(axis=0))
-    return _evidence(plan, pd.DataFrame(rows), xs, pd.DataFrame(counts), seed)
+    tables = pd.DataFrame(counts), pd.DataFrame(scores)
+    return _evidence(plan, pd.DataFrame(rows), xs, *tables, seed)
 
 
 def _state(
@@ -180,7 +192,12 @@ def _collapse(plan: Plan, mean: np.ndarray, passive: int, step: int) -> tuple[np
 
 
 def _evidence(
-    plan: Plan, labels: pd.DataFrame, xs: list[np.ndarray], counts: pd.DataFrame, seed: int
+    plan: Plan,
+    labels: pd.DataFrame,
+    xs: list[np.ndarray],
+    counts: pd.DataFrame,
+    scored: pd.DataFrame,
+    seed: int,
 ) -> Evidence:
     several = len(plan.data) > 1
     of_data = labels["data"].map(" {}".format) if several else ""
@@ -213,5 +230,6 @@ def _evidence(
     across = plant_across(labels, shares, plan.probes, seed) if several else {}
     return Evidence(
         "debiased_cka", to_final, final, within, latents=counts,
-        runs=runs.assign(duplicate_of="", learned=None, why=""), probes=plan.probes, across=across,
+        runs=runs.assign(duplicate_of="", learned=None, why=""), probes=plan.probes,
+        across=across, scores=scored,
     )  # fmt: skip

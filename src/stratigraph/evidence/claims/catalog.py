@@ -17,6 +17,9 @@
  14    inside the encoder, the lower layers settle first (`lower_first`)
  15    of one kind the encoder is first; at one place convolution is; deeper parts (`kinds`)
  16    encoders are generic, decoders specific to their data (`generic_encoders`)
+ 17    disentanglement is reached after the mean has settled (`disentangled_later`)
+ 18    networks whose means are alike are disentangled alike (`means_alike`)
+ 19    its gain comes while encoder and mean move, not the decoder (`gain_with_encoder`)
 =====  =============================================================================================
 
 Claims 1 to 13 are of Bonheme & Grzes 2022 (arXiv 2205.08399) or its code, claim 16 of their next
@@ -33,14 +36,17 @@ from stratigraph.errors import ConfigError
 from stratigraph.evidence.claims.classifiers_alike import classifiers_alike
 from stratigraph.evidence.claims.collapse import collapse
 from stratigraph.evidence.claims.dip_departs import dip_departs
+from stratigraph.evidence.claims.disentangled_later import disentangled_later
 from stratigraph.evidence.claims.encoder_first import encoder_first
 from stratigraph.evidence.claims.encoder_first_everywhere import encoder_first_everywhere
 from stratigraph.evidence.claims.encoder_first_in_data import encoder_first_in_data
 from stratigraph.evidence.claims.encoders_alike import encoders_alike
+from stratigraph.evidence.claims.gain_with_encoder import gain_with_encoder
 from stratigraph.evidence.claims.generic_encoders import generic_encoders
 from stratigraph.evidence.claims.kinds import kinds
 from stratigraph.evidence.claims.latents_exception import latents_exception
 from stratigraph.evidence.claims.lower_first import lower_first
+from stratigraph.evidence.claims.means_alike import means_alike
 from stratigraph.evidence.claims.measures_agree import measures_agree
 from stratigraph.evidence.claims.own import OWN
 from stratigraph.evidence.claims.shared_features import shared_features
@@ -65,6 +71,9 @@ CLAIMS: tuple[Callable[[Evidence], list[Question]], ...] = (
     lower_first,
     kinds,
     generic_encoders,
+    disentangled_later,
+    means_alike,
+    gain_with_encoder,
 )
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "TOO_LITTLE",
     "Mask",
     "across",
+    "apart",
     "asked_for",
     "baseline",
     "configuration",
