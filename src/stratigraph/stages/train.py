@@ -163,7 +163,7 @@ def prepare_data(configs: Sequence[RunConfig], progress: Progress) -> None:
 
 
 def check_reading(study: StudyConfig, runs: Iterable[RunConfig]) -> None:
-    """Raise now, not after hours of training, if the study's networks or probes cannot be had.
+    """Raise now, not after hours of training, if the study's networks or probes cannot be made.
 
     Raises:
         DataError: there are no such data.
