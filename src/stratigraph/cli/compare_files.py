@@ -106,7 +106,6 @@ def compare_files(
 
     """
     check_places(figure, out)
-    from stratigraph.pairs.intervals import interval_matrix
     from stratigraph.pairs.matrix import similarity_matrix
     from stratigraph.representations.load import load_representations, read_labels
 
@@ -116,9 +115,8 @@ def compare_files(
     sides = named if len(named) == 2 else [{k: v for side in named for k, v in side.items()}]
     _tell_order({name: value for side in sides for name, value in side.items()})
     right = sides[1] if len(sides) > 1 else None
-    make = interval_matrix if interval else similarity_matrix
     groups = None if within is None else read_labels(within)
-    found = make(sides[0], right, measure, null=null, groups=groups)
+    found = similarity_matrix(sides[0], right, measure, interval=interval, null=null, groups=groups)
     probes = len(next(iter(sides[0].values())))
     found = found.assign_attrs(probes=probes)
     every = {name: value for side in named for name, value in side.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +33,7 @@ def check_places(figure: Path | None, out: Path | None) -> None:
 
 
 def show_matrix(
-    found: xarray.DataArray,
+    found: xarray.DataArray | xarray.Dataset,
     of: str,
     figure: Path | None,
     out: Path | None,
@@ -55,6 +54,7 @@ def show_matrix(
         facts: see ``as_json``.
 
     """
+    found = _with_coordinates(found)
     if as_json:
         tell_json({**_facts(found), **facts})
     else:
@@ -63,6 +63,16 @@ def show_matrix(
         _write_table(found, out)
     if figure is not None:
         _draw(found, figure)
+
+
+def _with_coordinates(found: xarray.DataArray | xarray.Dataset) -> xarray.DataArray:
+    """The scores, what stands beside them as coordinates."""
+    import xarray
+
+    if isinstance(found, xarray.DataArray):
+        return found
+    scores = found.set_coords([name for name in found.data_vars if name != "value"])["value"]
+    return scores.rename(found.attrs["measure"]).assign_attrs(found.attrs)
 
 
 def _facts(found: xarray.DataArray) -> dict[str, Any]:
@@ -115,9 +125,9 @@ def _print(found: xarray.DataArray, of: str, explained: Iterable[str]) -> None:
         _print_chance(found)
     for line in explained:
         tell(line)
-    for name, reason in json.loads(found.attrs["reasons"]).items():
+    for name, reason in found.sg.reasons.items():
         tell(f"{name} has no score: {reason}")
-    for name, note in json.loads(found.attrs.get("notes", "{}")).items():
+    for name, note in found.sg.notes.items():
         tell(f"{name}: {note}")
 
 
@@ -164,12 +174,9 @@ def _write_table(found: xarray.DataArray, out: Path) -> None:
 def _draw(found: xarray.DataArray, figure: Path) -> None:
     from stratigraph.records import write_file
     from stratigraph.report.figures.matrix import draw_matrix
-    from stratigraph.similarity.catalog import find_measure
+    from stratigraph.report.plots import score_limits
 
-    chosen = find_measure(found.attrs["measure"])
-    low, high = chosen.bounds
-    if chosen.itself:  # a similarity: 0 to 1, however far below chance may fall
-        low, high = 0.0, 1.0
+    low, high = score_limits(found.attrs["measure"])
     buffer = io.BytesIO()
     draw_matrix(found, low, high).savefig(buffer, format=figure.suffix.lower()[1:], dpi=200)
     write_file(figure, buffer.getbuffer())

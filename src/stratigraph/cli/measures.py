@@ -48,7 +48,7 @@ def measures(
 
 
 def _facts(measure: Measure, aliases: dict[str, str]) -> dict[str, Any]:
-    from stratigraph.pairs.networks import SUMMED
+    from stratigraph.pairs.network_ways import SUMMED
     from stratigraph.similarity.uses import USES
 
     promises = [

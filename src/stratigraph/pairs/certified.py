@@ -146,7 +146,7 @@ def certified_matrix(
             "measure": chosen.name,
             "tolerance": tolerance,
             "plan": f"{CERTIFIED_PLAN}{kept}",
-            "reasons": json.dumps(tell_reasons(chosen.name, found, sides[0], sides[-1], level=6)),
+            "reasons": json.dumps(tell_reasons(chosen.name, found, sides[0], sides[-1], level=7)),
         },
     )
 
