@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from stratigraph.cli.matrices import check_places, show_matrix
 from stratigraph.errors import ConfigError, DataError
+from stratigraph.file_kinds import recognise
 from stratigraph.npy import read_arrays
 from stratigraph.plugins import attribute_of, parted
 from stratigraph.terminal import tell
@@ -33,6 +34,8 @@ def compare_models(
     within: str | None,
     as_json: bool,
     explain: bool,
+    key: str | None = None,
+    prefix: str | None = None,
     **how: Any,
 ) -> None:
     """Make the networks, load their weights, and compare them as `stratigraph.compare` does.
@@ -65,7 +68,7 @@ def compare_models(
         network = make_network(factory)
         if any(network is other for other in made_of):
             network = _copy_network(network, factory)
-        if matched := load_weights(network, path):
+        if matched := load_weights(network, path, key=key, prefix=prefix):
             tell(matched, err=True)
         made_of.append(network.to(where))
     try:
@@ -160,6 +163,8 @@ def read_inputs(path: Path) -> Any:
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file; expected inputs (.npy or .npz).")
+    if (what := recognise(path)) and not what.startswith("arrays"):
+        raise DataError(f"{path}: expected inputs (.npy or .npz); it is {what}.")
     try:
         arrays = read_arrays(path)
     except ValueError as error:

@@ -41,7 +41,7 @@ from stratigraph.similarity.inputs import (
     join_sides,
     only,
 )
-from stratigraph.similarity.measure import Measure, tell
+from stratigraph.similarity.measure import Measure, tell_all
 from stratigraph.similarity.sizes import in_bytes, in_words
 from stratigraph.similarity.unfit import fit_matrices, numbers_as_units, with_unfit
 
@@ -203,8 +203,7 @@ def _estimate(
         )
     right = sides[1] if len(sides) > 1 else None
     found = cka_from_batches(sides[0], right, n, memory, confidence)
-    for name, reason in found.reasons.items():
-        tell(measure.name, repr(name), reason, None, level=3)
+    tell_all(measure.name, found.reasons, level=3)
     return label_matrix(
         found.values,
         sides[0],

@@ -21,7 +21,7 @@ from stratigraph.pairs.labelled import label_matrix
 from stratigraph.pairs.passes import Passes, Read
 from stratigraph.pairs.scored import score_matrix
 from stratigraph.similarity.inputs import check_probes
-from stratigraph.similarity.measure import Measure, tell
+from stratigraph.similarity.measure import Measure, tell_all
 from stratigraph.similarity.moments import CKASums, moments_bytes
 from stratigraph.similarity.sizes import in_words
 from stratigraph.similarity.streaming import LEAST, stream_cka
@@ -111,8 +111,7 @@ def from_sums(batches: Iterable[Read], measure: Measure, passes: Passes) -> xarr
             for name, width in ((m, len(side.offsets[m])) for m in side.names)
             if width > sums.n
         }
-    for name, reason in reasons.items():
-        tell(measure.name, repr(name), reason, None, level=3)
+    tell_all(measure.name, reasons, level=3)
     plan = "exact, from sums"
     return label_matrix(
         values, names[0], names[-1], measure.name, plan, reasons, notes, inputs=sums.n
@@ -138,8 +137,7 @@ def from_batches(
         f"estimated from {found.batches} batches{lost}; widest {told} interval ± {found.width:.2g}"
     )
     reasons = passes.set_unfit(found.values, found.reasons)
-    for name, reason in reasons.items():
-        tell(measure.name, repr(name), reason, None, level=3)
+    tell_all(measure.name, reasons, level=3)
     return label_matrix(
         found.values,
         found.names_x,

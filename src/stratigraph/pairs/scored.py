@@ -29,7 +29,7 @@ from stratigraph.similarity.inputs import (
     is_large,
     join_sides,
 )
-from stratigraph.similarity.measure import Measure, tell
+from stratigraph.similarity.measure import Measure, tell_all
 from stratigraph.similarity.sizes import in_bytes, in_words
 from stratigraph.similarity.streaming import shuffled_batches, stream_cka
 from stratigraph.similarity.unfit import fit_matrices, numbers_as_units, with_unfit
@@ -138,8 +138,7 @@ def _in_parts(sides: list[dict[str, Any]], measure: Measure, memory: int) -> xar
         )
     right = sides[1] if len(sides) > 1 else None
     found = cka_from_rows(sides[0], right, measure.name == "debiased_cka", memory)
-    for name, reason in found.reasons.items():
-        tell(measure.name, repr(name), reason, None, level=4)
+    tell_all(measure.name, found.reasons, level=4)
     notes = _notes(measure, next(iter(sides[0].values())).shape[0], {**sides[0], **sides[-1]})
     return label_matrix(
         found.values,
@@ -195,8 +194,7 @@ def _stream(
     if measure.name != "debiased_cka":
         raise InputError(f"precision: only debiased_cka can be streamed, got {measure.name}.")
     found = stream_cka(shuffled_batches(left, right), precision=precision)
-    for name, reason in found.reasons.items():
-        tell(measure.name, repr(name), reason, None, level=5)
+    tell_all(measure.name, found.reasons, level=5)
     plan = (
         f"streamed: {found.probes} of {len(next(iter(left.values())))} probes in {found.batches} "
         f"random batches; widest 95 % interval ± {found.width:.2g}"
