@@ -16,8 +16,8 @@ __all__ = ["Notes"]
 PLACE = ("run", "step", "layer")  # what names a representation of a study
 
 
-@xr.register_dataset_accessor("sg")
-@xr.register_dataarray_accessor("sg")
+@xr.register_dataset_accessor("sg")  # type: ignore[no-untyped-call]
+@xr.register_dataarray_accessor("sg")  # type: ignore[no-untyped-call]
 class Notes:
     """The attributes of scores that are mappings.
 

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stratigraph.cli.matrices import check_places, show_matrix
+from stratigraph.cli.matrices import show_matrix
+from stratigraph.cli.tables import check_places
 from stratigraph.errors import ConfigError, DataError
 from stratigraph.file_kinds import recognise
 from stratigraph.npy import read_arrays

@@ -124,6 +124,8 @@ def certified_matrix(
     """
     import xarray
 
+    import stratigraph.accessor  # noqa: F401 - which gives matrices their `sg`
+
     chosen = PROCRUSTES_SIMILARITY
     check_tolerance(chosen.name, tolerance)
     given = {"a": a} if b is None else {"a": a, "b": b}
