@@ -42,7 +42,7 @@ def write_table(table: pd.DataFrame, out: Path) -> None:
     """
     from stratigraph.records import write_file
 
-    words = [name for name in table if table[name].dtype == object]
+    words = [str(name) for name in table if table[name].dtype == object]
     plain = table.assign(**{name: table[name].map(_plain) for name in words})
     buffer = io.BytesIO()
     if out.suffix.lower() == ".csv":
