@@ -26,7 +26,7 @@ def test_a_heat_map_of_scores():
     assert [text.get_text() for text in axis.get_yticklabels()] == ["conv", "z"]
     assert axis.texts[0].get_text() == "1.00"
     distances = sg.similarity_matrix(A, measure="angular_shape_distance")
-    assert sg.plot_heatmap(distances, panel(), numbers=False).texts == []
+    assert len(sg.plot_heatmap(distances, panel(), numbers=False).texts) == 0
     with pytest.raises(InputError, match=r"^m: expected scores with the dimensions x and y"):
         sg.plot_heatmap(found["value"].isel(x=0), panel())
 

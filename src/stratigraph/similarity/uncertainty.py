@@ -29,6 +29,7 @@ import scipy
 from torch import Tensor
 
 from stratigraph.errors import InputError
+from stratigraph.markup import html_table
 from stratigraph.renamed import warn_former
 from stratigraph.similarity.cka import DEBIASED_CKA
 from stratigraph.similarity.inputs import check_probes
@@ -48,6 +49,11 @@ class Interval:
     error: float
     lower: float
     upper: float
+
+    def _repr_html_(self) -> str:
+        rows = (("value", self.value), ("standard error", self.error),
+                ("lower", self.lower), ("upper", self.upper))  # fmt: skip
+        return html_table("Debiased CKA", [(name, f"{held:.4f}") for name, held in rows])
 
 
 @dataclass(frozen=True)
