@@ -20,7 +20,7 @@ import stratigraph as sg
 from stratigraph.cli.main import main
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)( notest)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"(\w+=\S+ )*(stratigraph|make|pip|python|ray|apt-get) ")
 NAMED = re.compile(r"# (\w+\.(?:py|yaml))\b")
@@ -30,7 +30,7 @@ NOT_RUN = {
     "make test": "runs this",
     "pip install 'stratigraph[ray]'": "installs; the tests' environment has it",
     "stratigraph compare a.parquet b.h5ad:obsm/X_scVI --ids sample_id --interval --figure heat.png": (  # noqa: E501
-        "of a reader's own files; docs/own-models.md makes some, and asks the same of them"
+        "of a reader's own files; docs/how-to/own-models.md makes some, and asks the same of them"
     ),
     "stratigraph latent-size --data sprites --steps 1000 --json": (
         "trains on all of sprites; tests/stages/test_latent_size.py runs it on less"

@@ -1,4 +1,4 @@
-"""A claim of a user's own: the one that docs/extending.md shows, named, asked and answered."""
+"""A claim of one's own: docs/how-to/extending.md shows it; named, asked and answered."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from stratigraph.study.yaml_file import parse_yaml
 from stratigraph.testing.claims import CHECKS
 from stratigraph.testing.planted import Plan, planted
 
-PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "extending.md"
 MORE = """
 
 def nothing(evidence):

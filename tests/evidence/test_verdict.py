@@ -202,6 +202,14 @@ def test_a_tolerance_widens_intervals_by_what_it_can_make_of_the_contrast():
     assert "certified" in scores.why
     progress = the_finding(replace(question, unit="progress"), {measure: t})
     assert progress.estimates[measure].upper == pytest.approx(exact.upper + 0.2)  # 2t / 0.02
+    alone = asked(**{measure: a_contrast(0.0615, 0.001)})
+    assert the_finding(alone).verdict == "supported"
+    wide = the_finding(alone, {measure: 0.02})
+    assert wide.verdict == "undecided"
+    assert wide.adjusted[:2] == pytest.approx(
+        np.add(the_finding(alone).adjusted[:2], (-0.02, 0.02))
+    )
+    assert wide.p > 0.05 > the_finding(alone).p
     ranks = the_finding(replace(question, unit="correlations"), {measure: t})
     assert list(ranks.estimates) == ["debiased_cka"]
     assert "not asked of procrustes_similarity" in ranks.why

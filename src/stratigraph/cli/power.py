@@ -49,7 +49,7 @@ def power(
     width = max(map(len, table.index))
     for key, row in table.iterrows():
         now = "" if row["replicates"] is pd.NA else f"{row['replicates']} now"
-        tell(f"{str(key).ljust(width)}  {now:>7}  {row['why']}")
+        tell(f"{row['claim']:>2}  {str(key).ljust(width)}  {now:>7}  {row['why']}")
     tell(
         "Of a number that is fixed beforehand, at the level of each question in its family; the "
         "truth is taken to be the estimate, and the range is that of its error."

@@ -32,12 +32,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from stratigraph.evidence.contrast import Contrast, estimate
-from stratigraph.evidence.estimate import Estimate
+from stratigraph.evidence.estimate import Estimate, widen
 from stratigraph.evidence.evidence import Evidence
 from stratigraph.evidence.family import correct
 from stratigraph.evidence.finding import Entered, Finding, Question, Reason, Verdict
@@ -132,7 +131,7 @@ def _estimates(question: Question, tolerances: Mapping[str, float]) -> dict[str,
             continue
         one = estimate(contrast)
         off = tolerance * (2 / LEAST_ROOM if question.unit == "progress" else 1.0)
-        found[measure] = replace(one, lower=one.lower - off, upper=one.upper + off)
+        found[measure] = widen(one, off) if off else one
     return found
 
 

@@ -78,11 +78,16 @@ def words(value: Any) -> bool:
 
 
 ESTIMATE = {"value": number, "lower": number, "upper": number, "null": number, "runs": count,
-            "replicates?": count, "seeds?": count}  # fmt: skip
+            "replicates?": count, "seeds?": count, "p?": number, "error_replicates?": number,
+            "error_probes?": number, "error_both?": number, "freedom?": number,
+            "configurations?": count, "correlation?": flag, "error?": number,
+            "parts?": [{"value": number, "error": number, "freedom": number}],
+            "off?": number}  # fmt: skip
 FINDING = {
     "key": text, "claim": whole, "way": text, "statement": text, "contrast": text,
     "verdict": text, "why": text, "p_holm": number, "estimates": Each(ESTIMATE),
     "of_all_runs?": Each({"value": number, "lower": number, "upper": number}),
+    "family?": text, "reason?": text, "least?": number, "one_sided?": flag, "level?": number,
     "adjusted?": {"confidence": number, "lower": number, "upper": number},
     "entered?": {"of": whole, "runs": [text], "failed": whole, "layers": [text],
                  "left_out": [{"why": text, "runs": [text]}]},

@@ -197,9 +197,10 @@ def plot_power(study: Study, ax: Axes | None = None) -> Axes:
     from stratigraph.report.power import power_curves
 
     with mpl.rc_context(STYLE):
-        axis = ax or _new_axes((6.4, 3.6))
-        draw_power_panel(axis, power_curves(study))
-        _add_legend(axis, ax is None, "outside right upper")
+        curves_of = power_curves(study)
+        axis = ax or _new_axes((6.4, 3.4 + 0.16 * len(curves_of.columns)))
+        draw_power_panel(axis, curves_of)
+        _add_legend(axis, ax is None, "outside lower left", fontsize=7)
     return axis
 
 

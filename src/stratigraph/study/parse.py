@@ -19,7 +19,7 @@
     measures:
       - debiased_cka
       - {name: procrustes_similarity, pairs: [trajectory, aligned], tolerance: 0.01}
-    claims: ["my_claims:later"]             # optional: claims of one's own (docs/extending.md)
+    claims: ["my_claims:later"]             # optional: your own (docs/how-to/extending.md)
     ways: corrected                         # or [corrected, published]: findings judged both ways
 
 A study of trainings that were recorded has ``recorded: true`` and no grid: its runs are those that

@@ -29,7 +29,6 @@ from stratigraph.evidence.estimate import (
     CONFIDENCE,
     Estimate,
     Part,
-    add_variances,
     estimate_from,
     least_of,
 )
@@ -37,6 +36,7 @@ from stratigraph.evidence.evidence import Evidence
 from stratigraph.evidence.finding import Question
 from stratigraph.evidence.moderation import moderate
 from stratigraph.evidence.settling import Kind
+from stratigraph.evidence.variance import add_variances
 
 __all__ = ["encoder_first_everywhere"]
 

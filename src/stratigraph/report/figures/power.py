@@ -18,19 +18,19 @@ DASHES = ("-", "--", "-.", ":")
 def draw_power(curves: pd.DataFrame) -> Figure:
     """The chance that each number of replicates decides, (replicates × questions)."""
     with mpl.rc_context(STYLE):
-        figure = new_figure(6.4, 3.6)
+        figure = new_figure(6.4, 3.4 + 0.16 * len(curves.columns))
         draw_power_panel(figure.subplots(), curves)
         if len(curves.columns):
-            figure.legend(loc="outside right upper", frameon=False, fontsize=6.5)
+            figure.legend(loc="outside lower left", frameon=False, fontsize=7)
     return figure
 
 
 def draw_power_panel(axis: Axes, curves: pd.DataFrame) -> None:
     """The panel alone."""
     with mpl.rc_context(STYLE):
-        for place, key in enumerate(curves):
+        for place, words in enumerate(curves):
             axis.plot(
-                curves.index, curves[key], label=str(key), linewidth=1.3,
+                curves.index, curves[words], label=str(words), linewidth=1.3,
                 linestyle=DASHES[place // 10 % len(DASHES)], color=f"C{place % 10}",
             )  # fmt: skip
         axis.axhline(POWER, color="#444444", linewidth=0.7, zorder=0)
