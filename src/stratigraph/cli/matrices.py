@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["show_matrix"]
 
 NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.]*\w)")
+NEVER = re.compile(r"(?!)")  # reasons are alike word for word
 SHOWN = 4  # names that a line has
 
 
@@ -116,29 +117,38 @@ def _print(found: xarray.DataArray, of: str, explained: Iterable[str]) -> None:
         _print_chance(found)
     for line in explained:
         tell(line)
-    for names, reason in _alike(found.sg.reasons):
+    for names, reason in _alike(found.sg.reasons, NEVER):
         tell(f"{names} {'have' if ', ' in names else 'has'} no score: {reason}")
-    for names, note in _alike(found.sg.notes):
+    for names, note in _alike(found.sg.notes, NUMBER):
         tell(f"{names}: {note}")
 
 
-def _alike(told: Mapping[str, str]) -> list[tuple[str, str]]:
-    """What is told of several names alike, once: the names, and the text with numbers from to."""
+def _alike(told: Mapping[str, str], apart: re.Pattern[str]) -> list[tuple[str, str]]:
+    """What is told of several names alike, once: the names, and the text.
+
+    Args:
+        told: name → text.
+        apart: where texts may differ: numbers, which are told from the least to the largest.
+
+    """
     texts: dict[str, list[str]] = {}
     for name, text in told.items():
-        texts.setdefault(NUMBER.sub("#", text), []).append(name)
-    return [(_list_names(names), _span([told[name] for name in names])) for names in texts.values()]
+        texts.setdefault(apart.sub("#", text), []).append(name)
+    return [
+        (_list_names(names), _span([told[name] for name in names], apart))
+        for names in texts.values()
+    ]
 
 
 def _list_names(names: list[str]) -> str:
     return ", ".join(names) if len(names) <= SHOWN else f"{len(names)} ({names[0]}, {names[1]}, …)"
 
 
-def _span(texts: list[str]) -> str:
+def _span(texts: list[str], apart: re.Pattern[str]) -> str:
     """Texts that differ in their numbers, as one: of each number the least and the largest."""
-    columns = zip(*(NUMBER.findall(text) for text in texts), strict=True)
+    columns = zip(*(apart.findall(text) for text in texts), strict=True)
     spans = iter([_from_to(sorted(set(column), key=float)) for column in columns])
-    return NUMBER.sub(lambda _: next(spans), texts[0])
+    return apart.sub(lambda _: next(spans), texts[0])
 
 
 def _from_to(values: list[str]) -> str:
