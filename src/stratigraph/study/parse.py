@@ -39,6 +39,7 @@ from stratigraph.errors import ConfigError
 from stratigraph.pairs.certified import CHEAP
 from stratigraph.plugins import beside, forbid_folder
 from stratigraph.records import is_sealed
+from stratigraph.renamed import takes_former
 from stratigraph.similarity.catalog import ALIASES
 from stratigraph.study.config import (
     ActivationsConfig,
@@ -70,12 +71,12 @@ MOST_HELD = 10_000  # runs of any study: that of a folder is opened without aski
 
 
 def parse_config(
-    value: Any, text: str = "", most_runs: int = MOST_RUNS, replicates: int = 0
+    value: Any, text: str = "", max_runs: int = MOST_RUNS, replicates: int = 0
 ) -> StudyConfig:
     """A study from the plain values of its file; ``replicates`` as in `grid_runs`.
 
     Raises:
-        ConfigError: an unknown, missing or unusable value; or more than ``most_runs`` runs.
+        ConfigError: an unknown, missing or unusable value; or more than ``max_runs`` runs.
 
     """
     table = mapping(
@@ -105,10 +106,10 @@ def parse_config(
     training = mapping("training", table["training"], TRAINING)
     grids = table["grid"] if isinstance(table["grid"], list) else [table["grid"]]
     size = sum(grid_size(grid, replicates) for grid in grids)
-    if size > min(most_runs, MOST_HELD):
+    if size > min(max_runs, MOST_HELD):
         told = f"{size:,}" if size < 10**15 else "over 10^15"
         more = ", or allow it with --max-runs" if size <= MOST_HELD else ""
-        allowed = min(most_runs, MOST_HELD)
+        allowed = min(max_runs, MOST_HELD)
         raise ConfigError(f"grid: {told} runs, more than {allowed:,}; make it smaller{more}.")
     runs: list[RunConfig] = []
     for number, grid in enumerate(grids):
@@ -217,7 +218,8 @@ def _measures(value: Any) -> Iterator[MeasureConfig]:
         name = table["name"]
         pairs = axis(f"measures: {name}: pairs", table.get("pairs", "all"))
         # Files of earlier versions ask for CKA to a tolerance, which exact scores keep.
-        cheap = isinstance(name, str) and ALIASES.get(name, name) in CHEAP
+        name = ALIASES.get(name, name) if isinstance(name, str) else name
+        cheap = name in CHEAP
         yield MeasureConfig(name, tuple(pairs), None if cheap else table.get("tolerance"))
 
 
@@ -233,12 +235,13 @@ def _studies_around(file: Path, text: str) -> list[Path]:
     return [*found, *([folder] if (folder / "runs").is_dir() else [])]
 
 
-def load_config(path: str | Path, most_runs: int = MOST_RUNS, replicates: int = 0) -> StudyConfig:
+@takes_former(max_runs="most_runs")
+def load_config(path: str | Path, max_runs: int = MOST_RUNS, replicates: int = 0) -> StudyConfig:
     """Read a study file that the user gives: the modules that it names are imported.
 
     Args:
         path: the file.
-        most_runs: a larger grid is refused.
+        max_runs: a larger grid is refused.
         replicates: how many its study has, where it says fewer.
 
     Raises:
@@ -253,4 +256,4 @@ def load_config(path: str | Path, most_runs: int = MOST_RUNS, replicates: int = 
         forbid_folder(study)  # nothing in a study is run
     if not held:
         beside(folder)
-    return parse_config(value, text, most_runs, replicates)
+    return parse_config(value, text, max_runs, replicates)
