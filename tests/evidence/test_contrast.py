@@ -100,18 +100,14 @@ def test_undefined_scores_do_not_enter_and_nothing_left_is_no_contrast():
     assert weigh(rows("a", 3), np.full((3, 1), np.nan), {"gap": 1.0}) is None
 
 
-def test_runs_that_do_not_enter_say_why():
-    """Also where what one filter leaves out leaves too little for another."""
-    rows, values = [], []
-    for config, group, side, runs, value in (
-        ("A", "g", "a", 3, 0.1), ("B", "g", "b", 3, 0.2), ("C", "h", "a", 3, 0.1),
-        ("D", "h", "b", 1, 0.2), ("E", "k", "", 3, 0.3), ("F", "g", "a", 3, np.nan),
-    ):  # fmt: skip
-        names = [f"{config}{i}" for i in range(runs)]
-        rows += [{"run_x": n, "config_x": config, "stream_x": n, "group": group, "side": side}
-                 for n in names]  # fmt: skip
-        values += [value] * runs
-    found = weigh(pd.DataFrame(rows), np.array(values)[:, None], {"a": 1.0, "b": -1.0})
-    assert set(found.table["config_x"]) == {"A", "B"}
-    said = {run[0]: why.split()[0] for run, why in found.left_out.items()}
-    assert said == {"F": "its", "D": "too", "C": "none"}  # E is not of the question
+def test_each_run_that_does_not_enter_has_its_own_reason():
+    pair = [rows("a", 2, "+"), rows("b", 2, "-"), rows("c", 1, "-"), rows("d", 2, "other")]
+    lone = rows("e", 2, "+", "alone")
+    table = pd.concat([*pair, lone], ignore_index=True)
+    values = np.ones((len(table), 1))
+    values[1] = np.nan  # a1, so that a0 is one too few
+    less = weigh(pd.concat([table, rows("f", 2, "+")], ignore_index=True),
+                 np.r_[values, np.ones((2, 1))], {"+": 1.0, "-": -1.0})  # fmt: skip
+    why = {run: reason.split()[0] for run, reason in less.left_out.items()}
+    assert why == {"d0": "of", "d1": "of", "a1": "undefined:", "a0": "too", "c0": "too",
+                   "e0": "nothing", "e1": "nothing"}  # fmt: skip

@@ -35,7 +35,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from stratigraph.evidence.contrast import Contrast, estimate
+from stratigraph.evidence.contrast import NOT_ASKED, Contrast, estimate
 from stratigraph.evidence.estimate import Estimate, widen
 from stratigraph.evidence.evidence import Evidence
 from stratigraph.evidence.family import correct
@@ -47,7 +47,6 @@ from stratigraph.evidence.trajectories import LEAST_ROOM
 
 __all__ = ["decide", "judge"]
 
-NOT_ASKED = "of a network that the question is not of, or with none to compare it with"
 BY_CKA_ALONE = (["debiased_cka"], ["linear_cka"])
 
 

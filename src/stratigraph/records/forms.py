@@ -135,7 +135,7 @@ JSON: dict[str, Form] = {
     },
 }  # fmt: skip
 
-# Of a record's files: columns of tables, and axes and kinds of arrays.
+# Of a record's files: columns of tables (with a ``?`` may be missing), axes and kinds of arrays.
 TABLES: dict[str, dict[str, str]] = {
     "labels.parquet": {
         **dict.fromkeys(("run", "data", "architecture", "objective", "layer"), "text"),
@@ -146,6 +146,15 @@ TABLES: dict[str, dict[str, str]] = {
     "latents.parquet": {
         **dict.fromkeys(("step", "latent"), "whole"), "regime": "text",
         **dict.fromkeys(("kl", "variance", "mean_variance"), "number"),
+        **dict.fromkeys(("information?", "information_error?"), "number"),
+    },
+    "codes.parquet": {
+        **dict.fromkeys(("step", "latent"), "whole"),
+        **dict.fromkeys(("information", "information_error", "perplexity"), "number"),
+    },
+    "udr.parquet": {
+        "run": "text", "step": "whole", "score": "text", "value": "number", "n": "whole",
+        "reason": "text",
     },
     "layers.parquet": {"step": "whole", "layer": "text"},
     "scores.parquet": {
@@ -269,7 +278,8 @@ def _check_table(path: Path, columns: Mapping[str, str]) -> int:
         if rows > MOST_ROWS:
             raise ValueError(f"{rows:,} rows; at most {MOST_ROWS:,} are read")
         there = set(file.schema_arrow.names)
-        lacking = [column for column in columns if column not in there]
+        needed = [column for column in columns if not column.endswith("?")]
+        lacking = [column for column in needed if column not in there]
         if lacking:
             raise ValueError(f"it has no column {', '.join(lacking)}")
         found = file.read()  # all of it: a footer may speak of pages that are not there
@@ -277,6 +287,9 @@ def _check_table(path: Path, columns: Mapping[str, str]) -> int:
         told = str(error).partition("\n")[0][:200]
         raise ValueError(f"not readable as Parquet ({told})") from None
     for column, kind in columns.items() if rows else ():
+        column = column.removesuffix("?")
+        if column not in there:
+            continue
         own = found.column(column)
         bare = pa.types.is_null(own.type) and kind == "number"
         if not (bare or kinds[kind](own.type)) or (kind != "number" and own.null_count):

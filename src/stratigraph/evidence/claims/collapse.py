@@ -39,7 +39,7 @@ from stratigraph.evidence.estimate import Estimate, raise_error
 from stratigraph.evidence.evidence import Evidence, Pairs
 from stratigraph.evidence.finding import Question
 
-__all__ = ["TOLD", "collapse"]
+__all__ = ["FEW", "LEAST", "TOLD", "below_one", "collapse", "rank_estimate"]
 
 LEAST = 0.3
 TOLD = 0.7
@@ -87,14 +87,18 @@ def _ends(sample: Pairs) -> list[np.ndarray]:
     return [own.index[own["last_x"]].to_numpy() for _, own in groups]
 
 
+def below_one(r: np.ndarray, runs: int) -> np.ndarray:
+    """Rank correlations at most half an exchange of two neighbours from 1."""
+    most = 1 - 6 / (runs * (runs**2 - 1)) if runs > 1 else 0.0
+    return np.clip(r, -most, most)
+
+
 def _at_the_end(sample: Pairs) -> np.ndarray:
     """The correlation at the end of training, the mean over groups; nowhere quite 1."""
     passive = sample.table["passive"].to_numpy(dtype=float)
     found = []
     for rows in _ends(sample):
-        n = len(rows)
-        most = 1 - 6 / (n * (n**2 - 1)) if n > 1 else 0.0
-        found.append(np.clip(_rank(sample.values[rows], passive[rows]), -most, most))
+        found.append(below_one(_rank(sample.values[rows], passive[rows]), len(rows)))
     # Of fixed groups: one that is undefined without a run leaves nothing, and not the others' mean.
     return np.mean(found, axis=0) if found else np.full(sample.values.shape[1], np.nan)
 
@@ -111,10 +115,7 @@ def _entering(sample: Pairs) -> np.ndarray:
 
 
 def _contrast(every: Pairs, correlation: bool) -> Contrast | None:
-    """The correlation at the end; or by how much the similarity is ahead of its rivals.
-
-    None where no group has enough runs that differ.
-    """
+    """The correlation at the end, or the lead over rivals; None where too few runs differ."""
     columns = [*(f"{name}_x" for name in ("run", "config", "stream", "data", "architecture", "step",
                                          "last")), "passive", "passive_last", "kl"]  # fmt: skip
     slim = Pairs(every.table[[c for c in columns if c in every.table]], every.values)
@@ -133,16 +134,17 @@ def _contrast(every: Pairs, correlation: bool) -> Contrast | None:
 
     return Contrast(
         runs, statistic, sample.table, sample.values, left_out,
-        correlation=correlation, estimator=_rank_estimate if correlation else None,
+        correlation=correlation, estimator=rank_estimate if correlation else None,
     )  # fmt: skip
 
 
-def _rank_estimate(contrast: Contrast) -> Estimate:
+def rank_estimate(contrast: Contrast) -> Estimate:
     """The jackknife's, with the standard error of ranks as the least."""
     found = jackknife(contrast)
     if found.replicates < 2 or found.runs <= FEW or not math.isfinite(found.value):
         return found
-    sizes = contrast.table.groupby(["data_x", "architecture_x"])["run_x"].nunique().to_numpy()
+    groups = contrast.table.groupby(["data_x", "architecture_x"], sort=False)
+    sizes = np.array([size for _, own in groups if (size := len(runs_of(own))) >= FEW])
     return raise_error(found, 1.03 * math.sqrt((1 / (sizes - 3)).sum()) / len(sizes))
 
 
