@@ -17,6 +17,7 @@ from stratigraph.engine import listening, one_thread, stopping
 from stratigraph.errors import ConfigError, StorageError
 from stratigraph.home import find_home
 from stratigraph.records import (
+    check_scratch,
     checkpoint_step,
     load_checkpoint,
     record_exists,
@@ -78,10 +79,12 @@ def train_run(
         BusyError: another process trains it.
         ConfigError: the folder holds another run, the device is not there, or the run was begun
             under other conditions.
-        StorageError: the disk would not take a snapshot; those before it are whole.
+        StorageError: the disk would not take a snapshot; those before it are whole; or there is
+            no place for temporary files, without which torch trains nothing.
 
     """
     where = check_device(device)
+    check_scratch()
     home = find_home(study_of(directory))
     with home.writing_run(directory) as publish, one_thread():
         over = is_over(directory, config)
