@@ -16,6 +16,8 @@ from stratigraph.errors import StorageError
 
 __all__ = ["check_scratch", "scratch_folder", "scratch_room"]
 
+PREFIX = "stratigraph-"  # of whatever is made there: a study may stand there too
+
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
@@ -25,7 +27,7 @@ def scratch_folder() -> Iterator[Path]:
         StorageError: there is no room for it, or in it.
 
     """
-    with scratch_room(), tempfile.TemporaryDirectory(prefix="stratigraph-") as folder:
+    with scratch_room(), tempfile.TemporaryDirectory(prefix=PREFIX) as folder:
         yield Path(folder)
 
 
@@ -56,4 +58,6 @@ def check_scratch() -> None:
 
 
 def _is_temporary(path: Path) -> bool:
-    return tempfile.tempdir is not None and path.is_relative_to(tempfile.tempdir)
+    if tempfile.tempdir is None or not path.is_relative_to(tempfile.tempdir):
+        return False
+    return path.relative_to(tempfile.tempdir).as_posix().startswith(PREFIX)

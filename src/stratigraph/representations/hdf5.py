@@ -19,8 +19,8 @@ from stratigraph.representations.rows import runs
 __all__ = ["read_hdf5"]
 
 
-# What a data set may declare: so many bytes for each that the file holds of it, more than gzip makes
-# of any (1,032), and this much where it holds nothing; and a chunk, which is unpacked whole.
+# What a data set may declare: so many bytes for each that the file holds of it, more than gzip
+# makes of any (1,032), and this much where it holds nothing; and a chunk, which is unpacked whole.
 MOST_RATIO = 1_100
 MOST_EMPTY = 1 << 26
 MOST_CHUNK = 1 << 28

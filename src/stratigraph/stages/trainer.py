@@ -25,6 +25,7 @@ from stratigraph.records import (
     remove_leftovers,
     save_checkpoint,
     save_snapshot,
+    snapshot_path,
     snapshot_steps,
 )
 from stratigraph.stages.drift import keep_conditions
@@ -170,6 +171,11 @@ def _advance(
             yield step
             if stop:
                 return
+        for lost in sorted(keep - set(snapshot_steps(directory))):
+            raise StorageError(
+                f"{snapshot_path(directory, lost)} is not there any more: somebody removed it "
+                "while the run was trained. The same command makes it anew."
+            )
     except DivergedError:
         metrics.save()  # the last losses say how it came about
         raise
