@@ -113,8 +113,8 @@ def test_files_that_may_not_be_read(tiny_study, tiny_file):
                 path, before = Path(name), Path(name).stat().st_mode
                 path.chmod(0)
                 os.seteuid(65534)
-                heard = io.StringIO()
-                with contextlib.redirect_stderr(heard), contextlib.redirect_stdout(io.StringIO()):
+                heard = io.StringIO()  # `verify` says on standard output what it found
+                with contextlib.redirect_stderr(heard), contextlib.redirect_stdout(heard):
                     try:
                         main(command)
                     except SystemExit as ended:
@@ -132,5 +132,6 @@ def test_files_that_may_not_be_read(tiny_study, tiny_file):
     assert len(found) == len(commands)
     for name, code, told in found:
         assert code in (3, 6), (name, code, told)
-        assert told.count("\n") == 1, (name, told)
-        assert told.startswith("stratigraph: "), (name, told)
+        assert Path(name).name in told or name.endswith("runs"), (name, told)
+        assert "Traceback" not in told
+        assert told.count("\n") == 1 or "verify" in commands[name], (name, told)
