@@ -10,7 +10,6 @@ a map and a panel of lines are drawn. Nothing is written into the study.
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from stratigraph.cost.pairs import Comparing, compare_sample, jackknife_sample
 from stratigraph.engine import Engine, Outcome
 from stratigraph.errors import ConfigError, StratigraphError
 from stratigraph.pairs.jackknife import JACKKNIFED
+from stratigraph.records import scratch_folder
 from stratigraph.stages.labels import label_row
 from stratigraph.stages.matrix_record import BAND
 from stratigraph.study import (
@@ -109,11 +109,11 @@ def plan_study(config: StudyConfig, engine: Engine) -> StudyPlan:
     for run in config.runs:
         run.dataset().prepare()
     kinds = find_kinds(config.runs)
-    with tempfile.TemporaryDirectory(prefix="stratigraph-plan-") as place:
+    with scratch_folder() as place:
         # Each kind at least once, and enough of them that all workers are busy together.
         copies = max(1, math.ceil(engine.workers / len(kinds)))
         tasks = [
-            Kind(runs[0], config, Path(place) / f"{number}-{copy}")
+            Kind(runs[0], config, place / f"{number}-{copy}")
             for copy in range(copies)
             for number, runs in enumerate(kinds)
         ]
@@ -141,6 +141,9 @@ def _time_stages(
 
 def _value(outcome: Outcome) -> Any:
     if outcome.failure is not None:
+        error = outcome.failure.error  # which says where, and has an exit code of its own
+        if isinstance(error, StratigraphError):
+            raise error
         raise StratigraphError(f"calibration: {outcome.failure.message}")
     return outcome.value
 

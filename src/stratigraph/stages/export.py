@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
@@ -45,6 +44,7 @@ from stratigraph.records import (
     parquet,
     read_json,
     record_exists,
+    scratch_folder,
     unlisted,
     verified,
     write_file,
@@ -256,8 +256,8 @@ def _matrix(out: Path, place: str, matrix: xr.DataArray) -> dict[str, str]:
     name = Path(place).stem
     kept = matrix.astype(np.float32).assign_coords(text).rename(name)
     kept.attrs = {key: _plain(value) for key, value in matrix.attrs.items()}
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "matrix.nc"
+    with scratch_folder() as folder:
+        file = folder / "matrix.nc"
         packed: dict[Hashable, dict[str, Any]] = {name: {"zlib": True, "complevel": 4}}
         kept.to_netcdf(file, engine="h5netcdf", encoding=packed)
         return _file(out, place, file.read_bytes())
