@@ -8,6 +8,7 @@
     similarity/<measure>.parquet    row_x, row_y, value (float32): every defined pair, once; with
                                     a tolerance, the ends lower and upper of its interval
     labels-published.parquet, similarity-published/    the same of the published reading
+    labels-on-solids.parquet, similarity-on-solids/    the same of all networks on those probes
     latents.parquet, layers.parquet  what was observed of every run, step, latent and layer;
     codes.parquet             of networks of codes, of every position
     scores.parquet            disentanglement scores of every run's latents
@@ -99,7 +100,7 @@ def export_study(study: Study, out: Path, form: str = "parquet") -> int:
     files: dict[str, str] = {}
     matrices: dict[str, Any] = {}
     tables = "csv" if form == "csv" else "parquet"
-    for own in study.ways():
+    for own in (*study.ways(), *study.others()):
         measures, way = own.measures(), own.way.folder
         if measures:
             labels = own.labels(measures[0]).rename_axis("row").reset_index()
