@@ -12,15 +12,20 @@ import pytest
 from stratigraph.evidence.answer import answer
 from stratigraph.evidence.claims import CLAIMS, ask
 from stratigraph.evidence.claims.disentangled_later import disentangled_later
+from stratigraph.evidence.claims.encoder_first import encoder_first
 from stratigraph.evidence.claims.encoder_first_everywhere import encoder_first_everywhere
+from stratigraph.evidence.claims.encoder_first_in_data import encoder_first_in_data
 from stratigraph.evidence.claims.gain_with_encoder import gain_with_encoder
+from stratigraph.evidence.claims.generic_encoders import generic_encoders
 from stratigraph.evidence.claims.kinds import kinds, kinds_of
+from stratigraph.evidence.claims.lower_first import lower_first
 from stratigraph.evidence.claims.means_alike import means_alike
 from stratigraph.evidence.claims.shared_features import sharing
 from stratigraph.evidence.contrast import estimate
 from stratigraph.evidence.evidence import Pairs
 from stratigraph.evidence.settling import areas, part_areas
-from stratigraph.testing.claims import CHECKS
+from stratigraph.evidence.verdict import judge
+from stratigraph.testing.claims import CHECKS, whole
 from stratigraph.testing.planted import Plan, planted
 
 ORDER = ("encoder_first", "encoder_first_progress", "encoder_first_everywhere")
@@ -45,6 +50,58 @@ def test_lower_layers_first():
     found = verdicts(Plan(lower=30), 0)
     assert found["lower_first_progress"] == "supported"
     assert verdicts(Plan(), 0)["lower_first_progress"] == "negligible"
+
+
+OF_DATA = Plan(20, 300, collapse=((1.0, 0),), seeds=3, probes=40, data=("one", "another"))
+
+
+def test_the_encoder_first_in_every_data_set():
+    def judged(plan):
+        evidence = planted(plan, 0)
+        return [one.verdict for one in judge(encoder_first_in_data(evidence), "", evidence)]
+
+    assert judged(OF_DATA) == ["supported", "supported"]
+    # Where it is not first in one of them, it is not in every one, whatever the mean says.
+    assert judged(replace(OF_DATA, turned=("another",))) == ["contradicted", "contradicted"]
+    assert judged(replace(OF_DATA, data=("one",))) == ["not asked", "not asked"]
+
+
+@pytest.mark.parametrize(
+    ("encoder", "decoder", "expected"),
+    [
+        (1.0, 0.05, ["supported", "supported", "supported"]),
+        (0.05, 1.0, ["contradicted", "contradicted", "contradicted"]),
+        pytest.param(1.0, 1.0, ["supported", "contradicted", "negligible"], marks=pytest.mark.full),
+    ],
+)
+def test_generic_encoders_and_specific_decoders(encoder, decoder, expected):
+    evidence = planted(replace(OF_DATA, generic=encoder, generic_decoder=decoder), 0)
+    asked = generic_encoders(evidence)
+    assert [one.verdict for one in judge(asked, "corrected", evidence)] == expected
+    rows = [row for row in asked[0].details if row["measure"] == "debiased_cka"]
+    assert {(row["probes"], row["data"], row["other"]) for row in rows} == {
+        ("one", "another", "one"),
+        ("another", "another", "one"),
+    }
+    assert all(row["baseline"] > 0.8 for row in rows)
+    assert all((row["across"] > 0.8) == (encoder == 1.0) for row in rows)
+    assert "Before any training" in asked[0].note
+
+
+def test_generic_encoders_say_what_they_lack():
+    whole = planted(replace(OF_DATA, seeds=2, probes=16), 0)
+    missing = {q.missing for q in generic_encoders(replace(whole, across={}))}
+    assert missing == {"Its networks read the probes of their own data alone (`probes: data`)."}
+
+    def less(mask):
+        return replace(whole, across={m: p.where(mask(p.table)) for m, p in whole.across.items()})
+
+    alone = less(lambda table: table["data_x"] == table["data_y"])
+    assert {q.missing for q in generic_encoders(alone)} == {
+        "The study has no two networks that differ in their data alone."
+    }
+    single = less(lambda table: (table["seed_x"] == 0) & (table["seed_y"] == 0))
+    assert {q.missing for q in generic_encoders(single)} == {"The study has a single replicate."}
 
 
 KINDS = ("encoder_first_of_a_kind_progress", "convolution_first_progress")
@@ -151,7 +208,7 @@ def test_contract(claim, check):
 def test_questions_have_names_and_numbers_of_their_own():
     questions = ask(planted(Plan(), 0))
     assert len({q.key for q in questions}) == len(questions)
-    assert {q.claim for q in questions} == {*range(1, 16), 17, 18, 19}
+    assert {q.claim for q in questions} == set(range(1, 20))
 
 
 def test_permuting_the_probes_of_one_run_leaves_no_similarity_across():
@@ -269,6 +326,17 @@ def test_configurations_that_share_seeds_have_the_freedom_of_their_seeds():
         return estimate(questions[0].contrasts["procrustes_similarity"]).freedom
 
     assert freedom("seed") < freedom("run")
+
+
+def test_progress_is_not_asked_without_a_snapshot_of_the_untrained_network():
+    """An undefined primary question would go on to be looked at until the budget is out."""
+    first = whole()["the encoder first"]
+    later = {m: p.where(p.table["step_x"] > 0) for m, p in first.to_final.items()}
+    asked = (encoder_first, encoder_first_everywhere, lower_first)
+    found = {q.key: q for q in ask(replace(first, to_final=later), asked)}
+    for key in ("encoder_first", "encoder_first_everywhere", "lower_first"):
+        assert not found[key].missing
+        assert found[f"{key}_progress"].missing.startswith("There is no snapshot of the untrained")
 
 
 SCORED = Plan(collapse=((1.0, 0),), seeds=4, probes=24)

@@ -358,7 +358,7 @@ def test_a_recorded_training_is_shown_while_it_goes_on(tmp_path, open_page):
     path = tmp_path / "recorded"
     process = None
     try:
-        with sg.record(model, inputs, to=path, snapshots=[0, 2, 4, 6], log_every=1) as recorder:
+        with sg.record(model, inputs, out=path, snapshots=[0, 2, 4, 6], log_every=1) as recorder:
             for step in range(1, 7):
                 loss = model(inputs).square().mean()
                 optimiser.zero_grad()

@@ -18,8 +18,8 @@ __all__ = ["Evidence", "Pairs"]
 
 # What is known of each side of a pair.
 SIDES = (
-    "run", "config", "but_strength", "but_objective", "data", "architecture", "objective",
-    "strength", "supervised", "seed", "stream", "layer", "part", "step", "last",
+    "run", "config", "but_strength", "but_objective", "but_data", "data", "architecture",
+    "objective", "strength", "supervised", "seed", "stream", "layer", "part", "step", "last",
 )  # fmt: skip
 
 
@@ -98,6 +98,10 @@ class Evidence:
         tolerances: measure → how wide the intervals may be that its scores are the middles of;
             measures whose scores are exact are not in it.
 
+        across: measure → one layer of two runs that read the probes of one set of data, whichever
+            they were trained on: at the last step and, by the CKA, at the first. Columns
+            ``shown_x``, ``shown_y``: whose probes. Empty where no network reads another's.
+
     """
 
     cka: str
@@ -110,6 +114,7 @@ class Evidence:
     runs: pd.DataFrame = field(default_factory=pd.DataFrame)
     probes: int = 0
     tolerances: Mapping[str, float] = field(default_factory=dict)
+    across: Mapping[str, Pairs] = field(default_factory=dict)
 
     @property
     def side_by_side(self) -> list[str]:
@@ -154,6 +159,7 @@ class Evidence:
             to_final=less(self.to_final),
             final=less(self.final),
             within=less(self.within),
+            across=less(self.across),
             latents=others(self.latents),
             layers=others(self.layers),
             scores=others(self.scores),

@@ -77,6 +77,11 @@ def words(value: Any) -> bool:
     return value is None or text(value)
 
 
+def verdict(value: Any) -> bool:
+    """A verdict that was given, or ""."""
+    return value in ("", "supported", "contradicted", "negligible", "undecided")
+
+
 ESTIMATE = {"value": number, "lower": number, "upper": number, "null": number, "runs": count,
             "replicates?": count, "seeds?": count, "p?": number, "error_replicates?": number,
             "error_probes?": number, "error_both?": number, "freedom?": number,
@@ -99,6 +104,9 @@ ABOUT = {
     "factor_names?": [text], "factor_sizes?": [whole], "max_value?": whole, "data?": table,
 }  # fmt: skip
 ASKED = {"runs": [text], "stages": [text], "code": Each(text), "study": text, "replicates": count}
+STANDING = {
+    "p": number, "verdict": verdict, "replicates": whole, "settled": flag, "outlook": text,
+}  # fmt: skip
 FLOOR = {"of?": Each({"floor": number, "room": number}), "why?": text}
 JSON: dict[str, Form] = {
     "manifest.json": {
@@ -113,6 +121,8 @@ JSON: dict[str, Form] = {
         "loss?": number, "steps_per_second?": number, "pid?": whole,
     },
     "replicates.json": {"format": whole, "replicates": whole},
+    "looks.json": {"format": whole, "looks": [whole]},
+    "standings.json": {"format": whole, "looks": Each(Each(Each(STANDING)))},
     "floors.json": {"format?": whole, "floors?": Each(FLOOR)},
     "findings.json": {"findings": [FINDING], "representations?": Each(text)},
     "current.json": Each(

@@ -22,7 +22,8 @@
     findings.json, figures/, report/index.html
     basis/<way>/rows.parquet                the scores that findings rest on, with their weights
 
-A folder whose name ends in ``-published`` is of the study read the published way (`ways`).
+A folder whose name ends in ``-published`` is of the study read the published way, and one in
+``-on-<name>`` of all its networks reading the probes of one set of data (`ways`).
 """
 
 from __future__ import annotations
@@ -85,6 +86,7 @@ POSTERIOR_FILE = "posterior.moments"
 
 
 Writer = Literal["file", "run", "results", "report"]
+WAY = "[a-z]+(?:-[a-z0-9_]+)?"  # published, or on-solids
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class Place:
     def expression(self) -> re.Pattern[str]:
         """Of the paths that are of this kind."""
         pattern = self.pattern.replace(".", r"\.")
-        return re.compile(pattern.format(run="[^/]+", name="[^/]+", step="[0-9]+", way="[a-z]+"))
+        return re.compile(pattern.format(run="[^/]+", name="[^/]+", step="[0-9]+", way=WAY))
 
     def glob(self, run: str = "*") -> str:
         """The pattern as `Path.glob` takes it: of one run, or of all."""
