@@ -65,7 +65,7 @@ def plot_heatmap(
         InputError: it is no matrix of scores.
 
     """
-    scores: xarray.DataArray = m["value"] if hasattr(m, "data_vars") and "value" in m else m
+    scores: Any = m["value"] if hasattr(m, "data_vars") and "value" in m else m
     measure = str(m.attrs.get("measure", scores.name or ""))
     if getattr(scores, "dims", None) != ("x", "y"):
         raise InputError(
@@ -248,7 +248,7 @@ def _configuration(data: ReportData, asked: str | None) -> str:
 def _new_axes(size: tuple[float, float]) -> Axes:
     import matplotlib.pyplot as plt  # a notebook shows its figures
 
-    axis: Axes = plt.figure(figsize=size, layout=Layout()).subplots()  # type: ignore[arg-type]
+    axis: Axes = plt.figure(figsize=size, layout=Layout()).subplots()
     return axis
 
 
