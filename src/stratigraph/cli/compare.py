@@ -166,7 +166,7 @@ def compare(
         )
     if model:
         if study is not None:
-            raise ConfigError("compare: expected a study or --model, got both; leave one away.")
+            raise ConfigError("compare: expected a study or --model, got both; leave one out.")
         why = "it is of a study; two networks are compared here in one process"
         refuse_given(context, (*names_of(Limits, Computing), "quiet"), why)
         refuse_given(context, ("ids", "closer"), "it is of files of representations")

@@ -279,7 +279,7 @@ def refuse_given(context: typer.Context, names: Iterable[str], why: str) -> None
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             option = next(one.opts[0] for one in context.command.params if one.name == name)
-            raise ConfigError(f"{option}: {why}; leave it away.")
+            raise ConfigError(f"{option}: {why}; leave it out.")
 
 
 def refuse_idle(context: typer.Context, study: Path) -> None:

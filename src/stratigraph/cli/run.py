@@ -120,13 +120,15 @@ def _end(study: Study, as_json: bool, report: Path | None = None) -> None:
     """Say what became of the runs, and the headline of a report, and leave with their exit code.
 
     Raises:
-        Exit: with 1 where runs failed; one that diverged has its answer.
+        Exit: with 1 where runs failed; one that diverged or collapsed has its answer.
 
     """
+    from stratigraph.study.state import CUT_SHORT
+
     runs = [(run, run.state) for run in study.runs.values()]
     states = [state["state"] for _, state in runs]
     counts = {state: states.count(state) for state in sorted(set(states))}
-    code = 0 if counts.keys() <= {"done", "diverged"} else 1
+    code = 0 if counts.keys() <= {"done", *CUT_SHORT} else 1
     if as_json:
         facts = {
             "study": _name_study(study),

@@ -89,7 +89,7 @@ def choose_way(
         return "batches", f"{in_words(sums)} of sums would not fit in {in_words(memory)}"
     raise InputError(
         f"measure: {measure.name} of layers of {units:,} units in all would hold {in_words(sums)}, "
-        f"with {in_words(memory)} allowed (memory=); use debiased_cka, which can be had from "
+        f"with {in_words(memory)} allowed (memory=); use debiased_cka, which can be read from "
         "batches, fewer layers, or reduce= on large maps."
     )
 

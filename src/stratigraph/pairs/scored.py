@@ -69,7 +69,7 @@ def score_matrix(
     if null is None and groups is not None:
         raise InputError("groups: probes are permuted within them for a null; give null=200 too.")
     if null is not None and not (tolerance is precision is None):
-        raise InputError("null: of exact scores; leave tolerance= and precision= away.")
+        raise InputError("null: of exact scores; leave out tolerance= and precision=.")
     given = {"a": a} if b is None or b is a else {"a": a, "b": b}
     joined = join_sides({argument: numbers_as_units(side) for argument, side in given.items()})
     every = [value for side in joined for value in side.values()]

@@ -64,7 +64,7 @@ def open_study(
     path = find_folder(source, new=False)
     if path.is_dir():
         if out is not None and find_folder(out).resolve() != path.resolve():
-            raise ConfigError(f"--out: {path} is a study's folder itself; leave --out away.")
+            raise ConfigError(f"--out: {path} is a study's folder itself; run it without --out.")
         _check_begun(path)
         study = load_study(path, trust)
         study.require_plugins()

@@ -12,14 +12,16 @@
       latents: 10
       seed: {replicates: 6}                 # or seeds that all configurations share: [0, 1]
       freezing: [null, {threshold: 0.9999}]   # optional: layers that have settled are frozen
+      on_collapse: anneal                   # optional: anneal | stop, when latents collapse
     training: {steps: 2000, batch_size: 64, learning_rate: 1e-4}
     snapshots: {kind: log, count: 10}       # log | even | explicit | paper
-    probes: {count: 500, seed: 0, from: validation}
+    probes: {count: 500, seed: 0, from: validation}   # data: [own, solids]: those of others, too
     activations: {decoder_input: mean}
     measures:
       - debiased_cka
       - {name: procrustes_similarity, pairs: [trajectory, aligned], tolerance: 0.01}
     claims: ["my_claims:later"]             # optional: your own (docs/how-to/extending.md)
+    scores: last                            # or every: DCI, FactorVAE and β-VAE at every step
     ways: corrected                         # or [corrected, published]: findings judged both ways
 
 A study of trainings that were recorded has ``recorded: true`` and no grid: its runs are those that
@@ -56,12 +58,14 @@ from stratigraph.study.grid import (
     replicates_of,
 )
 from stratigraph.study.layout import EXPORT, STUDY_FILE
-from stratigraph.study.ways import CORRECTED, WAYS
+from stratigraph.study.probes import shown_config
+from stratigraph.study.ways import CORRECTED, WAYS, Way, read_on
 from stratigraph.study.yaml_file import read_yaml
 from stratigraph.training import RunConfig
 
 __all__ = ["MOST_HELD", "load_config", "parse_config"]
 
+SCORED = ("last", "every")  # steps of which slow scores are taken
 MOST_RUNS = 1000
 MOST_HELD = 10_000  # runs of any study: that of a folder is opened without asking anybody
 
@@ -90,6 +94,7 @@ def parse_config(
             "measures",
             "claims",
             "ways",
+            "scores",
             "resources",
         ),
     )
@@ -110,9 +115,11 @@ def parse_config(
     for number, grid in enumerate(grids):
         where = "grid" if len(grids) == 1 else f"grid {number + 1}"
         runs += grid_runs(where, grid, training, table.get("snapshots", {}), replicates)
-    probes = mapping("probes", table.get("probes", {}), ("count", "seed", "from"))
+    probes = mapping("probes", table.get("probes", {}), ("count", "seed", "from", "data"))
+    others = _other_probes(probes.pop("data", "own"), runs)
     if "from" in probes:
         probes["source"] = probes.pop("from")
+    one_of("scores", table.get("scores", "last"), SCORED)
     reading = mapping("activations", table.get("activations", {}), ("decoder_input", "layers"))
     if reading.get("layers") is not None:
         reading["layers"] = tuple(axis("activations: layers", reading["layers"]))
@@ -126,6 +133,8 @@ def parse_config(
         probes=ProbesConfig(**probes),
         activations=ActivationsConfig(**reading),
         claims=tuple(_claims(table)),
+        others=others,
+        scores=table.get("scores", "last"),
         ways=tuple(_ways(table.get("ways", CORRECTED.name))),
         resources=ResourcesConfig(
             **mapping("resources", table.get("resources", {}), ("cpus", "gpus"))
@@ -160,6 +169,37 @@ def _read_recorded(table: dict[str, Any], text: str) -> StudyConfig:
 
 def _claims(table: dict[str, Any]) -> list[str]:
     return axis("claims", table["claims"]) if table.get("claims") is not None else []
+
+
+def _other_probes(value: Any, runs: list[RunConfig]) -> tuple[Way, ...]:
+    """``[own, solids]``: the sets, beside its own, whose probes every network is shown.
+
+    A name is the set of the grid that is called so, with its options.
+    """
+    wanted = axis("probes: data", value)
+    if "own" not in wanted:
+        raise ConfigError(
+            "probes: data: each network reads the probes of its own data; begin the list with own."
+        )
+    known = [dict(run.data) for run in runs]
+    found: list[Way] = []
+    for item in wanted:
+        if item == "own" or not runs:
+            continue
+        same = [data for data in known if data["name"] == item]
+        if any(data != same[0] for data in same):
+            raise ConfigError(
+                f"probes: data: the grid has several sets called {item}; say which, as the grid "
+                f"does: {same[0]}."
+            )
+        try:
+            data = shown_config(runs[0], same[0] if same else item).data
+        except ConfigError as error:
+            raise ConfigError(f"probes: {error}") from None
+        if any(way.data == data for way in found):
+            raise ConfigError(f"probes: data: {item!r} stands in the list twice.")
+        found.append(read_on(data, found))
+    return tuple(found)
 
 
 def _ways(value: Any) -> list[str]:

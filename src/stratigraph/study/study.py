@@ -28,13 +28,16 @@ from stratigraph.study.exported import Export
 from stratigraph.study.layout import (
     findings_path,
     similarity_path,
+    udr_path,
 )
 from stratigraph.study.matrix import exported_matrix, map_array, open_matrix
 from stratigraph.study.posterior import read_posterior
+from stratigraph.study.probes import shown_config
 from stratigraph.study.run import Run
 from stratigraph.study.summary import as_lines, summarise_study
 from stratigraph.study.tables import findings_table, read_findings, scores_table
 from stratigraph.study.ways import CORRECTED, WAYS, Way, find_way
+from stratigraph.training import RunConfig
 
 if TYPE_CHECKING:
     from stratigraph.report.study_plots import StudyPlots
@@ -113,9 +116,17 @@ class Study:
         names |= {name for name in WAYS if self.read(name).measures()}
         return [self.read(name) for name in WAYS if name in names]
 
+    def others(self) -> list[Study]:
+        """The study with all of its networks reading the probes of each set that it asks for."""
+        return [self.read(way) for way in (self.file or self.config).others]
+
+    def shown(self, run: Run) -> RunConfig:
+        """The configuration whose own probes are what a run is shown."""
+        return run.config if self.way.data is None else shown_config(run.config, self.way.data)
+
     def steps(self, run: Run) -> list[int]:
         """The steps of a run's snapshots that are compared."""
-        return [step for step in run.steps if step >= self.way.first * run.config.steps]
+        return self.way.steps(run.steps, run.config.steps)
 
     def run(self, prefix: str) -> Run:
         """The run whose id begins with ``prefix``.
@@ -166,6 +177,27 @@ class Study:
 
         """
         return scores_table(self)
+
+    def agreement(self) -> pd.DataFrame:
+        """How far the latents of replicates agree: UDR, which needs no factors (arXiv 1905.12614).
+
+        Columns: run, step, score (``udr``), value, n (probes), informative (latents), others (runs
+        that it was compared with), reason. Configurations of one run are not in it.
+
+        Raises:
+            IntegrityError: the record is damaged.
+
+        """
+        if self.export is not None:
+            exported = self.export.table("udr")
+            if exported is not None:
+                return exported
+        folder = udr_path(self.path)
+        if self.export is None and record_exists(folder):
+            verified(folder)
+            return pd.read_parquet(folder / "udr.parquet")
+        columns = ["run", "step", "score", "value", "n", "informative", "others", "reason"]
+        return pd.DataFrame(columns=columns)
 
     def posterior(self, run: str, step: int | None = None) -> Gaussians:
         """What a run's encoder said of the probes at a step: mean and variance of q(z|x), (n, z).
