@@ -32,9 +32,9 @@ IDLE = [
     ("verify", "STUDY", "--quiet"),
     ("verify", "STUDY", "--trust"),
     ("run", "STUDY", "--trust"),
-    ("report", "STUDY", "--to", "OUT", "--quiet"),
+    ("report", "STUDY", "--out", "OUT", "--quiet"),
     ("--work", "file:///x", "list", "STUDY"),
-    ("export", "STUDY", "--out", "OUT", "--to", "tensorboard", "--format", "csv"),
+    ("export", "STUDY", "--out", "OUT", "--tracker", "tensorboard", "--format", "csv"),
     ("--work", "OUT", "list", "STUDY"),
 ]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -21,9 +22,10 @@ from stratigraph.cli.options import (
     StudySource,
     refuse_given,
     refuse_idle,
+    take_former,
 )
 from stratigraph.errors import ConfigError
-from stratigraph.terminal import tell, tell_json
+from stratigraph.terminal import tell, tell_json, tell_lines
 
 if TYPE_CHECKING:
     from stratigraph.engine import Engine
@@ -118,13 +120,15 @@ def _end(study: Study, as_json: bool, report: Path | None = None) -> None:
     """Say what became of the runs, and the headline of a report, and leave with their exit code.
 
     Raises:
-        Exit: with 1 where runs failed; one that diverged has its answer.
+        Exit: with 1 where runs failed; one that diverged or collapsed has its answer.
 
     """
+    from stratigraph.study.state import CUT_SHORT
+
     runs = [(run, run.state) for run in study.runs.values()]
     states = [state["state"] for _, state in runs]
     counts = {state: states.count(state) for state in sorted(set(states))}
-    code = 0 if counts.keys() <= {"done", "diverged"} else 1
+    code = 0 if counts.keys() <= {"done", *CUT_SHORT} else 1
     if as_json:
         facts = {
             "study": _name_study(study),
@@ -158,11 +162,6 @@ def _find_finished(source: Path, opening: Opening) -> list[str]:
     return [] if finished is None else [*finished[1], f"report: {page_path(finished[0])}"]
 
 
-def _tell(lines: Iterable[str]) -> None:
-    for line in lines:
-        tell(line)
-
-
 def _tell_headline(study: Study, report: Path) -> None:
     from stratigraph.stages.current import noted_headline
 
@@ -171,7 +170,7 @@ def _tell_headline(study: Study, report: Path) -> None:
         from stratigraph.report import headline
 
         lines = headline(study)
-    _tell([*lines, f"report: {report}"])
+    tell_lines([*lines, f"report: {report}"])
     if _name_study(study) != str(study.path):
         tell(f"published: {_name_study(study)}")
 
@@ -196,7 +195,7 @@ def run(
     if not until_decided and (device, computing, as_json) == ("cpu", Computing(), False):
         finished = _find_finished(study, opening)
         if finished:
-            _tell([*(() if quiet else (NOTHING_LEFT,)), *finished])
+            tell_lines([*(() if quiet else (NOTHING_LEFT,)), *finished])
             return
     from stratigraph.stages import Progress, run_stages
     from stratigraph.study.layout import page_path
@@ -264,10 +263,7 @@ def report(
     study: StudySource,
     opening: Opening,
     quiet: Quiet = False,
-    to: Annotated[
-        Path | None,
-        typer.Option("--to", help="Write them into this folder, and nothing into the study's."),
-    ] = None,
+    to: Annotated[Path | None, typer.Option("--to", hidden=True)] = None,
     formats: Annotated[
         str | None,
         typer.Option(
@@ -277,13 +273,19 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Write the figures and the report."""
+    """Write the figures and the report.
+
+    Of a study's folder, --out is where they are written instead, and nothing into the study's.
+    """
+    to = take_former(context, "to", "--out")
+    if study.is_dir() and opening.out is not None and opening.out.resolve() != study.resolve():
+        to, opening = opening.out, dataclasses.replace(opening, out=None)
     refuse_idle(context, study)
     finished = _find_finished(study, opening) if to is None and formats is None else []
     if finished:
         if not quiet:
             tell(f"report: {NOTHING_LEFT}", err=True)
-        _tell(finished)
+        tell_lines(finished)
         return
     with _no_collection():
         from stratigraph.report import check_formats, report_path, write_report

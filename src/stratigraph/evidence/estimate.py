@@ -85,6 +85,10 @@ class Part:
             return math.nan
         return float(scipy.stats.t.sf((self.value - bound) / self.error, self.freedom))
 
+    def below(self, bound: float) -> float:
+        """The one-sided p of being at least ``bound``; of 1 − `above` small ones have no digits."""
+        return Part(-self.value, self.error, self.freedom).above(-bound)
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -153,8 +157,7 @@ class Estimate:
         """The one-sided p with which the truth is below ``bound``."""
         numbers = self.numbers
         bound = self.scale(bound) - self.off
-        below = [1 - one.above(bound) for one in numbers]
-        return float(np.minimum(1.0, len(numbers) * np.min(below)))
+        return float(np.minimum(1.0, len(numbers) * np.min([one.below(bound) for one in numbers])))
 
     def scale(self, value: float) -> float:
         """A value on the scale of its errors: z = artanh of a correlation, NaN where that is 1."""

@@ -28,8 +28,8 @@ def known_of(one: Estimate) -> list[Known]:
 
 def bounds_of(one: Estimate, least: float, one_sided: bool) -> tuple[float, float]:
     """The bounds that the interval has to be beyond or within, on the scale of the errors."""
-    lower, upper = (one.null, one.null) if one_sided else (-least, least)
-    return one.scale(lower), one.scale(upper)
+    least = 0.0 if one_sided else least
+    return one.scale(one.null - least), one.scale(one.null + least)
 
 
 def need_of(one: Estimate, least: float, one_sided: bool, level: float) -> Need:

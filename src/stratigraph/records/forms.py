@@ -77,6 +77,11 @@ def words(value: Any) -> bool:
     return value is None or text(value)
 
 
+def verdict(value: Any) -> bool:
+    """A verdict that was given, or ""."""
+    return value in ("", "supported", "contradicted", "negligible", "undecided")
+
+
 ESTIMATE = {"value": number, "lower": number, "upper": number, "null": number, "runs": count,
             "replicates?": count, "seeds?": count, "p?": number, "error_replicates?": number,
             "error_probes?": number, "error_both?": number, "freedom?": number,
@@ -99,6 +104,9 @@ ABOUT = {
     "factor_names?": [text], "factor_sizes?": [whole], "max_value?": whole, "data?": table,
 }  # fmt: skip
 ASKED = {"runs": [text], "stages": [text], "code": Each(text), "study": text, "replicates": count}
+STANDING = {
+    "p": number, "verdict": verdict, "replicates": whole, "settled": flag, "outlook": text,
+}  # fmt: skip
 FLOOR = {"of?": Each({"floor": number, "room": number}), "why?": text}
 JSON: dict[str, Form] = {
     "manifest.json": {
@@ -113,6 +121,8 @@ JSON: dict[str, Form] = {
         "loss?": number, "steps_per_second?": number, "pid?": whole,
     },
     "replicates.json": {"format": whole, "replicates": whole},
+    "looks.json": {"format": whole, "looks": [whole]},
+    "standings.json": {"format": whole, "looks": Each(Each(Each(STANDING)))},
     "floors.json": {"format?": whole, "floors?": Each(FLOOR)},
     "findings.json": {"findings": [FINDING], "representations?": Each(text)},
     "current.json": Each(
@@ -125,7 +135,7 @@ JSON: dict[str, Form] = {
     },
 }  # fmt: skip
 
-# Of a record's files: columns of tables, and axes and kinds of arrays.
+# Of a record's files: columns of tables (with a ``?`` may be missing), axes and kinds of arrays.
 TABLES: dict[str, dict[str, str]] = {
     "labels.parquet": {
         **dict.fromkeys(("run", "data", "architecture", "objective", "layer"), "text"),
@@ -136,6 +146,15 @@ TABLES: dict[str, dict[str, str]] = {
     "latents.parquet": {
         **dict.fromkeys(("step", "latent"), "whole"), "regime": "text",
         **dict.fromkeys(("kl", "variance", "mean_variance"), "number"),
+        **dict.fromkeys(("information?", "information_error?"), "number"),
+    },
+    "codes.parquet": {
+        **dict.fromkeys(("step", "latent"), "whole"),
+        **dict.fromkeys(("information", "information_error", "perplexity"), "number"),
+    },
+    "udr.parquet": {
+        "run": "text", "step": "whole", "score": "text", "value": "number", "n": "whole",
+        "reason": "text",
     },
     "layers.parquet": {"step": "whole", "layer": "text"},
     "scores.parquet": {
@@ -259,7 +278,8 @@ def _check_table(path: Path, columns: Mapping[str, str]) -> int:
         if rows > MOST_ROWS:
             raise ValueError(f"{rows:,} rows; at most {MOST_ROWS:,} are read")
         there = set(file.schema_arrow.names)
-        lacking = [column for column in columns if column not in there]
+        needed = [column for column in columns if not column.endswith("?")]
+        lacking = [column for column in needed if column not in there]
         if lacking:
             raise ValueError(f"it has no column {', '.join(lacking)}")
         found = file.read()  # all of it: a footer may speak of pages that are not there
@@ -267,6 +287,9 @@ def _check_table(path: Path, columns: Mapping[str, str]) -> int:
         told = str(error).partition("\n")[0][:200]
         raise ValueError(f"not readable as Parquet ({told})") from None
     for column, kind in columns.items() if rows else ():
+        column = column.removesuffix("?")
+        if column not in there:
+            continue
         own = found.column(column)
         bare = pa.types.is_null(own.type) and kind == "number"
         if not (bare or kinds[kind](own.type)) or (kind != "number" and own.null_count):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["power", "power_curves"]
 
 CURVE = tuple(range(2, 65))  # replicates that the figure is of
+# What a question lacks that replicates may help; not where measures disagree, or runs failed.
+REPLICATES = ("replicates", "probes")
 
 
 def power(study: Study | str | Path) -> pd.DataFrame:
@@ -49,7 +51,7 @@ def power(study: Study | str | Path) -> pd.DataFrame:
             "question": row["key"], "claim": row["claim"], "family": row["family"],
             "reason": row["reason"],
         }  # fmt: skip
-        if one is None:
+        if one is None or row["reason"] not in REPLICATES:
             rows.append({**told, "why": row["why"]})
             continue
         need = need_of(one, row["least"], row["one_sided"], row["level"])
@@ -71,7 +73,7 @@ def power_curves(study: Study | str | Path) -> pd.DataFrame:
     found = {}
     for row in _read(study):
         one = _estimate(row)
-        if one is None or row["verdict"] != "undecided":
+        if one is None or row["verdict"] != "undecided" or row["reason"] not in REPLICATES:
             continue
         parts = known_of(one)
         if all(math.isfinite(part.value) and math.isfinite(part.error) for part in parts):

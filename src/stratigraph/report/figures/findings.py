@@ -9,11 +9,12 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stratigraph.report.figures.style import PARTS, STYLE, measure_name, new_figure, short
 
-__all__ = ["draw_findings", "draw_measures", "draw_settled"]
+__all__ = ["draw_findings", "draw_findings_panel", "draw_measures", "draw_settled"]
 
 VERDICTS = {
     "supported": ("#0072B2", "o"),
@@ -34,41 +35,45 @@ def draw_findings(rows: Sequence[dict[str, Any]]) -> Figure:
     shown = [row for row in rows if row["verdict"] != "not asked" and row["estimates"]]
     with mpl.rc_context(STYLE):
         figure = new_figure(7.4, 1.0 + 0.42 * len(shown))
-        axis = figure.subplots()
-        labels = []
-        for place, row in enumerate(shown):
-            colour, marker = VERDICTS[row["verdict"]]
-            estimates = list(row["estimates"].values())
-            for index, one in enumerate(estimates):
-                if one["value"] is None:
-                    continue
-                y = place + 0.26 * (index - (len(estimates) - 1) / 2)
-                if one["lower"] is not None:
-                    ends = [
-                        float(np.clip(one[end] - one["null"], -1.05, 1.05))
-                        for end in ("lower", "upper")
-                    ]
-                    axis.plot(ends, [y, y], color=colour, linewidth=1.3)
-                value = float(np.clip(one["value"] - one["null"], -1.05, 1.05))
-                axis.plot(
-                    value, y, marker, color=colour, markersize=4.5,
-                    markerfacecolor=colour if index == 0 else "white",
-                )  # fmt: skip
-            labels.append(textwrap.fill(f"{row['claim']}  {row['statement']}", 58))
-        axis.axvline(0, color="#444444", linewidth=0.7, zorder=0)
-        axis.set_yticks(range(len(shown)), labels, fontsize=6.5)
-        axis.set_ylim(len(shown) - 0.4, -0.6)
-        axis.set_xlim(-1.08, 1.08)
-        axis.set_xlabel("estimate less null value: right of 0 speaks for the claim")
-        given = {row["verdict"] for row in shown}
-        for verdict, (colour, marker) in VERDICTS.items():
-            if verdict not in given:
-                continue
-            axis.plot([], [], marker, color=colour, label=verdict)
-        axis.plot([], [], "o", color="#444444", label="CKA, or the one measure")
-        axis.plot([], [], "o", color="#444444", markerfacecolor="white", label="Procrustes")
+        draw_findings_panel(figure.subplots(), shown)
         figure.legend(loc="outside upper center", ncols=5, frameon=False)
     return figure
+
+
+def draw_findings_panel(axis: Axes, shown: Sequence[dict[str, Any]]) -> None:
+    """The panel alone, of questions that were asked."""
+    labels = []
+    for place, row in enumerate(shown):
+        colour, marker = VERDICTS[row["verdict"]]
+        estimates = list(row["estimates"].values())
+        for index, one in enumerate(estimates):
+            if one["value"] is None:
+                continue
+            y = place + 0.26 * (index - (len(estimates) - 1) / 2)
+            if one["lower"] is not None:
+                ends = [
+                    float(np.clip(one[end] - one["null"], -1.05, 1.05))
+                    for end in ("lower", "upper")
+                ]
+                axis.plot(ends, [y, y], color=colour, linewidth=1.3)
+            value = float(np.clip(one["value"] - one["null"], -1.05, 1.05))
+            axis.plot(
+                value, y, marker, color=colour, markersize=4.5,
+                markerfacecolor=colour if index == 0 else "white",
+            )  # fmt: skip
+        labels.append(textwrap.fill(f"{row['claim']}  {row['statement']}", 58))
+    axis.axvline(0, color="#444444", linewidth=0.7, zorder=0)
+    axis.set_yticks(range(len(shown)), labels, fontsize=6.5)
+    axis.set_ylim(len(shown) - 0.4, -0.6)
+    axis.set_xlim(-1.08, 1.08)
+    axis.set_xlabel("estimate less null value: right of 0 speaks for the claim")
+    given = {row["verdict"] for row in shown}
+    for verdict, (colour, marker) in VERDICTS.items():
+        if verdict not in given:
+            continue
+        axis.plot([], [], marker, color=colour, label=verdict)
+    axis.plot([], [], "o", color="#444444", label="CKA, or the one measure")
+    axis.plot([], [], "o", color="#444444", markerfacecolor="white", label="Procrustes")
 
 
 def draw_settled(table: pd.DataFrame, measure: str) -> Figure:

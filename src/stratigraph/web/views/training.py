@@ -13,6 +13,7 @@ import pandas as pd
 from stratigraph.errors import InputError
 from stratigraph.report.data import ReportData, Scored
 from stratigraph.report.figures.style import measure_name
+from stratigraph.report.gain_data import BESIDE, gains
 from stratigraph.report.interactive import curves_of
 from stratigraph.report.learning_data import curves
 from stratigraph.report.map_data import map_of_models
@@ -81,6 +82,7 @@ def convergence(watched: Watched, query: Query) -> Answer:
         "measure": measure_name(measure),
         "configurations": labels,
         "parts": _parts(found),
+        "scores": _scores(watched, way, measure, chosen, found["steps"]),
     }
 
     def table() -> pd.DataFrame:
@@ -102,6 +104,25 @@ def _parts(found: dict[str, Any]) -> list[dict[str, Any]]:
         mean[known] = np.nanmean(own[:, known], axis=0)
         rows.append({"part": part, "layers": len(own), "values": defined(mean, 3)})
     return rows
+
+
+def _scores(
+    watched: Watched, way: str, measure: str, configuration: str, steps: list[int]
+) -> list[dict[str, Any]]:
+    """Progress of encoder, mean and decoder, and disentanglement scores, at the same steps."""
+    table = watched.keep(
+        ("gains", way, measure), lambda: _make_and_free(watched, way, measure, gains)
+    )
+    own = table[table["configuration"] == configuration]
+    return [
+        {
+            "line": line,
+            "kind": rows["kind"].iloc[0],
+            "name": BESIDE.get(str(line), f"{line}'s progress"),
+            "values": defined(rows.set_index("step")["mean"].reindex(steps), 3),
+        }
+        for line, rows in own.groupby("line", sort=False)
+    ]
 
 
 def models(watched: Watched, query: Query) -> Answer:
