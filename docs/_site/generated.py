@@ -16,6 +16,7 @@ from typer.main import get_command
 
 import stratigraph as sg
 from formulas import FORMULAS
+from stratigraph.cli.help import EXAMPLES
 from stratigraph.cli.main import app as command_line
 from stratigraph.similarity.catalog import ALIASES, MEASURES
 from stratigraph.similarity.measure import Measure
@@ -62,6 +63,8 @@ def commands() -> str:
         usage = " ".join(command.get_usage(context).removeprefix("Usage: ").split())
         help_text = "\n\n".join(_in_prose(p) for p in (command.help or "").split("\n\n"))
         parts.append(f"## {name}\n\n```text\n{usage}\n```\n\n{help_text}\n")
+        lines = "\n".join(f"stratigraph {name} {given}" for given in EXAMPLES[name])
+        parts.append(f"```sh\n{lines}\n```\n")
         rows = [p.get_help_record(context) for p in command.get_params(context)]
         parts.append("| option | what it does |\n|---|---|")
         parts += [
