@@ -155,7 +155,20 @@ def _find_finished(source: Path, opening: Opening) -> list[str]:
     from stratigraph.study.layout import page_path
 
     finished = None if opening != Opening(out=opening.out) else find_finished(source, opening.out)
-    return [] if finished is None else [*finished[1], f"report: {page_path(finished[0])}"]
+    if finished is None:
+        return []
+    return [*finished[1], *_say_where(finished[0], page_path(finished[0]))]
+
+
+def _say_where(study: Path, report: Path) -> list[str]:
+    """Where the one picture and the report are, and how the page opens."""
+    picture = report.parent.parent / "figures" / "answer.webp"
+    return [
+        "",
+        *([f"picture: {picture}"] if picture.is_file() else []),
+        f"page: `stratigraph serve {study}`, then http://127.0.0.1:8000/ in a browser",
+        f"report: {report}",
+    ]
 
 
 def _tell(lines: Iterable[str]) -> None:
@@ -171,7 +184,7 @@ def _tell_headline(study: Study, report: Path) -> None:
         from stratigraph.report import headline
 
         lines = headline(study)
-    _tell([*lines, f"report: {report}"])
+    _tell([*lines, *_say_where(study.path, report)])
     if _name_study(study) != str(study.path):
         tell(f"published: {_name_study(study)}")
 

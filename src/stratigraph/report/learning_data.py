@@ -25,6 +25,7 @@ __all__ = [
     "layer_pairs",
     "losses",
     "over_seeds",
+    "parts",
     "regimes",
     "to_input",
 ]
@@ -182,6 +183,22 @@ def curves(data: ReportData, scored: Scored, kind: str = "similarity") -> pd.Dat
         runs=(kind, "count"),
         untrained=("untrained", "mean"),
     ).reset_index()
+
+
+def parts(scored: Scored) -> pd.DataFrame:
+    """Encoder, latents, decoder, network: the mean of their layers, of all runs, over training.
+
+    Columns: kind (similarity to the final state, or progress above the untrained network), part,
+    step, mean, low, high (the extremes over runs), runs.
+    """
+    tables = []
+    for kind in ("similarity", "progress"):
+        keys = ["part", "run", "step"]
+        runs = scored.to_final.groupby(keys, sort=False)[kind].mean()
+        over = runs.groupby(["part", "step"]).agg(mean="mean", low="min", high="max", runs="count")
+        tables.append(over.reset_index().assign(kind=kind))
+    found = pd.concat(tables, ignore_index=True)
+    return found[found["part"].isin(["encoder", "latents", "decoder", "network"])]
 
 
 def losses(data: ReportData) -> pd.DataFrame:

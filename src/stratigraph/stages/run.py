@@ -16,6 +16,7 @@ from stratigraph.stages.current import (
     note_current,
     stages_of,
 )
+from stratigraph.stages.drop import are_read, drop_representations
 from stratigraph.stages.open import open_study
 from stratigraph.stages.progress import Progress
 from stratigraph.stages.stage import Made, Work
@@ -105,6 +106,9 @@ def run_chance(
 
     progress = progress or Progress(quiet=True)
     where = _start(engine)
+    whole = are_read(study)
+    if not whole:  # they were dropped
+        run_stage("extract", study, where, progress)
     run_stage("compare", study, where, progress)
     home, before = find_home(study.path), find_files(study.path)
     with progress.showing(), home.writing():
@@ -113,6 +117,8 @@ def run_chance(
         note_current(study, "compare", before, Made())
     else:
         progress.say("chance: nothing was left to do")
+    if not whole:
+        drop_representations(study)
 
 
 def run_study(
@@ -157,8 +163,12 @@ def run_stages(
     progress: Progress | None = None,
     device: str = "cpu",
     allow_drift: bool = False,
+    drop: bool = True,
 ) -> bool:
-    """All stages of a study that is open, as `run_stage` takes each; whether any was left to do."""
+    """All stages of a study that is open, as `run_stage` takes each; whether any was left to do.
+
+    In the end representations are dropped, unless the study file keeps them, or ``drop`` says no.
+    """
     progress = progress or Progress(quiet=True)
     if is_finished(study):
         return False
@@ -169,6 +179,8 @@ def run_stages(
             run_stage(stage, study, where, progress, device, allow_drift)
     if "assess" not in stages:
         progress.say(f"findings: none, since {study.way.cka} is not among the measures")
+    if drop:
+        drop_representations(study)
     return True
 
 

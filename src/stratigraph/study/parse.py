@@ -21,6 +21,7 @@
       - {name: procrustes_similarity, pairs: [trajectory, aligned], tolerance: 0.01}
     claims: ["my_claims:later"]             # optional: claims of one's own (docs/extending.md)
     ways: corrected                         # or [corrected, published]: findings judged both ways
+    representations: drop                   # once they were compared; or keep
 
 A study of trainings that were recorded has ``recorded: true`` and no grid: its runs are those that
 stand in its folder.
@@ -90,6 +91,7 @@ def parse_config(
             "claims",
             "ways",
             "resources",
+            "representations",
         ),
     )
     if table.get("recorded", False) is not False:
@@ -129,6 +131,7 @@ def parse_config(
         resources=ResourcesConfig(
             **mapping("resources", table.get("resources", {}), ("cpus", "gpus"))
         ),
+        representations=table.get("representations", "drop"),
         description=table.get("description", ""),
         text=text,
     )

@@ -25,12 +25,12 @@ export async function convergence(box, study, shown) {
       picker("configuration", "configuration", every, found.configuration, draw), picker("what", "kind", kinds, kind, draw), picker("lines", "show", shows, show, draw));
     const steps = found.steps, at = (name, k) => found[name].slice(k * steps.length, (k + 1) * steps.length);
     const lines = show === "layers"
-      ? found.layers.map((layer, k) => ({ key: layer.layer, name: layer.name, colour: layer.colour, dash: layer.dash, x: steps, y: at("mean", k), low: at("low", k), high: at("high", k) }))
+      ? found.layers.map((layer, k) => ({ key: layer.layer, name: layer.name, colour: layer.colour, dash: layer.dash, x: steps, y: at("mean", k), low: at("low", k), high: at("high", k), seeds: found.across_seeds[k] }))
       : found.parts.map((part) => ({ key: part.part, name: `${part.part} (${count(part.layers, "layer")})`, colour: (PARTS[part.part] ?? ["#777777"])[0], dash: (PARTS[part.part] ?? [0, ""])[1], x: steps, y: part.values }));
     const drawing = el("div", { className: "drawing" }), live = el("p", { className: "live", "aria-live": "polite" }), legend = el("div", { className: "legend" });
     area.replaceChildren(drawing, live, legend);
     const chart = lineChart(drawing, live, legend, { lines, range: [0, 1], hidden, yLabel: `${found.measure}, ${kind}`, label: `${found.measure} to the final state over training, ${found.configuration}`,
-      told: (one, i) => `${one.name}, step ${whole(steps[i])}: ${score(one.y[i])}${one.low ? `, range ${score(one.low[i])} to ${score(one.high[i])} (${count(found.runs, "run")})` : ""}` });
+      told: (one, i) => `${one.name}, step ${whole(steps[i])}: ${score(one.y[i])}${one.low ? `, range ${score(one.low[i])} to ${score(one.high[i])} (${count(found.runs, "run")})` : ""}${(one.seeds ?? null) === null ? "" : `; in two seeds, at the end, ${score(one.seeds)}`}` });
     area.append(files("convergence", () => chart, apiPath("convergence", { ...given, configuration: found.configuration, format: "csv" })));
   }
   shown.update = async (renewed) => { study = renewed; await draw(); };

@@ -142,7 +142,9 @@ export async function heat(box, study, shown) {
     const interval = one.interval ? `, 95 % interval over probes ${score(one.interval[0])} to ${score(one.interval[1])}` : "";
     const chance = one.null ? `; unrelated probes score ${score(one.null.mean)} ± ${score(one.null.sd, 4)}` : "";
     const kept = one.chance ? `; chance reaches ${score(one.chance.threshold)} once in twenty: calibrated ${score(one.chance.calibrated)}, p ${score(one.chance.p)}${one.chance.untrained === null ? "" : `; both at step 0 ${score(one.chance.untrained)}`}` : "";
-    return certain + interval + chance + kept + (one.reason ? `; undefined: ${one.reason}` : "");
+    const seeds = one.across_seeds ? `; across seeds at ${one.across_seeds.when} ${score(one.across_seeds.score[0])} (${score(one.across_seeds.score[1])} to ${score(one.across_seeds.score[2])}, ${one.across_seeds.pairs} pairs)` : "";
+    const unread = one.unread ? "; its interval needs the representations, which were dropped: `stratigraph extract` reads them again" : "";
+    return certain + interval + unread + chance + seeds + kept + (one.reason ? `; undefined: ${one.reason}` : "");
   }
 
   // ---- a pair over training ----------------------------------------------------------------------
