@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stratigraph.cli.ending import end_run, find_finished_lines, tell_headline, tell_lines
 from stratigraph.cli.options import (
     AllowDrift,
     AsJson,
@@ -23,7 +24,7 @@ from stratigraph.cli.options import (
     refuse_idle,
 )
 from stratigraph.errors import ConfigError
-from stratigraph.terminal import tell, tell_json
+from stratigraph.terminal import tell
 
 if TYPE_CHECKING:
     from stratigraph.engine import Engine
@@ -93,13 +94,6 @@ def open_to_compute(
     return opened, start
 
 
-def _name_study(study: Study) -> str:
-    """How a person names the study: by its URL, if it has one."""
-    from stratigraph.study.origin import find_origin
-
-    return find_origin(study.path) or str(study.path)
-
-
 @contextmanager
 def _no_collection() -> Iterator[None]:
     """Within, nobody looks for garbage: imports leave none, and it took a fifth of their time.
@@ -112,81 +106,6 @@ def _no_collection() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
-
-
-def _end(study: Study, as_json: bool, report: Path | None = None) -> None:
-    """Say what became of the runs, and the headline of a report, and leave with their exit code.
-
-    Raises:
-        Exit: with 1 where runs failed; one that diverged has its answer.
-
-    """
-    runs = [(run, run.state) for run in study.runs.values()]
-    states = [state["state"] for _, state in runs]
-    counts = {state: states.count(state) for state in sorted(set(states))}
-    code = 0 if counts.keys() <= {"done", "diverged"} else 1
-    if as_json:
-        facts = {
-            "study": _name_study(study),
-            "folder": str(study.path),
-            "exit_code": code,
-            "states": counts,
-            "not_done": [
-                {"run": run.run_id, "label": run.config.label(), "state": state["state"],
-                 "step": state["step"], "reason": state.get("reason", "")}
-                for run, state in runs
-                if state["state"] != "done"
-            ],
-            "report": None if report is None else str(report),
-        }  # fmt: skip
-        tell_json(facts)
-        raise typer.Exit(code)
-    if counts.keys() != {"done"}:
-        told = ", ".join(f"{count} {state}" for state, count in counts.items())
-        tell(f"runs: {told}; `stratigraph list {_name_study(study)}` says why")
-    if report is not None:
-        _tell_headline(study, report)
-    raise typer.Exit(code)
-
-
-def _find_finished(source: Path, opening: Opening) -> list[str]:
-    """What the end of `run` and of `report` says, if nothing is left to do; nothing if unsure."""
-    from stratigraph.stages.current import find_finished
-    from stratigraph.study.layout import page_path
-
-    finished = None if opening != Opening(out=opening.out) else find_finished(source, opening.out)
-    if finished is None:
-        return []
-    return [*finished[1], *_say_where(finished[0], page_path(finished[0]))]
-
-
-def _say_where(study: Path, report: Path) -> list[str]:
-    """Where the one picture and the report are, and how the page opens."""
-    picture = report.parent.parent / "figures" / "answer.webp"
-    return [
-        "",
-        *([f"picture: {picture}"] if picture.is_file() else []),
-        f"page: `stratigraph serve {study}`, then http://127.0.0.1:8000/ in a browser",
-        f"report: {report}",
-    ]
-
-
-def _tell(lines: Iterable[str]) -> None:
-    for line in lines:
-        tell(line)
-
-
-def _tell_headline(study: Study, report: Path) -> None:
-    from stratigraph.stages.current import noted_headline
-
-    lines = noted_headline(study)
-    if lines is None:
-        from stratigraph.report import headline
-
-        lines = headline(study)
-    _tell([*lines, *_say_where(study.path, report)])
-    if _name_study(study) != str(study.path):
-        tell(f"published: {_name_study(study)}")
 
 
 def run(
@@ -207,9 +126,9 @@ def run(
     if not until_decided:
         refuse_given(context, ("most", "looks"), "it is of --until-decided")
     if not until_decided and (device, computing, as_json) == ("cpu", Computing(), False):
-        finished = _find_finished(study, opening)
+        finished = find_finished_lines(study, opening)
         if finished:
-            _tell([*(() if quiet else (NOTHING_LEFT,)), *finished])
+            tell_lines([*(() if quiet else (NOTHING_LEFT,)), *finished])
             return
     from stratigraph.stages import Progress, run_stages
     from stratigraph.study.layout import page_path
@@ -228,7 +147,7 @@ def run(
         done = run_stages(opened, start, progress, device, allow_drift)
     if not (done or quiet or as_json):
         tell(NOTHING_LEFT)
-    _end(opened, as_json, page_path(opened.path))
+    end_run(opened, as_json, page_path(opened.path))
 
 
 def _counts(text: str) -> list[int]:
@@ -255,7 +174,7 @@ def train(
 
     opened, start = open_to_compute(context, study, opening, computing, device)
     run_stage("train", opened, start, Progress(quiet), device, allow_drift)
-    _end(opened, as_json)
+    end_run(opened, as_json)
 
 
 def extract(
@@ -292,11 +211,11 @@ def report(
 ) -> None:
     """Write the figures and the report."""
     refuse_idle(context, study)
-    finished = _find_finished(study, opening) if to is None and formats is None else []
+    finished = find_finished_lines(study, opening) if to is None and formats is None else []
     if finished:
         if not quiet:
             tell(f"report: {NOTHING_LEFT}", err=True)
-        _tell(finished)
+        tell_lines(finished)
         return
     with _no_collection():
         from stratigraph.report import check_formats, report_path, write_report
@@ -308,6 +227,6 @@ def report(
     opened = open_study(study, opening.out, opening.max_runs, trust=opening.trust, begin=False)
     if to is None:
         run_stage("report", opened, None, Progress(quiet), formats=asked)
-        _tell_headline(opened, report_path(opened))
+        tell_headline(opened, report_path(opened))
     else:
-        _tell_headline(opened, write_report(opened, to, formats=asked))
+        tell_headline(opened, write_report(opened, to, formats=asked))

@@ -6,8 +6,8 @@ that is sealed and nonsense. So what is read is held against its form once, wher
 
 A form is a function that says whether a value is right; ``[form]``, a list of such values;
 ``{key: form}``, a mapping that has these keys, of which those with a ``?`` may be missing, and may
-have others; ``Each(form)``, a mapping of any names to such values; or ``Maybe(form)``, such a value or
-none.
+have others; ``Each(form)``, a mapping of any names to such values; or ``Maybe(form)``, such a value
+or none.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A study's answer in words: two sentences, and for a terminal a small table under them.
 
-The first sentence is claim 1's, by similarity and by progress above the untrained network, which may
-point opposite ways; the second says how the other main questions (claims 2 to 5) stand.
+The first sentence is claim 1's, by similarity and by progress above the untrained network, which
+may point opposite ways; the second says how the other main questions (claims 2 to 5) stand.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ TOPICS = {
 VERDICTS = ("supported", "contradicted", "negligible", "undecided", "inconclusive", "not asked")
 WIDTH = 50  # of a question in the terminal's table
 KEY = (
-    "supported: the whole interval is beyond the least difference that matters, on the claim's side;",
-    "contradicted: on the other side; negligible: within it; undecided: neither, so far.",
+    "supported: the whole interval is beyond the least difference that matters, as claimed;",
+    "contradicted: on the other side; negligible: within it; undecided: none of these, so far.",
 )
 
 
@@ -43,6 +43,13 @@ def answer_words(findings: Sequence[Mapping[str, Any]]) -> list[str]:
     held = {row["key"]: row for row in rows}
     if not any(row["verdict"] != "not asked" for row in rows):
         return ["Nothing was asked of this study that its runs could answer."] if rows else []
+    of_runs = [r for r in rows if r["verdict"] != "not asked" and r["family"] != "measures"]
+    entered = [row["entered"] for row in of_runs if row["entered"]]
+    if entered and all(one["failed"] == one["of"] for one in entered):
+        return [
+            f"None of the {entered[0]['of']} runs learned its images, so nothing is known of how "
+            "they learn: train them longer, or at another learning rate."
+        ]
     return [_say_order(held), _say_rest(rows)]
 
 
@@ -68,7 +75,7 @@ def _say_order(held: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _number(row: Mapping[str, Any]) -> str:
     """The estimate with its interval, in brackets; nothing where there is none."""
-    return f" ({row['value']}; {row['interval']})" if row["place"] else ""
+    return f" ({row['value']}, 95 % interval {row['interval']})" if row["place"] else ""
 
 
 def _say_rest(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -88,10 +95,8 @@ def _say_rest(rows: Sequence[Mapping[str, Any]]) -> str:
     for verdict in VERDICTS:
         own = [TOPICS[row["key"]] for row in main if row["verdict"] == verdict]
         if own:
-            listed = " and ".join(filter(None, [", ".join(own[:-1]), own[-1]]))
-            said.append(f"{listed} {'is' if len(own) == 1 else 'are'} {verdict}")
-    text = "; ".join(said)
-    return f"{text[0].upper()}{text[1:]}."
+            said.append(f"{verdict}: {' and '.join(filter(None, [', '.join(own[:-1]), own[-1]]))}")
+    return f"Of the other main questions, {'; '.join(said)}."
 
 
 def answer_table(findings: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -107,6 +112,8 @@ def answer_table(findings: Sequence[Mapping[str, Any]]) -> list[str]:
     for row in rows:
         words = textwrap.wrap(row["statement"].rstrip("."), WIDTH)
         estimate, interval = row["value"], row["interval"]
+        if row["null"]:
+            interval += f", against {row['null']}"
         first, *more = words
         lines.append(
             f"{row['claim']!s:<6}{first:<{WIDTH}}  {row['verdict']:<13}{estimate:>8}   {interval}"

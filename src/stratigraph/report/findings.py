@@ -39,6 +39,7 @@ def finding_rows(findings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "statement": found["statement"],
                 "contrast": found["contrast"],
                 "verdict": found["verdict"],
+                "reason": found.get("reason", ""),
                 "why": found["why"],
                 "value": "–" if first is None else _with_sign(first["value"]),
                 "interval": "–" if first is None else _interval(first),
@@ -157,6 +158,7 @@ def _entered(found: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     return {
         "runs": f"{len(one['runs'])} of {one['of']} runs",
+        "of": one["of"],
         "failed": one["failed"],
         "layers": one["layers"],
         "left_out": [

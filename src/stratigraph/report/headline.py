@@ -1,4 +1,4 @@
-"""What a study says of itself in a terminal, and when layers reach 0.9 of their final similarity."""
+"""What a study says in a terminal, and when layers reach 0.9 of their final similarity."""
 
 from __future__ import annotations
 

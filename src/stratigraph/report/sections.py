@@ -70,8 +70,8 @@ def _findings(data: ReportData) -> Iterator[Sketch]:
 def _power(data: ReportData) -> Iterator[Sketch]:
     # Findings of format 1 kept less of their spread.
     known = data.findings and all("level" in row for row in data.findings)
-    curves = power_curves(data.study) if known else ()
-    if len(curves):
+    curves = power_curves(data.study) if known else None
+    if curves is not None and len(curves.columns):
         yield Sketch("power", partial(ink.draw_power, curves))
 
 
