@@ -174,7 +174,8 @@ def test_what_a_study_says_is_escaped(tiny_study, tmp_path, without_ink, payload
 
 def test_labels_say_what_tells_configurations_apart_and_no_more(tiny_study):
     from dataclasses import replace
-    from stratigraph.training RunConfig
+
+    from stratigraph.training import RunConfig
 
     base = next(iter(tiny_study.runs.values()))
 

@@ -1,4 +1,4 @@
-"""Representations go once they were compared: nothing is missed, and what needs them reads again."""
+"""Representations go once they were compared; what needs them again reads them again."""
 
 from __future__ import annotations
 
