@@ -58,7 +58,7 @@ def _say_order(held: Mapping[str, Mapping[str, Any]]) -> str:
     asked = [row for row in (raw, progress) if row and row["verdict"] != "not asked"]
     if not asked:
         return "Whether encoders are learned before decoders was not asked of this study."
-    said = []
+    said: list[str] = []
     for row in asked:
         ground = "By similarity to the final state" if row is raw else "Above the untrained network"
         ground = ground if not said else ground[0].lower() + ground[1:]

@@ -180,7 +180,7 @@ def list_changes(
 
     """
     published = {row["key"]: row for row in findings if row["way"] == "published"}
-    changes: dict[str, list[dict[str, Any]]] = {}
+    changes: dict[str, list[Mapping[str, Any]]] = {}
     for row in compared:
         changes.setdefault(row["key"], []).append(row)
     rows = []
