@@ -15,7 +15,7 @@ from stratigraph.evidence.needs import tell_need
 from stratigraph.evidence.power import Need
 from stratigraph.report.figures.style import measure_name
 
-__all__ = ["finding_rows", "list_changes", "reach_of"]
+__all__ = ["finding_rows", "list_changes", "reach_of", "runs_of_answer"]
 
 REACHES = (0.1, 0.25, 0.5)  # where the axis of all findings may end; else at 1
 
@@ -66,6 +66,14 @@ def finding_rows(findings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def runs_of_answer(findings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The runs that claim 1 rests on, which its picture is of; none where that is not known."""
+    for found in findings:
+        if found["key"] == "encoder_first" and found["way"] == "corrected":
+            return list((found.get("entered") or {}).get("runs", ()))
+    return []
 
 
 def _family(found: Mapping[str, Any]) -> str:

@@ -185,17 +185,23 @@ def curves(data: ReportData, scored: Scored, kind: str = "similarity") -> pd.Dat
     ).reset_index()
 
 
-def parts(scored: Scored) -> pd.DataFrame:
-    """Encoder, latents, decoder, network: the mean of their layers, of all runs, over training.
+def parts(scored: Scored, runs: Sequence[str] = ()) -> pd.DataFrame:
+    """Encoder, latents, decoder, network: the mean of their layers over training.
+
+    Args:
+        scored: a matrix.
+        runs: whose; all, where none is named.
 
     Columns: kind (similarity to the final state, or progress above the untrained network), part,
     step, mean, low, high (the extremes over runs), runs.
+
     """
-    tables = []
+    every, tables = scored.to_final, []
+    if runs:
+        every = every[every["run"].isin(runs)]
     for kind in ("similarity", "progress"):
-        keys = ["part", "run", "step"]
-        runs = scored.to_final.groupby(keys, sort=False)[kind].mean()
-        over = runs.groupby(["part", "step"]).agg(mean="mean", low="min", high="max", runs="count")
+        own = every.groupby(["part", "run", "step"], sort=False)[kind].mean()
+        over = own.groupby(["part", "step"]).agg(mean="mean", low="min", high="max", runs="count")
         tables.append(over.reset_index().assign(kind=kind))
     found = pd.concat(tables, ignore_index=True)
     return found[found["part"].isin(["encoder", "latents", "decoder", "network"])]

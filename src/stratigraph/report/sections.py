@@ -19,7 +19,7 @@ from stratigraph.latents.scores import SCORES
 from stratigraph.report import figures as ink, heat_data as heat, learning_data as learning
 from stratigraph.report.data import THRESHOLD, ReportData, slug
 from stratigraph.report.drawing import Sketch
-from stratigraph.report.findings import finding_rows, reach_of
+from stratigraph.report.findings import finding_rows, reach_of, runs_of_answer
 from stratigraph.report.image_data import SPAN, Images, reconstructions, samples, traversal
 from stratigraph.report.map_data import map_of_models
 from stratigraph.report.power import power_curves
@@ -55,10 +55,11 @@ def sections(data: ReportData) -> dict[str, list[Sketch]]:
 
 
 def _answer(data: ReportData) -> Iterator[Sketch]:
-    table = learning.parts(data.first)
+    table = learning.parts(data.first, runs_of_answer(data.findings))
+    facts = {"measure": ink.measure_name(data.first.measure), "runs": int(table["runs"].max())}
     for name, narrow in (("answer", False), ("answer-narrow", True)):
         draw = partial(ink.draw_answer, table, data.first.measure, narrow=narrow)
-        yield Sketch(name, draw, "answer", {"measure": ink.measure_name(data.first.measure)})
+        yield Sketch(name, draw, "answer", facts)
 
 
 def _findings(data: ReportData) -> Iterator[Sketch]:

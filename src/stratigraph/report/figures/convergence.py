@@ -125,8 +125,9 @@ def draw_answer(table: pd.DataFrame, measure: str, *, narrow: bool = False) -> F
                 band = (rows, colour, dash, part)
                 draw_bands(axis, [band], alpha=0.18, marker=MARKS[part], markersize=4)
             axis.axhline(0, color="#999999", linewidth=0.6, zorder=0)
-            lowest = np.nanmin([0.0, *own["low"]])
-            axis.set_ylim(max(-1.0, lowest) - 0.05, 1.04)
+            # Down to the extremes, but no further than −1 for them: little room makes them large.
+            lowest = min(max(-1.0, np.nanmin([0.0, *own["low"]])), np.nanmin([0.0, *own["mean"]]))
+            axis.set_ylim(lowest - 0.05, 1.04)
             step_axis(axis, sorted(table["step"].unique()))
             axis.set_title(what)
             axis.set_ylabel(measure_name(measure) if kind == "similarity" else "share of the way")

@@ -21,7 +21,7 @@ export async function picture(box) {
     return { kind, name, lines, drawing, live, legend, node: el("div", {}, el("h3", { textContent: name }), drawing, live, legend) };
   });
   box.replaceChildren(el("div", { className: "panels", id: "glance" }, ...panels.map((one) => one.node)),
-    el("p", { className: "quiet", textContent: "Mean over the layers of each part, of all runs; bands are the extremes over runs. An untrained encoder is not at 0, so the right panel counts from there." }));
+    el("p", { className: "quiet", textContent: "Mean over the layers of each part; bands are the extremes over the runs that claim 1 rests on, or all where it rests on none. An untrained encoder is not at 0, so the right panel counts from there." }));
   for (const one of panels) {
     const chart = lineChart(one.drawing, one.live, one.legend, { lines: one.lines, range: [0, 1], yLabel: found.measure, label: `${one.name}, encoder against decoder, by ${found.measure}`,
       told: (line, i) => `${line.name}, step ${whole(line.x[i])}: ${score(line.y[i])}, runs from ${score(line.low[i])} to ${score(line.high[i])} (${line.runs})` });

@@ -13,6 +13,7 @@ import pandas as pd
 from stratigraph.errors import InputError
 from stratigraph.report.data import ReportData, Scored
 from stratigraph.report.figures.style import measure_name
+from stratigraph.report.findings import runs_of_answer
 from stratigraph.report.heat_data import heat_map
 from stratigraph.report.interactive import curves_of
 from stratigraph.report.learning_data import curves, parts
@@ -67,7 +68,9 @@ def glance(watched: Watched, query: Query) -> Answer:
     way, measure = _choose_score(watched, query)
     table = watched.keep(
         ("glance", way, measure),
-        lambda: _make_and_free(watched, way, measure, lambda _, scored: parts(scored)),
+        lambda: _make_and_free(
+            watched, way, measure, lambda data, own: parts(own, runs_of_answer(data.findings))
+        ),
     )
     shown = table[table["part"].isin(["encoder", "decoder", "network"])]
     lines = [
