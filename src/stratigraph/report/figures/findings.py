@@ -73,7 +73,9 @@ def draw_findings(rows: Sequence[Mapping[str, Any]], reach: float) -> Figure:
 
 def _beside(row: Mapping[str, Any]) -> str:
     runs = row["entered"].get("runs", "")
-    return f"{row['value']} ({row['interval']})\n{row['verdict']}{', ' if runs else ''}{runs}"
+    null = f", against {row['null']}" if row["null"] else ""
+    verdict = ", ".join(filter(None, [row["verdict"], runs]))
+    return f"{row['value']} ({row['interval']}{null})\n{verdict}"
 
 
 def draw_settled(table: pd.DataFrame, measure: str) -> Figure:
