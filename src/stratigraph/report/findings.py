@@ -17,6 +17,11 @@ from stratigraph.report.figures.style import measure_name
 
 __all__ = ["finding_rows", "list_changes", "reach_of", "runs_of_answer"]
 
+LACKS = {  # reason (`stratigraph.evidence.finding.Reason`) → in words
+    "failed runs": "Runs that did not learn are missing.",
+    "measures disagree": "CKA and Procrustes disagree.",
+    "undefined": "It has no interval.",
+}
 REACHES = (0.1, 0.25, 0.5)  # where the axis of all findings may end; else at 1
 
 
@@ -122,8 +127,8 @@ def _need(found: Mapping[str, Any]) -> str:
     """What an undecided question lacks, and where it stands in planned looks."""
     said = []
     need, standing = found.get("need"), found.get("standing") or {}
-    if found["verdict"] == "undecided" and need:
-        said.append(tell_need(Need(**need)))
+    if found["verdict"] == "undecided":
+        said.append(tell_need(Need(**need)) if need else LACKS.get(found.get("reason", ""), ""))
     if standing.get("settled"):
         said.append(f"Settled with {standing['replicates']} replicates.")
     elif standing.get("outlook"):

@@ -14,7 +14,7 @@ export async function overview(box, study, shown) {
   }
   put();
   box.append(el("h1", { textContent: study.name }), answer, glance, found, el("p", { textContent: study.description }), head);
-  await picture(glance);
+  const drawn = picture(glance); // it may wait for a matrix: what is known stands beside it
   const lines = losses(study);
   box.append(el("h2", { textContent: "Losses" }), lines.node);
   await lines.draw();
@@ -28,6 +28,7 @@ export async function overview(box, study, shown) {
     await picture(glance);
     await lines.draw();
   };
+  await drawn;
 }
 
 // ---- losses ------------------------------------------------------------------------------------
