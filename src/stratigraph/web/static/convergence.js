@@ -30,7 +30,7 @@ export async function convergence(box, study, shown) {
     const drawing = el("div", { className: "drawing" }), live = el("p", { className: "live", "aria-live": "polite" }), legend = el("div", { className: "legend" });
     area.replaceChildren(drawing, live, legend);
     const chart = lineChart(drawing, live, legend, { lines, range: [0, 1], hidden, yLabel: `${found.measure}, ${kind}`, label: `${found.measure} to the final state over training, ${found.configuration}`,
-      told: (one, i) => `${one.name}, step ${whole(steps[i])}: ${score(one.y[i])}${one.low ? `, range ${score(one.low[i])} to ${score(one.high[i])} (${count(found.runs, "run")})` : ""}${(one.seeds ?? null) === null ? "" : `; in two seeds, at the end, ${score(one.seeds)}`}` });
+      told: (one, i) => `${one.name}, step ${whole(steps[i])}: ${score(one.y[i])}${one.low ? `, range ${score(one.low[i])} to ${score(one.high[i])} (${count(found.runs, "run")})` : ""}${(one.seeds ?? null) === null ? "" : `; in two seeds, at the end, ${score(one.seeds)}`}${found.null && kind === "similarity" ? `; unrelated probes score ${score(found.null.mean)} ± ${score(found.null.sd, 4)}` : ""}` });
     area.append(files("convergence", () => chart, apiPath("convergence", { ...given, configuration: found.configuration, format: "csv" })));
   }
   shown.update = async (renewed) => { study = renewed; await draw(); };

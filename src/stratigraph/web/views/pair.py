@@ -37,12 +37,12 @@ from stratigraph.study import (
     Study,
     chance_path,
     jackknife_path,
-    probes_path,
     representations_path,
     study_measure,
 )
 from stratigraph.web.matrix import Index, index_matrix
 from stratigraph.web.query import Answer, Query, defined
+from stratigraph.web.views.unrelated import count_probes, exact_null
 from stratigraph.web.watch import Watched
 
 __all__ = ["pair"]
@@ -99,9 +99,9 @@ def pair(watched: Watched, query: Query) -> Answer:
         else:  # dropped once they were compared: what findings read was kept
             facts["interval"] = _kept_interval(watched, study, measure, rows)
             facts["unread"] = facts["interval"] is None
-            probes = _count_probes(study, str(index.labels["probes"].iloc[rows[0]]))
+            probes = count_probes(study, str(index.labels["probes"].iloc[rows[0]]))
             if measure == "debiased_cka" and probes > 3:
-                facts["null"] = _exact_null(probes)
+                facts["null"] = exact_null(probes)
     return Answer(facts)
 
 
@@ -161,14 +161,6 @@ def _kept_interval(
     if place is None or scores.shape[1] < 3:
         return None
     return _reach(scores[place])
-
-
-def _count_probes(study: Study, probes: str) -> int:
-    """How many probes a set has; 0 where nobody kept it."""
-    record = probes_path(study.path, probes)
-    if not record_exists(record):
-        return 0
-    return len(np.load(record / "indices.npy", mmap_mode="r", allow_pickle=False))
 
 
 def _across_seeds(
@@ -235,7 +227,7 @@ def _null(study: Study, files: list[Path], measure: str, full: bool) -> dict[str
     x, y = (read_coordinates(file) for file in files)
     n = len(x)
     if measure == "debiased_cka":
-        return _exact_null(n)
+        return exact_null(n)
     if measure == DECONFOUNDED or not full:
         return None
     with study.reading():
@@ -247,9 +239,3 @@ def _null(study: Study, files: list[Path], measure: str, full: bool) -> dict[str
     ]
     mean, sd = defined([float(np.mean(scores)), float(np.std(scores, ddof=1))])
     return {"mean": mean, "sd": sd, "how": f"{PERMUTATIONS} permutations of the probes"}
-
-
-def _exact_null(n: int) -> dict[str, Any]:
-    """Of debiased CKA."""
-    sd = defined([math.sqrt(2 / (n * (n - 3)))])[0]
-    return {"mean": 0.0, "sd": sd, "how": "exact, over all permutations of the probes"}

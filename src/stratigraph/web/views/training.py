@@ -18,7 +18,9 @@ from stratigraph.report.heat_data import heat_map
 from stratigraph.report.interactive import curves_of
 from stratigraph.report.learning_data import curves, parts
 from stratigraph.report.map_data import map_of_models
+from stratigraph.web.matrix import index_matrix
 from stratigraph.web.query import Answer, Query, defined
+from stratigraph.web.views.unrelated import count_probes, exact_null
 from stratigraph.web.watch import Watched
 
 __all__ = ["convergence", "glance", "models"]
@@ -99,6 +101,16 @@ def _score_across_seeds(data: ReportData, scored: Scored) -> dict[tuple[str, str
     return found
 
 
+def _null(watched: Watched, way: str, measure: str) -> dict[str, Any] | None:
+    """What unrelated probes score; known of debiased CKA alone, of the smallest set of probes."""
+    if measure != "debiased_cka":
+        return None
+    index = index_matrix(watched, way, measure)
+    study = watched.study(way)
+    n = min(count_probes(study, str(one)) for one in index.labels["probes"].unique())
+    return exact_null(n) if n > 3 else None
+
+
 def convergence(watched: Watched, query: Query) -> Answer:
     """Each layer's similarity to its own final state over training, by configuration.
 
@@ -123,6 +135,7 @@ def convergence(watched: Watched, query: Query) -> Answer:
         **found,
         "measure": measure_name(measure),
         "across_seeds": defined(baseline, 3),
+        "null": _null(watched, way, measure),
         "configurations": labels,
         "parts": _parts(found),
     }
