@@ -3,9 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUNS := .venv/.runs
 READY := .venv/.ready
+DOCS := .venv/.docs
 WORKERS ?= auto
 
-.PHONY: demo test test-all test-rest browser test-load test-crash test-damage test-ray lint setup format clean
+.PHONY: demo test test-all test-rest browser test-load test-crash test-damage test-ray docs notebooks lint \
+  setup format clean
 .DELETE_ON_ERROR:
 
 setup: $(READY)
@@ -38,7 +40,7 @@ test: $(READY) browser
 
 # What it leaves to them: soaks, two hundred locks, samples of kills, S3 and Ray where a folder and
 # processes of this machine have been asked the same.
-test-rest: $(READY) browser
+test-rest: $(READY) $(DOCS) browser
 	$(BIN)/python -m pytest -n $(WORKERS) -m full
 
 test-all: test test-rest
@@ -70,6 +72,20 @@ test-damage: $(READY)
 # Ray under twenty killed workers, five killed drivers and a lost node: some ten minutes.
 test-ray: $(READY)
 	$(BIN)/python -m pytest -m slow -rP tests/engine --timeout 1800
+
+# The site: docs/_build/site/index.html, which opens without a server and without a network.
+docs: $(DOCS)
+	$(BIN)/python -m sphinx -W --keep-going -q -b html -d docs/_build/doctrees docs docs/_build/site
+	@echo "The site is in docs/_build/site/index.html"
+
+# Runs the notebooks of the site and keeps their outputs in them.
+notebooks: $(DOCS)
+	$(BIN)/python docs/_site/notebooks.py
+
+$(DOCS): $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  --constraint constraints.txt --editable '.[docs]'
+	touch $@
 
 lint: $(READY)
 	$(BIN)/ruff check .

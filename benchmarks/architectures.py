@@ -1,4 +1,4 @@
-"""What studies/architectures.yaml found: the tables and the figure of docs/architectures.md.
+"""What studies/architectures.yaml found: what docs/explanation/architectures.md shows of it.
 
     python benchmarks/architectures.py STUDY [--figure FILE]
 

@@ -2,7 +2,7 @@
 
     python benchmarks/disentanglement.py
 
-Two tables in Markdown, for docs/latents.md: scores of perfect, rotated and noise codes on a full
+Two tables for docs/reference/latents.md: scores of perfect, rotated and noise codes on a full
 grid of factors (3 × 4 × 5 × 6 × 7, 2,520 rows), and on as many random rows of the sprites' factors
 as a study has probes, with the time that each score takes. Rotated and noise are means over five
 seeds, with their extremes. All estimators have their default settings.

@@ -1,6 +1,6 @@
-"""Draw docs/growth.svg from what `similarity.py growth streaming --json FILE` measured.
+"""Draw docs/images/growth.svg from what `similarity.py growth streaming --json FILE` measured.
 
-python benchmarks/plot_growth.py FILE docs/growth.svg
+python benchmarks/plot_growth.py FILE docs/images/growth.svg
 """
 
 from __future__ import annotations

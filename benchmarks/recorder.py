@@ -31,7 +31,7 @@ def main() -> None:
     of_step, of_recorder = [], []
     with tempfile.TemporaryDirectory() as folder:
         # No snapshot but the first and the last; losses every 50 steps and the state are in it.
-        recorder = sg.record(model, images[:16], to=folder, snapshots=[0])
+        recorder = sg.record(model, images[:16], out=folder, snapshots=[0])
         for _ in range(steps):
             began = time.process_time()
             loss = (model(images) - images.flatten(1)).square().mean()

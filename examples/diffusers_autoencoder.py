@@ -43,7 +43,7 @@ def main(folder: str = "results/autoencoder", steps: int = 20) -> None:
     every = range(0, len(sprites), len(sprites) // 60)
     probes = sprites.tensor(every)[:60]
     with sg.record(
-        model, probes, to=folder, name="autoencoder kl", posterior=posterior,
+        model, probes, out=folder, name="autoencoder kl", posterior=posterior,
         layers=["encoder.*", "decoder.*", "quant_conv"], reduce="spatial", log_every=5,
     ) as recorder:  # fmt: skip
         for step in range(steps):

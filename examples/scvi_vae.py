@@ -67,7 +67,7 @@ def main(folder: str = "results/cells", steps: int = 120) -> None:
         model = CountVAE(seed)
         optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
         with sg.record(
-            model, probes, to=folder, name="count vae", seed=seed,
+            model, probes, out=folder, name="count vae", seed=seed,
             layers=["encoder.*", "z_mean", "z_log_var", "decoder.*"],
             posterior=lambda m, batch: m.encode(batch), log_every=10,
         ) as recorder:  # fmt: skip

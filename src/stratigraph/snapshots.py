@@ -1,9 +1,6 @@
 """The former name of `stratigraph.records`; it goes with the next version."""
 
-import warnings
-
 from stratigraph.records import load_weights as load_weights, read_weights as read_weights
+from stratigraph.renamed import warn_former
 
-warnings.warn(
-    "stratigraph.snapshots is called stratigraph.records now", DeprecationWarning, stacklevel=2
-)
+warn_former("stratigraph.snapshots", "stratigraph.records")

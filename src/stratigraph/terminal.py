@@ -11,11 +11,12 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 from stratigraph.errors import StorageError
 
-__all__ = ["tell", "tell_json", "visible"]
+__all__ = ["tell", "tell_json", "tell_lines", "visible"]
 
 
 def visible(text: object) -> str:
@@ -42,6 +43,12 @@ def tell(text: object = "", *, err: bool = False) -> None:
 
     """
     _print(visible(text), err)
+
+
+def tell_lines(lines: Iterable[str]) -> None:
+    """Print some lines to standard output."""
+    for line in lines:
+        tell(line)
 
 
 def tell_json(facts: Any) -> None:

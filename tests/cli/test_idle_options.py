@@ -32,9 +32,9 @@ IDLE = [
     ("verify", "STUDY", "--quiet"),
     ("verify", "STUDY", "--trust"),
     ("run", "STUDY", "--trust"),
-    ("report", "STUDY", "--to", "OUT", "--quiet"),
+    ("report", "STUDY", "--out", "OUT", "--quiet"),
     ("--work", "file:///x", "list", "STUDY"),
-    ("export", "STUDY", "--out", "OUT", "--to", "tensorboard", "--format", "csv"),
+    ("export", "STUDY", "--out", "OUT", "--tracker", "tensorboard", "--format", "csv"),
     ("--work", "OUT", "list", "STUDY"),
 ]
 
@@ -47,7 +47,7 @@ def test_it_is_refused(arguments, tiny_study, tiny_file, tmp_path, monkeypatch, 
     assert code == 2
     named = [one for one in arguments if one.startswith("--")]
     assert any(said.startswith(f"stratigraph: {one}: it is of") for one in named), said
-    assert said.endswith("; leave it away.\n")
+    assert said.endswith("; leave it out.\n")
     assert list(tmp_path.iterdir()) == []
 
 

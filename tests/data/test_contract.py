@@ -31,6 +31,8 @@ def make(name, folder, patch, published_in):
         return load_dataset("sprites", cache=False)
     if name == "sprites_colour_32":
         return load_dataset("sprites", size=32, colour=True, cache=False)
+    if name == "solids":
+        return load_dataset("solids", size=16, cache=False)
     if name == "dsprites":
         published.dsprites()
         return load_dataset(name, **unpinned)
@@ -67,6 +69,7 @@ def make(name, folder, patch, published_in):
 NAMES = [
     "sprites",
     "sprites_colour_32",
+    "solids",
     "dsprites",
     "cars3d",
     "smallnorb",

@@ -15,22 +15,22 @@ import sys
 from pathlib import Path
 
 import pytest
+from pages import PAGES, ROOT, blocks
 
 import stratigraph as sg
 from stratigraph.cli.main import main
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"^```(\w+)( notest)?\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"(\w+=\S+ )*(stratigraph|make|pip|python|ray|apt-get) ")
 NAMED = re.compile(r"# (\w+\.(?:py|yaml))\b")
 
 NOT_RUN = {
     "make demo": "trains for minutes; CI's other half is `make test`, which runs here",
     "make test": "runs this",
+    "make lint": "is the other half of CI",
+    "make docs": "tests/docs/test_site.py builds the site",
     "pip install 'stratigraph[ray]'": "installs; the tests' environment has it",
     "stratigraph compare a.parquet b.h5ad:obsm/X_scVI --ids sample_id --interval --figure heat.png": (  # noqa: E501
-        "of a reader's own files; docs/own-models.md makes some, and asks the same of them"
+        "of a reader's own files; docs/how-to/own-models.md makes some, and asks the same of them"
     ),
     "stratigraph latent-size --data sprites --steps 1000 --json": (
         "trains on all of sprites; tests/stages/test_latent_size.py runs it on less"
@@ -39,15 +39,7 @@ NOT_RUN = {
 NOT_RUN_WITH = {"--engine ray": "starts Ray, in tests/engine"}
 WORDS = {"s3://bucket/paper": "file://{folder}/store/paper"}  # tests/stages runs them at S3
 SHORTER = {"latent-size": ("--steps", "10", "--most", "16")}
-
-
-def blocks(page: Path) -> list[tuple[int, str, bool, str]]:
-    """(line, language, whether it is only shown, text) of a page's blocks."""
-    text = page.read_text(encoding="utf-8")
-    return [
-        (text[: match.start()].count("\n") + 1, match[1], bool(match[2]), match[3])
-        for match in BLOCK.finditer(text)
-    ]
+STEPS = re.compile(r"\bsteps: (300|400)\b")  # of the studies that pages train, to show an outcome
 
 
 def commands(text: str) -> list[str]:
@@ -63,7 +55,7 @@ def is_run(line: str) -> bool:
 
 def followed() -> list[object]:
     pages = [p for p in PAGES if any(lang in ("sh", "python") for _, lang, *_ in blocks(p))]
-    slow = ("extending.md", "scaling.md")  # half a minute each: a study of one's own parts; plans
+    slow = ("extending.md", "scaling.md", "paper.md", "train.ipynb", "tutorial.md")  # they train
     return [
         pytest.param(p, id=p.name, marks=[pytest.mark.full] if p.name in slow else [])
         for p in pages
@@ -104,13 +96,14 @@ def called(line: str, folder: Path) -> None:
 
 @pytest.mark.parametrize("page", followed())
 def test_a_page_is_followed(page, world, capsys):
+    kept: dict[str, object] = {"__name__": "block"}  # what the cells of a notebook share
     for number, language, shown, text in blocks(page):
-        place = f"{page.name}:{number}"
+        place, text = f"{page.name}:{number}", STEPS.sub("steps: 40", text)
         named = NAMED.match(text)
         if named:
             (world / named[1]).write_text(text)
         elif language == "python" and not shown:
-            exec(compile(text, place, "exec"), {"__name__": "block"})
+            exec(compile(text, place, "exec"), kept if page.suffix == ".ipynb" else dict(kept))
             assert "print(" not in text or capsys.readouterr().out, place
         for line in commands(text) if language == "sh" else ():
             if is_run(line):

@@ -58,6 +58,12 @@ def test_codes_are_read_where_mean_and_variance_would_be(study, run):
     assert len(pd.read_parquet(observed_path(run.path) / "latents.parquet")) == 0
     model, images = run.model(), probe_images(run.config, study.config.probes)
     quantised = model(images).posterior
+    codes = pd.read_parquet(observed_path(run.path) / "codes.parquet")
+    last = codes[codes["step"] == 6]
+    shares = [np.unique(own, return_counts=True)[1] / 16 for own in quantised.chosen.T.numpy()]
+    entropies = [-(share * np.log(share)).sum() for share in shares]
+    np.testing.assert_allclose(last["information"], entropies, atol=1e-9)
+    np.testing.assert_allclose(last["perplexity"], np.exp(entropies))
     book = model.z_quantised.vectors
     distances = ((quantised.encoded[:, :, None] - book) ** 2).sum(3)
     assert np.array_equal(quantised.chosen, distances.argmin(2))

@@ -11,13 +11,21 @@ import pytest
 
 from stratigraph.evidence.answer import answer
 from stratigraph.evidence.claims import CLAIMS, ask
+from stratigraph.evidence.claims.disentangled_later import disentangled_later
+from stratigraph.evidence.claims.encoder_first import encoder_first
 from stratigraph.evidence.claims.encoder_first_everywhere import encoder_first_everywhere
+from stratigraph.evidence.claims.encoder_first_in_data import encoder_first_in_data
+from stratigraph.evidence.claims.gain_with_encoder import gain_with_encoder
+from stratigraph.evidence.claims.generic_encoders import generic_encoders
 from stratigraph.evidence.claims.kinds import kinds, kinds_of
+from stratigraph.evidence.claims.lower_first import lower_first
+from stratigraph.evidence.claims.means_alike import means_alike
 from stratigraph.evidence.claims.shared_features import sharing
 from stratigraph.evidence.contrast import estimate
 from stratigraph.evidence.evidence import Pairs
 from stratigraph.evidence.settling import areas, part_areas
-from stratigraph.testing.claims import CHECKS
+from stratigraph.evidence.verdict import judge
+from stratigraph.testing.claims import CHECKS, whole
 from stratigraph.testing.planted import Plan, planted
 
 ORDER = ("encoder_first", "encoder_first_progress", "encoder_first_everywhere")
@@ -42,6 +50,58 @@ def test_lower_layers_first():
     found = verdicts(Plan(lower=30), 0)
     assert found["lower_first_progress"] == "supported"
     assert verdicts(Plan(), 0)["lower_first_progress"] == "negligible"
+
+
+OF_DATA = Plan(20, 300, collapse=((1.0, 0),), seeds=3, probes=40, data=("one", "another"))
+
+
+def test_the_encoder_first_in_every_data_set():
+    def judged(plan):
+        evidence = planted(plan, 0)
+        return [one.verdict for one in judge(encoder_first_in_data(evidence), "", evidence)]
+
+    assert judged(OF_DATA) == ["supported", "supported"]
+    # Where it is not first in one of them, it is not in every one, whatever the mean says.
+    assert judged(replace(OF_DATA, turned=("another",))) == ["contradicted", "contradicted"]
+    assert judged(replace(OF_DATA, data=("one",))) == ["not asked", "not asked"]
+
+
+@pytest.mark.parametrize(
+    ("encoder", "decoder", "expected"),
+    [
+        (1.0, 0.05, ["supported", "supported", "supported"]),
+        (0.05, 1.0, ["contradicted", "contradicted", "contradicted"]),
+        pytest.param(1.0, 1.0, ["supported", "contradicted", "negligible"], marks=pytest.mark.full),
+    ],
+)
+def test_generic_encoders_and_specific_decoders(encoder, decoder, expected):
+    evidence = planted(replace(OF_DATA, generic=encoder, generic_decoder=decoder), 0)
+    asked = generic_encoders(evidence)
+    assert [one.verdict for one in judge(asked, "corrected", evidence)] == expected
+    rows = [row for row in asked[0].details if row["measure"] == "debiased_cka"]
+    assert {(row["probes"], row["data"], row["other"]) for row in rows} == {
+        ("one", "another", "one"),
+        ("another", "another", "one"),
+    }
+    assert all(row["baseline"] > 0.8 for row in rows)
+    assert all((row["across"] > 0.8) == (encoder == 1.0) for row in rows)
+    assert "Before any training" in asked[0].note
+
+
+def test_generic_encoders_say_what_they_lack():
+    whole = planted(replace(OF_DATA, seeds=2, probes=16), 0)
+    missing = {q.missing for q in generic_encoders(replace(whole, across={}))}
+    assert missing == {"Its networks read the probes of their own data alone (`probes: data`)."}
+
+    def less(mask):
+        return replace(whole, across={m: p.where(mask(p.table)) for m, p in whole.across.items()})
+
+    alone = less(lambda table: table["data_x"] == table["data_y"])
+    assert {q.missing for q in generic_encoders(alone)} == {
+        "The study has no two networks that differ in their data alone."
+    }
+    single = less(lambda table: (table["seed_x"] == 0) & (table["seed_y"] == 0))
+    assert {q.missing for q in generic_encoders(single)} == {"The study has a single replicate."}
 
 
 KINDS = ("encoder_first_of_a_kind_progress", "convolution_first_progress")
@@ -148,7 +208,7 @@ def test_contract(claim, check):
 def test_questions_have_names_and_numbers_of_their_own():
     questions = ask(planted(Plan(), 0))
     assert len({q.key for q in questions}) == len(questions)
-    assert {q.claim for q in questions} == set(range(1, 16))
+    assert {q.claim for q in questions} == set(range(1, 20))
 
 
 def test_permuting_the_probes_of_one_run_leaves_no_similarity_across():
@@ -266,3 +326,75 @@ def test_configurations_that_share_seeds_have_the_freedom_of_their_seeds():
         return estimate(questions[0].contrasts["procrustes_similarity"]).freedom
 
     assert freedom("seed") < freedom("run")
+
+
+def test_progress_is_not_asked_without_a_snapshot_of_the_untrained_network():
+    """An undefined primary question would go on to be looked at until the budget is out."""
+    first = whole()["the encoder first"]
+    later = {m: p.where(p.table["step_x"] > 0) for m, p in first.to_final.items()}
+    asked = (encoder_first, encoder_first_everywhere, lower_first)
+    found = {q.key: q for q in ask(replace(first, to_final=later), asked)}
+    for key in ("encoder_first", "encoder_first_everywhere", "lower_first"):
+        assert not found[key].missing
+        assert found[f"{key}_progress"].missing.startswith("There is no snapshot of the untrained")
+
+
+SCORED = Plan(collapse=((1.0, 0),), seeds=4, probes=24)
+OF_SCORES = (disentangled_later, means_alike, gain_with_encoder)
+
+
+def of_scores(evidence):
+    return {f.question.key: f for f in answer(evidence, "corrected", OF_SCORES)}
+
+
+@pytest.mark.parametrize(
+    ("plan", "later", "encoder"),
+    [
+        (replace(SCORED, encoder=20, decoder=600, disentangled=600), "supported", "contradicted"),
+        (replace(SCORED, encoder=600, decoder=20, disentangled=20), "contradicted", "contradicted"),
+        (replace(SCORED, encoder=100, decoder=900, disentangled=75), "negligible", "supported"),
+    ],
+)
+def test_when_disentanglement_is_reached_and_with_which_part(plan, later, encoder):
+    found = of_scores(planted(plan, 0))
+    assert found["disentangled_later"].verdict == later
+    assert found["gain_with_encoder"].verdict == encoder
+    rows = found["gain_with_encoder"].question.details
+    assert {row["layer"] for row in rows} >= {"encoder.conv1", "z_mean", "decoder.output"}
+
+
+def test_means_alike_disentangle_alike_or_not():
+    evidence = planted(replace(SCORED, seeds=9, probes=8, disentangled=100), 0)
+    rng = np.random.default_rng(0)
+    runs = evidence.scores["run"].unique()
+    ends = dict(zip(runs, rng.random(len(runs)), strict=True))
+    scores = evidence.scores.assign(value=evidence.scores["run"].map(ends))
+
+    def verdict(similarity):
+        final = {}
+        for measure, pairs in evidence.final.items():
+            apart = np.abs(pairs.table["run_x"].map(ends) - pairs.table["run_y"].map(ends))
+            final[measure] = Pairs(pairs.table, similarity(apart.to_numpy())[:, None])
+        found = of_scores(replace(evidence, final=final, scores=scores))
+        return found["means_alike_disentangle_alike"].verdict
+
+    assert verdict(lambda apart: 1 - apart) == "supported"
+    assert verdict(lambda apart: apart) == "contradicted"
+    assert verdict(lambda apart: rng.random(len(apart))) == "undecided"
+    none = of_scores(replace(evidence, scores=scores[:0]))
+    assert none["means_alike_disentangle_alike"].verdict == "not asked"
+
+
+def test_a_score_that_gains_nothing_says_nothing_of_when():
+    evidence = planted(replace(SCORED, disentangled=20), 0)
+
+    def missing(scores):
+        asked = ask(replace(evidence, scores=scores), OF_SCORES)
+        return {q.key: q.missing for q in asked if q.claim != 18}
+
+    flat = missing(evidence.scores.assign(value=0.1))
+    assert all(told.startswith("No run") for told in flat.values())
+    once = missing(evidence.scores[evidence.scores["step"] == 3000])
+    assert set(once.values()) == {"The latents were scored at one step only."}
+    none = missing(evidence.scores[:0])
+    assert all(told.startswith("No latents were scored") for told in none.values())

@@ -98,3 +98,16 @@ def test_undefined_scores_do_not_enter_and_nothing_left_is_no_contrast():
     assert contrast.left_out == {"a1": "dead"}
     assert estimate(contrast).runs == 2
     assert weigh(rows("a", 3), np.full((3, 1), np.nan), {"gap": 1.0}) is None
+
+
+def test_each_run_that_does_not_enter_has_its_own_reason():
+    pair = [rows("a", 2, "+"), rows("b", 2, "-"), rows("c", 1, "-"), rows("d", 2, "other")]
+    lone = rows("e", 2, "+", "alone")
+    table = pd.concat([*pair, lone], ignore_index=True)
+    values = np.ones((len(table), 1))
+    values[1] = np.nan  # a1, so that a0 is one too few
+    less = weigh(pd.concat([table, rows("f", 2, "+")], ignore_index=True),
+                 np.r_[values, np.ones((2, 1))], {"+": 1.0, "-": -1.0})  # fmt: skip
+    why = {run: reason.split()[0] for run, reason in less.left_out.items()}
+    assert why == {"d0": "of", "d1": "of", "a1": "undefined:", "a0": "too", "c0": "too",
+                   "e0": "nothing", "e1": "nothing"}  # fmt: skip

@@ -1,4 +1,4 @@
-"""A claim of a user's own: the one that docs/extending.md shows, named, asked and answered."""
+"""A claim of one's own: docs/how-to/extending.md shows it; named, asked and answered."""
 
 from __future__ import annotations
 
@@ -38,11 +38,32 @@ from stratigraph.study.yaml_file import parse_yaml
 from stratigraph.testing.claims import CHECKS
 from stratigraph.testing.planted import Plan, planted
 
-PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "extending.md"
 MORE = """
 
 def nothing(evidence):
     return None
+
+
+def fails(evidence):
+    return evidence.no_such_thing
+
+
+def no_contrast(evidence):
+    return [replace(one, contrasts={"debiased_cka": None}) for one in later(evidence)]
+
+
+def below_nothing(evidence):
+    return [replace(one, least=-1.0) for one in later(evidence)]
+
+
+def not_plain(evidence):
+    return [replace(one, details=[{"what": evidence}]) for one in later(evidence)]
+
+
+def of_failed(evidence):
+    number = len(evidence.to_final[evidence.cka])
+    return [replace(one, key=f"{one.key}_{number}") for one in later(evidence)]
 
 
 def again(evidence):
@@ -115,6 +136,18 @@ def test_what_a_claim_must_not_be_is_said(mine):
         ask(evidence, "my_claims:nothing")
     with pytest.raises(ConfigError, match="2 questions are called 'encoder_first'; give your own"):
         ask(evidence, "my_claims:again")
+    for named, text in (
+        ("fails", r"raised AttributeError: .*no_such_thing' \(my_claims.py, line \d+\)"),
+        ("no_contrast", "decoder_later: debiased_cka: expected a Contrast, got None; where there"),
+        ("below_nothing", "decoder_later: least: expected a distance, at least 0, got -1.0"),
+        ("not_plain", "decoder_later: details: expected rows of plain values"),
+    ):
+        with pytest.raises(ConfigError, match=f"claims: my_claims:{named}: {text}"):
+            ask(evidence, f"my_claims:{named}")
+    runs = evidence.to_final["debiased_cka"].table["run_x"].unique()
+    table = pd.DataFrame({"run": runs, "duplicate_of": "", "learned": runs != runs[0], "why": "no"})
+    with pytest.raises(ConfigError, match="are not asked alike of all runs and of those that lear"):
+        ask(replace(evidence, runs=table), "my_claims:of_failed")
     for named, text in (
         ("my_claims:number", "my_claims:number: expected a function, got a int"),
         ("my_claims:latr", "my_claims has no 'latr'. Did you mean 'later'"),

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import scipy
 
+from stratigraph.evidence.estimate import estimate_from, raise_error
+from stratigraph.evidence.needs import known_of
 from stratigraph.evidence.power import Known, find_need, power, predicted_power
 
 M = 0.05
@@ -78,12 +80,21 @@ def test_what_no_number_decides_is_said_with_its_reason():
 
 
 def test_a_total_error_is_split():
-    known = Known.split(0.1, 0.05, 0.03, 10.0, 4)
+    known = Known.split(0.1, 0.05, 0.04**2, 10.0, 4)
+    assert known.error == pytest.approx(0.03)
     assert math.hypot(known.error, known.rest) == pytest.approx(0.05)
     # Satterthwaite's of both together is that of the total.
     both = 0.05**4 / (known.error**4 / known.freedom + known.rest**4 / 19)
     assert both == pytest.approx(10.0)
-    assert Known.split(0.1, 0.05, 0.05, 7.0, 4) == Known(0.1, 0.05, 0.0, 7.0, 4)
+    assert Known.split(0.1, 0.05, 0.0, 7.0, 4) == Known(0.1, 0.05, 0.0, 7.0, 4)
+
+
+def test_the_least_error_of_ranks_falls_with_runs():
+    config, stream = np.zeros(6), np.arange(6)
+    draws = np.random.default_rng(0).standard_normal((6, 1))
+    found = estimate_from(np.array([0.4]), 0.4 + 1e-3 * draws, config, stream, correlation=True)
+    (known,) = known_of(raise_error(found, 0.5))
+    assert (known.error, known.rest) == (pytest.approx(0.5), 0.0)
 
 
 def test_the_last_look_is_predicted():

@@ -17,8 +17,8 @@ from stratigraph.evidence.estimate import Estimate
 from stratigraph.evidence.evidence import Evidence
 from stratigraph.evidence.family import LEVEL, holm
 from stratigraph.evidence.finding import Question
-from stratigraph.evidence.sequential import Looks
-from stratigraph.evidence.verdict import deciding_p, judge
+from stratigraph.evidence.sequential import Looks, Standing
+from stratigraph.evidence.verdict import decide, judge
 
 NOTHING = Evidence("debiased_cka", {}, {}, {})
 
@@ -83,13 +83,14 @@ def test_the_verdict_is_where_the_interval_lies(value, error, verdict):
 @settings(deadline=None)
 def test_the_deciding_p_is_the_level_at_which_the_interval_decides(value, error, least, one_sided):
     one = Estimate(value, 0, 0, 0, 0.1, error, math.nan, 0.0, 7.0, 8, 1, 8, error=error)
-    p = deciding_p(one, least, one_sided)
+    p, _ = decide(one, least, one_sided)
     for level in (0.001, 0.01, 0.05, 0.2):
         lower, upper = one.interval(1 - (2 * level if one_sided else level))
         if one_sided:
             decided = lower > 0.1 or upper < 0.1
         else:
-            decided = lower > least or upper < -least or (lower > -least and upper < least)
+            low, high = 0.1 - least, 0.1 + least
+            decided = lower > high or upper < low or (lower > low and upper < high)
         if abs(p - level) > 1e-6:
             assert decided == (p < level)
 
@@ -202,6 +203,14 @@ def test_a_tolerance_widens_intervals_by_what_it_can_make_of_the_contrast():
     assert "certified" in scores.why
     progress = the_finding(replace(question, unit="progress"), {measure: t})
     assert progress.estimates[measure].upper == pytest.approx(exact.upper + 0.2)  # 2t / 0.02
+    alone = asked(**{measure: a_contrast(0.0615, 0.001)})
+    assert the_finding(alone).verdict == "supported"
+    wide = the_finding(alone, {measure: 0.02})
+    assert wide.verdict == "undecided"
+    assert wide.adjusted[:2] == pytest.approx(
+        np.add(the_finding(alone).adjusted[:2], (-0.02, 0.02))
+    )
+    assert wide.p > 0.05 > the_finding(alone).p
     ranks = the_finding(replace(question, unit="correlations"), {measure: t})
     assert list(ranks.estimates) == ["debiased_cka"]
     assert "not asked of procrustes_similarity" in ranks.why
@@ -240,3 +249,66 @@ def test_what_is_undecided_says_how_many_replicates_would_do():
     assert found.need is not None
     assert found.need.replicates > 5
     assert f"{found.need.replicates} replicates would decide it with power 0.8" in found.why
+
+
+def with_probes(value: float, runs: int) -> Contrast:
+    """Runs that score alike but for their probes, of which groups were left out."""
+    rng = np.random.default_rng(0)
+    scores = value + 0.001 * rng.standard_normal((runs, 21))
+    names = [f"r{i}" for i in range(runs)]
+    table = pd.DataFrame({"run_x": names, "config_x": "c", "stream_x": names})
+    found = weigh(table.assign(group="", side="gap"), scores, {"gap": 1.0})
+    assert found is not None
+    return found
+
+
+def test_an_interval_over_probes_alone_decides_nothing_at_no_look():
+    question = asked(a=with_probes(0.3, 1))
+    found = the_finding(question)
+    assert math.isfinite(found.estimates["a"].lower)  # over the probes
+    assert math.isnan(found.p)
+    assert math.isnan(found.adjusted[0])
+    (found,) = judge([question], "corrected", NOTHING, looks=Looks((4, 6), 0, {}))
+    assert (found.verdict, found.reason, found.standing.settled) == (
+        "undecided", "replicates", False,
+    )  # fmt: skip
+    every = asked(a=with_probes(0.3, 5))
+    runs = pd.DataFrame({"run": ["r1"], "duplicate_of": "", "learned": [False], "why": "no"})
+    (found,) = judge([question], "corrected", replace(NOTHING, runs=runs), [every])
+    assert found.reason == "failed runs"
+
+
+@pytest.mark.parametrize("missing", ["No such run.", ""])
+def test_a_verdict_stays_where_nothing_is_left_to_ask(missing):
+    looks = Looks((4, 6, 8), 1, {"q": Standing(1e-5, "supported", 4, True)})
+    (found,) = judge([asked(missing=missing)], "corrected", NOTHING, looks=looks)
+    assert (found.verdict, found.standing) == ("supported", looks.before["q"])
+    assert "Decided with 4 replicates, which stays." in found.why
+    open_ = Looks((4, 6, 8), 1, {"q": Standing(0.3, "supported", 4)})
+    (found,) = judge([asked(missing=missing)], "corrected", NOTHING, looks=open_)
+    assert found.verdict == ("not asked" if missing else "undecided")
+    assert (found.standing.p, found.standing.settled) == (0.3, False)
+
+
+def test_a_claim_about_a_value_is_not_about_zero():
+    contrast = a_contrast(0.5, 0.01, null=0.8)
+    assert the_finding(asked(least=0.0, a=contrast)).verdict == "contradicted"
+    near = the_finding(asked(least=0.4, a=contrast))
+    assert near.verdict == "negligible"
+    assert "within 0.8 ±0.4" in near.why
+
+
+def test_a_claim_of_four_sides_is_widened_twice():
+    runs = [f"r{i}" for i in range(12)]
+    table = pd.DataFrame({"run_x": runs, "config_x": np.repeat(list("abcd"), 3), "stream_x": runs})
+    signs = {"a": 1.0, "b": -1.0, "c": -1.0, "d": 1.0}
+    values = np.random.default_rng(0).normal(size=(12, 1))
+    found = weigh(table.assign(group="", side=table["config_x"]), values, signs)
+    exact, wide = (the_finding(asked(a=found), t).estimates["a"] for t in ({}, {"a": 0.01}))
+    assert wide.upper == pytest.approx(exact.upper + 0.02)
+
+
+def test_p_of_both_sides_are_as_small():
+    above, below = (the_finding(asked(a=a_contrast(s, 1e-6, 40))) for s in (0.5, -0.5))
+    assert below.p == pytest.approx(above.p, rel=1e-6)
+    assert below.p > 0

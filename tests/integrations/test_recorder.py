@@ -53,7 +53,7 @@ def train(to, seed=0, steps=25, **options):
     if to is not None:
         probes = torch.randn(60, 8, generator=torch.Generator().manual_seed(9))
         options = {"posterior": lambda m, x: m.encode(x), "log_every": 5, **options}
-        recorder = sg.record(model, probes, to=to, name="tiny vae", seed=seed, **options)
+        recorder = sg.record(model, probes, out=to, name="tiny vae", seed=seed, **options)
     losses = []
     model.train()
     for _ in range(steps):
@@ -221,7 +221,7 @@ def test_the_published_way_and_repairs_are_refused(folder, capsys, tmp_path):
 
 def test_representations_that_are_gone_are_said_to_be(tmp_path, capsys):
     model, probes = small()
-    with sg.record(model, probes, to=tmp_path / "mine", snapshots=[0, 1, 2]) as recorder:
+    with sg.record(model, probes, out=tmp_path / "mine", snapshots=[0, 1, 2]) as recorder:
         recorder.step(loss=1.0)
         recorder.step(loss=1.0)
     read = recorder.path / "representations"
@@ -260,7 +260,7 @@ def small():
 
 
 def test_one_writer(tmp_path):
-    recorder = sg.record(*small(), to=tmp_path / "mine")
+    recorder = sg.record(*small(), out=tmp_path / "mine")
     recorder.close()
     with locked(recorder.path), pytest.raises(BusyError):
         sg.record(recorder.inputs.model, recorder.inputs.batches[0][0], tmp_path / "mine")
@@ -268,9 +268,9 @@ def test_one_writer(tmp_path):
 
 def test_a_training_that_left_its_recorder_open_can_be_begun_again(tmp_path):
     model, probes = small()
-    left = sg.record(model, probes, to=tmp_path / "mine")
+    left = sg.record(model, probes, out=tmp_path / "mine")
     left.step(loss=1.0)
-    again = sg.record(model, probes, to=tmp_path / "mine", start=1)
+    again = sg.record(model, probes, out=tmp_path / "mine", start=1)
     with pytest.raises(ConfigError, match=r"is closed, so step 2 is not recorded; .*start=1"):
         left.step(loss=1.0)
     left.log(loss=5.0)
@@ -283,7 +283,7 @@ def test_a_training_that_left_its_recorder_open_can_be_begun_again(tmp_path):
 def test_a_training_that_diverged_says_so(tmp_path):
     with (
         pytest.warns(TrainingWarning, match="the loss is nan"),
-        sg.record(*small(), to=tmp_path / "mine") as recorder,
+        sg.record(*small(), out=tmp_path / "mine") as recorder,
     ):
         recorder.step(loss=1.0)
         recorder.step(loss=float("nan"))
@@ -295,10 +295,10 @@ def test_what_was_told_is_not_told_again_by_one_that_goes_on(tmp_path):
     model, probes = small()
     with pytest.warns(TrainingWarning):
         nn.init.zeros_(model[0].weight)
-        sg.record(model, probes, to=tmp_path / "mine").close()
+        sg.record(model, probes, out=tmp_path / "mine").close()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        recorder = sg.record(model, probes, to=tmp_path / "mine", start=3)
+        recorder = sg.record(model, probes, out=tmp_path / "mine", start=3)
     recorder.close()
     assert len(_state(tmp_path / "mine")["signs"]) == 1
 
@@ -317,19 +317,19 @@ def test_what_was_told_is_not_told_again_by_one_that_goes_on(tmp_path):
             r"^strength: expected the name of a setting that is a number, got 'beta'",
         ),
         ({"settings": {"name": "mine"}}, r"^settings: `name` is the objective's name"),
-        ({"to": "file:///tmp/mine"}, r"^to: expected a folder of this machine, got file:///tmp"),
+        ({"out": "file:///tmp/mine"}, r"^out: expected a folder of this machine, got file:///tmp"),
     ],
 )
 def test_options_that_are_none(tmp_path, options, text):
     with pytest.raises(ConfigError, match=text):
-        sg.record(*small(), **{"to": tmp_path / "mine", **options})
+        sg.record(*small(), **{"out": tmp_path / "mine", **options})
 
 
 def test_a_training_that_fails_says_so(tmp_path):
     model = nn.Sequential(nn.Linear(2, 2))
     with (
         pytest.raises(RuntimeError, match="my own"),
-        sg.record(model, torch.randn(8, 2), to=tmp_path / "mine") as recorder,
+        sg.record(model, torch.randn(8, 2), out=tmp_path / "mine") as recorder,
     ):
         recorder.step(loss=1.0)
         raise RuntimeError("my own")
@@ -339,7 +339,7 @@ def test_a_training_that_fails_says_so(tmp_path):
 
 def test_signs_are_told_with_their_numbers(tmp_path):
     model = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 2))
-    recorder = sg.record(model, torch.randn(8, 2), to=tmp_path / "mine", snapshots=[0, 3])
+    recorder = sg.record(model, torch.randn(8, 2), out=tmp_path / "mine", snapshots=[0, 3])
     nn.init.constant_(model[0].bias, -100)
     recorder.step(loss=1.0)
     recorder.step(loss=1.0)
@@ -374,16 +374,16 @@ def test_schedules():
 def test_bad_arguments(tmp_path):
     model, probes = nn.Sequential(nn.Linear(2, 2)), torch.randn(8, 2)
     with pytest.raises(InputError, match="Did you mean 'cka'"):
-        sg.record(model, probes, to=tmp_path / "a", measures=["ckaa"])
+        sg.record(model, probes, out=tmp_path / "a", measures=["ckaa"])
     with pytest.raises(ConfigError, match="settings: expected plain values"):
-        sg.record(model, probes, to=tmp_path / "a", settings={"net": model})
+        sg.record(model, probes, out=tmp_path / "a", settings={"net": model})
     with pytest.raises(InputError, match="no layer 'conv'"):
-        sg.record(model, probes, to=tmp_path / "a", layers=["conv"])
+        sg.record(model, probes, out=tmp_path / "a", layers=["conv"])
     for posterior in (lambda m, b: m(b), lambda m, b: (m(b),), lambda m, b: (m(b)[0], m(b)[0])):
         with pytest.raises(InputError, match="posterior: expected mean and log-variance, two"):
-            sg.record(model, probes, to=tmp_path / "a", posterior=posterior)
+            sg.record(model, probes, out=tmp_path / "a", posterior=posterior)
     with pytest.raises(InputError, match="at least 4 inputs, got 3"):
-        sg.record(model, probes[:3], to=tmp_path / "a")
+        sg.record(model, probes[:3], out=tmp_path / "a")
     assert not list((tmp_path / "a").glob("runs/*"))
 
 
@@ -426,7 +426,7 @@ def test_recording_changes_no_buffer_and_no_stream(tmp_path):
     sg.record(
         model,
         torch.randn(8, 2, generator=torch.Generator().manual_seed(0)),
-        to=tmp_path / "mine",
+        out=tmp_path / "mine",
         posterior=lambda m, x: (m(x), m(x)),
     ).close()
     assert model.passes == 0
@@ -476,7 +476,7 @@ def test_a_layer_called_posterior(tmp_path):
     recorder = sg.record(
         Named(),
         torch.randn(8, 2),
-        to=tmp_path / "mine",
+        out=tmp_path / "mine",
         posterior=lambda m, x: m(x).chunk(2, 1),
     )
     recorder.close()
@@ -517,7 +517,7 @@ def test_a_compiled_network_is_refused():
 
 
 def test_a_network_without_parameters_and_a_term_that_is_no_number(tmp_path):
-    recorder = sg.record(nn.Sequential(nn.Tanh()), torch.randn(8, 2), to=tmp_path / "mine")
+    recorder = sg.record(nn.Sequential(nn.Tanh()), torch.randn(8, 2), out=tmp_path / "mine")
     with pytest.raises(InputError, match=r"^error: expected a number or a tensor of one.*\(3,\)"):
         recorder.log(error=torch.zeros(3))
     recorder.log(error=torch.zeros(1, requires_grad=True))

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import stratigraph as sg
 from stratigraph.errors import InputError
-from stratigraph.pairs import networks
+from stratigraph.pairs import network_ways
 
 
 def net(seed, width=12):
@@ -167,9 +167,9 @@ def test_an_error_leaves_no_hook_in_a_network(inputs):
 
 def test_memory_does_not_grow_with_the_inputs(inputs, monkeypatch):
     held = []
-    add = networks.CKASums.add
+    add = network_ways.CKASums.add
     monkeypatch.setattr(
-        networks.CKASums,
+        network_ways.CKASums,
         "add",
         lambda self, a, b=None: (add(self, a, b), held.append(sum(c.numel() for c in self.cross))),
     )

@@ -95,7 +95,7 @@ def test_the_terminals_table_says_margins_and_needs():
 def test_every_claim_has_a_question_and_every_finding_a_view():
     from stratigraph.web.app import PAGES
 
-    assert {claim for one in QUESTIONS for claim in one.claims} == {*range(1, 16), "own"}
+    assert {claim for one in QUESTIONS for claim in one.claims} == {*range(1, 20), "own"}
     rows = finding_rows([finding("encoder_first_progress", "supported"),
                          finding("mine", "supported", claim=0)])  # fmt: skip
     assert view_of(rows[0]) == "/convergence?show=parts&kind=progress"

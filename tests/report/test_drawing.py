@@ -137,7 +137,7 @@ def test_formats_that_were_asked_for_are_drawn_again(tiny_study, tmp_path, monke
         "formats": ["webp", "pdf", "svg"]
     }
     with pytest.raises(SystemExit):
-        main(["report", str(tiny_study.path), "--to", str(tmp_path), "--formats", "png"])
+        main(["report", str(tiny_study.path), "--out", str(tmp_path), "--formats", "png"])
     assert suffixes(tmp_path) == {".webp", ".png", ".json"}
     write_report(tiny_study, tmp_path, formats=[])
     assert suffixes(tmp_path) == {".webp", ".json"}

@@ -11,7 +11,7 @@ import pytest
 from stratigraph.similarity.catalog import ALIASES, MEASURES
 from stratigraph.similarity.uses import USES
 
-PAGE = Path(__file__).parents[2] / "docs" / "measures.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "measures.md"
 
 
 def test_every_measure_is_documented_with_its_promises():

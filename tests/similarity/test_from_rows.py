@@ -63,7 +63,7 @@ def test_what_fits_in_no_way_is_estimated_with_an_interval(tmp_path):
     assert (found.lower[0, 1] <= TRUE[True][0][1] <= found.upper[0, 1]) or (
         abs(found.values[0, 1] - TRUE[True][0][1]) < 0.1
     )
-    with pytest.raises(InputError, match="debiased_cka can be had from random batches"):
+    with pytest.raises(InputError, match="debiased_cka can be computed from random batches"):
         cka_from_rows(held, None, False, 3_000_000)
     with pytest.raises(InputError, match="do not fit in"):
         cka_from_rows(held, None, True, 100_000)

@@ -82,7 +82,8 @@ def test_the_published_way_is_read_on_demand_beside_the_corrected_one(copied):
     progress = next(
         r for r in rows if r["way"] == "published" and r["key"] == "encoder_first_progress"
     )
-    assert progress["verdict"] == "undecided"  # there is no untrained network to count from
+    assert progress["verdict"] == "not asked"
+    assert progress["why"] == "There is no snapshot of the untrained network to count from."
     compared = {row["key"]: row for row in reversed(copied.ways_compared)}  # by CKA first
     one = compared["encoder_first"]
     assert one["measures"] == {"corrected": "debiased_cka", "published": "linear_cka"}

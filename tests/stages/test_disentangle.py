@@ -14,16 +14,21 @@ from typer.testing import CliRunner
 import stratigraph as sg
 from stratigraph.cli.main import app
 from stratigraph.engine import LocalEngine
-from stratigraph.errors import InputError, IntegrityError
+from stratigraph.errors import ConfigError, InputError, IntegrityError
+from stratigraph.latents import information
 from stratigraph.latents.scores import SCORES, MIGSettings, disentanglement_scores
+from stratigraph.latents.scores.udr import udr
 from stratigraph.records import MANIFEST, read_json
 from stratigraph.report import report_path
 from stratigraph.report.data import ReportData
 from stratigraph.report.learning_data import disentanglement
 from stratigraph.stages import Progress, export_study, run_stage, score_latents, verify_study
+from stratigraph.stages.agreement import keep_agreement
 from stratigraph.stages.score import score_run
 from stratigraph.stages.task import task_of
-from stratigraph.study import probe_indices, representations_path, scores_path
+from stratigraph.study import observed_path, probe_indices, representations_path, scores_path
+from stratigraph.study.layout import udr_path
+from stratigraph.study.parse import parse_config
 
 QUICK = {"mig", "sap", "modularity", "irs"}
 AT_LAST = {"dci", "dci_completeness", "dci_informativeness", "factor_vae", "beta_vae"}
@@ -162,10 +167,15 @@ def test_the_report_shows_them_with_source_and_settings(tiny_study):
     assert "FactorVAE: Kim &amp; Mnih 2018 (votes 10000, tested 5000, batch 64" in page
     assert (tiny_study.path / "figures" / "disentanglement.webp").is_file()
     assert (tiny_study.path / "figures" / "disentanglement-over-training.webp").is_file()
+    assert 'id="gains"' in page
+    assert (tiny_study.path / "figures" / "gains.webp").is_file()
 
 
 def test_they_are_exported_and_shown(tiny_study, tmp_path):
     export_study(tiny_study, tmp_path / "out")
+    pd.testing.assert_frame_equal(
+        sg.load_study(tmp_path / "out").agreement(), tiny_study.agreement()
+    )
     exported = pd.read_parquet(tmp_path / "out" / "scores.parquet")
     assert len(exported) == len(tiny_study.disentanglement())
     run = next(iter(tiny_study.runs))
@@ -176,6 +186,50 @@ def test_they_are_exported_and_shown(tiny_study, tmp_path):
         CliRunner().invoke(app, ["show", str(tiny_study.path), run, "--json"]).output
     )
     assert set(facts["disentanglement"]["scores"]) == QUICK | AT_LAST
+
+
+def test_replicates_are_compared_with_each_other(tiny_study, copied):
+    table = tiny_study.agreement()
+    assert set(table["run"]) == set(tiny_study.runs)
+    assert set(table["step"]) == {0, 2, 5, 12}
+    assert set(table["others"]) == {1}
+    first = [run for run, of in tiny_study.runs.items() if of.config.objective["beta"] == 1]
+    expected = udr({
+        run: np.load(representations_path(tiny_study.runs[run].path, 12) / "posterior.npy")
+        for run in first
+    })  # fmt: skip
+    own = table[table["step"] == 12].set_index("run")["value"]
+    for run in first:
+        assert own[run] == expected[run].score
+    assert not keep_agreement(copied)
+    shutil.rmtree(udr_path(copied.path))
+    assert copied.agreement().empty
+    assert keep_agreement(copied)
+    pd.testing.assert_frame_equal(copied.agreement(), table)
+
+
+def test_slow_scores_of_every_step_where_the_study_asks(copied):
+    run = next(iter(copied.runs.values()))
+    asked = dataclasses.replace(copied, config=dataclasses.replace(copied.config, scores="every"))
+    for other in list(copied.runs.values())[1:]:
+        shutil.rmtree(other.path)
+    one = dataclasses.replace(asked, runs={run.run_id: run})
+    assert score(one) == 1
+    table = one.disentanglement()
+    assert set(table.loc[table["step"] == 2, "score"]) == QUICK | AT_LAST
+    assert score(one) == 0
+    with pytest.raises(ConfigError, match="scores: 'all' is not known"):
+        parse_config({"name": "s", "grid": {"data": "sprites", "objective": "vae"},
+                      "training": {"steps": 2}, "scores": "all"})  # fmt: skip
+
+
+def test_information_is_kept_of_every_latent_and_step(tiny_study):
+    run = next(iter(tiny_study.runs.values()))
+    table = pd.read_parquet(observed_path(run.path) / "latents.parquet")
+    mean, log_var = np.load(representations_path(run.path, 12) / "posterior.npy")
+    own = table[table["step"] == 12]
+    np.testing.assert_array_equal(own["information"], information(mean, log_var).nats)
+    assert (table["information"] <= table["kl"] + 1e-9).all()
 
 
 def test_mean_and_variance_of_two_runs_are_compared_as_one(tiny_study):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from stratigraph.cli.main import app
-from stratigraph.errors import ConfigError
+from stratigraph.errors import ConfigError, IntegrityError
 from stratigraph.evidence.boundaries import thresholds
 from stratigraph.evidence.claims import CLAIMS, ask
 from stratigraph.evidence.family import PRIMARY
 from stratigraph.records import read_json, write_json
-from stratigraph.stages import until_decided
-from stratigraph.stages.looks import fix_looks, plan_looks, read_looks
+from stratigraph.stages import open_study, until_decided
+from stratigraph.stages.looks import find_looks, fix_looks, plan_looks, read_looks
+from stratigraph.stages.replicates import add_replicates
+from stratigraph.stages.until_decided import begin_looks
 from stratigraph.study import load_study
 from stratigraph.testing.planted import Plan, planted
 
@@ -83,6 +86,38 @@ def test_a_plan_is_fixed_before_the_first_look(tmp_path):
     write_json(other / "findings.json", {})
     with pytest.raises(ConfigError, match="findings were looked at already"):
         fix_looks(other, (4, 6))
+
+
+STANDING = {"p": 0.1, "verdict": "supported", "replicates": 4, "settled": True, "outlook": ""}
+
+
+@pytest.mark.parametrize(
+    ("looks", "standing", "told"),
+    [
+        ({}, STANDING, "looks is missing"),
+        ({"looks": "4, 6"}, STANDING, "looks is not a list"),
+        ({"looks": [4, 6.5]}, STANDING, r"looks\[1\] is not a whole number"),
+        ({"looks": [4, 6]}, {"p": 0.1}, "4.corrected.q.verdict is missing"),
+        ({"looks": [4, 6]}, {**STANDING, "p": "0"}, "q.p is not a finite number"),
+        ({"looks": [4, 6]}, {**STANDING, "verdict": "true"}, "q.verdict is not a verdict"),
+    ],
+)
+def test_a_plan_or_a_standing_that_says_nonsense_is_refused(tmp_path, looks, standing, told):
+    study = SimpleNamespace(path=tmp_path, config=SimpleNamespace(replicates=6))
+    write_json(tmp_path / "looks.json", {"format": 1, **looks})
+    held = {"4": {"corrected": {"q": standing}}}
+    write_json(tmp_path / "standings.json", {"format": 1, "looks": held})
+    with pytest.raises(IntegrityError, match=told):
+        find_looks(study, "corrected")
+
+
+def test_a_study_between_two_looks_goes_on_to_the_next(file, tmp_path):
+    out = tmp_path / "out"
+    study = begin_looks(open_study(file, out), None, (2, 4))
+    assert begin_looks(add_replicates(study, 3), None).config.replicates == 4
+    study = add_replicates(study, 5)
+    with pytest.raises(ConfigError, match="has 5 replicates, more than the 4 of its last look"):
+        begin_looks(study, None)
 
 
 @pytest.mark.full

@@ -108,7 +108,7 @@ def test_no_option_allows_more_runs_than_any_study_has():
     value = {"name": "x", "training": {"steps": 1}}
     value["grid"] = {"data": "sprites", "objective": "vae", "seed": list(range(MOST_HELD + 1))}
     with pytest.raises(ConfigError, match=r"grid: 10,001 runs, more than 10,000; make it small"):
-        parse_config(value, most_runs=10**9)
+        parse_config(value, max_runs=10**9)
 
 
 def test_limits_are_told(tmp_path):

@@ -54,7 +54,7 @@ def record(to, seed: int, beta: float) -> None:
     torch.manual_seed(seed)
     model, inputs = Hostile(), torch.randn(24, 6, generator=torch.Generator().manual_seed(9))
     with sg.record(
-        model, inputs, to=to, name=TURNED, seed=seed, data=IMAGE, snapshots=1,
+        model, inputs, out=to, name=TURNED, seed=seed, data=IMAGE, snapshots=1,
         settings={IMAGE: SCRIPT, "beta": beta, QUOTED: SHAPE}, strength="beta",
         log_every=1,
         roles={"encoder": [IMAGE, SHAPE], "mean": "mean", "log_var": "spread"},

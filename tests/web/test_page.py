@@ -160,6 +160,10 @@ def test_convergence_draws_layers_and_parts(at, tiny_study):
     _choose(page, "lines", "parts")
     expect(page.locator("svg [data-line]")).to_have_count(4)
     assert "encoder (5 layers)" in page.locator(".legend").inner_text()
+    _choose(page, "lines", "scores")
+    expect(page.locator("svg [data-line]")).to_have_count(5)
+    assert "UDR" in page.locator(".legend").inner_text()
+    _choose(page, "lines", "parts")
     _choose(page, "what", "progress")
     page.wait_for_url("**kind=progress**")
     page.go_back()
@@ -359,7 +363,7 @@ def test_a_recorded_training_is_shown_while_it_goes_on(tmp_path, open_page):
     path = tmp_path / "recorded"
     process = None
     try:
-        with sg.record(model, inputs, to=path, snapshots=[0, 2, 4, 6], log_every=1) as recorder:
+        with sg.record(model, inputs, out=path, snapshots=[0, 2, 4, 6], log_every=1) as recorder:
             for step in range(1, 7):
                 loss = model(inputs).square().mean()
                 optimiser.zero_grad()

@@ -16,6 +16,7 @@ from stratigraph.pairs.coordinates import read_coordinates
 from stratigraph.pairs.permuted import score_permuted
 from stratigraph.report import interactive
 from stratigraph.report.data import ReportData
+from stratigraph.report.gain_data import gains
 from stratigraph.report.image_data import to_image
 from stratigraph.similarity.cka import DEBIASED_CKA, debiased_cka
 from stratigraph.study import observed_path, probe_images, representations_path
@@ -155,6 +156,11 @@ def test_convergence_is_what_the_report_shows(served, tiny_study):
         means = np.array(own["mean"]).reshape(len(own["layers"]), -1)
         rows = [layer["part"] == "encoder" for layer in own["layers"]]
         np.testing.assert_allclose(encoder["values"], means[rows].mean(0), atol=1e-3)
+        beside = {one["line"]: one for one in facts["scores"]}
+        assert beside.keys() == {"encoder", "mean", "decoder", "mig", "udr"}
+        table = gains(data, data.first)
+        own = table[(table["configuration"] == label) & (table["line"] == "mig")]
+        np.testing.assert_allclose(beside["mig"]["values"], own["mean"], atol=1e-3)
 
 
 def test_the_map_of_models_has_every_run(served, runs):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from stratigraph.cli.options import AsJson, Computing, Opening, Quiet, StudySource
 from stratigraph.cli.run import open_to_compute
+from stratigraph.cli.tables import check_places, is_table, write_figure, write_table
 from stratigraph.terminal import tell, tell_json
 
 __all__ = ["assess", "tell_findings"]
@@ -74,15 +77,34 @@ def assess(
     opening: Opening,
     computing: Computing,
     published: Published = False,
+    figure: Annotated[
+        Path | None,
+        typer.Option("--figure", help="Draw the findings: .png, .pdf or .svg."),
+    ] = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Judge every claim of a compared study: estimates, intervals, verdicts."""
+    """Judge every claim of a compared study: estimates, intervals, verdicts.
+
+    Of a study's folder, --out is where the table of findings is written (.csv, .parquet, .nc).
+    """
     from stratigraph.stages import Progress, run_stage
 
+    out = opening.out if study.is_dir() and is_table(opening.out) else None
+    check_places(figure, out)
+    if out is not None:
+        opening = dataclasses.replace(opening, out=None)
     opened, start = open_to_compute(context, study, opening, computing)
     run_stage("assess", opened, start, Progress(quiet), published=published)
     rows = opened.findings
+    if out is not None:
+        write_table(opened.findings_frame(), out)
+    if figure is not None:
+        from stratigraph.report.figures import draw_findings
+        from stratigraph.report.findings import finding_rows, reach_of
+
+        own = [row for row in finding_rows(rows) if row["place"]]
+        write_figure(draw_findings(own, reach_of(own)), figure)
     if as_json:
         tell_json(rows)
         return

@@ -30,6 +30,7 @@ from stratigraph.cli.options import (
 )
 from stratigraph.cli.run import open_to_compute
 from stratigraph.errors import ConfigError
+from stratigraph.file_kinds import recognise
 from stratigraph.terminal import tell
 from stratigraph.values import check_whole
 
@@ -56,7 +57,10 @@ Layers = Annotated[
 ]
 
 
-NETWORKS = ("factory", "inputs", "layers", "reduce", "mask", "memory", "batch_size", "device")
+NETWORKS = (
+    "factory", "inputs", "layers", "reduce", "mask", "memory", "batch_size", "device", "key",
+    "prefix",
+)  # fmt: skip
 
 
 def compare(
@@ -89,6 +93,26 @@ def compare(
     device: Annotated[str, typer.Option("--device", help="Where the networks run.")] = "cpu",
     as_json: AsJson = False,
     quiet: Quiet = False,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", help="Of the weights, in a file of --model that holds several sets."),
+    ] = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option("--prefix", help="Of the names in --model's files; found if not given."),
+    ] = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option("--tolerance", help="Procrustes: intervals no wider than this will do."),
+    ] = None,
+    precision: Annotated[
+        float | None,
+        typer.Option("--precision", help="Debiased CKA: to ± this, from as few rows as will do."),
+    ] = None,
+    closer: Annotated[
+        bool,
+        typer.Option("--closer", help="Of three files: is the first closer to the second?"),
+    ] = False,
     explain: Annotated[
         bool, typer.Option("--explain", help="Print how each matrix was computed, and why so.")
     ] = False,
@@ -96,7 +120,8 @@ def compare(
         str | None,
         typer.Option(
             "--out",
-            help="Of a study: its folder or URL. Of networks or files: a table, .csv or .parquet.",
+            help="Of a study file: the study's folder or URL. Of networks or files: the table, "
+            ".csv, .parquet or .nc.",
         ),
     ] = None,
     ids: Ids = None,
@@ -129,18 +154,22 @@ def compare(
             within=null_within,
             as_json=as_json,
             explain=explain,
+            closer=closer,
+            tolerance=tolerance,
+            precision=precision,
         )
         return
+    _refuse_others(sources or [])
     if sources and len(sources) > 1:
         raise ConfigError(
             f"compare: expected one study, or files of representations, got {len(sources)} places."
         )
     if model:
         if study is not None:
-            raise ConfigError("compare: expected a study or --model, got both; leave one away.")
+            raise ConfigError("compare: expected a study or --model, got both; leave one out.")
         why = "it is of a study; two networks are compared here in one process"
         refuse_given(context, (*names_of(Limits, Computing), "quiet"), why)
-        refuse_given(context, ("ids",), "it is of files of representations")
+        refuse_given(context, ("ids", "closer"), "it is of files of representations")
         compare_models(
             model,
             factory or [],
@@ -159,6 +188,10 @@ def compare(
             memory=memory,
             batch_size=batch_size,
             null=null,
+            key=key,
+            prefix=prefix,
+            tolerance=tolerance,
+            precision=precision,
         )
         return
     if study is None:
@@ -166,9 +199,11 @@ def compare(
             "compare: expected a study, or --model FILE --factory MODULE:FUNCTION --inputs FILE, "
             "or files of representations (a.npy b.npy)."
         )
-    refuse_given(context, ("ids",), "it is of files of representations")
+    refuse_given(context, ("ids", "closer"), "it is of files of representations")
     why = "it is of two networks, with --model; a study file says how a study is compared"
-    refuse_given(context, (*NETWORKS, "as_json", "figure", "interval"), why)
+    refuse_given(
+        context, (*NETWORKS, "as_json", "figure", "interval", "tolerance", "precision"), why
+    )
     if null is None:
         refuse_given(context, ("measure",), why)
     from stratigraph.stages import Progress, run_chance, run_stage
@@ -185,3 +220,18 @@ def compare(
     if explain:
         for name in opened.measures():
             tell(f"{name}: {opened.similarity(name).attrs['plan']}")
+
+
+def _refuse_others(sources: list[Path]) -> None:
+    """Refuse files that are neither studies nor representations, and say what they are.
+
+    Raises:
+        ConfigError: one is a checkpoint, or an HTML page.
+
+    """
+    for path in sources:
+        if what := recognise(path):
+            raise ConfigError(
+                f"{path}: expected a study (.yaml, its folder or URL), or files of "
+                f"representations; it is {what}."
+            )

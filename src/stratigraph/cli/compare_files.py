@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from stratigraph.cli.matrices import check_places, show_matrix
+from stratigraph.cli.matrices import show_matrix
 from stratigraph.cli.options import find_study
+from stratigraph.cli.tables import check_places
 from stratigraph.errors import ConfigError
-from stratigraph.terminal import tell
+from stratigraph.terminal import tell, tell_json
 
 __all__ = [
     "Drawn",
@@ -98,6 +100,8 @@ def compare_files(
     within: str | None,
     as_json: bool,
     explain: bool,
+    closer: bool = False,
+    **how: Any,
 ) -> None:
     """Compare one file's representations with each other, two files' across, or those of many.
 
@@ -106,19 +110,23 @@ def compare_files(
 
     """
     check_places(figure, out)
-    from stratigraph.pairs.intervals import interval_matrix
     from stratigraph.pairs.matrix import similarity_matrix
     from stratigraph.representations.load import load_representations, read_labels
 
     columns = _one_each(files, ids)
     held = [load_representations(file, own) for file, own in zip(files, columns, strict=True)]
     named = _name_arrays(files, held)
+    if closer:
+        every = [one for side in named for one in side.items()]
+        _tell_closer(every, measure, as_json, given=(figure, out, null, *how.values()))
+        return
     sides = named if len(named) == 2 else [{k: v for side in named for k, v in side.items()}]
     _tell_order({name: value for side in sides for name, value in side.items()})
     right = sides[1] if len(sides) > 1 else None
-    make = interval_matrix if interval else similarity_matrix
     groups = None if within is None else read_labels(within)
-    found = make(sides[0], right, measure, null=null, groups=groups)
+    found = similarity_matrix(
+        sides[0], right, measure, interval=interval, null=null, groups=groups, **how
+    )
     probes = len(next(iter(sides[0].values())))
     found = found.assign_attrs(probes=probes)
     every = {name: value for side in named for name, value in side.items()}
@@ -136,6 +144,34 @@ def compare_files(
             for name, v in every.items()
         },
     )
+
+
+def _tell_closer(
+    every: list[tuple[str, Any]], measure: str, as_json: bool, given: Iterable[Any]
+) -> None:
+    """Say whether the first of three is closer to the second than to the third.
+
+    Raises:
+        ConfigError: they are not three, or another option asks for a matrix.
+
+    """
+    from stratigraph.pairs.closeness import compare_closeness
+
+    if len(every) != 3:
+        names = ", ".join(name for name, _ in every)
+        raise ConfigError(f"--closer: expected three representations, got {len(every)} ({names}).")
+    if any(one is not None for one in given):
+        raise ConfigError(
+            "--closer: it is one test, with its interval; leave --figure, --out, --null, "
+            "--tolerance and --precision away."
+        )
+    (x, first), (y, second), (z, third) = every
+    found = compare_closeness(first, second, third, measure)
+    if as_json:
+        tell_json({"x": x, "y": y, "z": z, "answer": found.answer, **dataclasses.asdict(found)})
+        return
+    tell(f"x {x}, y {y}, z {z}")
+    tell(found)
 
 
 def _one_each(files: list[str], ids: list[str] | None) -> list[str | None]:

@@ -6,19 +6,19 @@ import contextlib
 import copy
 import importlib
 import inspect
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stratigraph.cli.matrices import check_places, show_matrix
-from stratigraph.errors import ConfigError, DataError, InputError
+from stratigraph.cli.matrices import show_matrix
+from stratigraph.cli.tables import check_places
+from stratigraph.errors import ConfigError, DataError
+from stratigraph.file_kinds import recognise
 from stratigraph.npy import read_arrays
 from stratigraph.plugins import attribute_of, parted
 from stratigraph.terminal import tell
 
 if TYPE_CHECKING:
-    import xarray
     from torch import nn
 
 __all__ = ["compare_models", "make_network", "read_inputs"]
@@ -32,10 +32,11 @@ def compare_models(
     figure: Path | None,
     out: Path | None,
     *,
-    interval: bool,
     within: str | None,
     as_json: bool,
     explain: bool,
+    key: str | None = None,
+    prefix: str | None = None,
     **how: Any,
 ) -> None:
     """Make the networks, load their weights, and compare them as `stratigraph.compare` does.
@@ -68,66 +69,17 @@ def compare_models(
         network = make_network(factory)
         if any(network is other for other in made_of):
             network = _copy_network(network, factory)
-        if matched := load_weights(network, path):
+        if matched := load_weights(network, path, key=key, prefix=prefix):
             tell(matched, err=True)
         made_of.append(network.to(where))
     try:
-        compared = _with_intervals if interval else compare_networks
-        found = compared(made_of[0], made_of[-1], shown, groups=groups, **how)
+        found = compare_networks(made_of[0], made_of[-1], shown, groups=groups, **how)
     except (RuntimeError, TypeError, IndexError) as error:  # the networks', of such inputs
         told = f"{type(error).__name__}: {error}".splitlines()[0]
         raise DataError(f"{inputs}: the networks cannot be shown it ({told}).") from error
     explained = [f"plan: {found.attrs['plan']}"] if explain else []
     of = f"{found.attrs['inputs']} inputs"
     show_matrix(found, of, figure, out, as_json=as_json, explained=explained)
-
-
-def _with_intervals(
-    model_a: nn.Module,
-    model_b: nn.Module,
-    shown: Any,
-    *,
-    measure: str,
-    memory: int | str,
-    reduce: str | None,
-    null: int | None,
-    groups: Any,
-    **how: Any,
-) -> xarray.DataArray:
-    """The same with an interval for each score, from all activations at once.
-
-    Raises:
-        InputError: they do not fit in memory.
-
-    """
-    from stratigraph.activations import capture
-    from stratigraph.activations.batches import count_of, few_rows
-    from stratigraph.activations.reduce import describe
-    from stratigraph.pairs.intervals import interval_matrix
-    from stratigraph.similarity.sizes import in_bytes, in_words
-    from stratigraph.similarity.unfit import numbers_as_units
-
-    n, most, needed = count_of(shown) or 0, in_bytes(memory), 0
-    models = [model_a] if model_a is model_b else [model_a, model_b]
-    learned = []
-    for model in models:
-        few = capture(model, few_rows(shown, n, 1), reduce=reduce, **how)
-        needed += sum(n * value.numel() * value.element_size() for value in few.values())
-        learned.append(few.learned)
-    if needed > most:
-        raise InputError(
-            f"--interval: needs every activation at once, {in_words(needed)}, with "
-            f"{in_words(most)} allowed (--memory); give fewer inputs or layers, or --reduce."
-        )
-    read = [
-        capture(model, shown, reduce=reduce, learned=one, **how)
-        for model, one in zip(models, learned, strict=True)
-    ]
-    sides = [numbers_as_units(side) for side in read]
-    right = sides[1] if len(sides) > 1 else None
-    found = interval_matrix(sides[0], right, measure, memory=most, null=null, groups=groups)
-    left_out = {name: why for side in read for name, why in side.left_out.items()}
-    return found.assign_attrs(inputs=n, reduce=describe(reduce), left_out=json.dumps(left_out))
 
 
 def _copy_network(network: nn.Module, factory: str) -> nn.Module:
@@ -212,6 +164,8 @@ def read_inputs(path: Path) -> Any:
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file; expected inputs (.npy or .npz).")
+    if (what := recognise(path)) and not what.startswith("arrays"):
+        raise DataError(f"{path}: expected inputs (.npy or .npz); it is {what}.")
     try:
         arrays = read_arrays(path)
     except ValueError as error:

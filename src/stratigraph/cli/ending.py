@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING
@@ -11,12 +10,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from stratigraph.cli.options import Opening
-from stratigraph.terminal import tell, tell_json
+from stratigraph.terminal import tell, tell_json, tell_lines
 
 if TYPE_CHECKING:
     from stratigraph.study import Study
 
-__all__ = ["end_run", "find_finished_lines", "tell_headline", "tell_lines"]
+__all__ = ["end_run", "find_finished_lines", "tell_headline"]
 
 
 def _name_study(study: Study) -> str:
@@ -30,13 +29,15 @@ def end_run(study: Study, as_json: bool, report: Path | None = None) -> None:
     """Say what became of the runs, and the headline of a report, and leave with their exit code.
 
     Raises:
-        Exit: with 1 where runs failed; one that diverged has its answer.
+        Exit: with 1 where runs failed; one that diverged or collapsed has its answer.
 
     """
+    from stratigraph.study.state import CUT_SHORT
+
     runs = [(run, run.state) for run in study.runs.values()]
     states = [state["state"] for _, state in runs]
     counts = {state: states.count(state) for state in sorted(set(states))}
-    code = 0 if counts.keys() <= {"done", "diverged"} else 1
+    code = 0 if counts.keys() <= {"done", *CUT_SHORT} else 1
     if as_json:
         facts = {
             "study": _name_study(study),
@@ -83,12 +84,6 @@ def _say_where(study: Path, report: Path) -> list[str]:
         f"page: `{command} serve {study}`, then http://127.0.0.1:8000/ in a browser",
         f"report: {report}",
     ]
-
-
-def tell_lines(lines: Iterable[str]) -> None:
-    """Print lines."""
-    for line in lines:
-        tell(line)
 
 
 def tell_headline(study: Study, report: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from stratigraph.cli.options import StudyFolder, refuse_given
+from stratigraph.cli.options import StudyFolder, choose, refuse_given, take_former
 from stratigraph.errors import InputError
 from stratigraph.terminal import tell
 
@@ -19,18 +19,20 @@ def export(
     study: StudyFolder,
     out: Annotated[Path, typer.Option("--out", help="The folder to write into.")],
     form: Annotated[
-        str, typer.Option("--format", help="How tables are written: parquet, csv or netcdf.")
+        str, choose("--format", "parquet", "csv", "netcdf", help="How tables are written.")
     ] = "parquet",
-    to: Annotated[
+    tracker: Annotated[
         str | None,
-        typer.Option("--to", help="Write for a tracker instead: tensorboard, mlflow or wandb."),
+        choose("--tracker", "tensorboard", "mlflow", "wandb", help="Write for a tracker instead."),
     ] = None,
+    to: Annotated[str | None, typer.Option("--to", hidden=True)] = None,
 ) -> None:
     """Copy findings, similarities, tables, figures and report, without weights, to a folder."""
     from stratigraph.integrations.trackers import open_tracker, track_study
     from stratigraph.stages import export_study
     from stratigraph.study import load_study
 
+    to = take_former(context, "to", "--tracker") or tracker
     opened = load_study(study)
     if opened.export is not None:
         raise InputError(f"{study}: is an export already; copy the folder.")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stratigraph.cli.options import AsJson, LightFolder
+from stratigraph.cli.options import AsJson, LightFolder, TableFile
+from stratigraph.cli.tables import check_places, write_table
 from stratigraph.terminal import tell, tell_json, visible
 
 if TYPE_CHECKING:
@@ -52,8 +53,9 @@ def _state(run: Run, remote: Published | None) -> dict[str, Any]:
     return mark_interrupted(run, state) if silent else state
 
 
-def list_runs(study: LightFolder, as_json: AsJson = False) -> None:
+def list_runs(study: LightFolder, out: TableFile = None, as_json: AsJson = False) -> None:
     """List the runs of a study: state, step, snapshots, configuration."""
+    check_places(None, out)
     from stratigraph.home import find_home
     from stratigraph.study import load_study, warning_of
     from stratigraph.training import equal_models
@@ -66,6 +68,10 @@ def list_runs(study: LightFolder, as_json: AsJson = False) -> None:
          "label": r.config.label()}
         for r, there in zip(runs, published, strict=True)
     ]  # fmt: skip
+    if out is not None:
+        import pandas as pd
+
+        write_table(pd.DataFrame(facts), out)
     if as_json:
         tell_json(facts)
         return

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stratigraph.cli.inspect import finite
-from stratigraph.cli.options import AsJson, Device, Quiet, Trust, find_study, refuse_given
+from stratigraph.cli.options import (
+    AsJson,
+    Device,
+    Quiet,
+    TableFile,
+    Trust,
+    choose,
+    find_study,
+    refuse_given,
+)
+from stratigraph.cli.tables import check_places, write_table
 from stratigraph.errors import ConfigError
 from stratigraph.terminal import tell, tell_json
 
@@ -50,19 +60,21 @@ def choose_latent_size(
         typer.Option("--threshold", help="Of the gap, as a share of the data's dimension."),
     ] = 0.2,
     estimator: Annotated[
-        str, typer.Option("--estimator", help="Of dimension: levina_bickel or two_nn.")
+        str, choose("--estimator", "levina_bickel", "two_nn", help="Of dimension.")
     ] = "levina_bickel",
     images: Annotated[int, typer.Option("--images", help="On which it is estimated.")] = 1000,
     most: Annotated[int, typer.Option("--most", help="Latents that are tried, at most.")] = 256,
     device: Device = "cpu",
     quiet: Quiet = False,
     trust: Trust = False,
+    out: TableFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Find how many latents to use, from a few short trainings (FONDUE). Nothing is written."""
     from stratigraph.stages.latent_size import LatentSizeSettings, choose_latents
     from stratigraph.training.device import check_device
 
+    check_places(None, out)
     if study is None or not study.is_dir():
         refuse_given(context, ("trust",), "it is of a study's folder")
     settings = LatentSizeSettings(steps, threshold, estimator, images, most)
@@ -74,6 +86,10 @@ def choose_latent_size(
         tell("latents  ID of mean  ID of sample     gap")
     found = choose_latents(config, settings, None if silent else _tell, device)
     beside = [] if opened is None else _read_trained(opened)
+    if out is not None:
+        import pandas as pd
+
+        write_table(pd.DataFrame(_facts(found, config, beside)["trials"]), out)
     if as_json:
         tell_json(_facts(found, config, beside))
         return

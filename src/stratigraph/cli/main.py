@@ -34,6 +34,7 @@ from stratigraph.cli import (
     serve,
     verify,
 )
+from stratigraph.cli.help import SUMMARIES, Command, epilog_of
 from stratigraph.cli.options import UnusablePlace, spread
 from stratigraph.errors import ConfigError, StorageError, StratigraphError
 from stratigraph.terminal import tell, visible
@@ -41,36 +42,37 @@ from stratigraph.terminal import tell, visible
 __all__ = ["app", "main"]
 
 INTERRUPTED = 130
+FORMER_NAME = ".* the former name goes with the next version"  # is told, unlike others'
 
 app = typer.Typer(
     name="stratigraph",
     help="Read how a variational autoencoder learns, layer by layer.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 COMMANDS: dict[str, Callable[..., None]] = {
+    "plan": plan.plan,
     "run": run.run,
     "train": run.train,
     "extract": run.extract,
     "compare": compare.compare,
     "assess": assess.assess,
     "report": run.report,
-    "export": export.export,
-    "import": import_checkpoints.import_checkpoints,
+    "serve": serve.serve,
     "list": inspect.list_runs,
     "show": inspect.show,
-    "serve": serve.serve,
-    "verify": verify.verify,
-    "plan": plan.plan,
     "power": power.power,
+    "export": export.export,
+    "verify": verify.verify,
+    "import": import_checkpoints.import_checkpoints,
     "latent-size": latent_size.choose_latent_size,
     "measures": measures.measures,
 }
-for name, command in COMMANDS.items():
-    app.command(name)(spread(command))
+for name, summary in SUMMARIES.items():
+    described = app.command(name, cls=Command, short_help=summary, epilog=epilog_of(name))
+    described(spread(COMMANDS[name]))
 
 
 def _version(wanted: bool) -> None:
@@ -116,6 +118,7 @@ def main(arguments: list[str] | None = None) -> None:
             # Inherited, as from nohup; but here is somebody to press Ctrl-C.
             signal.signal(signal.SIGINT, signal.default_int_handler)
     warnings.formatwarning = _format_warning
+    warnings.filterwarnings("default", FORMER_NAME, DeprecationWarning)
     try:
         _check_streams()
         _check_work(given)
@@ -178,7 +181,7 @@ def _check_work(given: list[str]) -> None:
     placed = [at for at, word in enumerate(given) if word.partition("=")[0] == "--work"]
     values = {at + 1 for at in placed if "=" not in given[at]} | set(placed)
     if placed and not any("://" in word for at, word in enumerate(given) if at not in values):
-        raise ConfigError("--work: it is of studies at URLs, and none was given; leave it away.")
+        raise ConfigError("--work: it is of studies at URLs, and none was given; leave it out.")
 
 
 def _in_foreground() -> bool:

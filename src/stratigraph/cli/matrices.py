@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import io
-import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from stratigraph.cli.inspect import finite
-from stratigraph.errors import ConfigError
+from stratigraph.cli.tables import write_figure, write_table
 from stratigraph.terminal import tell, tell_json
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray
 
-__all__ = ["check_places", "show_matrix"]
+__all__ = ["show_matrix"]
 
-FIGURES = (".png", ".pdf", ".svg")
-TABLES = (".parquet", ".csv", ".nc")
-
-
-def check_places(figure: Path | None, out: Path | None) -> None:
-    """Refuse a picture or a table whose suffix says no format, before anything is computed."""
-    for option, path, known in (("--figure", figure, FIGURES), ("--out", out, TABLES)):
-        if path is not None and path.suffix.lower() not in known:
-            raise ConfigError(
-                f"{option}: expected a file that ends in {', '.join(known)}, got {str(path)!r}."
-            )
+NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.]*\w)")
+NEVER = re.compile(r"(?!)")  # reasons are alike word for word
+SHOWN = 4  # names that a line has
 
 
 def show_matrix(
-    found: xarray.DataArray,
+    found: xarray.DataArray | xarray.Dataset,
     of: str,
     figure: Path | None,
     out: Path | None,
@@ -55,14 +46,25 @@ def show_matrix(
         facts: see ``as_json``.
 
     """
+    found = _with_coordinates(found)
     if as_json:
         tell_json({**_facts(found), **facts})
     else:
         _print(found, of, explained)
     if out is not None:
-        _write_table(found, out)
+        _write_matrix(found, out)
     if figure is not None:
         _draw(found, figure)
+
+
+def _with_coordinates(found: xarray.DataArray | xarray.Dataset) -> xarray.DataArray:
+    """The scores, what stands beside them as coordinates."""
+    import xarray
+
+    if isinstance(found, xarray.DataArray):
+        return found
+    scores = found.set_coords([name for name in found.data_vars if name != "value"])["value"]
+    return scores.rename(found.attrs["measure"]).assign_attrs(found.attrs)
 
 
 def _facts(found: xarray.DataArray) -> dict[str, Any]:
@@ -115,10 +117,42 @@ def _print(found: xarray.DataArray, of: str, explained: Iterable[str]) -> None:
         _print_chance(found)
     for line in explained:
         tell(line)
-    for name, reason in json.loads(found.attrs["reasons"]).items():
-        tell(f"{name} has no score: {reason}")
-    for name, note in json.loads(found.attrs.get("notes", "{}")).items():
-        tell(f"{name}: {note}")
+    for names, reason in _alike(found.sg.reasons, NEVER):
+        tell(f"{names} {'have' if ', ' in names else 'has'} no score: {reason}")
+    for names, note in _alike(found.sg.notes, NUMBER):
+        tell(f"{names}: {note}")
+
+
+def _alike(told: Mapping[str, str], apart: re.Pattern[str]) -> list[tuple[str, str]]:
+    """What is told of several names alike, once: the names, and the text.
+
+    Args:
+        told: name → text.
+        apart: where texts may differ: numbers, which are told from the least to the largest.
+
+    """
+    texts: dict[str, list[str]] = {}
+    for name, text in told.items():
+        texts.setdefault(apart.sub("#", text), []).append(name)
+    return [
+        (_list_names(names), _span([told[name] for name in names], apart))
+        for names in texts.values()
+    ]
+
+
+def _list_names(names: list[str]) -> str:
+    return ", ".join(names) if len(names) <= SHOWN else f"{len(names)} ({names[0]}, {names[1]}, …)"
+
+
+def _span(texts: list[str], apart: re.Pattern[str]) -> str:
+    """Texts that differ in their numbers, as one: of each number the least and the largest."""
+    columns = zip(*(apart.findall(text) for text in texts), strict=True)
+    spans = iter([_from_to(sorted(set(column), key=float)) for column in columns])
+    return apart.sub(lambda _: next(spans), texts[0])
+
+
+def _from_to(values: list[str]) -> str:
+    return values[0] if len(values) == 1 else f"{values[0]} to {values[-1]}"
 
 
 def _print_chance(found: xarray.DataArray) -> None:
@@ -148,28 +182,18 @@ def _table(found: xarray.DataArray) -> pd.DataFrame:
     return pd.DataFrame(table).assign(probes=probes)
 
 
-def _write_table(found: xarray.DataArray, out: Path) -> None:
+def _write_matrix(found: xarray.DataArray, out: Path) -> None:
     from stratigraph.records import write_file
 
-    buffer = io.BytesIO()
-    if out.suffix.lower() == ".csv":
-        buffer.write(_table(found).to_csv(index=False).encode())
-    elif out.suffix.lower() == ".parquet":
-        _table(found).to_parquet(buffer, index=False)
+    if out.suffix.lower() == ".nc":
+        write_file(out, memoryview(bytes(found.to_netcdf(engine="h5netcdf"))))
     else:
-        buffer.write(bytes(found.to_netcdf(engine="h5netcdf")))
-    write_file(out, buffer.getbuffer())
+        write_table(_table(found), out)
 
 
 def _draw(found: xarray.DataArray, figure: Path) -> None:
-    from stratigraph.records import write_file
     from stratigraph.report.figures.matrix import draw_matrix
-    from stratigraph.similarity.catalog import find_measure
+    from stratigraph.report.plots import score_limits
 
-    chosen = find_measure(found.attrs["measure"])
-    low, high = chosen.bounds
-    if chosen.itself:  # a similarity: 0 to 1, however far below chance may fall
-        low, high = 0.0, 1.0
-    buffer = io.BytesIO()
-    draw_matrix(found, low, high).savefig(buffer, format=figure.suffix.lower()[1:], dpi=200)
-    write_file(figure, buffer.getbuffer())
+    low, high = score_limits(found.attrs["measure"])
+    write_figure(draw_matrix(found, low, high), figure)

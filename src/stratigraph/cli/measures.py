@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stratigraph.cli.options import AsJson
+from stratigraph.cli.options import AsJson, TableFile
+from stratigraph.cli.tables import check_places, write_table
 from stratigraph.terminal import tell, tell_json
 
 if TYPE_CHECKING:
@@ -24,13 +25,19 @@ INVARIANCES = ("rotation", "scale", "translation", "affine", "permutation")
 
 def measures(
     names: Named = None,
+    out: TableFile = None,
     as_json: AsJson = False,
 ) -> None:
     """List the measures: what a larger value means, promises, cost, source, when to use each."""
     from stratigraph.similarity.catalog import ALIASES, MEASURES, find_measure
 
+    check_places(None, out)
     chosen = [find_measure(name) for name in names] if names else list(MEASURES.values())
     facts = [_facts(measure, ALIASES) for measure in chosen]
+    if out is not None:
+        import pandas as pd
+
+        write_table(pd.DataFrame(facts), out)
     if as_json:
         tell_json(facts)
         return
@@ -48,7 +55,7 @@ def measures(
 
 
 def _facts(measure: Measure, aliases: dict[str, str]) -> dict[str, Any]:
-    from stratigraph.pairs.networks import SUMMED
+    from stratigraph.pairs.network_ways import SUMMED
     from stratigraph.similarity.uses import USES
 
     promises = [

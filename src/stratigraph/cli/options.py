@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from stratigraph.errors import ConfigError, StratigraphError, suggest
+from stratigraph.file_kinds import recognise
 from stratigraph.paths import check_path
+from stratigraph.renamed import warn_former
 
 if TYPE_CHECKING:
     from stratigraph.engine import Engine
@@ -34,13 +36,16 @@ __all__ = [
     "Quiet",
     "StudyFolder",
     "StudySource",
+    "TableFile",
     "Trust",
     "UnusablePlace",
+    "choose",
     "find_new_study",
     "find_study",
     "refuse_given",
     "refuse_idle",
     "spread",
+    "take_former",
 ]
 
 
@@ -67,7 +72,7 @@ def find_study(text: str) -> Path:
 
 def _find_light(text: str) -> Path:
     """As `find_study`, without weights and representations."""
-    return _at(text, light=True)
+    return _refuse_other(_at(text, light=True))
 
 
 def find_new_study(text: str) -> Path:
@@ -75,16 +80,65 @@ def find_new_study(text: str) -> Path:
     return _at(text, new=True)
 
 
+def _find_one(text: str) -> Path:
+    """As `find_study`; a file of another kind is recognised.
+
+    Raises:
+        UnusablePlace: it is no study file.
+
+    """
+    return _refuse_other(_at(text))
+
+
+def _refuse_other(path: Path) -> Path:
+    if what := recognise(path):
+        expected = "expected a study file (.yaml), or the folder or URL of a study"
+        raise UnusablePlace(ConfigError(f"{path}: {expected}; it is {what}."))
+    return path
+
+
+def choose(*words: str, help: str) -> Any:
+    """An option that takes one of some words, which ``--help`` and the shell's completion show."""
+    name, *known = words
+    return typer.Option(name, help=help, metavar="|".join(known), autocompletion=lambda: known)
+
+
+def take_former(context: typer.Context, former: str, name: str) -> Any:
+    """What an option was given by its former name, with a warning; None where it was not.
+
+    Args:
+        context: the command's.
+        former: the parameter of the former name, as Python calls it.
+        name: the option's name now, such as ``--out``.
+
+    Raises:
+        ConfigError: both were given.
+
+    """
+    value = context.params.get(former)
+    if value is None:
+        return None
+    old, new = (
+        next(one for one in context.command.params if wanted in (one.name, *one.opts))
+        for wanted in (former, name)
+    )
+    source = context.get_parameter_source(new.name or "")
+    if source is not None and source.name == "COMMANDLINE":
+        raise ConfigError(f"{old.opts[0]}: the former name of {name}, which was given too.")
+    warn_former(old.opts[0], name, level=2)
+    return value
+
+
 StudySource = Annotated[
     Path,
     typer.Argument(
         help="A study file (.yaml), or the folder or URL of a study.",
         metavar="STUDY",
-        parser=find_study,
+        parser=_find_one,
     ),
 ]
 StudyFolder = Annotated[
-    Path, typer.Argument(help="The folder or URL of a study.", metavar="STUDY", parser=find_study)
+    Path, typer.Argument(help="The folder or URL of a study.", metavar="STUDY", parser=_find_one)
 ]
 LightFolder = Annotated[
     Path, typer.Argument(help="The folder or URL of a study.", metavar="STUDY", parser=_find_light)
@@ -93,7 +147,8 @@ Out = Annotated[
     Path | None,
     typer.Option(
         "--out",
-        help="The study's folder or URL (s3://…); results/<file's name> if not given.",
+        help="Of a study file: the study's folder or URL (s3://…); results/<file's name> if not "
+        "given.",
         metavar="DIR",
         parser=find_new_study,
     ),
@@ -103,7 +158,7 @@ Trust = Annotated[
     bool,
     typer.Option("--trust", help="Run the modules that a study's folder names, whoever made it."),
 ]
-EngineName = Annotated[str, typer.Option("--engine", help="Where tasks run: local or ray.")]
+EngineName = Annotated[str, choose("--engine", "local", "ray", help="Where tasks run.")]
 Address = Annotated[
     str | None,
     typer.Option(
@@ -122,6 +177,10 @@ AllowDrift = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors and the headline.")]
+TableFile = Annotated[
+    Path | None,
+    typer.Option("--out", help="Write the table here too: .csv, .parquet or .nc.", metavar="FILE"),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 
 
@@ -220,7 +279,7 @@ def refuse_given(context: typer.Context, names: Iterable[str], why: str) -> None
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             option = next(one.opts[0] for one in context.command.params if one.name == name)
-            raise ConfigError(f"{option}: {why}; leave it away.")
+            raise ConfigError(f"{option}: {why}; leave it out.")
 
 
 def refuse_idle(context: typer.Context, study: Path) -> None:

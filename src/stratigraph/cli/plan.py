@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stratigraph.cli.options import AsJson, MaxRuns, StudySource, Trust, Workers, refuse_idle
+from stratigraph.cli.options import (
+    AsJson,
+    MaxRuns,
+    StudySource,
+    TableFile,
+    Trust,
+    Workers,
+    refuse_idle,
+)
+from stratigraph.cli.tables import check_places, write_table
 from stratigraph.terminal import tell, tell_json
 
 if TYPE_CHECKING:
@@ -25,6 +34,7 @@ def plan(
         list[int] | None,
         typer.Option("--on", help="Also say the time on so many workers; may be given again."),
     ] = None,
+    out: TableFile = None,
     as_json: AsJson = False,
     max_runs: MaxRuns = 10_000,
     trust: Trust = False,
@@ -38,6 +48,7 @@ def plan(
     from stratigraph.values import check_whole
 
     refuse_idle(context, study)
+    check_places(None, out)
     for count in on or []:
         check_whole("--on", count, 1, 10**6)
     if study.is_dir():
@@ -49,6 +60,10 @@ def plan(
     found = plan_study(config, LocalEngine(workers))
     counts = [found.workers, *(on or [])]
     expected = expect_replicates(config)
+    if out is not None:
+        import pandas as pd
+
+        write_table(pd.DataFrame([dataclasses.asdict(stage) for stage in found.stages]), out)
     if as_json:
         times = {str(count): round(found.seconds(count), 1) for count in counts}
         decides = [dataclasses.asdict(one) for one in expected]

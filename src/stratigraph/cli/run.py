@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stratigraph.cli.ending import end_run, find_finished_lines, tell_headline, tell_lines
+from stratigraph.cli.ending import end_run, find_finished_lines, tell_headline
 from stratigraph.cli.options import (
     AllowDrift,
     AsJson,
@@ -22,9 +23,10 @@ from stratigraph.cli.options import (
     StudySource,
     refuse_given,
     refuse_idle,
+    take_former,
 )
 from stratigraph.errors import ConfigError
-from stratigraph.terminal import tell
+from stratigraph.terminal import tell, tell_lines
 
 if TYPE_CHECKING:
     from stratigraph.engine import Engine
@@ -196,10 +198,7 @@ def report(
     study: StudySource,
     opening: Opening,
     quiet: Quiet = False,
-    to: Annotated[
-        Path | None,
-        typer.Option("--to", help="Write them into this folder, and nothing into the study's."),
-    ] = None,
+    to: Annotated[Path | None, typer.Option("--to", hidden=True)] = None,
     formats: Annotated[
         str | None,
         typer.Option(
@@ -209,7 +208,13 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Write the figures and the report."""
+    """Write the figures and the report.
+
+    Of a study's folder, --out is where they are written instead, and nothing into the study's.
+    """
+    to = take_former(context, "to", "--out")
+    if study.is_dir() and opening.out is not None and opening.out.resolve() != study.resolve():
+        to, opening = opening.out, dataclasses.replace(opening, out=None)
     refuse_idle(context, study)
     finished = find_finished_lines(study, opening) if to is None and formats is None else []
     if finished:

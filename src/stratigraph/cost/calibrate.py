@@ -13,6 +13,7 @@ import numpy as np
 
 from stratigraph.identity import canonical
 from stratigraph.records import MANIFEST, read_json, save_snapshot, snapshot_path
+from stratigraph.stages.collapse import watch_of
 from stratigraph.stages.extract import extract_snapshot
 from stratigraph.stages.freezing import freezer_of
 from stratigraph.stages.observe import observe_run
@@ -57,6 +58,7 @@ def _key(run: RunConfig) -> tuple[Any, ...]:
         run.batch_size,
         _cost(run),
         canonical(run.freezing),
+        canonical(run.on_collapse),
     )
 
 
@@ -94,7 +96,8 @@ def calibrate(kind: Kind) -> dict[str, Any]:
     # directions than it has then, and at the end.
     save_snapshot(run.path, 0, state.model, {"run_id": run.run_id})
     began = time.perf_counter()
-    for reached in training_states(short, dataset, state, freezer_of(short, dataset, state)):
+    watched = freezer_of(short, dataset, state), watch_of(short, dataset, state)
+    for reached in training_states(short, dataset, state, *watched):
         if reached.step == WARM:
             began = time.perf_counter()
     a_step = (time.perf_counter() - began) / TIMED
@@ -117,7 +120,8 @@ def calibrate(kind: Kind) -> dict[str, Any]:
     observed = (time.perf_counter() - began) / 2
     began = time.perf_counter()
     # What takes time is of the last step alone.
-    score_run(_task("score", run, (0, 1), scores_path(run.path), study))
+    task = _task("score", run, (0, 1), scores_path(run.path), study)
+    score_run(replace(task, about={"scores": study.scores}))
     scored = time.perf_counter() - began
     record = representations_path(run.path, 0)
     layers = [layer["name"] for layer in read_json(record / MANIFEST)["about"]["layers"]]

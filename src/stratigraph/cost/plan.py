@@ -160,12 +160,17 @@ def _plan(
         return sum(fact[key] * sum(count(run) for run in runs) for runs, fact in pairs_of)
 
     training = total("step", lambda run: run.steps) + total("snapshot", lambda r: len(r.snapshots))
+
+    def scored(run: RunConfig) -> float:
+        """How often two snapshots were scored in the calibration, whose slow scores cost most."""
+        return len(run.snapshots) / 2 if config.scores == "every" else 1
+
     stages = [
         Stage("start", "workers", engine.workers, starting, alone=True),
         Stage("train", "steps", steps, training),
         Stage("extract", "snapshots", snapshots, total("extract", lambda r: len(r.snapshots))),
         Stage("observe", "snapshots", snapshots, total("observe", lambda r: len(r.snapshots))),
-        Stage("score latents", "runs", len(config.runs), total("score", lambda _: 1)),
+        Stage("score latents", "runs", len(config.runs), total("score", scored)),
     ]
     table, files = _representations(config, kinds, facts)
     pairs, plans, matrix, matrix_bytes = {}, {}, 0, 8 * len(table) ** 2

@@ -12,8 +12,9 @@ import functools
 import io
 import math
 import os
+import warnings
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from stratigraph.paths import user_path
 __all__ = [
     "ENVIRONMENT",
     "StoredArray",
+    "build_array",
     "cache_dir",
     "check_array",
     "open_array",
@@ -73,6 +75,20 @@ def write_array(
             f"{path}: {error.strerror or error}; the array takes {expected:,} bytes. "
             f"Free some space, or point {ENVIRONMENT} at another folder"
         ) from error
+
+
+def build_array(
+    path: Path, shape: tuple[int, ...], blocks: Callable[[], Iterable[np.ndarray]], what: str
+) -> None:
+    """Write the bytes of `blocks` unless they are there and whole; of damaged ones it is said."""
+    dtype = np.dtype(np.uint8)
+    try:
+        if open_array(path, shape, dtype) is not None:
+            check_array(path)
+            return
+    except IntegrityError as error:
+        warnings.warn(f"building {what} anew: {error}", stacklevel=3)
+    write_array(path, shape, dtype, blocks())
 
 
 class StoredArray:

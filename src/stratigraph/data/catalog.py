@@ -4,6 +4,7 @@
 name             source
 ===============  ===================================================================================
 `sprites`        dSprites, re-rendered here: the same factors, no download
+`solids`         shaded bodies in colour, rendered here: no download
 `dsprites`       Matthey, Higgins, Hassabis & Lerchner, 2017, *dSprites: Disentanglement testing
                  sprites dataset*
 `cars3d`         Reed, Zhang, Zhang & Lee, 2015, *Deep visual analogy-making*, NeurIPS
@@ -44,6 +45,7 @@ from stratigraph.data.idx import loader as idx_loader
 from stratigraph.data.probes import draw_paper_probes, draw_probes
 from stratigraph.data.shapes3d import load_shapes3d
 from stratigraph.data.smallnorb import load_smallnorb
+from stratigraph.data.solids import load_solids
 from stratigraph.data.splits import Split, split
 from stratigraph.data.sprites import load_sprites
 from stratigraph.data.torch_sets import load_torch
@@ -70,6 +72,7 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
     "mnist": idx_loader("mnist"),
     "shapes3d": load_shapes3d,
     "smallnorb": load_smallnorb,
+    "solids": load_solids,
     "sprites": load_sprites,
 }
 

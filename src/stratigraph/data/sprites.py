@@ -15,14 +15,14 @@ orientation 0. They are declared `repeated`, and splits leave them out.
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import final
 
 import numpy as np
 
-from stratigraph.data.cache import cache_dir, check_array, open_array, write_array
+from stratigraph.data.cache import build_array, cache_dir, open_array
 from stratigraph.data.dataset import Dataset
 from stratigraph.data.rendering import (
     FACTOR_NAMES,
@@ -32,7 +32,7 @@ from stratigraph.data.rendering import (
     render,
     render_all_packed,
 )
-from stratigraph.errors import ConfigError, IntegrityError
+from stratigraph.errors import ConfigError
 from stratigraph.identity import digest
 from stratigraph.shapes import BytesImages, Indices
 
@@ -91,15 +91,10 @@ class RenderedSprites:
 
     def prepare(self) -> None:
         """Build the file unless it is there and whole."""
-        if self.cache is None:
-            return
-        try:
-            if open_array(self.cache, self.packed_shape, np.dtype(np.uint8)) is not None:
-                check_array(self.cache)
-                return
-        except IntegrityError as error:
-            warnings.warn(f"building the sprites anew: {error}", stacklevel=2)
-        write_array(self.cache, self.packed_shape, np.dtype(np.uint8), render_all_packed(self.size))
+        if self.cache is not None:
+            build_array(
+                self.cache, self.packed_shape, partial(render_all_packed, self.size), "the sprites"
+            )
 
     def fingerprint(self) -> str:
         """The renderer and its settings decide every pixel."""

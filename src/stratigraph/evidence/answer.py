@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from stratigraph.errors import ConfigError
 from stratigraph.evidence.claims import CLAIMS, ask
 from stratigraph.evidence.evidence import Evidence
 from stratigraph.evidence.finding import Finding, Question
@@ -27,8 +28,20 @@ def answer(
         claims: those to ask.
         looks: where a study is that is looked at while it grows.
 
+    Raises:
+        ConfigError: a claim asks other questions of the runs that learned than of all.
+
     """
+    every = ask(evidence, claims)
     if not evidence.failed:
-        return judge(ask(evidence, claims), way, evidence, looks=looks)
-    learned = evidence.without(evidence.failed)
-    return judge(ask(learned, claims), way, evidence, ask(evidence, claims), looks)
+        return judge(every, way, evidence, looks=looks)
+    learned = ask(evidence.without(evidence.failed), claims)
+    here, there = ([question.key for question in asked] for asked in (learned, every))
+    if here != there:
+        other = sorted({*here} ^ {*there}) or here
+        raise ConfigError(
+            f"claims: {', '.join(other)} are not asked alike of all runs and of those that learned; "
+            "a claim asks the same questions of every study, and says in `missing` what cannot be "
+            "asked."
+        )
+    return judge(learned, way, evidence, every, looks)

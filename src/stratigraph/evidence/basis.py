@@ -28,7 +28,7 @@ FIRST = ("key", "measure", "decides")
 SIDES = ("run", "config", "stream", "layer", "step")
 LABELS = (
     *(f"{name}_{side}" for name in SIDES for side in ("x", "y")),
-    "layers", "group", "side", "cell", "weight", "passive",
+    "layers", "group", "side", "cell", "weight", "passive", "distance",
 )  # fmt: skip
 
 

@@ -47,6 +47,7 @@ from stratigraph.errors import ConfigError
 __all__ = ["check_looks", "spent", "thresholds"]
 
 MOST_STRATA = 16
+MOST = 1000  # replicates, which no study has: nodes of the integrals grow with them
 NODES = 160  # of a density between looks
 AROUND = 32  # of an integral over those who went on
 
@@ -55,14 +56,15 @@ def check_looks(looks: Sequence[int]) -> tuple[int, ...]:
     """The looks, in order.
 
     Raises:
-        ConfigError: they are none, of fewer than two replicates, or do not grow.
+        ConfigError: they are none, of fewer than two replicates or more than 1,000, or do not grow.
 
     """
     found = tuple(looks)
-    if not found or found[0] < 2 or any(b <= a for a, b in pairwise(found)):
+    grow = all(a < b for a, b in pairwise(found))
+    if not found or found[0] < 2 or not grow or found[-1] > MOST:
         raise ConfigError(
-            "looks are numbers of replicates that grow, from at least 2, such as 4, 6, 8; "
-            f"not {', '.join(map(str, found)) or 'none'}."
+            f"looks are numbers of replicates that grow, from at least 2 to at most {MOST:,}, such "
+            f"as 4, 6, 8; not {', '.join(map(str, found)) or 'none'}."
         )
     return found
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,12 @@ import scipy
 
 from stratigraph.evidence.estimate import Estimate, estimate_from
 
-__all__ = ["Contrast", "estimate", "jackknife", "keep_replicated", "runs_of", "weigh"]
+__all__ = ["NOT_ASKED", "Contrast", "estimate", "jackknife", "keep_replicated", "runs_of", "weigh"]
+
+NOT_ASKED = "of a network that the question is not of, or with none to compare it with"
+UNDEFINED = "undefined: none of its scores that the question is of is a number"
+FEW = "too few replicates of its configuration, for their spread to be told"
+ALONE = "nothing to compare it with: of its group, what is on the other side did not enter"
 
 Statistic = Callable[[np.ndarray], np.ndarray]
 
@@ -118,22 +124,20 @@ def weigh(
 
     """
     reasons = dict(left_out or {})
-    every = runs_of(table)
-    known = np.isfinite(values[:, 0]) & table["side"].isin(list(signs)).to_numpy()
-    table, values = table[known].reset_index(drop=True), values[known]
-    table = keep_replicated(table, replicates)
-    # A group that lacks a side tells nothing.
-    sides = table.groupby("group", sort=False)["side"].transform("nunique")
-    table = keep_replicated(table[sides == len(signs)], replicates)
-    sides = table.groupby("group", sort=False)["side"].transform("nunique")
-    table = table[sides == len(signs)]
+    table = table.reset_index(drop=True)
+    table = _keep(table, table["side"].isin(list(signs)), NOT_ASKED, reasons)
+    table = _keep(table, np.isfinite(values[table.index, 0]), UNDEFINED, reasons)
+    for _ in range(2):  # a run that leaves may leave its configuration with too few
+        kept = keep_replicated(table, replicates)
+        table = _keep(table, table.index.isin(kept.index), FEW, reasons)
+        # A group that lacks a side tells nothing.
+        sides = table.groupby("group", sort=False)["side"].transform("nunique")
+        table = _keep(table, sides == len(signs), ALONE, reasons)
     if table.empty:
         return None
     values = values[table.index.to_numpy()]
     table = table.reset_index(drop=True)
     runs = runs_of(table)
-    for run in every["run"][~every["run"].isin(runs["run"])]:
-        reasons.setdefault(str(run), "undefined, or too few replicates of its configuration")
     cells, weights = _cells(table, signs, levels)
     place = pd.Index(runs["run"])
     x = place.get_indexer(table["run_x"])
@@ -151,6 +155,16 @@ def weigh(
 
     rows = table.assign(cell=cells, weight=weights[cells])
     return Contrast(runs, statistic, rows, values, reasons, null, correlation)
+
+
+def _keep(table: pd.DataFrame, mask: Any, why: str, reasons: dict[str, str]) -> pd.DataFrame:
+    """The rows of the mask; runs of which none is left get the reason, where they have none yet."""
+    kept = table[np.asarray(mask)]
+    rest = set(runs_of(kept)["run"])
+    for run in runs_of(table)["run"]:
+        if run not in rest:
+            reasons.setdefault(str(run), why)
+    return kept
 
 
 def runs_of(table: pd.DataFrame) -> pd.DataFrame:

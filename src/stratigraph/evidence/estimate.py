@@ -23,7 +23,7 @@ configurations (sets of them that share streams); at least 1. Interval and p are
 
 Of one configuration this is the jackknife, and of a mean the t test. Why not the percentile
 bootstrap: with the handful of replicates that studies have its intervals are far too short;
-docs/findings.md gives the simulation of both.
+docs/explanation/findings.md gives the simulation of both.
 
 Correlations are estimated as z = artanh r (Fisher 1915), so that no interval leaves (−1, 1).
 
@@ -43,15 +43,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy
 
+from stratigraph.evidence.variance import (
+    add_by_stream,
+    add_variances,
+    pulls_of,
+    variance_of_runs,
+)
+
 __all__ = [
     "CONFIDENCE",
     "Estimate",
     "Part",
     "add_errors",
-    "add_variances",
     "estimate_from",
     "least_of",
     "raise_error",
+    "widen",
 ]
 
 CONFIDENCE = 0.95
@@ -78,6 +85,10 @@ class Part:
             return math.nan
         return float(scipy.stats.t.sf((self.value - bound) / self.error, self.freedom))
 
+    def below(self, bound: float) -> float:
+        """The one-sided p of being at least ``bound``; of 1 − `above` small ones have no digits."""
+        return Part(-self.value, self.error, self.freedom).above(-bound)
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -100,6 +111,8 @@ class Estimate:
         correlation: whether errors are of z = artanh of the value.
         error: the standard error of all together.
         parts: those that this is the least of; empty where it is one number.
+        off: how far the value itself may be off, beside its error: scores that are certified to a
+            tolerance move it by so much at most. Intervals are wider by it, and p larger.
 
     """
 
@@ -118,6 +131,7 @@ class Estimate:
     correlation: bool = False
     error: float = math.nan
     parts: tuple[Part, ...] = ()
+    off: float = 0.0
 
     @property
     def numbers(self) -> tuple[Part, ...]:
@@ -129,19 +143,21 @@ class Estimate:
         tail = (1 - confidence) / 2
         numbers = self.numbers
         # numpy's, so that one that has no bound leaves none.
-        lower = float(np.min([one.value - one.reach(tail) for one in numbers]))
+        lower = float(np.min([one.value - one.reach(tail) for one in numbers])) - self.off
         upper = float(np.min([one.value + one.reach(tail / len(numbers)) for one in numbers]))
+        upper += self.off
         return (math.tanh(lower), math.tanh(upper)) if self.correlation else (lower, upper)
 
     def p_above(self, bound: float) -> float:
         """The one-sided p with which the truth is above ``bound``: small where it surely is."""
-        return float(np.max([one.above(self.scale(bound)) for one in self.numbers]))
+        bound = self.scale(bound) + self.off
+        return float(np.max([one.above(bound) for one in self.numbers]))
 
     def p_below(self, bound: float) -> float:
         """The one-sided p with which the truth is below ``bound``."""
         numbers = self.numbers
-        below = [1 - one.above(self.scale(bound)) for one in numbers]
-        return float(np.minimum(1.0, len(numbers) * np.min(below)))
+        bound = self.scale(bound) - self.off
+        return float(np.minimum(1.0, len(numbers) * np.min([one.below(bound) for one in numbers])))
 
     def scale(self, value: float) -> float:
         """A value on the scale of its errors: z = artanh of a correlation, NaN where that is 1."""
@@ -177,14 +193,14 @@ def estimate_from(
     error = of_runs = of_probes = freedom = math.nan
     of_both, own = 0.0, math.nan
     if replicates > 1:
-        pulls = _pulls(less, config, counts)
-        of_runs, own = _variance(pulls[:, 0], config, counts, stream)
+        pulls = pulls_of(less, config, counts)
+        of_runs, own = variance_of_runs(pulls[:, 0], config, counts, stream)
     if groups > 1:
         around = whole[1:] - whole[1:].mean()
         of_probes = (groups - 1) / groups * float((around**2).sum())
         if replicates > 1:
             rest = pulls[:, 1:] - pulls[:, 1:].mean(1, keepdims=True)
-            both = (groups - 1) / groups * float((_by_stream(rest, stream) ** 2).sum())
+            both = (groups - 1) / groups * float((add_by_stream(rest, stream) ** 2).sum())
             of_both = both if math.isfinite(both) else 0.0
     # What is undefined without a run, or a group of probes, leaves no variance.
     known = (replicates < 2 or math.isfinite(of_runs)) and (groups < 2 or math.isfinite(of_probes))
@@ -201,25 +217,9 @@ def estimate_from(
     return _with_interval(found)
 
 
-def add_variances(
-    of_runs: tuple[float, float], of_probes: tuple[float, float], of_both: float
-) -> tuple[float, float]:
-    """The standard error that follows from the parts of a variance, and its degrees of freedom.
-
-    Args:
-        of_runs: v_r and its degrees of freedom; NaN where there is none.
-        of_probes: v_p and its degrees of freedom; NaN where there is none.
-        of_both: v_rp.
-
-    """
-    known = [(v, d) for v, d in (of_runs, of_probes) if v > of_both]  # which NaN is not
-    total = of_both + sum(v - of_both for v, _ in known)
-    squares = sum(v**2 / d for v, d in known)
-    if of_both > 0:
-        squares += of_both**2 / (of_runs[1] * of_probes[1])
-    if not squares > 0:
-        return math.nan, math.nan
-    return math.sqrt(total), max(1.0, total**2 / squares)
+def widen(found: Estimate, off: float) -> Estimate:
+    """The estimate of scores that may move its value by ``off``."""
+    return _with_interval(replace(found, off=off))
 
 
 def raise_error(found: Estimate, least: float) -> Estimate:
@@ -274,53 +274,3 @@ def _with_interval(found: Estimate) -> Estimate:
     tails = [found.p_above(found.null), found.p_below(found.null)]
     p = float(np.minimum(1.0, 2 * np.min(tails)))
     return replace(found, lower=lower, upper=upper, p=p)
-
-
-def _pulls(less: np.ndarray, config: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """√((n_c − 1)/n_c) d_ci of each run, by columns, (r, 1 + g)."""
-    means = np.zeros((len(counts), less.shape[1]))
-    np.add.at(means, config, less)
-    means /= counts[:, None]
-    scale = np.sqrt((counts - 1) / counts)
-    return scale[config, None] * (less - means[config])
-
-
-def _by_stream(pulls: np.ndarray, stream: np.ndarray) -> np.ndarray:
-    """The sums of the runs of each stream."""
-    kinds, place = np.unique(stream, return_inverse=True)
-    sums = np.zeros((len(kinds), *pulls.shape[1:]))
-    np.add.at(sums, place, pulls)
-    return sums
-
-
-def _variance(
-    pulls: np.ndarray, config: np.ndarray, counts: np.ndarray, stream: np.ndarray
-) -> tuple[float, float]:
-    """The variance over runs, and its degrees of freedom.
-
-    Configurations that share streams are one part, with the degrees of freedom of their mean
-    number of runs, weighed by their variances; the others each a part of their own.
-    """
-    total = float((_by_stream(pulls, stream) ** 2).sum())
-    if not total > 0:
-        return total, float(len(pulls) - len(counts))
-    own = np.bincount(config, pulls**2, len(counts))
-    part = _sharing(config, stream, len(counts))
-    squares = 0.0
-    for one in np.unique(part):
-        inside = part == one
-        of_it = np.isin(config, np.flatnonzero(inside))
-        variance = float((_by_stream(pulls[of_it], stream[of_it]) ** 2).sum())
-        if own[inside].sum() > 0:
-            freedom = float(np.average(counts[inside] - 1, weights=own[inside]))
-            squares += variance**2 / freedom
-    return total, total**2 / squares if squares > 0 else math.nan
-
-
-def _sharing(config: np.ndarray, stream: np.ndarray, count: int) -> np.ndarray:
-    """Which set of configurations that share streams each configuration is in, (c,)."""
-    _, place = np.unique(stream, return_inverse=True)
-    links = scipy.sparse.coo_array(
-        (np.ones(len(config)), (config, place)), (count, place.max() + 1)
-    )
-    return np.asarray(scipy.sparse.csgraph.connected_components(links @ links.T, False)[1])

@@ -18,8 +18,8 @@ __all__ = ["Evidence", "Pairs"]
 
 # What is known of each side of a pair.
 SIDES = (
-    "run", "config", "but_strength", "but_objective", "data", "architecture", "objective",
-    "strength", "supervised", "seed", "stream", "layer", "part", "step", "last",
+    "run", "config", "but_strength", "but_objective", "but_data", "data", "architecture",
+    "objective", "strength", "supervised", "seed", "stream", "layer", "part", "step", "last",
 )  # fmt: skip
 
 
@@ -89,12 +89,18 @@ class Evidence:
         to_final: measure → each layer of each run at each step (x) against its last step (y).
         final: measure → one layer at the last step, across two runs (each pair once).
         within: measure → (input, mean), (input, sample), (mean, sample) of one run at one step.
-        latents: run, step, active, mixed, passive: how many latents are in each regime.
+        latents: run, step, active, mixed, passive: how many latents are in each regime; kl and,
+            where it was observed, information of all of them.
         layers: run, step, layer and what was observed (`stratigraph.stages.observe`).
+        scores: run, step, score, value: how the latents are disentangled (`Study.disentanglement`).
         runs: one row a run, and whether it learned (`stratigraph.evidence.runs`).
         probes: how many probes the scores are over.
         tolerances: measure → how wide the intervals may be that its scores are the middles of;
             measures whose scores are exact are not in it.
+
+        across: measure → one layer of two runs that read the probes of one set of data, whichever
+            they were trained on: at the last step and, by the CKA, at the first. Columns
+            ``shown_x``, ``shown_y``: whose probes. Empty where no network reads another's.
 
     """
 
@@ -104,9 +110,11 @@ class Evidence:
     within: Mapping[str, Pairs]
     latents: pd.DataFrame = field(default_factory=pd.DataFrame)
     layers: pd.DataFrame = field(default_factory=pd.DataFrame)
+    scores: pd.DataFrame = field(default_factory=pd.DataFrame, kw_only=True)
     runs: pd.DataFrame = field(default_factory=pd.DataFrame)
     probes: int = 0
     tolerances: Mapping[str, float] = field(default_factory=dict)
+    across: Mapping[str, Pairs] = field(default_factory=dict)
 
     @property
     def side_by_side(self) -> list[str]:
@@ -151,6 +159,8 @@ class Evidence:
             to_final=less(self.to_final),
             final=less(self.final),
             within=less(self.within),
+            across=less(self.across),
             latents=others(self.latents),
             layers=others(self.layers),
+            scores=others(self.scores),
         )

@@ -45,8 +45,8 @@ class Question:
         contrast: what is estimated, in words; positive values speak for the claim.
         contrasts: measure → what is estimated, the one that decides first; empty where it cannot
             be asked.
-        least: the smallest distance from 0 that matters; 0 where the claim has a margin or
-            threshold, which is the contrasts' ``null``.
+        least: the smallest distance from the contrasts' ``null``, which is 0 if nothing is said,
+            that matters; none where the claim is one-sided, of a margin or threshold: the null.
         details: rows that show where the estimate comes from, each a mapping of plain values.
         missing: why it cannot be asked, or "".
         note: what a reader should know beside the verdict, or "".

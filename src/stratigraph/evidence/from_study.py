@@ -20,6 +20,7 @@ from stratigraph.study.layout import jackknife_path, observed_path, probes_path
 from stratigraph.study.probes import probes_digest
 from stratigraph.study.selection import claim_pairs
 from stratigraph.study.study import Study
+from stratigraph.study.ways import CORRECTED
 from stratigraph.training import RunConfig, model_of, stratum
 
 __all__ = ["gather", "observations", "sides"]
@@ -38,6 +39,7 @@ def _side(run_id: str, config: RunConfig) -> dict[str, Any]:
         "strength": math.nan if named.strength is None else named.strength,
         "but_strength": canonical({**values, "objective": but_strength}),
         "but_objective": canonical({**values, "objective": ""}),
+        "but_data": canonical({**values, "data": ""}),
         "supervised": config.supervised,
     }
 
@@ -46,11 +48,25 @@ def sides(labels: pd.DataFrame, configs: Mapping[str, RunConfig]) -> pd.DataFram
     """The labels of every representation, with what claims need to know of its run."""
     of_run = {run_id: _side(run_id, config) for run_id, config in configs.items()}
     table = labels.copy()
+    table["data"] = table["run"].map(_data_names(configs))
     for name in next(iter(of_run.values()), {}):
         table[name] = table["run"].map({run_id: side[name] for run_id, side in of_run.items()})
     table["part"] = table["layer"].map(part_of)
     table["last"] = table["step"] == table.groupby("run")["step"].transform("max")
     return table
+
+
+def _data_names(configs: Mapping[str, RunConfig]) -> dict[str, str]:
+    """Run → its set of data: its name, with its options where several sets are called alike."""
+    kinds: dict[str, set[str]] = {}
+    for config in configs.values():
+        kinds.setdefault(config.data["name"], set()).add(canonical(config.data))
+    return {
+        run_id: config.data["name"]
+        if len(kinds[config.data["name"]]) == 1
+        else " ".join(str(v) if k == "name" else f"{k} {v}" for k, v in config.data.items())
+        for run_id, config in configs.items()
+    }
 
 
 def _scores(study: Study, measure: str, pairs: np.ndarray, size: int) -> np.ndarray:
@@ -138,9 +154,61 @@ def gather(study: Study) -> Evidence:
             tolerances[measure] = float(tolerance)
     latents, layers = observations(study)
     probes = _count_probes(study, complete)
+    across = _gather_across(study, counted) if study.way is CORRECTED else {}
     return Evidence(
-        study.way.cka, to_final, final, within, latents, layers, runs, probes, tolerances
-    )
+        study.way.cka, to_final, final, within, latents, layers, runs, probes, tolerances, across,
+        scores=_stack(study.disentanglement(), study.agreement()),
+    )  # fmt: skip
+
+
+def _stack(*tables: pd.DataFrame) -> pd.DataFrame:
+    known = [table for table in tables if len(table)]
+    return pd.concat(known, ignore_index=True) if known else pd.DataFrame()
+
+
+def _gather_across(study: Study, counted: set[str]) -> dict[str, Pairs]:
+    """One layer of two runs that read the same probes, whatever they were trained on."""
+    found: dict[str, list[Pairs]] = {}
+    for other in study.others():
+        for measure in other.measures():
+            labels = other.labels(measure)
+            with study.reading():
+                every = sides(labels, {run_id: run.config for run_id, run in study.runs.items()})
+            shown = other.way.name.removeprefix("on ")
+            kept = every["run"].isin(counted).to_numpy()
+            last = claim_pairs(labels)
+            run, ends = labels["run"].to_numpy(), every["last"].to_numpy()
+            last = last[(run[last[:, 0]] != run[last[:, 1]]) & ends[last].all(axis=1)]
+            first = _first_pairs(labels)
+            scores = [_scores(other, measure, last, len(labels))]
+            matrix = other.similarity(measure).values
+            untrained = np.full((len(first), scores[0].shape[1]), np.nan)
+            untrained[:, 0] = matrix[first[:, 0], first[:, 1]]
+            pairs = np.concatenate([last, first])
+            chosen = kept[pairs].all(axis=1)
+            table = Pairs.label(every, pairs[chosen]).assign(shown_x=shown, shown_y=shown)
+            values = np.concatenate([*scores, untrained])[chosen]
+            found.setdefault(measure, []).append(Pairs(table, values))
+    return {measure: _join(parts) for measure, parts in found.items()}
+
+
+def _first_pairs(labels: pd.DataFrame) -> np.ndarray:
+    """One layer of two untrained networks, as rows (m, 2) of the labels, each once."""
+    table = labels[["run", "step", "layer"]].assign(row=np.arange(len(labels)))
+    table = table[table["step"] == 0]
+    both = table.merge(table, on="layer")
+    return both[both["row_x"] < both["row_y"]][["row_x", "row_y"]].to_numpy()
+
+
+def _join(parts: list[Pairs]) -> Pairs:
+    """Pairs of several sets of probes, which may have been left out in different numbers."""
+    width = max(one.values.shape[1] for one in parts)
+    values = [
+        np.pad(one.values, ((0, 0), (0, width - one.values.shape[1])), constant_values=np.nan)
+        for one in parts
+    ]
+    table = pd.concat([one.table for one in parts], ignore_index=True)
+    return Pairs(table, np.concatenate(values))
 
 
 def observations(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -172,8 +240,13 @@ def observations(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _count_regimes(latents: pd.DataFrame, run_id: str) -> pd.DataFrame:
-    """Of the latents of one run: how many are in each regime, and the KL of all, by step."""
+    """By step of one run: how many latents are in each regime, the KL and information of all.
+
+    Older studies know of no information.
+    """
     counts = pd.crosstab(latents["step"], latents["regime"])
     counts = counts.reindex(columns=["active", "mixed", "passive"], fill_value=0)
-    kl = latents.groupby("step")["kl"].sum()
-    return counts.assign(kl=kl, run=run_id).reset_index()
+    sums = latents.groupby("step")[
+        [name for name in ("kl", "information") if name in latents]
+    ].sum()
+    return counts.join(sums).assign(run=run_id).reset_index()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
+
 from stratigraph.evidence.estimate import Estimate
 from stratigraph.evidence.power import Known, Need, find_need, predicted_power
 from stratigraph.evidence.sequential import FUTILE, Looks
@@ -19,13 +21,15 @@ def known_of(one: Estimate) -> list[Known]:
     value = one.scale(one.value)
     if not one.replicates > 1 or math.isnan(one.error_replicates):
         return [Known(value, math.nan, math.nan, math.nan, one.replicates)]
-    return [Known.split(value, one.error, one.error_replicates, one.freedom, one.replicates)]
+    # What a run and a group of probes do together falls with runs.
+    stays = np.nan_to_num(one.error_probes) ** 2 - np.nan_to_num(one.error_both) ** 2
+    return [Known.split(value, one.error, max(float(stays), 0.0), one.freedom, one.replicates)]
 
 
 def bounds_of(one: Estimate, least: float, one_sided: bool) -> tuple[float, float]:
     """The bounds that the interval has to be beyond or within, on the scale of the errors."""
-    lower, upper = (one.null, one.null) if one_sided else (-least, least)
-    return one.scale(lower), one.scale(upper)
+    least = 0.0 if one_sided else least
+    return one.scale(one.null - least), one.scale(one.null + least)
 
 
 def need_of(one: Estimate, least: float, one_sided: bool, level: float) -> Need:

@@ -60,15 +60,14 @@ class Known:
     replicates: int
 
     @staticmethod
-    def split(
-        value: float, total: float, of_replicates: float, freedom: float, replicates: int
-    ) -> Known:
-        """Of a total error, its part of replicates, and the degrees of freedom of the total."""
-        rest = max(total**2 - of_replicates**2, 0.0)
+    def split(value: float, total: float, rest: float, freedom: float, replicates: int) -> Known:
+        """Of a total error, of which the variance ``rest`` stays, and its degrees of freedom."""
+        rest = min(rest, total**2)
+        falls = total**2 - rest
         own = total**4 / freedom - rest**2 / (GROUPS - 1) if freedom > 0 else math.nan
         if rest > 0 and own > 0:
-            freedom = max(1.0, of_replicates**4 / own)
-        return Known(value, of_replicates, math.sqrt(rest), freedom, replicates)
+            freedom = max(1.0, falls**2 / own)
+        return Known(value, math.sqrt(falls), math.sqrt(rest), freedom, replicates)
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,15 @@ def over_looks(
 ) -> tuple[np.ndarray, dict[str, Standing]]:
     """The p of each question over all looks, (m,), and where it stands; undefined ones have 1.
 
-    So an undefined question is counted in its family, which does not grow when it is defined.
+    So an undefined question is counted in its family, which does not grow when it is defined; and
+    one that cannot be asked any more, since its runs are now held not to have learned, stands where
+    it stood.
     """
+    nothing: tuple[float, Verdict] = (math.nan, "undecided")
     followed = [
-        (i, question, one)
+        (i, question, one or nothing)
         for i, (question, one) in enumerate(zip(questions, decided, strict=True))
-        if one is not None and question.family != "measures"
+        if (one or question.key in looks.before) and question.family != "measures"
     ]
     standing = follow(
         looks,
@@ -54,16 +57,18 @@ def stand(finding: Finding, now: Standing, looks: Looks) -> Finding:
 
     """
     why = f"With {looks.replicates} replicates (of at most {looks.counts[-1]}): {finding.why}"
-    if finding.verdict == "undecided" and not now.settled:
+    if not now.settled:
+        if finding.verdict == "not asked":
+            return replace(finding, standing=now)
+        if finding.verdict != "undecided":
+            return replace(
+                finding, why=why, standing=replace(now, verdict=finding.verdict, settled=True)
+            )
         if finding.reason not in ("replicates", "probes") or not finding.p_holm < LEVEL:
             now = replace(now, outlook=_outlook(finding, looks))
             told = f" It is {now.outlook}." if now.outlook else ""
             return replace(finding, why=why + told, standing=now)
         # The level that it has now was reached at a look before.
-    elif not now.settled:
-        return replace(
-            finding, why=why, standing=replace(now, verdict=finding.verdict, settled=True)
-        )
     now = replace(now, settled=True)
     if finding.verdict != now.verdict:
         why = f"Decided with {now.replicates} replicates, which stays. {why}"

@@ -1,8 +1,8 @@
 """From estimates to verdicts: where the interval lies, adjusted for its family.
 
-With the claim's least effect m, a question at level α is decided where its interval of confidence
-1 − α lies beyond +m, beyond −m, or wholly within ±m; so, with p₊(b) and p₋(b) the one-sided p of
-being above and below b, at every α greater than
+With the claim's least effect m (from 0, or from the value c that it is about), a question at level
+α is decided where its interval of confidence 1 − α lies beyond +m, beyond −m, or wholly within ±m;
+so, with p₊(b) and p₋(b) the one-sided p of being above and below b, at every α greater than
 
     p = 2 min{ p₊(m), p₋(−m), max[p₊(−m), p₋(m)] }.
 
@@ -18,7 +18,7 @@ all looks so far, the interval is that of the present one, and a verdict stays
 Scores that are certified to a tolerance t are off by t/2 at most, and their intervals are widened
 by what that can make of the contrast:
 
-scores        a difference of mean scores is off by t at most;
+scores        a difference of mean scores is off by t at most, of four of them (claim 5) by 2t;
 progress      a share P = (a − s)/(1 − s) of the room 1 − s ≥ r = `LEAST_ROOM`, a and s each off by
               t/2: it is off by (1 + |1 − P|) t/(2r), which is t/r at most for P from 0 to 1, and
               so a difference of two by 2t/r;
@@ -32,12 +32,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from stratigraph.evidence.contrast import Contrast, estimate
-from stratigraph.evidence.estimate import Estimate
+from stratigraph.evidence.contrast import NOT_ASKED, Contrast, estimate
+from stratigraph.evidence.estimate import Estimate, widen
 from stratigraph.evidence.evidence import Evidence
 from stratigraph.evidence.family import correct
 from stratigraph.evidence.finding import Entered, Finding, Question, Reason, Verdict
@@ -46,20 +45,20 @@ from stratigraph.evidence.sequential import Looks, Standing
 from stratigraph.evidence.standing import over_looks, stand
 from stratigraph.evidence.trajectories import LEAST_ROOM
 
-__all__ = ["deciding_p", "judge"]
+__all__ = ["decide", "judge"]
 
-NOT_ASKED = "of a network that the question is not of, or with none to compare it with"
 BY_CKA_ALONE = (["debiased_cka"], ["linear_cka"])
 
 
-def deciding_p(one: Estimate, least: float, one_sided: bool) -> float:
-    """The smallest level at which the interval decides; NaN where there is none."""
-    return _decide(one, least, one_sided)[0]
+def decide(one: Estimate, least: float, one_sided: bool) -> tuple[float, Verdict]:
+    """The smallest level at which the interval decides, and what it says there.
 
-
-def _decide(one: Estimate, least: float, one_sided: bool) -> tuple[float, Verdict]:
-    """The smallest level at which the interval decides, and what it says there."""
-    above, below = (one.null, one.null) if one_sided else (least, -least)
+    Of one replicate none does: an interval over probes alone says nothing of another run.
+    """
+    if one.replicates < 2:
+        return math.nan, "undecided"
+    least = 0.0 if one_sided else least
+    above, below = one.null + least, one.null - least
     p: dict[Verdict, float] = {
         "supported": one.p_above(above),
         "contradicted": one.p_below(below),
@@ -97,7 +96,7 @@ def judge(
         for question, other in zip(every, questions, strict=True)
     ]
     decided = [
-        _decide(next(iter(found.values())), question.least, question.one_sided)
+        decide(next(iter(found.values())), question.least, question.one_sided)
         if found and not question.missing
         else None
         for question, found in zip(questions, estimates, strict=True)
@@ -131,9 +130,19 @@ def _estimates(question: Question, tolerances: Mapping[str, float]) -> dict[str,
         if tolerance and question.unit == "correlations":
             continue
         one = estimate(contrast)
-        off = tolerance * (2 / LEAST_ROOM if question.unit == "progress" else 1.0)
-        found[measure] = replace(one, lower=one.lower - off, upper=one.upper + off)
+        if tolerance:
+            off = 2 / LEAST_ROOM if question.unit == "progress" else _count_differences(contrast)
+            one = widen(one, tolerance * off)
+        found[measure] = one
     return found
+
+
+def _count_differences(contrast: Contrast) -> float:
+    """How many differences of mean scores a contrast sums: of four sides, two."""
+    if "weight" not in contrast.table:
+        return 1.0
+    weights = contrast.table.drop_duplicates("cell")["weight"]
+    return max(1.0, float(weights.abs().sum()) / 2)
 
 
 def _finding(
@@ -149,18 +158,18 @@ def _finding(
     looks: Looks | None,
 ) -> Finding:
     nan = (math.nan, math.nan, math.nan)
-    adjusted, why = nan, question.missing
+    adjusted, why = nan, every.missing or question.missing
     verdict: Verdict = "not asked"
     reason: Reason = ""
     first = None if question.missing else next(iter(estimates.values()), None)
     if not question.missing:
-        if first is not None and math.isfinite(first.error if not first.parts else first.lower):
+        if first is not None and _has_interval(first):
             two_sided = 2 * level if question.one_sided else level
             if looks is not None and question.family != "measures":
                 two_sided = looks.level(two_sided)
             adjusted = (*first.interval(1 - two_sided), 1 - two_sided)
         verdict, reason, why = _verdict(question, estimates, adjusted)
-        if reason == "undefined" and _worse_for_failures(estimates, of_all):
+        if math.isnan(adjusted[0]) and _worse_for_failures(estimates, of_all):
             reason = "failed runs"
             why = _tell_failed(evidence, "There are too few replicates of a configuration.")
     elif evidence.failed and not every.missing:
@@ -223,7 +232,7 @@ def _verdict(
             "of them changes it; of pairs of runs it takes three replicates.",
         )  # fmt: skip
     alone = " By CKA alone." if list(estimates) in BY_CKA_ALONE else ""
-    least, null = (0.0, one.null) if question.one_sided else (question.least, 0.0)
+    least, null = 0.0 if question.one_sided else question.least, one.null
     told = f"{100 * confidence:.3g} % interval {lower:+.3g} to {upper:+.3g}"
     side = 0
     if lower > null + least:
@@ -242,15 +251,21 @@ def _verdict(
         bound = f"{null + side * least:+g}" if null or least else "0"
         verdict: Verdict = "supported" if side > 0 else "contradicted"
         return verdict, "", f"The {told} lies beyond {bound}.{alone}"
-    if least and lower > -least and upper < least:
-        return "negligible", "", f"The {told} lies within ±{least:g}.{alone}"
+    if least and lower > null - least and upper < null + least:
+        about = f"{null:g} " if null else ""
+        return "negligible", "", f"The {told} lies within {about}±{least:g}.{alone}"
     return "undecided", "replicates", f"The {told} says neither.{alone}"
+
+
+def _has_interval(one: Estimate) -> bool:
+    """Whether there is an interval over replicates: one over probes alone decides nothing."""
+    return one.replicates > 1 and math.isfinite(one.lower)
 
 
 def _worse_for_failures(estimates: Mapping[str, Estimate], of_all: Mapping[str, Estimate]) -> bool:
     """Whether there would be an interval, had the failed runs counted."""
-    return any(math.isfinite(one.lower) for one in of_all.values()) and not any(
-        math.isfinite(one.lower) for one in estimates.values()
+    return any(map(_has_interval, of_all.values())) and not any(
+        map(_has_interval, estimates.values())
     )
 
 

@@ -17,6 +17,7 @@ from stratigraph.integrations.recorder import Recorder
 from stratigraph.integrations.roles import as_roles
 from stratigraph.integrations.schedule import Schedule, as_schedule
 from stratigraph.integrations.study_file import open_recorded
+from stratigraph.renamed import takes_former
 from stratigraph.study.origin import is_url
 from stratigraph.training import RecordedConfig
 from stratigraph.values import check_whole
@@ -24,10 +25,11 @@ from stratigraph.values import check_whole
 __all__ = ["describe_run", "record"]
 
 
+@takes_former(out="to")
 def record(
     model: nn.Module,
     probes: Any,
-    to: str | Path,
+    out: str | Path,
     *,
     name: str = "training",
     settings: Mapping[str, Any] | None = None,
@@ -54,7 +56,7 @@ def record(
             what it wraps, on one process alone, without waiting for the others.
         probes: the fixed inputs that it is read on: a tensor, a tuple or mapping of such, or a list
             of batches (`stratigraph.activations.batches`).
-        to: the study's folder; a further run goes beside those that stand there.
+        out: the study's folder; a further run goes beside those that stand there.
         name: of the objective, as the report calls it.
         settings: what tells this run from others (plain values, such as ``{"lr": 1e-3}``).
         seed: of the run; runs that differ by it alone are replicates.
@@ -85,9 +87,9 @@ def record(
         BusyError: another process records this run.
 
     """
-    if is_url(to):
+    if is_url(out):
         raise ConfigError(
-            f"to: expected a folder of this machine, got {to}; record into one, and copy it with "
+            f"out: expected a folder of this machine, got {out}; record into one, and copy it with "
             "`stratigraph export` or your storage's own tools."
         )
     for what, number, least in (("start", start, 0), ("log_every", log_every, 1)):
@@ -98,7 +100,7 @@ def record(
         model, probes, name, settings, seed, layers=layers, reduce=reduce, posterior=posterior,
         call=call, data=data, batch_size=batch_size, roles=roles, mask=mask, strength=strength,
     )  # fmt: skip
-    folder = open_recorded(Path(to), measures)
+    folder = open_recorded(Path(out), measures)
     return Recorder(folder, config, inputs, as_schedule(snapshots), weights, log_every, start)
 
 

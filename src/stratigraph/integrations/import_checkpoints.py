@@ -23,16 +23,18 @@ from stratigraph.integrations.recorder import TrainingWarning
 from stratigraph.integrations.replay import Loader, by_step, replay
 from stratigraph.integrations.series import find_series
 from stratigraph.integrations.study_file import open_recorded
+from stratigraph.renamed import takes_former
 from stratigraph.study import Study, load_study
 
 __all__ = ["import_checkpoints"]
 
 
+@takes_former(out="to")
 def import_checkpoints(
     checkpoints: str | Path | Iterable[str | Path],
     factory: Callable[[], nn.Module] | nn.Module,
     inputs: Any,
-    to: str | Path,
+    out: str | Path,
     *,
     pattern: str | None = None,
     name: str = "training",
@@ -59,7 +61,7 @@ def import_checkpoints(
         factory: makes the network, without arguments; or the network.
         inputs: the fixed inputs that all are read on, at least 4: a tensor or array (n, …), a
             mapping, or a list of batches (`stratigraph.activations.batches`).
-        to: the study's folder.
+        out: the study's folder.
         pattern: what paths say of runs, such as ``runs/lr{lr}-seed{seed}/checkpoint-{step}``
             (`stratigraph.integrations.series`).
         name: of the objective, where no ``{name}`` of the pattern says it.
@@ -117,7 +119,7 @@ def import_checkpoints(
         config, reader = describe_run(
             network, inputs, series.name or name, series.settings, series.seed, **options
         )
-        folder = folder or open_recorded(Path(to), measures)
+        folder = folder or open_recorded(Path(out), measures)
         digests = replay(folder, config, reader, steps, loader, weights)
         for step, digest in digests.items():
             this = f"run {config.run_id} ({config.label()}) at step {step:,}"
@@ -126,4 +128,4 @@ def import_checkpoints(
                 warnings.warn(
                     f"{this}: the same weights as {other}, bit for bit", TrainingWarning, 2
                 )
-    return load_study(Path(to))
+    return load_study(Path(out))

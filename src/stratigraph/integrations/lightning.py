@@ -2,7 +2,7 @@
 
 ::
 
-    Trainer(callbacks=[LightningRecorder(probes, to="results/mine")])
+    Trainer(callbacks=[LightningRecorder(probes, out="results/mine")])
 
 Steps are the trainer's ``global_step``. Needs ``pip install stratigraph[lightning]``.
 """
@@ -18,6 +18,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from stratigraph.integrations.begin import record
 from stratigraph.integrations.recorder import Recorder
+from stratigraph.renamed import takes_former
 
 __all__ = ["LightningRecorder"]
 
@@ -27,20 +28,21 @@ class LightningRecorder(Callback):
 
     Args:
         probes: the fixed inputs; see `stratigraph.record`.
-        to: the study's folder.
+        out: the study's folder.
         options: those of `stratigraph.record`; ``layers`` and ``call`` are of the module.
 
     """
 
-    def __init__(self, probes: Any, to: str | Path, **options: Any) -> None:
-        self.probes, self.to, self.options = probes, to, options
+    @takes_former(out="to")
+    def __init__(self, probes: Any, out: str | Path, **options: Any) -> None:
+        self.probes, self.out, self.options = probes, out, options
         self.recorder: Recorder | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Record the network as it is; a fit that goes on from a checkpoint goes on here."""
         if trainer.is_global_zero:
             self.recorder = record(
-                pl_module, self.probes, self.to, start=trainer.global_step, **self.options
+                pl_module, self.probes, self.out, start=trainer.global_step, **self.options
             )
 
     def on_train_batch_end(

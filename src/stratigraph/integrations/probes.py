@@ -66,7 +66,7 @@ class ProbeReader:
         if self.count < 4:
             raise InputError(f"probes: expected at least 4 inputs, got {self.count}.")
         if posterior is not None and self.roles.gaussian:
-            raise InputError("posterior: the roles say what it is too; leave one of them away.")
+            raise InputError("posterior: the roles say what it is too; leave one of them out.")
         # What the study calls each layer; a role that no layer has is told before anything begins.
         self.names: dict[str, str] = {}
         if self.roles:

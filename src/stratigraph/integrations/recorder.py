@@ -2,7 +2,7 @@
 
 ::
 
-    recorder = sg.record(model, probes, to="results/mine")
+    recorder = sg.record(model, probes, out="results/mine")
     …  recorder.step(loss=loss)      # after every update
     recorder.close()                 # or: with sg.record(…) as recorder
 

@@ -62,8 +62,8 @@ class Roles:
                 raise ConfigError(f"roles: {role}: expected one layer, got {', '.join(patterns)}.")
         if "posterior" in known and known & {"mean", "log_var"}:
             raise ConfigError(
-                "roles: `posterior` is one layer that gives mean and log-variance; leave `mean` "
-                "and `log_var` away, or it."
+                "roles: `posterior` is one layer that gives mean and log-variance; leave out "
+                "`mean` and `log_var`, or it."
             )
         if "log_var" in known and "mean" not in known:
             raise ConfigError("roles: `log_var` without `mean`; say which layer gives the mean.")

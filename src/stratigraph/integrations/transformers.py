@@ -2,7 +2,7 @@
 
 ::
 
-    Trainer(model=…, callbacks=[TrainerRecorder(probes, to="results/mine")])
+    Trainer(model=…, callbacks=[TrainerRecorder(probes, out="results/mine")])
 
 ``probes`` is a mapping of tensors, as the network's ``forward`` takes it, or a list of batches.
 Steps are the trainer's ``global_step``; losses are those that it logs (``logging_steps``).
@@ -18,6 +18,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from stratigraph.integrations.begin import record
 from stratigraph.integrations.recorder import Recorder
+from stratigraph.renamed import takes_former
 
 __all__ = ["TrainerRecorder"]
 
@@ -27,13 +28,14 @@ class TrainerRecorder(TrainerCallback):
 
     Args:
         probes: the fixed inputs; see `stratigraph.record`.
-        to: the study's folder.
+        out: the study's folder.
         options: those of `stratigraph.record`.
 
     """
 
-    def __init__(self, probes: Any, to: str | Path, **options: Any) -> None:
-        self.probes, self.to, self.options = probes, to, options
+    @takes_former(out="to")
+    def __init__(self, probes: Any, out: str | Path, **options: Any) -> None:
+        self.probes, self.out, self.options = probes, out, options
         self.recorder: Recorder | None = None
 
     def on_train_begin(
@@ -46,7 +48,7 @@ class TrainerRecorder(TrainerCallback):
         """Record the network as it is; a training that was resumed goes on here."""
         if state.is_world_process_zero:
             self.recorder = record(
-                kwargs["model"], self.probes, self.to, start=state.global_step, **self.options
+                kwargs["model"], self.probes, self.out, start=state.global_step, **self.options
             )
 
     def on_step_end(

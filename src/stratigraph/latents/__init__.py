@@ -1,6 +1,11 @@
-"""What latents and layers hold: regimes, intrinsic dimension, decodability, disentanglement."""
+"""What latents and layers hold: regimes, information, dimension, decodability, disentanglement."""
 
 from stratigraph.latents.decoding import decodability as decodability
+from stratigraph.latents.information import (
+    Information as Information,
+    information as information,
+    information_of_codes as information_of_codes,
+)
 from stratigraph.latents.intrinsic_dimension import (
     intrinsic_dimensions as intrinsic_dimensions,
     levina_bickel as levina_bickel,

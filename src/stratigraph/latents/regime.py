@@ -16,7 +16,7 @@ import numpy as np
 
 from stratigraph.errors import InputError
 
-__all__ = ["REGIMES", "kl_by_latent", "regimes"]
+__all__ = ["REGIMES", "check_rows", "kl_by_latent", "regimes"]
 
 REGIMES = ("active", "mixed", "passive")
 SPREAD = 0.1
@@ -24,7 +24,8 @@ ACTIVE = 0.1
 PASSIVE = (0.9, 1.1)
 
 
-def _check(values: np.ndarray, name: str) -> np.ndarray:
+def check_rows(values: np.ndarray, name: str) -> np.ndarray:
+    """What is known of latents, one row a probe: finite numbers (n, z) as float64."""
     matrix = np.asarray(values, dtype=np.float64)
     if matrix.ndim != 2 or len(matrix) < 2:
         raise InputError(
@@ -46,7 +47,7 @@ def regimes(log_var: np.ndarray) -> np.ndarray:
 
     """
     # e^700 is near the largest float64: beyond it the latent is mixed whatever the number.
-    variance = np.exp(np.minimum(_check(log_var, "log_var"), 350.0))
+    variance = np.exp(np.minimum(check_rows(log_var, "log_var"), 350.0))
     mean, steady = variance.mean(axis=0), variance.var(axis=0) < SPREAD
     found = np.full(len(mean), "mixed", dtype="<U7")
     found[steady & (mean <= ACTIVE)] = "active"
@@ -62,5 +63,5 @@ def kl_by_latent(mean: np.ndarray, log_var: np.ndarray) -> np.ndarray:
         log_var: log σ², (n, z).
 
     """
-    mu, lv = _check(mean, "mean"), _check(log_var, "log_var")
+    mu, lv = check_rows(mean, "mean"), check_rows(log_var, "log_var")
     return 0.5 * (mu**2 + np.exp(np.minimum(lv, 350.0)) - lv - 1).mean(axis=0)

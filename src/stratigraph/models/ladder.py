@@ -20,7 +20,7 @@ which is the same model. With r = σ_p²/σ̂², q(u_i|u_{>i}, x) = N(mean, e^{l
 
 and KL(q(z_i) ‖ p(z_i|z_{i+1})) = KL(N(mean, e^{log_var}) ‖ N(0, I)): what every objective computes
 of a VAE is the ladder's own, summed over levels. What needs q(u_j|x_i) for pairs of images (the
-total correlation of the β-TC-VAE) cannot be had: `hierarchical` says so.
+total correlation of the β-TC-VAE) cannot be computed: `hierarchical` says so.
 
 `encode` gives mean and log_var along the path on which the higher levels take their means;
 `forward` samples level by level. Latents are in the order in which they are drawn, the top level's

@@ -1,7 +1,7 @@
-"""KL-annealed VAE: R + w·KL, w = min(1, step / annealing_steps) (Bowman et al. 2016).
+"""KL-annealed VAE: R + βw·KL, w = min(1, step / annealing_steps) (Bowman et al. 2016).
 
 The weight rises linearly from 0, so that the decoder learns to use the latents before the KL can
-switch them off. Source: arXiv 1511.06349, section 3.1.
+switch them off. β is 1 in the source: arXiv 1511.06349, section 3.1.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ __all__ = ["KLAnnealedVAE"]
 
 @dataclass(frozen=True)
 class KLAnnealedVAE:
-    """R + w·KL, w growing linearly to 1 in ``annealing_steps`` steps."""
+    """R + βw·KL, w growing linearly to 1 in ``annealing_steps`` steps."""
 
     annealing_steps: int = declared(STEPS)
+    beta: float = 1.0
     strength: ClassVar[str | None] = "annealing_steps"
 
     def regulariser(self, posterior: Posterior, step: int) -> Scalar:
-        """w(step) · KL(q(z|x) ‖ p(z))."""
+        """β · w(step) · KL(q(z|x) ‖ p(z))."""
         weight = min(1.0, step / self.annealing_steps)
-        return weight * kl_divergence(posterior.mean, posterior.log_var)
+        return self.beta * weight * kl_divergence(posterior.mean, posterior.log_var)

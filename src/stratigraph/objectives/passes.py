@@ -9,7 +9,7 @@ objective that takes it has ``terms`` in place of ``regulariser``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -95,6 +95,13 @@ class Terms:
             "kl": self.kl,
             **self.more,
         }
+
+    def with_weight(self, weight: float) -> Terms:
+        """The same with the regulariser weighed, and the loss with it."""
+        if weight == 1:
+            return self
+        regulariser = weight * self.regulariser
+        return replace(self, loss=self.reconstruction + regulariser, regulariser=regulariser)
 
     def values(self) -> dict[str, float]:
         """Every term as a number."""

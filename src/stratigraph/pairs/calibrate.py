@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from stratigraph.errors import InputError
-from stratigraph.pairs.matrix import similarity_matrix
+from stratigraph.pairs.labelled import as_dataset
 from stratigraph.pairs.planner import MEMORY
+from stratigraph.pairs.scored import score_matrix
 from stratigraph.similarity.measure import Measure
 
 if TYPE_CHECKING:
@@ -59,7 +60,5 @@ def calibrate(
         a, b = {"x": a}, b if isinstance(b, Mapping) else {"y": b}
     elif b is not None and not isinstance(b, Mapping):
         b = {"y": b}
-    scores = similarity_matrix(a, b, measure, memory=memory, null=null, groups=groups, seed=seed)
-    beside = [name for name in scores.coords if name not in scores.dims]
-    found = scores.reset_coords(beside).rename({scores.name: "value"})
-    return found.assign_attrs(scores.attrs)
+    scores = score_matrix(a, b, measure, memory=memory, null=null, groups=groups, seed=seed)
+    return as_dataset(scores)

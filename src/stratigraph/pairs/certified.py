@@ -20,7 +20,7 @@ from stratigraph.pairs.comparison import Comparison
 from stratigraph.pairs.pair_by_pair import PairByPair
 from stratigraph.pairs.pairwise import Progress, all_pairs
 from stratigraph.similarity.inputs import as_matrices
-from stratigraph.similarity.measure import tell
+from stratigraph.similarity.measure import tell, tell_all
 from stratigraph.similarity.procrustes import PROCRUSTES_SIMILARITY
 from stratigraph.values import is_number
 
@@ -124,6 +124,8 @@ def certified_matrix(
     """
     import xarray
 
+    import stratigraph.accessor  # noqa: F401 - which gives matrices their `sg`
+
     chosen = PROCRUSTES_SIMILARITY
     check_tolerance(chosen.name, tolerance)
     given = {"a": a} if b is None else {"a": a, "b": b}
@@ -146,7 +148,7 @@ def certified_matrix(
             "measure": chosen.name,
             "tolerance": tolerance,
             "plan": f"{CERTIFIED_PLAN}{kept}",
-            "reasons": json.dumps(tell_reasons(chosen.name, found, sides[0], sides[-1], level=6)),
+            "reasons": json.dumps(tell_reasons(chosen.name, found, sides[0], sides[-1], level=7)),
         },
     )
 
@@ -156,12 +158,16 @@ def tell_reasons(
 ) -> dict[str, str]:
     """Warn once of every representation that has no score or few digits; name → why no score."""
     reasons: dict[str, str] = {}
+    doubts: dict[str, list[str]] = {}
     seen: set[str] = set()
     for names, notes in ((x, found.notes_x), (y, found.notes_y)):
         for name, reason, doubt in zip(names, notes.reasons, notes.doubts, strict=True):
-            if name not in seen:
-                seen.add(name)
-                tell(measure, repr(name), reason, doubt, level=level)
             if reason:
                 reasons[name] = reason
+            elif doubt and name not in seen:
+                doubts.setdefault(doubt, []).append(repr(name))
+            seen.add(name)
+    tell_all(measure, reasons, level=level)
+    for doubt, of in doubts.items():
+        tell(measure, ", ".join(of), None, doubt, level=level)
     return reasons

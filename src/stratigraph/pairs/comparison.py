@@ -1,4 +1,4 @@
-"""What came of comparing all pairs: blocks of scores, from which any rows can be had.
+"""What came of comparing all pairs: blocks of scores, from which any rows can be read.
 
 Blocks lie in memory, or in files of a scratch folder. K × K scores are then never in memory as a
 whole: 27,000 representations have 5.8 GB of them, and a band of rows at a time is enough to write

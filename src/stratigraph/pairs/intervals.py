@@ -25,21 +25,35 @@ import torch
 from torch import Tensor
 
 from stratigraph.errors import InputError
+from stratigraph.labels import join_rows
+from stratigraph.pairs.chance import join_groups
 from stratigraph.pairs.jackknife import groups_of, pair_scores
 from stratigraph.pairs.labelled import label_matrix
-from stratigraph.pairs.matrix import check_inputs, similarity_matrix
 from stratigraph.pairs.planner import MEMORY
+from stratigraph.pairs.scored import check_inputs, score_matrix
 from stratigraph.similarity.catalog import find_measure
 from stratigraph.similarity.from_rows import cka_from_batches
-from stratigraph.similarity.inputs import IN_PARTS, is_large, join_sides
-from stratigraph.similarity.measure import Measure, tell
+from stratigraph.similarity.inputs import (
+    IN_PARTS,
+    as_matrix,
+    check_finite,
+    is_large,
+    join_sides,
+    only,
+)
+from stratigraph.similarity.measure import Measure, tell_all
 from stratigraph.similarity.sizes import in_bytes, in_words
-from stratigraph.similarity.unfit import fit_matrices, with_unfit
+from stratigraph.similarity.unfit import fit_matrices, numbers_as_units, with_unfit
 
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["interval_matrix"]
+__all__ = ["confidence_of", "interval_matrix", "jackknife_scores"]
+
+
+def confidence_of(interval: bool | float) -> float:
+    """The confidence of the interval that was asked for: 0.95 of True."""
+    return 0.95 if interval is True else float(interval)
 
 
 def interval_matrix(
@@ -51,11 +65,13 @@ def interval_matrix(
     memory: int | str = MEMORY,
     null: int | None = None,
     groups: Any = None,
+    seed: int = 0,
 ) -> xarray.DataArray:
-    """`similarity_matrix` with the coordinates ``lower`` and ``upper`` (x, y) beside each score.
+    """Scores with the coordinates ``lower`` and ``upper`` (x, y) beside each.
 
-    What cannot be compared is NaN in its row, with the reason, and the others are compared. With
-    ``null`` draws, within ``groups`` if any, what chance would score as well (`chance`).
+    `stratigraph.similarity_matrix` with ``interval=True`` gives them as a Dataset. What cannot be
+    compared is NaN in its row, with the reason, and the others are compared. With ``null`` draws,
+    within ``groups`` if any, what chance would score as well (`chance`).
 
     Raises:
         InputError: as `similarity_matrix`; a confidence outside (0, 1); or too few probes for
@@ -66,49 +82,93 @@ def interval_matrix(
         raise InputError(f"confidence: expected a number between 0 and 1, got {confidence!r}.")
     chosen, memory = find_measure(measure), in_bytes(memory)
     check_inputs(a, b)
-    given = {"a": a} if b is None else {"a": a, "b": b}
-    joined = join_sides(given)
+    given = {"a": a} if b is None or b is a else {"a": a, "b": b}
+    joined = join_sides({argument: numbers_as_units(side) for argument, side in given.items()})
     every = [value for side in joined for value in side.values()]
     n = len(every[0])
-    cka = chosen.name in IN_PARTS
-    if is_large(every, memory) or (cka and 8 * 6 * n * n > memory):
+    if is_large(every, memory) or (chosen.name in IN_PARTS and 8 * 6 * n * n > memory):
         if null is not None:
             raise InputError(
                 f"null: needs every number at once, with {in_words(memory)} allowed (memory=)."
             )
         return _estimate(joined, chosen, n, confidence, memory)
-    parts = groups_of(n)
-    if n - -(-n // max(parts, 1)) < chosen.least or parts < 2:
-        raise InputError(
-            f"a: expected enough probes to leave groups of them out, at least 8 and so many that "
-            f"{chosen.least} are left ({chosen.name}), got {n}."
-        )
+    parts = _count_groups("a", n, chosen)
     sides, _, unfits = fit_matrices(dict(zip(given, joined, strict=True)), chosen)
     left, right = sides[0], sides[1] if len(sides) > 1 else None
-    found = similarity_matrix(left, right, chosen, memory=memory, null=null, groups=groups)
-    if cka:
-        without = _without_groups_of_cka(sides, chosen.name, parts)
-    else:
-        of_group = np.arange(n) % parts
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the whole they were told
-            without = np.stack(
-                [
-                    similarity_matrix(
-                        _leave_out(left, of_group == g),
-                        None if right is None else _leave_out(right, of_group == g),
-                        chosen,
-                        memory=memory,
-                    )
-                    for g in range(parts)
-                ]
-            )
+    if groups is not None:
+        groups = np.asarray(join_groups(groups, joined))
+    found = score_matrix(left, right, chosen, memory=memory, null=null, groups=groups, seed=seed)
+    without = _without_groups(sides, chosen, parts, memory)
     spread = np.sqrt((parts - 1) / parts * np.square(without - without.mean(0)).sum(0))
     reach = spread * scipy.stats.t.ppf((1 + confidence) / 2, parts - 1)
     found = found.assign_coords(
         lower=(("x", "y"), found.values - reach), upper=(("x", "y"), found.values + reach)
     ).assign_attrs(interval=f"{confidence:.0%}, leaving out {parts} groups of probes in turn")
-    return with_unfit(found, a, a if b is None else b, unfits)
+    return with_unfit(found, a, a if b is None else b, unfits, level=4)
+
+
+def jackknife_scores(
+    a: Mapping[str, Any], b: Mapping[str, Any], measure: str | Measure, memory: int = MEMORY
+) -> tuple[Measure, np.ndarray, np.ndarray, int]:
+    """The measure, its scores (k, k′), those without each group of probes (g, k, k′), and n.
+
+    Raises:
+        InputError: an entry cannot be compared, or too few probes to leave groups of them out.
+
+    """
+    chosen = find_measure(measure)
+    every = join_rows({name: only(value, name) for name, value in {**a, **b}.items()})
+    matrices = {name: as_matrix(value, name) for name, value in every.items()}
+    first, n = next((name, len(matrix)) for name, matrix in matrices.items())
+    parts = _count_groups(first, n, chosen)
+    for name, matrix in matrices.items():
+        check_finite(matrix, name)
+        if len(matrix) != n:
+            raise InputError(
+                f"{name}: expected the same {n} probes as {first}, got {len(matrix)} rows."
+            )
+    sides = [{name: matrices[name] for name in side} for side in (a, b)]
+    scores = score_matrix(sides[0], sides[1], chosen, memory=memory).values
+    return chosen, scores, _without_groups(sides, chosen, parts, memory), n
+
+
+def _count_groups(argument: str, n: int, measure: Measure) -> int:
+    """Into how many groups n probes are cut.
+
+    Raises:
+        InputError: too few probes.
+
+    """
+    parts = groups_of(n)
+    if n - -(-n // max(parts, 1)) < measure.least or parts < 2:
+        raise InputError(
+            f"{argument}: expected enough probes to leave groups of them out, at least 8 and so "
+            f"many that {measure.least} are left ({measure.name}), got {n}."
+        )
+    return parts
+
+
+def _without_groups(
+    sides: list[dict[str, Tensor]], measure: Measure, parts: int, memory: int
+) -> np.ndarray:
+    """Scores without each group of probes, (g, k, k′)."""
+    if measure.name in IN_PARTS:
+        return _without_groups_of_cka(sides, measure.name, parts)
+    left, right = sides[0], sides[1] if len(sides) > 1 else None
+    of_group = np.arange(len(next(iter(left.values())))) % parts
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the whole they were told
+        return np.stack(
+            [
+                score_matrix(
+                    _leave_out(left, of_group == g),
+                    None if right is None else _leave_out(right, of_group == g),
+                    measure,
+                    memory=memory,
+                )
+                for g in range(parts)
+            ]
+        )
 
 
 def _leave_out(side: Mapping[str, Tensor], group: np.ndarray) -> dict[str, Tensor]:
@@ -116,7 +176,7 @@ def _leave_out(side: Mapping[str, Tensor], group: np.ndarray) -> dict[str, Tenso
     return {name: matrix[rows.to(matrix.device)] for name, matrix in side.items()}
 
 
-def _without_groups_of_cka(sides: list[dict[str, Any]], measure: str, groups: int) -> np.ndarray:
+def _without_groups_of_cka(sides: list[dict[str, Tensor]], measure: str, groups: int) -> np.ndarray:
     """Scores without each group, (g, k, k′)."""
     rows, columns = len(sides[0]), len(sides[-1])
     every = [value.cpu().numpy() for side in sides for value in side.values()]
@@ -143,8 +203,7 @@ def _estimate(
         )
     right = sides[1] if len(sides) > 1 else None
     found = cka_from_batches(sides[0], right, n, memory, confidence)
-    for name, reason in found.reasons.items():
-        tell(measure.name, repr(name), reason, None, level=3)
+    tell_all(measure.name, found.reasons, level=3)
     return label_matrix(
         found.values,
         sides[0],

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["label_matrix"]
+__all__ = ["as_dataset", "label_matrix"]
 
 
 def label_matrix(
@@ -41,6 +41,8 @@ def label_matrix(
     """
     import xarray
 
+    import stratigraph.accessor  # noqa: F401 - which gives matrices their `sg`
+
     found = zip(("lower", "upper"), ends, strict=True)
     return xarray.DataArray(
         values,
@@ -59,3 +61,9 @@ def label_matrix(
             "notes": json.dumps(dict(notes or {})),
         },
     )
+
+
+def as_dataset(found: xarray.DataArray) -> xarray.Dataset:
+    """The scores as ``value``, and beside them as variables what stood there as coordinates."""
+    beside = [name for name in found.coords if name not in found.dims]
+    return found.rename("value").reset_coords(beside).assign_attrs(found.attrs)

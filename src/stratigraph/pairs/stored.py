@@ -70,7 +70,7 @@ def compare_stored(
     Args:
         paths: one ``.npy`` for each representation.
         measure: a name of the catalogue, or a `Measure`; one that a rotation of the units changes
-            cannot be had from reduced coordinates.
+            cannot be computed from reduced coordinates.
         wanted: boolean ``(k, k)``, the pairs to compute (either order, for a symmetric measure), or
             a function of (rows, columns), both slices, that gives a block of it.
         tolerance: settle for intervals no wider than this, which hold the exact scores for certain

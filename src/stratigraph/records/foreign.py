@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from stratigraph.errors import DataError, UnsafeFileError
+from stratigraph.file_kinds import recognise
 from stratigraph.records.shards import read_folder
 from stratigraph.records.snapshot import load_tensors
 
@@ -88,7 +89,8 @@ def read_contents(path: Path, *, mapped: bool = False) -> Any:
         raise UnsafeFileError(
             f"{path}: a bare pickle, which runs code when it is opened; it is not read. {CONVERT}"
         )
-    raise DataError(f"{path}: neither safetensors nor a torch file; it begins with {start!r}.")
+    what = recognise(path) or f"it begins with {start!r}"
+    raise DataError(f"{path}: neither safetensors nor a torch file: {what}.")
 
 
 def _read_torch(path: Path, size: int, mapped: bool) -> Any:

@@ -85,19 +85,28 @@ def words(value: Any) -> bool:
     return value is None or text(value)
 
 
+def verdict(value: Any) -> bool:
+    """A verdict that was given, or ""."""
+    return value in ("", "supported", "contradicted", "negligible", "undecided")
+
+
 ESTIMATE = {"value": number, "lower": number, "upper": number, "null": number, "runs": count,
-            "replicates?": count, "seeds?": count}  # fmt: skip
+            "replicates?": count, "seeds?": count, "p?": number, "error_replicates?": number,
+            "error_probes?": number, "error_both?": number, "freedom?": number,
+            "configurations?": count, "correlation?": flag, "error?": number,
+            "parts?": [{"value": number, "error": number, "freedom": number}],
+            "off?": number}  # fmt: skip
 NEED = {"replicates": count, "low": count, "high": count, "never": number, "why": text}
 STANDING = {"replicates": whole, "settled": flag, "outlook": text}
 FINDING = {
     "key": text, "claim": whole, "way": text, "statement": text, "contrast": text,
     "verdict": text, "why": text, "p_holm": number, "estimates": Each(ESTIMATE),
     "of_all_runs?": Each({"value": number, "lower": number, "upper": number}),
+    "family?": text, "reason?": text, "least?": number, "one_sided?": flag, "level?": number,
     "adjusted?": {"confidence": number, "lower": number, "upper": number},
     "entered?": {"of": whole, "runs": [text], "failed": whole, "layers": [text],
                  "left_out": [{"why": text, "runs": [text]}]},
-    "family?": text, "least?": number, "one_sided?": flag, "need?": Maybe(NEED),
-    "standing?": Maybe(STANDING), "details?": [table],
+    "need?": Maybe(NEED), "standing?": Maybe(STANDING), "details?": [table],
 }  # fmt: skip
 ABOUT = {
     "step?": whole, "run_id?": text, "representations?": text, "measure?": text, "plan?": text,
@@ -106,6 +115,9 @@ ABOUT = {
     "factor_names?": [text], "factor_sizes?": [whole], "max_value?": whole, "data?": table,
 }  # fmt: skip
 ASKED = {"runs": [text], "stages": [text], "code": Each(text), "study": text, "replicates": count}
+STANDING = {
+    "p": number, "verdict": verdict, "replicates": whole, "settled": flag, "outlook": text,
+}  # fmt: skip
 FLOOR = {"of?": Each({"floor": number, "room": number}), "why?": text}
 JSON: dict[str, Form] = {
     "manifest.json": {
@@ -120,6 +132,8 @@ JSON: dict[str, Form] = {
         "loss?": number, "steps_per_second?": number, "pid?": whole,
     },
     "replicates.json": {"format": whole, "replicates": whole},
+    "looks.json": {"format": whole, "looks": [whole]},
+    "standings.json": {"format": whole, "looks": Each(Each(Each(STANDING)))},
     "floors.json": {"format?": whole, "floors?": Each(FLOOR)},
     "findings.json": {"findings": [FINDING], "representations?": Each(text)},
     "current.json": Each(
@@ -132,7 +146,7 @@ JSON: dict[str, Form] = {
     },
 }  # fmt: skip
 
-# Of a record's files: columns of tables, and axes and kinds of arrays.
+# Of a record's files: columns of tables (with a ``?`` may be missing), axes and kinds of arrays.
 TABLES: dict[str, dict[str, str]] = {
     "labels.parquet": {
         **dict.fromkeys(("run", "data", "architecture", "objective", "layer"), "text"),
@@ -143,6 +157,15 @@ TABLES: dict[str, dict[str, str]] = {
     "latents.parquet": {
         **dict.fromkeys(("step", "latent"), "whole"), "regime": "text",
         **dict.fromkeys(("kl", "variance", "mean_variance"), "number"),
+        **dict.fromkeys(("information?", "information_error?"), "number"),
+    },
+    "codes.parquet": {
+        **dict.fromkeys(("step", "latent"), "whole"),
+        **dict.fromkeys(("information", "information_error", "perplexity"), "number"),
+    },
+    "udr.parquet": {
+        "run": "text", "step": "whole", "score": "text", "value": "number", "n": "whole",
+        "reason": "text",
     },
     "layers.parquet": {"step": "whole", "layer": "text"},
     "scores.parquet": {
@@ -268,7 +291,8 @@ def _check_table(path: Path, columns: Mapping[str, str]) -> int:
         if rows > MOST_ROWS:
             raise ValueError(f"{rows:,} rows; at most {MOST_ROWS:,} are read")
         there = set(file.schema_arrow.names)
-        lacking = [column for column in columns if column not in there]
+        needed = [column for column in columns if not column.endswith("?")]
+        lacking = [column for column in needed if column not in there]
         if lacking:
             raise ValueError(f"it has no column {', '.join(lacking)}")
         found = file.read()  # all of it: a footer may speak of pages that are not there
@@ -276,6 +300,9 @@ def _check_table(path: Path, columns: Mapping[str, str]) -> int:
         told = str(error).partition("\n")[0][:200]
         raise ValueError(f"not readable as Parquet ({told})") from None
     for column, kind in columns.items() if rows else ():
+        column = column.removesuffix("?")
+        if column not in there:
+            continue
         own = found.column(column)
         bare = pa.types.is_null(own.type) and kind == "number"
         if not (bare or kinds[kind](own.type)) or (kind != "number" and own.null_count):

@@ -221,4 +221,6 @@ def _label(config: RunConfig, varies: set[str]) -> str:
             words.append(getattr(config, key))
     if config.freezing is not None:
         words.append("freezing")
+    if isinstance(config.on_collapse, Mapping):
+        words.append(f"on collapse {config.on_collapse['action']}")
     return ", ".join(words)

@@ -25,14 +25,16 @@ LACKS = {  # reason (`stratigraph.evidence.finding.Reason`) → in words
 REACHES = (0.1, 0.25, 0.5)  # where the axis of all findings may end; else at 1
 
 
-def finding_rows(findings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A row a question, of the corrected way.
+def finding_rows(
+    findings: Sequence[Mapping[str, Any]], way: str = "corrected"
+) -> list[dict[str, Any]]:
+    """A row a question, of one way of reading.
 
     ``value``, ``interval`` and ``place`` are of the measure that decides; ``estimates`` has all.
     """
     rows = []
     for found in findings:
-        if found["way"] != "corrected":
+        if found["way"] != way:
             continue
         shown = _shown(found)
         first = next(iter(found["estimates"].values()), None)

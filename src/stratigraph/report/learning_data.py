@@ -24,6 +24,7 @@ __all__ = [
     "find_settling",
     "layer_pairs",
     "losses",
+    "name_runs",
     "over_seeds",
     "parts",
     "regimes",
@@ -56,7 +57,7 @@ def layer_pairs(data: ReportData, evidence: Evidence, measure: str) -> pd.DataFr
     Columns: configuration, group (objective and data), pair, step, mean, low, high, runs.
     """
     pairs = of_vaes(evidence.within[measure])
-    table = _name_runs(data, pairs.table.assign(value=pairs.values[:, 0], run=pairs.table["run_x"]))
+    table = name_runs(data, pairs.table.assign(value=pairs.values[:, 0], run=pairs.table["run_x"]))
     if table.empty:
         return table
     names = {
@@ -71,7 +72,7 @@ def layer_pairs(data: ReportData, evidence: Evidence, measure: str) -> pd.DataFr
     return over_seeds(table, keys, "value").rename(columns={"step_x": "step"})
 
 
-def _name_runs(data: ReportData, table: pd.DataFrame) -> pd.DataFrame:
+def name_runs(data: ReportData, table: pd.DataFrame) -> pd.DataFrame:
     """The rows of runs that the report shows, with their configuration, group and seed."""
     if table.empty:
         return table
@@ -92,7 +93,7 @@ def to_input(data: ReportData, scored: Scored) -> pd.DataFrame:
 
     Columns: group, layer, part, step, mean, low, high, runs; empty where it was not compared.
     """
-    labels = _name_runs(data, scored.labels)
+    labels = name_runs(data, scored.labels)
     inputs = labels[labels["layer"] == "input"].reset_index()
     place = inputs.set_index(["run", "step"])["index"].to_dict()
     rows = [place.get(key, -1) for key in zip(labels["run"], labels["step"], strict=True)]
@@ -135,7 +136,7 @@ def find_settling(data: ReportData, evidence: Evidence, measure: str) -> pd.Data
 
 def regimes(data: ReportData, evidence: Evidence) -> pd.DataFrame:
     """Latents in each regime over training: group, configuration, step, regime, mean, low, high."""
-    table = _name_runs(data, evidence.latents)
+    table = name_runs(data, evidence.latents)
     if table.empty:
         return table
     long = table.melt(
@@ -146,7 +147,7 @@ def regimes(data: ReportData, evidence: Evidence) -> pd.DataFrame:
 
 def dimensions(data: ReportData, evidence: Evidence) -> pd.DataFrame:
     """Intrinsic dimension: group, layer, part, step, estimator, mean, low, high, runs."""
-    table = _name_runs(data, evidence.layers)
+    table = name_runs(data, evidence.layers)
     if table.empty:
         return table
     table = table.assign(part=table["layer"].map(part_of))
@@ -158,7 +159,7 @@ def dimensions(data: ReportData, evidence: Evidence) -> pd.DataFrame:
 
 def disentanglement(data: ReportData) -> pd.DataFrame:
     """Scores of the latents: configuration, score, step, mean, low, high, runs, n (probes)."""
-    table = _name_runs(data, data.study.disentanglement())
+    table = name_runs(data, data.study.disentanglement())
     if table.empty:
         return table
     keys = ["group", "configuration", "score", "step"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,16 +22,18 @@ if TYPE_CHECKING:
 __all__ = ["power", "power_curves"]
 
 CURVE = tuple(range(2, 65))  # replicates that the figure is of
+# What a question lacks that replicates may help; not where measures disagree, or runs failed.
+REPLICATES = ("replicates", "probes")
 
 
 def power(study: Study | str | Path) -> pd.DataFrame:
     """How many replicates of each configuration decide each undecided question, with power 0.8.
 
-    One row a question: ``verdict`` and ``replicates`` now; ``needed``, the fewest that decide it
+    One row a question: its ``claim``; ``replicates`` now; ``needed``, the fewest that decide it
     were its estimate the truth; ``low`` and ``high``, those of 80 of 100 truths that the estimate
     leaves; ``never``, the share of them that 1,000 do not decide; and ``why``, in words. Missing
     numbers are more than 1,000, or not known. The level is that of the question in its family, and
-    the number is fixed beforehand: planned looks take a little more (docs/findings.md).
+    the number is fixed beforehand: planned looks take a little more (docs/explanation/findings.md).
 
     Args:
         study: an assessed study, or its folder.
@@ -44,26 +47,24 @@ def power(study: Study | str | Path) -> pd.DataFrame:
         one = _estimate(row)
         if row["verdict"] != "undecided" or row["family"] == "measures":
             continue
-        if one is None:
-            told = {"question": row["key"], "family": row["family"], "reason": row["reason"]}
+        told = {
+            "question": row["key"], "claim": row["claim"], "family": row["family"],
+            "reason": row["reason"],
+        }  # fmt: skip
+        if one is None or row["reason"] not in REPLICATES:
             rows.append({**told, "why": row["why"]})
             continue
         need = need_of(one, row["least"], row["one_sided"], row["level"])
         rows.append(
             {
-                "question": row["key"], "family": row["family"], "reason": row["reason"],
-                "replicates": one.replicates, "needed": need.replicates, "low": need.low,
-                "high": need.high, "never": need.never, "why": tell_need(need) or need.why,
+                **told, "replicates": one.replicates, "needed": need.replicates, "low": need.low,
+                "high": need.high, "never": need.never, "why": tell_need(need) or row["why"],
             }
         )  # fmt: skip
-    table = pd.DataFrame(
-        rows,
-        columns=["question", "family", "reason", "replicates", "needed", "low", "high", "never",
-                 "why"],
-    )  # fmt: skip
-    return table.astype(dict.fromkeys(("replicates", "needed", "low", "high"), "Int64")).set_index(
-        "question"
-    )
+    numbers = ["replicates", "needed", "low", "high"]
+    columns = ["question", "claim", "family", "reason", *numbers, "never", "why"]
+    table = pd.DataFrame(rows, columns=columns)
+    return table.astype(dict.fromkeys(["claim", *numbers], "Int64")).set_index("question")
 
 
 def power_curves(study: Study | str | Path) -> pd.DataFrame:
@@ -72,13 +73,13 @@ def power_curves(study: Study | str | Path) -> pd.DataFrame:
     found = {}
     for row in _read(study):
         one = _estimate(row)
-        if one is None or row["verdict"] != "undecided":
+        if one is None or row["verdict"] != "undecided" or row["reason"] not in REPLICATES:
             continue
         parts = known_of(one)
         if all(math.isfinite(part.value) and math.isfinite(part.error) for part in parts):
             level = row["level"] * (2 if row["one_sided"] else 1)
             bounds = bounds_of(one, row["least"], row["one_sided"])
-            found[row["key"]] = power_of(parts, counts, *bounds, level)
+            found[f"{row['claim']}  {row['statement']}"] = power_of(parts, counts, *bounds, level)
     return pd.DataFrame(found, index=pd.Index(counts, name="replicates"))
 
 
@@ -102,7 +103,10 @@ def _estimate(row: Mapping[str, Any]) -> Estimate | None:
     held = next(iter(row["estimates"].values()), None)
     if held is None or row["family"] == "measures":
         return None
-    values = {key: math.nan if value is None else value for key, value in held.items()}
-    return Estimate(
-        **{**values, "parts": tuple(Part(**part) for part in held["parts"])}  # type: ignore[arg-type]
-    )
+    values: dict[str, Any] = {
+        field.name: math.nan if held[field.name] is None else held[field.name]
+        for field in fields(Estimate)
+        if field.name in held
+    }
+    values["parts"] = tuple(Part(**part) for part in held["parts"])
+    return Estimate(**values)

@@ -53,6 +53,11 @@ QUESTIONS = (
     Question(
         "classifiers", "Is a classifier's encoder alike?", (11,), ("between-classifier",), "/runs",
     ),
+    Question(
+        "disentangled", "When are latents disentangled?", (17, 18, 19),
+        ("disentanglement", "gains"), "/convergence?show=scores",
+    ),
+    Question("data", "What depends on the data?", (16,), (), "/runs"),
     Question("layers", "Which layers settle first?", (14,), ("settled",), "/convergence"),
     Question(
         "measures", "What do the measures see?", (8, 12, 13), ("measures-behave",), "/heat",

@@ -20,6 +20,7 @@ from stratigraph.report import figures as ink, heat_data as heat, learning_data 
 from stratigraph.report.data import THRESHOLD, ReportData, slug
 from stratigraph.report.drawing import Sketch
 from stratigraph.report.findings import finding_rows, reach_of, runs_of_answer
+from stratigraph.report.gain_data import gains
 from stratigraph.report.image_data import SPAN, Images, reconstructions, samples, traversal
 from stratigraph.report.map_data import map_of_models
 from stratigraph.report.power import power_curves
@@ -187,9 +188,17 @@ def _disentanglement(data: ReportData) -> Iterator[Sketch]:
     facts = {"probes": sorted(set(table["n"])), "scores": list(SCORES.values())}
     yield Sketch("disentanglement", partial(ink.draw_scores, last, titles), facts=facts)
     if table["step"].nunique() > 1:
-        quick = table[table["score"].isin([name for name, one in SCORES.items() if one.quick])]
-        draw = partial(ink.draw_scores_over_training, quick, titles)
+        steps = table.groupby("score")["step"].nunique()
+        several = table[table["score"].isin(steps.index[steps > 1])]
+        draw = partial(ink.draw_scores_over_training, several, titles)
         yield Sketch("disentanglement-over-training", draw, facts=facts)
+
+
+def _gains(data: ReportData) -> Iterator[Sketch]:
+    table = gains(data, data.first)
+    if len(table):
+        facts = {"measure": ink.measure_name(data.first.measure)}
+        yield Sketch("gains", partial(ink.draw_gains, table), facts=facts)
 
 
 def _dimensions(data: ReportData) -> Iterator[Sketch]:
@@ -263,6 +272,7 @@ SECTIONS: dict[str, Callable[[ReportData], Iterator[Sketch]]] = {
     "heat-maps": _heat_maps,
     "map": _map,
     "disentanglement": _disentanglement,
+    "gains": _gains,
     "dimension": _dimensions,
     "losses": _losses,
     "images": _images,

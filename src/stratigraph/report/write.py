@@ -17,6 +17,7 @@ from stratigraph.errors import InputError, IntegrityError
 from stratigraph.evidence import LEAST_ROOM
 from stratigraph.machine import count_cores
 from stratigraph.records import MANIFEST, Files, read_json, record_exists, write_record
+from stratigraph.renamed import takes_former
 from stratigraph.report import tables
 from stratigraph.report.answer import answer_words
 from stratigraph.report.data import THRESHOLD, ReportData
@@ -36,9 +37,10 @@ def report_path(study: Study) -> Path:
     return page_path(study.path)
 
 
+@takes_former(out="to")
 def write_report(
     study: Study,
-    to: Path | None = None,
+    out: Path | None = None,
     *,
     formats: Iterable[str] | None = None,
     workers: int | None = None,
@@ -48,8 +50,8 @@ def write_report(
 
     Args:
         study: a compared study.
-        to: the folder that ``figures`` and ``report`` are written into; by default the study's own.
-            The study is not written to where another is given.
+        out: the folder that ``figures`` and ``report`` are written into; by default the study's
+            own. The study is not written to where another is given.
         formats: of `drawing.FORMATS`, in which figures are drawn beside the report's own; by
             default those in which they were drawn before.
         workers: processes that draw; by default one for each core. The bytes are the same.
@@ -60,7 +62,7 @@ def write_report(
         StorageError: the disk would not take it.
 
     """
-    place = study.path if to is None else to
+    place = study.path if out is None else out
     drawn_in = check_formats(_formats_of(place / "figures") if formats is None else formats)
     data = data or ReportData(study)
     if not data.scored:

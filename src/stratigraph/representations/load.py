@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from stratigraph.errors import DataError, InputError, StratigraphError, suggest
+from stratigraph.file_kinds import are_weights, recognise
 from stratigraph.labels import called_as_ids
 from stratigraph.representations.contents import Contents
 from stratigraph.representations.ids import as_index, find_labels
@@ -85,6 +86,13 @@ def _readable(file: Path) -> Iterator[None]:
 
 def _load(file: Path, chosen: str, ids: str | Path | Sequence[Any] | None) -> Representations:
     contents = _contents(file, str(ids) if isinstance(ids, str | Path) else None)
+    if not chosen and are_weights([*contents.matrices, *contents.labels]):
+        some = ", ".join(list(contents.matrices)[:3])
+        raise DataError(
+            f"{file}: holds what looks like a network's weights ({some}), not representations; "
+            "compare networks by --model FILE --factory MODULE:FUNCTION --inputs FILE (in Python "
+            f"sg.compare), or name one of the tensors, as {file}:{next(iter(contents.matrices))}."
+        )
     names = _chosen(contents, chosen, file)
     labels = _labels(ids, contents, file)
     beside = _beside(contents, file) if ids is None else ""
@@ -129,6 +137,8 @@ def _contents(file: Path, ids: str | None) -> Contents:
         )
     if not file.stat().st_size:
         raise DataError(f"{file}: empty (0 bytes); expected representations.")
+    if (what := recognise(file)).startswith(("an HTML", "a Git")):
+        raise DataError(f"{file}: expected representations; it is {what}.")
     module, function = known.split(":")
     reader: Reader = getattr(
         importlib.import_module(f"stratigraph.representations.{module}"), function

@@ -86,7 +86,7 @@ def cka_from_rows(
     raise InputError(
         f"measure: linear_cka of {n:,} probes and {sum(map(sum, widths)):,} units in all needs "
         f"{in_words(2 * min(sums, kernels))}, with {in_words(memory)} allowed (memory=); "
-        "debiased_cka can be had from random batches of the probes."
+        "debiased_cka can be computed from random batches of the probes."
     )
 
 

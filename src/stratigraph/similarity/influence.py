@@ -23,11 +23,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from stratigraph.errors import InputError, suggest
+from stratigraph.similarity.catalog import ALIASES
 from stratigraph.similarity.kernels import kernels_of
 from stratigraph.similarity.left_out import hsic_without_each
 
@@ -37,9 +38,7 @@ INFLUENCED = ("debiased_cka", "linear_cka")
 AT_ONCE = 16  # heads of the order that are computed anew in one pass
 
 
-def probe_influence(
-    x: Any, y: Any, measure: Literal["debiased_cka", "linear_cka"] = "debiased_cka"
-) -> np.ndarray:
+def probe_influence(x: Any, y: Any, measure: str = "debiased_cka") -> np.ndarray:
     """What CKA loses without each probe: θ − θ_(−i), float64 (n,).
 
     Positive where a probe makes x and y more alike. All of it is NaN, with an `UndefinedWarning`,
@@ -61,6 +60,7 @@ def probe_influence(
     7
 
     """
+    measure = ALIASES.get(measure, measure)
     if measure not in INFLUENCED:
         raise InputError(
             f"measure: expected {' or '.join(INFLUENCED)}, whose influences have a closed form, "

@@ -37,7 +37,7 @@ __all__ = [
 
 
 MEMORY = 2 << 30  # bytes that representations on a disk may take, unless a caller says otherwise
-IN_PARTS = ("debiased_cka", "linear_cka")  # measures that can be had in less
+IN_PARTS = ("debiased_cka", "linear_cka")  # measures that can be computed in less
 COPIES = 4  # of a representation that is held: as stored, as float64, centred, prepared
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,7 +40,11 @@ __all__ = [
     "permute_rows",
     "score",
     "tell",
+    "tell_all",
 ]
+
+
+SOME = 3  # names that a warning has
 
 
 class UndefinedWarning(UserWarning):
@@ -144,6 +148,25 @@ def tell(measure: str, name: str, reason: str | None, doubt: str | None, level: 
         warnings.warn(text, UndefinedWarning, stacklevel=level + 1)
     elif doubt:
         warnings.warn(f"{name}: {doubt}.", PrecisionWarning, stacklevel=level + 1)
+
+
+def tell_all(measure: str, reasons: Mapping[str, str], level: int = 2) -> None:
+    """Warn of every representation that has no score, those of one reason at once.
+
+    Args:
+        measure: that they have no score of.
+        reasons: name → why.
+        level: of the warnings, as of `tell`.
+
+    """
+    alike: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        alike.setdefault(reason, []).append(repr(name))
+    for reason, names in alike.items():
+        some = ", ".join(names[:SOME]) + (
+            f" and {rest} more" if (rest := len(names) - SOME) > 0 else ""
+        )
+        tell(measure, some, reason, None, level=level + 1)
 
 
 def score(

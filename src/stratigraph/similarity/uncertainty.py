@@ -21,7 +21,6 @@ Cost: n²(p + q) for the kernels; n² for the jackknife.
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +29,8 @@ import scipy
 from torch import Tensor
 
 from stratigraph.errors import InputError
+from stratigraph.markup import html_table
+from stratigraph.renamed import warn_former
 from stratigraph.similarity.cka import DEBIASED_CKA
 from stratigraph.similarity.inputs import check_probes
 from stratigraph.similarity.kernels import kernels_of
@@ -48,6 +49,11 @@ class Interval:
     error: float
     lower: float
     upper: float
+
+    def _repr_html_(self) -> str:
+        rows = (("value", self.value), ("standard error", self.error),
+                ("lower", self.lower), ("upper", self.upper))  # fmt: skip
+        return html_table("Debiased CKA", [(name, f"{held:.4f}") for name, held in rows])
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,7 @@ def cka_null(x: Any, y: Any, permutations: int = 200, seed: int = 0) -> Null:
         InputError: fewer than one permutation, or x and y cannot be compared.
 
     """
-    warnings.warn("cka_null is stratigraph.calibrate now", DeprecationWarning, stacklevel=2)
+    warn_former("cka_null", "stratigraph.calibrate")
     check_whole("permutations", permutations, 1, error=InputError)
     held: list[Prepared] = []
 

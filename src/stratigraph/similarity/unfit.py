@@ -23,7 +23,7 @@ from stratigraph.similarity.inputs import (
     nonfinite,
     read_in_parts,
 )
-from stratigraph.similarity.measure import Measure, tell
+from stratigraph.similarity.measure import Measure, tell_all
 
 if TYPE_CHECKING:
     import xarray
@@ -174,8 +174,7 @@ def with_unfit(
 
     """
     for reasons in unfits:
-        for name, why in reasons.items():
-            tell(found.attrs["measure"], repr(name), why, None, level=level)
+        tell_all(found.attrs["measure"], reasons, level=level)
         if reasons:
             every = json.dumps({**json.loads(found.attrs["reasons"]), **reasons})
             found = found.reindex(x=list(x), y=list(y)).assign_attrs(reasons=every)

@@ -21,6 +21,7 @@ from stratigraph.evidence.ways import Change, compare_ways
 from stratigraph.records import remove_leftovers, write_json, write_record
 from stratigraph.stages.catalog import are_trained
 from stratigraph.stages.compare import compare_study
+from stratigraph.stages.extract import extract_study
 from stratigraph.stages.floors import keep_floors
 from stratigraph.stages.looks import find_looks, keep_standings
 from stratigraph.stages.progress import Progress
@@ -84,6 +85,10 @@ def assess_study(
     score_latents(study, engine, progress)  # an earlier version may have left them unscored
     found: dict[str, list[Finding]] = {}
     sources = {}
+    for other in study.others():
+        progress.say(f"{other.way.name}: {other.way.told}")
+        extract_study(other, engine, progress)
+        compare_study(other, engine, progress)
     ways = {way.way.name: way for way in study.ways()}
     if published:
         ways[PUBLISHED.name] = study.read(PUBLISHED)

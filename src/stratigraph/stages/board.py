@@ -20,11 +20,12 @@ from rich.table import Table
 from rich.text import Text
 
 from stratigraph.study import Run
+from stratigraph.study.state import CUT_SHORT
 from stratigraph.terminal import visible
 
 __all__ = ["Board", "Line", "clock", "draw_board", "tell_board"]
 
-BAD = ("diverged", "failed", "killed")
+BAD = (*CUT_SHORT, "failed", "killed")
 STATES = ("training", "waiting", "done", "stopped", *BAD, "busy", "unknown")
 WINDOW = 60.0  # seconds that a speed is taken over
 FIRST = 3.0  # seconds before which the runs' own speeds are all there is
@@ -68,9 +69,9 @@ class Board:
             state = run.state
             self._take(line, state)
             # What an interrupted process left behind; a run in training says so itself.
-            if line.state not in ("done", "diverged"):
+            if line.state not in ("done", *CUT_SHORT):
                 line.state, line.reason = "waiting", ""
-            if line.state == "diverged":
+            if line.state in CUT_SHORT:
                 self.failed.append(line.run_id)
         self.began = now
         self._past: deque[tuple[float, int]] = deque([(now, self.step)])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stratigraph.stages.stage import Made, Stage, Work
 from stratigraph.study.layout import run_path
-from stratigraph.study.state import read_state
+from stratigraph.study.state import CUT_SHORT, read_state
 from stratigraph.study.ways import PUBLISHED
 
 __all__ = ["STAGES", "are_trained"]
@@ -19,14 +19,14 @@ __all__ = ["STAGES", "are_trained"]
 def are_trained(study: Path, runs: Sequence[str]) -> bool:
     """Whether runs of a study's folder say that they are at their end, with nothing to go on from.
 
-    A run that diverged keeps what it came from.
+    A run that diverged, or stopped as it collapsed, keeps what it came from.
     """
     return all(map(_is_at_its_end, (run_path(study, run) for run in runs)))
 
 
 def _is_at_its_end(run: Path) -> bool:
     state = read_state(run)["state"]
-    return state == "diverged" or (state == "done" and not (run / "checkpoint").exists())
+    return state in CUT_SHORT or (state == "done" and not (run / "checkpoint").exists())
 
 
 def _train(work: Work) -> Made:

@@ -32,9 +32,10 @@ from stratigraph.engine import Engine, one_thread
 from stratigraph.errors import ConfigError, suggest
 from stratigraph.evidence.from_study import sides
 from stratigraph.pairs.coordinates import read_coordinates
-from stratigraph.pairs.matrix import similarity_matrix
+from stratigraph.pairs.scored import score_matrix
 from stratigraph.pairs.tasks import run_tasks
 from stratigraph.records import Files, write_record
+from stratigraph.similarity.catalog import ALIASES
 from stratigraph.similarity.measure import Measure
 from stratigraph.stages.labels import representation_table
 from stratigraph.stages.progress import Progress
@@ -120,6 +121,7 @@ def score_chance(
 
 def _chosen(study: Study, measures: Sequence[str]) -> list[str]:
     known = [name for name in study.measures() if name != DECONFOUNDED]
+    measures = [name if name in known else ALIASES.get(name, name) for name in measures]
     for name in measures:
         if name not in known:
             raise ConfigError(
@@ -192,11 +194,11 @@ def _run(task: _Task) -> tuple[pd.DataFrame, pd.DataFrame]:
     with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what has no score is NaN, and its reason is the matrix's
         x, y = (_read(side, task.measure) for side in task.last)
-        found = similarity_matrix(x, y, task.measure, null=task.null, groups=task.groups)
+        found = score_matrix(x, y, task.measure, null=task.null, groups=task.groups)
         untrained = np.full(found.shape, np.nan)
         if all(task.first):
             one, other = (_read(side, task.measure) for side in task.first)
-            scores = similarity_matrix(one, other, task.measure)
+            scores = score_matrix(one, other, task.measure)
             untrained = scores.reindex(x=found["x"], y=found["y"]).values
     rows, columns = (found[axis].values.astype(str) for axis in "xy")
     cells = pd.DataFrame(

@@ -8,8 +8,10 @@
     similarity/<measure>.parquet    row_x, row_y, value (float32): every defined pair, once; with
                                     a tolerance, the ends lower and upper of its interval
     labels-published.parquet, similarity-published/    the same of the published reading
-    latents.parquet, layers.parquet  what was observed of every run, step, latent and layer
+    latents.parquet, layers.parquet  what was observed of every run, step, latent and layer;
+    codes.parquet             of networks of codes, of every position
     scores.parquet            disentanglement scores of every run's latents
+    udr.parquet               how far the latents of replicates agree
     metrics.parquet           every run's losses
     export.json               the runs, what is said of each matrix, and every file's SHA-256
 
@@ -210,22 +212,28 @@ def _gather_observed(study: Study) -> Iterator[tuple[str, pd.DataFrame]]:
     """The tables of all runs, joined."""
     latents: list[pd.DataFrame] = []
     layers: list[pd.DataFrame] = []
+    codes: list[pd.DataFrame] = []
     metrics: list[pd.DataFrame] = []
     for run_id, run in study.runs.items():
         folder = observed_path(run.path, study.way.folder)
         if record_exists(folder):
             verified(folder)
-            for name, tables in (("latents", latents), ("layers", layers)):
-                tables.append(pd.read_parquet(folder / f"{name}.parquet").assign(run=run_id))
+            for name, tables in (("latents", latents), ("layers", layers), ("codes", codes)):
+                if (folder / f"{name}.parquet").is_file():
+                    tables.append(pd.read_parquet(folder / f"{name}.parquet").assign(run=run_id))
         if run.steps:
             metrics.append(run.metrics.assign(run=run_id))
-    for name, tables in (("latents", latents), ("layers", layers), ("metrics", metrics)):
+    tables_of = {"latents": latents, "layers": layers, "codes": codes, "metrics": metrics}
+    for name, tables in tables_of.items():
         known = [table for table in tables if len(table)]
         if known:
             yield name, pd.concat(known, ignore_index=True)
     scores = study.disentanglement()
     if len(scores):
         yield "scores", scores
+    agreement = study.agreement()
+    if len(agreement):
+        yield "udr", agreement
 
 
 def _file(out: Path, place: str, content: bytes) -> dict[str, str]:

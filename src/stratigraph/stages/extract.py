@@ -32,7 +32,8 @@ __all__ = ["extract_snapshot", "extract_study"]
 def extract_snapshot(task: ReadingTask) -> None:
     """Read one snapshot's layers on the probes and write their record."""
     run, (step,) = task.run, task.steps
-    images = probe_images(run.config, task.probes)
+    shape = None if task.data is None else run.dataset().image_shape
+    images = probe_images(task.shown, task.probes, shape)
     noise = probe_noise(task.probes, task.activations, run, step, len(images))
     model = run.model(step)
     layers: list[dict[str, Any]] = []
@@ -77,7 +78,7 @@ def extract_study(study: Study, engine: Engine, progress: Progress) -> int:
 
     """
     if study.config.recorded:
-        if study.way.source is not None:
+        if study.way.source is not None or study.way.data is not None:
             raise ConfigError(
                 f"study {study.config.name} was recorded: its layers were read while it trained, "
                 f"so it cannot be read the {study.way.name} way."
@@ -94,7 +95,7 @@ def extract_study(study: Study, engine: Engine, progress: Progress) -> int:
 def _list_tasks(study: Study) -> Iterator[ReadingTask]:
     for run in study.runs.values():
         remove_leftovers(run.path / f"representations{study.way.folder}")
-        keep_probes(study.path, run.config, study.config.probes)
+        keep_probes(study.path, study.shown(run), study.config.probes)
         about = reading_digest(study, run)
         for step in study.steps(run):
             record = representations_path(run.path, step, study.way.folder)

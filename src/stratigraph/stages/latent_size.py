@@ -150,7 +150,13 @@ def choose_latents(
     def dimensions(latents: int) -> tuple[float, float]:
         # Freezing has nothing to decide in so few steps.
         tried = dataclasses.replace(
-            config, latents=latents, steps=steps, snapshots=(), freezing=None, streams="shared"
+            config,
+            latents=latents,
+            steps=steps,
+            snapshots=(),
+            freezing=None,
+            on_collapse=None,
+            streams="shared",
         )
         mean, log_var = _posterior(tried, dataset, images, device)
         sample = mean + np.exp(log_var / 2) * _noise(config.seed, *mean.shape)

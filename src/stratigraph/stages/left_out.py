@@ -1,7 +1,7 @@
 """Of the pairs that findings read, what they score with probes left out, and what hangs on which.
 
 ``jackknife/<measure>``: the scores without each group of probes, for the measures of which they can
-be had in closed form (`stratigraph.pairs.jackknife`): what intervals are made of.
+be computed in closed form (`stratigraph.pairs.jackknife`): what intervals are made of.
 
 ``influence/<measure>``: how much hangs on which probes,
 
@@ -155,7 +155,7 @@ def _weigh(job: Job, scored: Pairs, pairs: np.ndarray, tables: dict[str, list[An
         weigh_pairs, job.files, own[used], weights[used], name, engine=job.engine,
         progress=job.progress.stage(f"leaving single probes out of {name}"),
     )  # fmt: skip
-    config = job.study.runs[str(table["run_x"].iloc[0])].config
+    config = job.study.shown(job.study.runs[str(table["run_x"].iloc[0])])
     data = config.data["name"]
     n = len(read_coordinates(job.files[own[0, 0]]))
     values, kept = _without_values(job, config, n)

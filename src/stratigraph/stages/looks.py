@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -161,4 +161,5 @@ def _read_standings(study: Path) -> dict[str, Any]:
 
 
 def _standing(held: Mapping[str, Any]) -> Standing:
-    return Standing(**{**held, "p": math.nan if held["p"] is None else held["p"]})
+    values = {field.name: held[field.name] for field in fields(Standing)}
+    return Standing(**{**values, "p": math.nan if held["p"] is None else held["p"]})

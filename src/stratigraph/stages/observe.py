@@ -2,7 +2,10 @@
 
 A task is one run. From the representations and the snapshots of every compared step it writes
 
-``latents.parquet``   step, latent, regime, kl (nats), variance (mean of σ²), mean_variance
+``latents.parquet``   step, latent, regime, kl (nats), variance (mean of σ²), mean_variance,
+                      information (nats of the input, whatever the prior) and information_error
+``codes.parquet``     of networks of codes: step, latent (a position), information,
+                      information_error, perplexity (e to the information)
 ``layers.parquet``    step, layer, two_nn, levina_bickel (intrinsic dimension), decodable (mean R²
                       of the factors) and decodable_<factor>, remaining (see below)
 
@@ -26,7 +29,14 @@ import torch
 
 from stratigraph.engine import Engine
 from stratigraph.identity import digest
-from stratigraph.latents import decodability, intrinsic_dimensions, kl_by_latent, regimes
+from stratigraph.latents import (
+    decodability,
+    information,
+    information_of_codes,
+    intrinsic_dimensions,
+    kl_by_latent,
+    regimes,
+)
 from stratigraph.pairs.coordinates import read_coordinates
 from stratigraph.records import (
     MANIFEST,
@@ -50,8 +60,10 @@ from stratigraph.study import (
     Study,
     observed_path,
     probe_factors,
+    probe_indices,
     representations_path,
 )
+from stratigraph.study.config import ProbesConfig
 from stratigraph.study.layout import posterior_path
 from stratigraph.training import RecordedConfig
 
@@ -62,13 +74,17 @@ def observe_run(task: ReadingTask) -> None:
     """Observe one run and write its record."""
     run = task.run
     factors, names = probe_factors(run.config, task.probes)
-    latents, layers = [], []
+    latents, layers, codes = [], [], []
+    coded = not (task.way or isinstance(run.config, RecordedConfig) or run.config.supervised)
+    coded &= not run.config.gaussian
     remaining = {} if task.way else _remaining(run, task.steps)
     for step in task.steps:
         record = representations_path(run.path, step, task.way)
         about = read_json(record / MANIFEST)["about"]
         if about.get("posterior", (record / POSTERIOR).is_file()):
             latents.append(_latents(record).assign(step=step))
+        if coded:
+            codes.append(_codes(run, step, task.probes).assign(step=step))
         for layer in () if task.way else about["layers"]:
             name = layer["name"]
             row: dict[str, Any] = {"step": step, "layer": name}
@@ -87,6 +103,8 @@ def observe_run(task: ReadingTask) -> None:
     def fill(files: Files) -> None:
         table = pd.concat(latents, ignore_index=True) if latents else pd.DataFrame(columns=LATENTS)
         files.table("latents.parquet", table)
+        if codes:
+            files.table("codes.parquet", pd.concat(codes, ignore_index=True))
         found = pd.DataFrame(layers)
         found = found.reindex(columns=[*dict.fromkeys([*columns, *found.columns])])
         files.table("layers.parquet", found)
@@ -94,12 +112,15 @@ def observe_run(task: ReadingTask) -> None:
     write_record(task.record, fill, task.about)
 
 
-LATENTS = ["step", "latent", "regime", "kl", "variance", "mean_variance"]
+LATENTS = ["step", "latent", "regime", "kl", "variance", "mean_variance", "information",
+           "information_error"]  # fmt: skip
+AT_ONCE = 250  # images
 
 
 def _latents(record: Path) -> pd.DataFrame:
     """One row a latent, of one snapshot."""
     mean, log_var = np.load(posterior_path(record), allow_pickle=False)
+    carried = information(mean, log_var)
     return pd.DataFrame(
         {
             "latent": np.arange(mean.shape[1]),
@@ -107,6 +128,28 @@ def _latents(record: Path) -> pd.DataFrame:
             "kl": kl_by_latent(mean, log_var),
             "variance": np.exp(log_var.astype(float)).mean(axis=0),
             "mean_variance": mean.astype(float).var(axis=0),
+            "information": carried.nats,
+            "information_error": carried.error,
+        }
+    )
+
+
+@torch.inference_mode()
+def _codes(run: Run, step: int, probes: ProbesConfig) -> pd.DataFrame:
+    """One row a position of a network of codes, of one snapshot."""
+    model, dataset = run.model(step), run.dataset()
+    indices = probe_indices(run.config, probes)
+    chosen = [
+        model(dataset.tensor(indices[at : at + AT_ONCE])).posterior.chosen
+        for at in range(0, len(indices), AT_ONCE)
+    ]
+    carried = information_of_codes(torch.cat(chosen).numpy())
+    return pd.DataFrame(
+        {
+            "latent": np.arange(len(carried.nats)),
+            "information": carried.nats,
+            "information_error": carried.error,
+            "perplexity": np.exp(carried.nats),
         }
     )
 

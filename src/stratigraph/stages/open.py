@@ -16,6 +16,7 @@ from stratigraph.errors import (
 from stratigraph.home import find_folder, find_home
 from stratigraph.plugins import naming_only
 from stratigraph.records import read_json, read_text, write_text
+from stratigraph.renamed import takes_former
 from stratigraph.study import CONFIG, STUDY_FILE, Study, StudyConfig, load_config, load_study
 from stratigraph.study.exported import find_export
 from stratigraph.study.layout import default_path
@@ -27,10 +28,11 @@ from stratigraph.trust import note_trust
 __all__ = ["open_study"]
 
 
+@takes_former(max_runs="most_runs")
 def open_study(
     source: str | Path,
     out: str | Path | None = None,
-    most_runs: int = 1000,
+    max_runs: int = 1000,
     *,
     trust: bool = False,
     check: Callable[[StudyConfig, bool], None] | None = None,
@@ -45,7 +47,7 @@ def open_study(
     Args:
         source: a study's folder or URL, or a study file.
         out: the folder or URL of a study file's study; by default ``results/<file's name>``.
-        most_runs: a larger grid is refused.
+        max_runs: a larger grid is refused.
         trust: run the modules that a folder's study names, whoever made it.
         check: raises where the study cannot be run here; it is told whether the study was begun,
             and nothing is written before.
@@ -62,7 +64,7 @@ def open_study(
     path = find_folder(source, new=False)
     if path.is_dir():
         if out is not None and find_folder(out).resolve() != path.resolve():
-            raise ConfigError(f"--out: {path} is a study's folder itself; leave --out away.")
+            raise ConfigError(f"--out: {path} is a study's folder itself; run it without --out.")
         _check_begun(path)
         study = load_study(path, trust)
         study.require_plugins()
@@ -71,7 +73,7 @@ def open_study(
         return study
     if not path.exists():
         raise DataError(f"{path}: no such study file or folder.")
-    config = load_config(path, most_runs)
+    config = load_config(path, max_runs)
     folder = default_path(path) if out is None else find_folder(out)
     _check_begun(folder)
     if (count := read_replicates(folder)) > (config.replicates or count):

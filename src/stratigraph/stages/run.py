@@ -8,6 +8,7 @@ from typing import Any
 
 from stratigraph.engine import Engine, LocalEngine
 from stratigraph.home import find_home
+from stratigraph.renamed import takes_former
 from stratigraph.stages.catalog import STAGES
 from stratigraph.stages.current import (
     find_files,
@@ -121,6 +122,7 @@ def run_chance(
         drop_representations(study)
 
 
+@takes_former(max_runs="most_runs")
 def run_study(
     source: str | Path,
     out: str | Path | None = None,
@@ -129,7 +131,7 @@ def run_study(
     progress: Progress | None = None,
     device: str = "cpu",
     allow_drift: bool = False,
-    most_runs: int = 1000,
+    max_runs: int = 1000,
     trust: bool = False,
 ) -> Study:
     """Run all stages of a study, and return it.
@@ -141,7 +143,7 @@ def run_study(
         progress: by default silent.
         device: ``cpu``, ``cuda``, ``mps``, …
         allow_drift: go on with runs that were begun under other versions, data or device.
-        most_runs: a larger grid is refused.
+        max_runs: a larger grid is refused.
         trust: run the modules that a folder's study names, whoever made it.
 
     Raises:
@@ -151,7 +153,7 @@ def run_study(
         KeyboardInterrupt: by Ctrl-C; all that was done is saved, and the same call goes on.
 
     """
-    study = open_study(source, out, most_runs, trust=trust)
+    study = open_study(source, out, max_runs, trust=trust)
     if not run_stages(study, engine, progress, device, allow_drift) and progress is not None:
         progress.say("nothing was left to do")
     return study

@@ -7,9 +7,10 @@ what to keep in mind of it), and of_<factor>:
                      the share of each factor, where the score has one
 
 Scores that take milliseconds are of every compared step, the others of the last
-(`stratigraph.latents.scores.SCORES`). All are of the default settings, which the record holds. A
-run that has no factors to score against, or no mean to score, has an empty table and the reason in
-its record. A record of its own: studies of before it existed gain it without being read again.
+(`stratigraph.latents.scores.SCORES`), or with ``scores: every`` of all. All are of the default
+settings, which the record holds. A run that has no factors to score against, or no mean to score,
+has an empty table and the reason in its record. A record of its own: studies of before it existed
+gain it without being read again.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from stratigraph.identity import digest
 from stratigraph.latents.decoding import UNORDERED
 from stratigraph.latents.scores import SCORES, disentanglement_scores
 from stratigraph.records import write_record
+from stratigraph.stages.agreement import keep_agreement
 from stratigraph.stages.progress import Progress
 from stratigraph.stages.task import (
     POSTERIOR,
@@ -58,7 +60,8 @@ def score_run(task: ReadingTask) -> None:
         known = [s for s in task.steps if (representations_path(run.path, s) / POSTERIOR).is_file()]
         for step in known:
             mean = np.load(representations_path(run.path, step) / POSTERIOR, allow_pickle=False)[0]
-            rows += _rows(step, mean, factors, names, last=step == task.steps[-1])
+            every = step == task.steps[-1] or task.about.get("scores") == "every"
+            rows += _rows(step, mean, factors, names, every)
         reason = "" if known else "no posterior with a mean was kept of it"
 
     table = pd.DataFrame(rows)
@@ -75,10 +78,10 @@ def _why_unscored(config: RunConfig) -> str:
 
 
 def _rows(
-    step: int, mean: np.ndarray, factors: np.ndarray, names: tuple[str, ...], last: bool
+    step: int, mean: np.ndarray, factors: np.ndarray, names: tuple[str, ...], every: bool
 ) -> list[dict[str, Any]]:
     """One row a number, of one snapshot."""
-    chosen = [name for name, score in SCORES.items() if last or score.quick]
+    chosen = [name for name, score in SCORES.items() if every or score.quick]
     unordered = [i for i, name in enumerate(names) if name in UNORDERED]
     rows = []
     for name, found in disentanglement_scores(mean, factors, chosen, unordered).items():
@@ -104,8 +107,11 @@ def score_latents(study: Study, engine: Engine, progress: Progress) -> int:
 
     Means are those that the study file asks for, whichever way the study is read.
     """
-    wanted = _list_tasks(study.read(CORRECTED))
-    return make_records(engine, progress, "scoring latents", score_run, wanted)
+    corrected = study.read(CORRECTED)
+    wanted = _list_tasks(corrected)
+    made = make_records(engine, progress, "scoring latents", score_run, wanted)
+    keep_agreement(corrected)
+    return made
 
 
 def _list_tasks(study: Study) -> Iterator[ReadingTask]:
@@ -120,4 +126,6 @@ def _list_tasks(study: Study) -> Iterator[ReadingTask]:
                 "settings": settings_in_use(),
                 "representations": hashes,
             }
+            if study.config.scores == "every":
+                about["scores"] = "every"
             yield task_of("score", study, run, held, scores_path(run.path), about)

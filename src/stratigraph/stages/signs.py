@@ -14,7 +14,7 @@ import torch
 
 from stratigraph.activations import read_network
 from stratigraph.data import Dataset
-from stratigraph.latents import kl_by_latent
+from stratigraph.latents import information, kl_by_latent
 from stratigraph.models import VAE, QuantisedAutoencoder
 from stratigraph.study import read_state
 from stratigraph.training import RunConfig, TrainingState, step_noise, to_batch
@@ -60,6 +60,8 @@ def tell_signs(
     if isinstance(model, VAE):
         mean, log_var = (part.float().cpu().numpy() for part in model.encode(images))
         signs.of_latents(state.step, kl_by_latent(mean, log_var), early)
+        if np.isfinite(mean).all() and np.isfinite(log_var).all():
+            signs.of_information(state.step, information(mean, log_var).nats, early)
     if isinstance(model, QuantisedAutoencoder):
         chosen = model(images).posterior.chosen
         signs.of_codes(state.step, chosen.cpu().numpy(), len(model.z_quantised.vectors), early)

@@ -25,9 +25,10 @@ from stratigraph.study import (
     Study,
     probes_digest,
     representations_path,
+    shown_config,
 )
 from stratigraph.study.layout import POSTERIOR
-from stratigraph.training import RecordedConfig, any_config
+from stratigraph.training import RecordedConfig, RunConfig, any_config
 
 __all__ = [
     "POSTERIOR",
@@ -38,6 +39,9 @@ __all__ = [
     "representations_of",
     "task_of",
 ]
+
+
+FITTED = 1  # how images of other data are made to fit; raise it whenever a pixel changes
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,13 @@ class ReadingTask:
     way: str
     record: Path
     about: dict[str, Any]
+    data: dict[str, Any] | None = None  # whose probes it reads, if not its own
+
+    @property
+    def shown(self) -> RunConfig:
+        """The configuration whose own probes it reads."""
+        config = self.run.config
+        return config if self.data is None else shown_config(config, self.data)
 
     @property
     def run(self) -> Run:
@@ -81,6 +92,7 @@ def task_of(
         study.way.folder,
         record,
         dict(about),
+        None if study.way.data is None else dict(study.way.data),
     )
 
 
@@ -91,9 +103,10 @@ def reading_digest(study: Study, run: Run) -> dict[str, Any]:
         reading = {"probes": run.config.probes, "reading": run.config.reading}
         return {**reading, "posterior": run.config.gaussian}
     return {
-        "probes": probes_digest(run.config, config.probes),
+        "probes": probes_digest(study.shown(run), config.probes),
         "reading": digest(config.activations),
         "posterior": run.config.gaussian,
+        **({} if study.way.data is None else {"fitted": FITTED}),
     }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stratigraph.activations import layers_to_read
+from stratigraph.data.resizing import fit
 from stratigraph.durable import find_leftovers
 from stratigraph.engine import Engine
 from stratigraph.errors import (
@@ -24,8 +25,17 @@ from stratigraph.stages.drift import CONFIG, check_conditions, last_kept
 from stratigraph.stages.progress import Progress
 from stratigraph.stages.state import StateFile
 from stratigraph.stages.trainer import is_over, train_run
-from stratigraph.study import Run, Study, StudyConfig, keep_probes, probe_indices, probes_digest
+from stratigraph.study import (
+    Run,
+    Study,
+    StudyConfig,
+    keep_probes,
+    probe_indices,
+    probes_digest,
+    shown_config,
+)
 from stratigraph.study.origin import find_origin, keep_origin, study_of
+from stratigraph.study.state import CUT_SHORT
 from stratigraph.training import RunConfig, build_network, equal_models
 from stratigraph.training.device import check_device
 
@@ -88,8 +98,10 @@ def train_study(
     check_device(device)
     if equal := equal_models(run.config for run in study.runs.values()):
         progress.say(equal)
-    prepare_data([run.config for run in study.runs.values()], progress)
-    check_reading(study.config, [run.config for run in study.runs.values()])
+    configs = [run.config for run in study.runs.values()]
+    shown = [other.shown(run) for other in study.others() for run in study.runs.values()]
+    prepare_data([*configs, *shown], progress)
+    check_reading(study.config, configs)
     for run in study.runs.values():  # the page shows them, and draws with them, from now on
         keep_probes(study.path, run.config, study.config.probes)
     home = find_home(study.path)
@@ -131,7 +143,7 @@ def train_study(
 def _is_closed(run: Run, home: Home) -> bool:
     """Whether a run is over, says so, and left nothing of its training behind."""
     return (
-        run.state["state"] in ("done", "diverged")
+        run.state["state"] in ("done", *CUT_SHORT)
         and is_over(run.path, run.config)
         and (run.path / CONFIG).is_file()
         and not (run.path / "checkpoint").exists()
@@ -151,7 +163,7 @@ def prepare_data(configs: Sequence[RunConfig], progress: Progress) -> None:
 
 
 def check_reading(study: StudyConfig, runs: Iterable[RunConfig]) -> None:
-    """Raise now, not after hours of training, if the study's networks or probes cannot be had.
+    """Raise now, not after hours of training, if the study's networks or probes cannot be made.
 
     Raises:
         DataError: there are no such data.
@@ -174,5 +186,10 @@ def check_reading(study: StudyConfig, runs: Iterable[RunConfig]) -> None:
             dataset = config.dataset()
             probe_indices(config, study.probes)
             layers_to_read(build_network(config, dataset), study.activations.layers)
+            for way in study.others:
+                shown = shown_config(config, way.data or {})
+                probe_indices(shown, study.probes)
+                other = shown.dataset()
+                fit(other.images([0]), other.max_value, dataset.image_shape)
         except InputError as error:
             raise ConfigError(f"{config.label()}: {error}") from None

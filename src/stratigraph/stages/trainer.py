@@ -26,6 +26,7 @@ from stratigraph.records import (
     save_snapshot,
     snapshot_steps,
 )
+from stratigraph.stages.collapse import watch_of
 from stratigraph.stages.drift import keep_conditions
 from stratigraph.stages.freezing import freezer_of
 from stratigraph.stages.metrics import MetricsLog
@@ -33,7 +34,9 @@ from stratigraph.stages.signs import resumed_signs, tell_signs
 from stratigraph.stages.state import StateFile
 from stratigraph.study import Run, metrics_path, read_state
 from stratigraph.study.origin import is_url, study_of
+from stratigraph.study.state import CUT_SHORT
 from stratigraph.training import (
+    CollapsedError,
     DivergedError,
     RunConfig,
     initial_state,
@@ -52,7 +55,7 @@ def is_over(directory: Path, config: RunConfig) -> bool:
     """Whether a run needs no more training: it diverged, or has all that it should leave."""
     state = read_state(directory)["state"]
     ended = state == "done" or config.steps in snapshot_steps(directory)
-    return state == "diverged" or (ended and _has_all(directory, config, config.steps))
+    return state in CUT_SHORT or (ended and _has_all(directory, config, config.steps))
 
 
 def _has_all(directory: Path, config: RunConfig, until: int) -> bool:
@@ -94,6 +97,8 @@ def train_run(
                 step = reached
         except DivergedError as error:
             report.end("diverged", error.step, str(error))
+        except CollapsedError as error:
+            report.end("collapsed", error.step, str(error))
         except Exception as error:
             with contextlib.suppress(StorageError):  # the error is more than that it is not told
                 report.end("failed", step, f"{type(error).__name__}: {error}")
@@ -101,7 +106,7 @@ def train_run(
         else:
             if step < config.steps and not over:
                 report.end("stopped", step, "it was asked to stop; the same command goes on")
-            elif read_state(directory)["state"] not in ("done", "diverged"):
+            elif read_state(directory)["state"] not in ("done", *CUT_SHORT):
                 report.end("done", config.steps)
             if step == config.steps:
                 remove_checkpoints(directory)
@@ -118,7 +123,7 @@ def _advance(
     """Yield each step as it is done, having kept and published what is due at it."""
     dataset = config.dataset()
     begun = initial_state(config, dataset, device)
-    freezer = freezer_of(config, dataset, begun)
+    freezer, watch = freezer_of(config, dataset, begun), watch_of(config, dataset, begun)
     reached = checkpoint_step(directory)
     resumed = None
     # A checkpoint without what was kept before it would end in a run that lacks it.
@@ -127,6 +132,8 @@ def _advance(
         resumed = load_checkpoint(directory, begun.model, begun.optimiser, kept)
         if freezer is not None and resumed is not None:
             freezer.restore(kept)
+        if watch is not None and resumed is not None:
+            watch.restore(kept)
     metrics = MetricsLog(directory)
     if resumed is not None:
         begun.step = resumed
@@ -137,15 +144,20 @@ def _advance(
     keep = set(config.snapshots)
     saved = time.monotonic()
     try:
-        for state in training_states(config, dataset, begun, freezer):
+        for state in training_states(config, dataset, begun, freezer, watch):
             step, loss, news = state.step, None, False
             if state.terms is not None:
                 loss = float(state.terms.loss)
-                if step % config.log_every == 0 or step in keep:
+                if step % config.log_every == 0 or step in keep or state.acted:
                     terms = state.terms.values()
                     frozen = {} if freezer is None else {"frozen": float(freezer.frozen)}
+                    if watch is not None:
+                        frozen["regulariser_weight"] = watch.weight(step - 1)
                     metrics.add(step, "training", terms | frozen)
                     signs.of_loss(step, terms["loss"])
+            if watch is not None:
+                for at, text in watch.texts():  # again, where the state's file was lost
+                    signs.of_step(at, text)
             # What is due at the step that a run goes on from was done before it was interrupted.
             if step in keep and step != resumed:
                 metrics.add(step, "validation", validation_terms(config, dataset, state, held_out))
@@ -157,7 +169,8 @@ def _advance(
             due = stop or time.monotonic() - saved > CHECKPOINT_SECONDS
             if due and step < config.steps and step != resumed:
                 metrics.save()
-                more = None if freezer is None else freezer.state()
+                more = {} if freezer is None else freezer.state()
+                more |= {} if watch is None else watch.state()
                 save_checkpoint(directory, step, state.model, state.optimiser, more)
                 saved = time.monotonic()
                 news = True
@@ -167,7 +180,7 @@ def _advance(
             yield step
             if stop:
                 return
-    except DivergedError:
+    except (DivergedError, CollapsedError):
         metrics.save()  # the last losses say how it came about
         raise
 

@@ -31,7 +31,7 @@ __all__ = ["begin_looks", "run_until_decided", "tell_open"]
 
 
 def begin_looks(study: Study, most: int | None, counts: Sequence[int] | None = None) -> Study:
-    """Fix a study's plan, if it has none yet, and give it the replicates of the first look.
+    """Fix a study's plan, if it has none yet, and give it the replicates of its next look.
 
     Args:
         study: that was begun; nothing of it need have run.
@@ -39,8 +39,8 @@ def begin_looks(study: Study, most: int | None, counts: Sequence[int] | None = N
         counts: the replicates at each look, instead of the usual ones up to ``most``.
 
     Raises:
-        ConfigError: its grid gives seeds; it has another plan, or was looked at without one; or it
-            is not compared by what findings read.
+        ConfigError: its grid gives seeds; it has another plan, is past it, or was looked at without
+            one; or it is not compared by what findings read.
 
     """
     held, planned = study.config.replicates, read_looks(study.path)
@@ -65,7 +65,13 @@ def begin_looks(study: Study, most: int | None, counts: Sequence[int] | None = N
         )
     if planned != counts:
         find_home(study.path).keep_study_file(lambda: fix_looks(study.path, counts))
-    return study if held >= counts[0] else add_replicates(study, counts[0])
+    following = next((count for count in counts if count >= held), None)
+    if following is None:
+        raise ConfigError(
+            f"{study.path}: has {held} replicates, more than the {counts[-1]} of its last look, so "
+            "that no look is left; choose another --out."
+        )
+    return study if held == following else add_replicates(study, following)
 
 
 def run_until_decided(

@@ -30,6 +30,7 @@ from stratigraph.study import STUDY_FILE, Run, Study, load_study, metrics_path, 
 from stratigraph.study.exported import Export, find_export
 from stratigraph.study.layout import EXPORT, find_place, is_root
 from stratigraph.study.origin import REMOTE
+from stratigraph.study.state import CUT_SHORT
 from stratigraph.training import RecordedConfig
 
 __all__ = ["Damage", "Verified", "check_item", "find_ended", "is_once", "verify_study"]
@@ -191,7 +192,7 @@ def find_ended(study: Study) -> dict[str, Run]:
     return {
         run_id: run
         for run_id, run in study.runs.items()
-        if run.state["state"] in ("done", "diverged") or run.config.steps in run.steps
+        if run.state["state"] in ("done", *CUT_SHORT) or run.config.steps in run.steps
     }
 
 
@@ -201,7 +202,7 @@ def _list_due(run: Run) -> Iterator[Path]:
     if isinstance(run.config, RecordedConfig):
         for step in run.config.snapshots:
             yield representations_path(run.path, step)
-    if run.state["state"] != "diverged":
+    if run.state["state"] not in CUT_SHORT:
         yield metrics_path(run.path)
         for step in run.config.snapshots:
             yield snapshot_path(run.path, step)

@@ -33,6 +33,7 @@ from .probes import (
     probe_noise as probe_noise,
     probes_digest as probes_digest,
     read_probes as read_probes,
+    shown_config as shown_config,
 )
 from .replicates import set_replicates as set_replicates
 from .run import Run as Run

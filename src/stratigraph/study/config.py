@@ -147,7 +147,9 @@ class StudyConfig:
     """A whole study, valid at construction.
 
     ``replicates`` is how many each configuration has at least, where the grid counts them; None
-    where it gives seeds.
+    where it gives seeds. ``others`` are the readings of all networks on one set of probes each.
+    ``scores`` says of which steps the disentanglement scores are that take long: of the ``last``,
+    or of ``every`` one that is compared.
 
     Raises:
         ConfigError: no run, a run twice, or a value that cannot be used.
@@ -159,8 +161,10 @@ class StudyConfig:
     measures: tuple[MeasureConfig, ...]
     probes: ProbesConfig = ProbesConfig()
     activations: ActivationsConfig = ActivationsConfig()
+    scores: str = "last"
     ways: tuple[str, ...] = (CORRECTED.name,)
     claims: tuple[str, ...] = ()
+    others: tuple[Way, ...] = ()
     resources: ResourcesConfig = ResourcesConfig()
     representations: str = "drop"
     description: str = ""
@@ -190,6 +194,11 @@ class StudyConfig:
         one_of("representations", self.representations, REPRESENTATIONS)
         for name in self.claims:
             _check_claim(name)
+        if self.others and CORRECTED.cka not in {measure.name for measure in self.measures}:
+            raise ConfigError(
+                f"probes: data: networks of different data are compared by {CORRECTED.cka}; add it "
+                "to `measures`."
+            )
 
     def plugins(self) -> list[str]:
         """What of it is a user's own, as ``module:name`` (`stratigraph.plugins`)."""
@@ -199,13 +208,26 @@ class StudyConfig:
 
     def read(self, way: Way) -> StudyConfig:
         """The configuration of the same study, read a way."""
+        tolerances = {measure.name: measure.tolerance for measure in self.measures}
+        if way.data is not None:
+            # Where Procrustes is asked for: a pair of it costs a thousand times what one of CKA
+            # does, so it is not asked of untrained networks.
+            asked = ((way.cka, "aligned"), ("procrustes_similarity", "claims"))
+            return replace(
+                self,
+                measures=tuple(
+                    MeasureConfig(name, (pairs,), tolerances[name])
+                    for name, pairs in asked
+                    if name in tolerances
+                ),
+            )
         if way.source is None or way.decoder_input is None:
             return self
-        tolerances = {measure.name: measure.tolerance for measure in self.measures}
         return replace(
             self,
             probes=replace(self.probes, source=way.source),
             activations=replace(self.activations, decoder_input=way.decoder_input),
+            others=(),
             measures=tuple(
                 MeasureConfig(name, ("claims",), tolerances.get(name))
                 for name in (way.cka, "procrustes_similarity")

@@ -25,7 +25,7 @@ from stratigraph.values import check_whole
 
 __all__ = ["TRAINING", "axis", "grid_runs", "grid_size", "mapping", "one_of", "replicates_of"]
 
-AXES = ("data", "architecture", "objective", "latents", "seed", "freezing")
+AXES = ("data", "architecture", "objective", "latents", "seed", "freezing", "on_collapse")
 TRAINING = (
     "steps", "batch_size", "learning_rate", "beta_1", "beta_2", "epsilon", "reconstruction",
     "initialisation", "validation", "split_seed", "validation_images", "log_every",

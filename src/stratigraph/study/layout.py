@@ -22,7 +22,8 @@
     findings.json, figures/, report/index.html
     basis/<way>/rows.parquet                the scores that findings rest on, with their weights
 
-A folder whose name ends in ``-published`` is of the study read the published way (`ways`).
+A folder whose name ends in ``-published`` is of the study read the published way, and one in
+``-on-<name>`` of all its networks reading the probes of one set of data (`ways`).
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ __all__ = [
     "scores_path",
     "shown_path",
     "similarity_path",
+    "udr_path",
 ]
 
 STUDY_FILE = "study.yaml"
@@ -84,6 +86,7 @@ POSTERIOR_FILE = "posterior.moments"
 
 
 Writer = Literal["file", "run", "results", "report"]
+WAY = "[a-z]+(?:-[a-z0-9_]+)?"  # published, or on-solids
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ class Place:
     def expression(self) -> re.Pattern[str]:
         """Of the paths that are of this kind."""
         pattern = self.pattern.replace(".", r"\.")
-        return re.compile(pattern.format(run="[^/]+", name="[^/]+", step="[0-9]+", way="[a-z]+"))
+        return re.compile(pattern.format(run="[^/]+", name="[^/]+", step="[0-9]+", way=WAY))
 
     def glob(self, run: str = "*") -> str:
         """The pattern as `Path.glob` takes it: of one run, or of all."""
@@ -147,6 +150,7 @@ PLACES = (
     Place("jackknife/{name}", "compare", "results"),
     Place("influence/{name}", "compare", "results"),
     Place("chance/{name}", "compare", "results"),
+    Place("udr/{name}", "extract", "results"),
     Place("similarity-{way}/{name}", "assess", "results"),
     Place("jackknife-{way}/{name}", "assess", "results"),
     Place("basis/{name}", "assess", "results", exported=True),
@@ -219,6 +223,11 @@ def observed_path(run: Path, way: str = "") -> Path:
 def scores_path(run: Path) -> Path:
     """The record of the disentanglement scores of a run's latents."""
     return run / "observed" / "scores"
+
+
+def udr_path(study: Path) -> Path:
+    """The record of how far the latents of replicates agree."""
+    return study / "udr" / "corrected"
 
 
 def _folder(measure: str) -> str:

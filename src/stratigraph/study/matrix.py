@@ -11,6 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from stratigraph.records import verified
+from stratigraph.study.label_index import with_labels
 
 __all__ = ["coordinates_of", "map_array", "open_matrix"]
 
@@ -36,7 +37,9 @@ def open_matrix(
     about = verified(folder)
     labels = pd.read_parquet(folder / "labels.parquet")
     values = map_array(folder / "values.npy")
-    matrix = xr.DataArray(values, dims=("x", "y"), coords=coordinates_of(labels), attrs=about)
+    coordinates = coordinates_of(labels)
+    matrix = xr.DataArray(values, dims=("x", "y"), coords=coordinates, attrs=about)
+    matrix = with_labels(matrix)
     for one in matrix.coords.values():
         one.variable.values.setflags(write=False)
     return matrix, labels

@@ -12,14 +12,16 @@
       latents: 10
       seed: {replicates: 6}                 # or seeds that all configurations share: [0, 1]
       freezing: [null, {threshold: 0.9999}]   # optional: layers that have settled are frozen
+      on_collapse: anneal                   # optional: anneal | stop, when latents collapse
     training: {steps: 2000, batch_size: 64, learning_rate: 1e-4}
     snapshots: {kind: log, count: 10}       # log | even | explicit | paper
-    probes: {count: 500, seed: 0, from: validation}
+    probes: {count: 500, seed: 0, from: validation}   # data: [own, solids]: those of others, too
     activations: {decoder_input: mean}
     measures:
       - debiased_cka
       - {name: procrustes_similarity, pairs: [trajectory, aligned], tolerance: 0.01}
-    claims: ["my_claims:later"]             # optional: claims of one's own (docs/extending.md)
+    claims: ["my_claims:later"]             # optional: your own (docs/how-to/extending.md)
+    scores: last                            # or every: DCI, FactorVAE and β-VAE at every step
     ways: corrected                         # or [corrected, published]: findings judged both ways
     representations: drop                   # once they were compared; or keep
 
@@ -38,6 +40,7 @@ from stratigraph.errors import ConfigError
 from stratigraph.pairs.certified import CHEAP
 from stratigraph.plugins import beside, forbid_folder
 from stratigraph.records import is_sealed
+from stratigraph.renamed import takes_former
 from stratigraph.similarity.catalog import ALIASES
 from stratigraph.study.config import (
     ActivationsConfig,
@@ -56,23 +59,25 @@ from stratigraph.study.grid import (
     replicates_of,
 )
 from stratigraph.study.layout import EXPORT, STUDY_FILE
-from stratigraph.study.ways import CORRECTED, WAYS
+from stratigraph.study.probes import shown_config
+from stratigraph.study.ways import CORRECTED, WAYS, Way, read_on
 from stratigraph.study.yaml_file import read_yaml
 from stratigraph.training import RunConfig
 
 __all__ = ["MOST_HELD", "load_config", "parse_config"]
 
+SCORED = ("last", "every")  # steps of which slow scores are taken
 MOST_RUNS = 1000
 MOST_HELD = 10_000  # runs of any study: that of a folder is opened without asking anybody
 
 
 def parse_config(
-    value: Any, text: str = "", most_runs: int = MOST_RUNS, replicates: int = 0
+    value: Any, text: str = "", max_runs: int = MOST_RUNS, replicates: int = 0
 ) -> StudyConfig:
     """A study from the plain values of its file; ``replicates`` as in `grid_runs`.
 
     Raises:
-        ConfigError: an unknown, missing or unusable value; or more than ``most_runs`` runs.
+        ConfigError: an unknown, missing or unusable value; or more than ``max_runs`` runs.
 
     """
     table = mapping(
@@ -90,6 +95,7 @@ def parse_config(
             "measures",
             "claims",
             "ways",
+            "scores",
             "resources",
             "representations",
         ),
@@ -102,18 +108,20 @@ def parse_config(
     training = mapping("training", table["training"], TRAINING)
     grids = table["grid"] if isinstance(table["grid"], list) else [table["grid"]]
     size = sum(grid_size(grid, replicates) for grid in grids)
-    if size > min(most_runs, MOST_HELD):
+    if size > min(max_runs, MOST_HELD):
         told = f"{size:,}" if size < 10**15 else "over 10^15"
         more = ", or allow it with --max-runs" if size <= MOST_HELD else ""
-        allowed = min(most_runs, MOST_HELD)
+        allowed = min(max_runs, MOST_HELD)
         raise ConfigError(f"grid: {told} runs, more than {allowed:,}; make it smaller{more}.")
     runs: list[RunConfig] = []
     for number, grid in enumerate(grids):
         where = "grid" if len(grids) == 1 else f"grid {number + 1}"
         runs += grid_runs(where, grid, training, table.get("snapshots", {}), replicates)
-    probes = mapping("probes", table.get("probes", {}), ("count", "seed", "from"))
+    probes = mapping("probes", table.get("probes", {}), ("count", "seed", "from", "data"))
+    others = _other_probes(probes.pop("data", "own"), runs)
     if "from" in probes:
         probes["source"] = probes.pop("from")
+    one_of("scores", table.get("scores", "last"), SCORED)
     reading = mapping("activations", table.get("activations", {}), ("decoder_input", "layers"))
     if reading.get("layers") is not None:
         reading["layers"] = tuple(axis("activations: layers", reading["layers"]))
@@ -127,6 +135,8 @@ def parse_config(
         probes=ProbesConfig(**probes),
         activations=ActivationsConfig(**reading),
         claims=tuple(_claims(table)),
+        others=others,
+        scores=table.get("scores", "last"),
         ways=tuple(_ways(table.get("ways", CORRECTED.name))),
         resources=ResourcesConfig(
             **mapping("resources", table.get("resources", {}), ("cpus", "gpus"))
@@ -164,6 +174,37 @@ def _claims(table: dict[str, Any]) -> list[str]:
     return axis("claims", table["claims"]) if table.get("claims") is not None else []
 
 
+def _other_probes(value: Any, runs: list[RunConfig]) -> tuple[Way, ...]:
+    """``[own, solids]``: the sets, beside its own, whose probes every network is shown.
+
+    A name is the set of the grid that is called so, with its options.
+    """
+    wanted = axis("probes: data", value)
+    if "own" not in wanted:
+        raise ConfigError(
+            "probes: data: each network reads the probes of its own data; begin the list with own."
+        )
+    known = [dict(run.data) for run in runs]
+    found: list[Way] = []
+    for item in wanted:
+        if item == "own" or not runs:
+            continue
+        same = [data for data in known if data["name"] == item]
+        if any(data != same[0] for data in same):
+            raise ConfigError(
+                f"probes: data: the grid has several sets called {item}; say which, as the grid "
+                f"does: {same[0]}."
+            )
+        try:
+            data = shown_config(runs[0], same[0] if same else item).data
+        except ConfigError as error:
+            raise ConfigError(f"probes: {error}") from None
+        if any(way.data == data for way in found):
+            raise ConfigError(f"probes: data: {item!r} stands in the list twice.")
+        found.append(read_on(data, found))
+    return tuple(found)
+
+
 def _ways(value: Any) -> list[str]:
     names = axis("ways", value)
     for name in names:
@@ -180,7 +221,8 @@ def _measures(value: Any) -> Iterator[MeasureConfig]:
         name = table["name"]
         pairs = axis(f"measures: {name}: pairs", table.get("pairs", "all"))
         # Files of earlier versions ask for CKA to a tolerance, which exact scores keep.
-        cheap = isinstance(name, str) and ALIASES.get(name, name) in CHEAP
+        name = ALIASES.get(name, name) if isinstance(name, str) else name
+        cheap = name in CHEAP
         yield MeasureConfig(name, tuple(pairs), None if cheap else table.get("tolerance"))
 
 
@@ -196,12 +238,13 @@ def _studies_around(file: Path, text: str) -> list[Path]:
     return [*found, *([folder] if (folder / "runs").is_dir() else [])]
 
 
-def load_config(path: str | Path, most_runs: int = MOST_RUNS, replicates: int = 0) -> StudyConfig:
+@takes_former(max_runs="most_runs")
+def load_config(path: str | Path, max_runs: int = MOST_RUNS, replicates: int = 0) -> StudyConfig:
     """Read a study file that the user gives: the modules that it names are imported.
 
     Args:
         path: the file.
-        most_runs: a larger grid is refused.
+        max_runs: a larger grid is refused.
         replicates: how many its study has, where it says fewer.
 
     Raises:
@@ -216,4 +259,4 @@ def load_config(path: str | Path, most_runs: int = MOST_RUNS, replicates: int = 
         forbid_folder(study)  # nothing in a study is run
     if not held:
         beside(folder)
-    return parse_config(value, text, most_runs, replicates)
+    return parse_config(value, text, max_runs, replicates)

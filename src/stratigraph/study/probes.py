@@ -1,7 +1,9 @@
 """The probes of a study: the images and the noise that every network of it is shown.
 
 They depend on the data, the split and the study's settings, never on a run; so the representations
-of any two runs on the same data can be compared row by row.
+of any two runs on the same data can be compared row by row. A network can be shown the probes of
+other data than its own, made to fit what it takes (`stratigraph.data.resizing`): the very images
+that networks of those data read as their own.
 
 Which they are is kept in the study, with the first of the images and what a network has to know of
 the data: so that the page shows them and draws with a network without opening the data set, whose
@@ -10,13 +12,16 @@ place an opened study must not choose.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from stratigraph.data import draw_paper_probes, draw_probes, to_unit
+from stratigraph.data.resizing import fit
 from stratigraph.errors import InputError, IntegrityError
 from stratigraph.identity import digest, plain
 from stratigraph.records import locked, record_exists, remove_leftovers, verified, write_record
@@ -34,6 +39,7 @@ __all__ = [
     "probe_noise",
     "probes_digest",
     "read_probes",
+    "shown_config",
 ]
 
 SHOWN = 24  # images kept for the page
@@ -133,16 +139,39 @@ def probe_factors(config: RunConfig, probes: ProbesConfig) -> tuple[np.ndarray, 
     return np.asarray(dataset.factors(probe_indices(config, probes))), tuple(dataset.factor_names)
 
 
-def probe_images(config: RunConfig, probes: ProbesConfig) -> torch.Tensor:
-    """The probes as the network takes them: float32 (n, c, h, w); kept for the next caller."""
-    key = probes_digest(config, probes)
+def probe_images(
+    config: RunConfig, probes: ProbesConfig, shape: tuple[int, int, int] | None = None
+) -> torch.Tensor:
+    """The probes as a network takes them: float32 (n, c, h, w); kept for the next caller.
+
+    Args:
+        config: whose own probes they are.
+        probes: how they are drawn.
+        shape: (c, h, w) that the network takes, where it was made for other data.
+
+    """
+    key = probes_digest(config, probes), shape
     if key not in _kept:
         _kept.clear()  # tasks come run by run: one set of probes at a time is enough
-        _kept[key] = config.dataset().tensor(probe_indices(config, probes))
+        dataset, indices = config.dataset(), probe_indices(config, probes)
+        if shape in (None, dataset.image_shape):
+            _kept[key] = dataset.tensor(indices)
+        else:
+            _kept[key] = to_unit(fit(dataset.images(indices), dataset.max_value, shape), 255)
     return _kept[key]
 
 
-_kept: dict[str, torch.Tensor] = {}
+_kept: dict[tuple[str, tuple[int, int, int] | None], torch.Tensor] = {}
+
+
+def shown_config(config: RunConfig, data: Mapping[str, Any]) -> RunConfig:
+    """The same configuration of other data: its own probes are what a run of ``config`` is shown.
+
+    Raises:
+        ConfigError: there is no such data set.
+
+    """
+    return replace(config, data=data)
 
 
 def probes_digest(config: RunConfig, probes: ProbesConfig) -> str:

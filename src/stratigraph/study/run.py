@@ -11,11 +11,13 @@ from torch import nn
 
 from stratigraph.data import Dataset
 from stratigraph.errors import DataError, InputError
+from stratigraph.markup import html_table
 from stratigraph.models import Network
 from stratigraph.records import load_snapshot, record_exists, snapshot_steps, verified
 from stratigraph.study.exported import Export
 from stratigraph.study.layout import METRICS, metrics_path
 from stratigraph.study.state import read_state
+from stratigraph.study.summary import as_lines, summarise_run
 from stratigraph.training import DataFacts, RecordedConfig, RunConfig, build_network
 
 __all__ = ["Run", "mark_interrupted"]
@@ -31,6 +33,12 @@ class Run:
     path: Path
     config: RunConfig
     export: Export | None = None
+
+    def __repr__(self) -> str:
+        return as_lines(f"Run {self.run_id}", summarise_run(self))
+
+    def _repr_html_(self) -> str:
+        return html_table(f"Run {self.run_id}", summarise_run(self))
 
     @property
     def run_id(self) -> str:

@@ -11,8 +11,9 @@ from stratigraph.records import read_json
 from stratigraph.records.files import check_format
 from stratigraph.study.layout import REPLICATES, STATE
 
-__all__ = ["SILENT", "read_replicates", "read_state", "warning_of"]
+__all__ = ["CUT_SHORT", "SILENT", "read_replicates", "read_state", "warning_of"]
 
+CUT_SHORT = ("diverged", "collapsed")  # a run that has its answer before its last step
 SILENT = 60.0  # seconds; a run in training says where it is twice a second
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
+import stratigraph.accessor  # noqa: F401 - which gives matrices their `sg`
 from stratigraph.errors import InputError, UntrustedError, suggest
+from stratigraph.markup import html_table
 from stratigraph.plugins import naming_only, require_plugins
 from stratigraph.records import (
     MANIFEST,
@@ -20,19 +23,28 @@ from stratigraph.records import (
     record_exists,
     verified,
 )
+from stratigraph.similarity.catalog import ALIASES
 from stratigraph.similarity.stochastic_shape import Gaussians
 from stratigraph.study.config import StudyConfig, study_measure
 from stratigraph.study.exported import Export
+from stratigraph.study.label_index import with_labels
 from stratigraph.study.layout import (
     findings_path,
     posterior_path,
     representations_path,
-    scores_path,
     similarity_path,
+    udr_path,
 )
 from stratigraph.study.matrix import coordinates_of, map_array, open_matrix
+from stratigraph.study.probes import shown_config
 from stratigraph.study.run import Run
+from stratigraph.study.summary import as_lines, summarise_study
+from stratigraph.study.tables import findings_table, scores_table
 from stratigraph.study.ways import CORRECTED, WAYS, Way, find_way
+from stratigraph.training import RunConfig
+
+if TYPE_CHECKING:
+    from stratigraph.report.plots import StudyPlots
 
 __all__ = ["Study"]
 
@@ -59,6 +71,22 @@ class Study:
     file: StudyConfig | None = field(default=None, repr=False, compare=False)
     export: Export | None = field(default=None, repr=False, compare=False)
     trusted: bool = field(default=True, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return as_lines(f"Study {self.config.name!r}", summarise_study(self))
+
+    def _repr_html_(self) -> str:
+        return html_table(f"Study {self.config.name!r}", summarise_study(self))
+
+    @property
+    def plot(self) -> StudyPlots:
+        """Its pictures: ``study.plot.convergence()``, ``.findings()``, ``.map()``, ….
+
+        Ink stands higher than studies, so it is looked up when it is asked for.
+        """
+        plots = importlib.import_module("stratigraph.report.plots")
+        found: StudyPlots = plots.StudyPlots(self)
+        return found
 
     def reading(self) -> AbstractContextManager[None]:
         """Within, what the study names is imported if it is trusted, and refused if not."""
@@ -92,9 +120,17 @@ class Study:
         names |= {name for name in WAYS if self.read(name).measures()}
         return [self.read(name) for name in WAYS if name in names]
 
+    def others(self) -> list[Study]:
+        """The study with all of its networks reading the probes of each set that it asks for."""
+        return [self.read(way) for way in (self.file or self.config).others]
+
+    def shown(self, run: Run) -> RunConfig:
+        """The configuration whose own probes are what a run is shown."""
+        return run.config if self.way.data is None else shown_config(run.config, self.way.data)
+
     def steps(self, run: Run) -> list[int]:
         """The steps of a run's snapshots that are compared."""
-        return [step for step in run.steps if step >= self.way.first * run.config.steps]
+        return self.way.steps(run.steps, run.config.steps)
 
     def run(self, prefix: str) -> Run:
         """The run whose id begins with ``prefix``.
@@ -144,21 +180,28 @@ class Study:
             IntegrityError: a record is damaged.
 
         """
-        tables = []
+        return scores_table(self)
+
+    def agreement(self) -> pd.DataFrame:
+        """How far the latents of replicates agree: UDR, which needs no factors (arXiv 1905.12614).
+
+        Columns: run, step, score (``udr``), value, n (probes), informative (latents), others (runs
+        that it was compared with), reason. Configurations of one run are not in it.
+
+        Raises:
+            IntegrityError: the record is damaged.
+
+        """
         if self.export is not None:
-            exported = self.export.table("scores")
-            tables = [] if exported is None else [exported]
-        for run_id, run in () if self.export is not None else self.runs.items():
-            folder = scores_path(run.path)
-            if record_exists(folder):
-                verified(folder)
-                own = pd.read_parquet(folder / "scores.parquet")
-                own.insert(0, "run", run_id)
-                tables.append(own)
-        known = [table for table in tables if len(table)]
-        if known:
-            return pd.concat(known, ignore_index=True)
-        return pd.DataFrame(columns=["run", "step", "score", "value", "n", "reason"])
+            exported = self.export.table("udr")
+            if exported is not None:
+                return exported
+        folder = udr_path(self.path)
+        if self.export is None and record_exists(folder):
+            verified(folder)
+            return pd.read_parquet(folder / "udr.parquet")
+        columns = ["run", "step", "score", "value", "n", "informative", "others", "reason"]
+        return pd.DataFrame(columns=columns)
 
     def posterior(self, run: str, step: int | None = None) -> Gaussians:
         """What a run's encoder said of the probes at a step: mean and variance of q(z|x), (n, z).
@@ -189,13 +232,16 @@ class Study:
 
     def labels(self, measure: str) -> pd.DataFrame:
         """One row a representation, in the order of the matrix: run, step, layer and more."""
+        measure = self.name_measure(measure)
         if self.export is not None:
-            self._check_measure(measure)
             return self.export.labels(self.way.folder)
         return self._open_matrix_of(measure)[1].copy()
 
     def similarity(self, measure: str) -> xr.DataArray:
         """The similarity matrix: (k, k), dims x and y, with the labels as coordinates.
+
+        Any of them are selected by, those of x end in ``_x``, those of y in ``_y``:
+        ``m.sel(run_x=run.run_id, layer_x=["z_mean", "decoder.conv1"], step_x=slice(0, 1000))``.
 
         Of a measure with a tolerance, the coordinates ``lower`` and ``upper`` (x, y) are the ends
         of intervals that hold the exact scores for certain, and the values their middles.
@@ -208,6 +254,7 @@ class Study:
             IntegrityError: it is damaged.
 
         """
+        measure = self.name_measure(measure)
         if self.export is not None:
             return self._read_exported(self.export, measure)
         matrix = self._open_matrix_of(measure)[0].copy(deep=False)
@@ -219,12 +266,15 @@ class Study:
         return matrix
 
     def _read_exported(self, export: Export, measure: str) -> xr.DataArray:
-        self._check_measure(measure)
         labels = export.labels(self.way.folder)
         values, ends = export.matrix(measure, self.way.folder)
-        coordinates = coordinates_of(labels) | {n: (("x", "y"), own) for n, own in ends.items()}
         about = export.about.get("matrices", {}).get(f"{measure}{self.way.folder}", {})
-        return xr.DataArray(values, dims=("x", "y"), coords=coordinates, name=measure, attrs=about)
+        matrix = xr.DataArray(
+            values, dims=("x", "y"), coords=coordinates_of(labels), name=measure, attrs=about
+        )
+        return with_labels(matrix).assign_coords(
+            {name: (("x", "y"), own) for name, own in ends.items()}
+        )
 
     def source(self) -> str:
         """The digest of the representations that the way's CKA was compared of."""
@@ -255,6 +305,18 @@ class Study:
         found: list[dict[str, Any]] = self._read_findings()["findings"]
         return found
 
+    def findings_frame(self) -> pd.DataFrame:
+        """The findings as a table: one row a question, way and measure.
+
+        Columns: claim, key, statement, way, family, verdict, reason, measure, value, lower, upper,
+        null, runs, seeds, p, p_holm (of the measure that decides) and why.
+
+        Raises:
+            InputError: the study was not assessed.
+
+        """
+        return findings_table(self.findings)
+
     @property
     def ways_compared(self) -> list[dict[str, Any]]:
         """What the published way of reading changes: one mapping a question and measure.
@@ -283,15 +345,23 @@ class Study:
         return open_matrix(folder, tuple((one.st_mtime_ns, one.st_size) for one in files))
 
     def _matrix_folder(self, measure: str) -> Path:
-        self._check_measure(measure)
+        measure = self.name_measure(measure)
         return similarity_path(self.path, measure, self.way.folder)
 
-    def _check_measure(self, measure: str) -> None:
-        if not self._has(measure):
-            raise InputError(
-                f"study {self.config.name} has no similarity matrix {measure!r}; it has "
-                f"{', '.join(self.measures()) or 'none yet: run `stratigraph compare`'}."
-            )
+    def name_measure(self, measure: str) -> str:
+        """The measure by the name that its matrix has here; it may be asked for by an alias.
+
+        Raises:
+            InputError: the study has no such matrix.
+
+        """
+        for name in (measure, ALIASES.get(measure, measure)):
+            if self._has(name):
+                return name
+        raise InputError(
+            f"study {self.config.name} has no similarity matrix {measure!r}; it has "
+            f"{', '.join(self.measures()) or 'none yet: run `stratigraph compare`'}."
+        )
 
 
 def _is_score(measure: str) -> bool:

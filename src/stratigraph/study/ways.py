@@ -11,16 +11,24 @@ reading differs, so that a verdict that changes between ways is an effect of the
     probes drawn from all images, which are mostly training images; fresh noise into the decoder
     at every reading; biased CKA; no snapshot before 2 % of training.
 
+A study that asks for the probes of some set of data (``probes: {data: [own, solids]}``) is read
+``on`` it as well: its first and last snapshots, of whichever networks, read the probes that
+networks of that set have for their own, so that networks of different data can be compared
+(`read_on`). These readings answer the claims across data, and no other.
+
 Source of the published way: the authors' code of Bonheme & Grzes 2022, arXiv 2205.08399.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from stratigraph.errors import InputError, suggest
 
-__all__ = ["CORRECTED", "PUBLISHED", "WAYS", "Way", "find_way"]
+__all__ = ["CORRECTED", "PUBLISHED", "WAYS", "Way", "find_way", "read_on"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,8 @@ class Way:
         source: where probes are drawn from; None is what the study file says.
         decoder_input: what drives the decoder; None is what the study file says.
         told: all that, in words.
+        data: whose probes all networks read, the data set's name and options; None: each its own.
+        ends: whether the first and the last snapshot alone are read.
 
     """
 
@@ -45,6 +55,14 @@ class Way:
     source: str | None = None
     decoder_input: str | None = None
     told: str = "as the study file says"
+    data: Mapping[str, Any] | None = field(default=None, hash=False)
+    ends: bool = False
+
+    def steps(self, steps: list[int], last: int) -> list[int]:
+        """Those of a run's snapshots that are read; ``last`` is the step at which it ends."""
+        if self.ends:
+            return sorted({*steps[:1], *steps[-1:]})
+        return [step for step in steps if step >= self.first * last]
 
 
 CORRECTED = Way("corrected", "debiased_cka")
@@ -58,6 +76,25 @@ PUBLISHED = Way(
     "training images, fresh noise, biased CKA, late start",
 )
 WAYS = {way.name: way for way in (CORRECTED, PUBLISHED)}
+
+
+def read_on(data: Mapping[str, Any], others: Collection[Way] = ()) -> Way:
+    """All networks of a study read the probes of one set of data.
+
+    Args:
+        data: its name and options.
+        others: the readings on other sets, whose folders are called otherwise.
+
+    """
+    name = own = re.sub("[^a-z0-9]+", "_", str(data["name"]).lower()).strip("_")[-40:] or "data"
+    number = 1
+    while f"-on-{own}" in {other.folder for other in others}:
+        number += 1
+        own = f"{name}_{number}"
+    return Way(
+        f"on {own}", CORRECTED.cka, folder=f"-on-{own}", data=data, ends=True,
+        told=f"all networks read the probes of {own}, at their first and last step",
+    )  # fmt: skip
 
 
 def find_way(name: str) -> Way:

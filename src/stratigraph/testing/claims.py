@@ -28,7 +28,7 @@ from stratigraph.testing.require import require
 __all__ = ["CHECKS", "lacking", "whole"]
 
 Claim = Callable[[Evidence], list[Question]]
-KINDS = ("to_final", "final", "within")
+KINDS = ("to_final", "final", "within", "across")
 ROUNDING = 1e-9
 UNDEFINED = "defined scores"
 
@@ -36,10 +36,17 @@ UNDEFINED = "defined scores"
 @cache
 def whole() -> dict[str, Evidence]:
     """Planted studies by name, from which nothing is missing."""
-    first = Plan(20, 300, collapse=((1.0, 0), (4.0, 2), (8.0, 4)), seeds=3, probes=16)
+    first = Plan(
+        20, 300, collapse=((1.0, 0), (4.0, 2), (8.0, 4)), seeds=3, probes=16, disentangled=100
+    )
     kinds = (("convolutional", 1.0), ("vit", 4.0))
     crossed = Plan(kinds=kinds, collapse=((1.0, 0),), seeds=2, probes=16)
-    return {"the encoder first": planted(first, 0), "two kinds crossed": planted(crossed, 0)}
+    data = Plan(20, 300, collapse=((1.0, 0),), seeds=2, probes=16, data=("one", "another"))
+    return {
+        "the encoder first": planted(first, 0),
+        "two kinds crossed": planted(crossed, 0),
+        "two sets of data": planted(replace(data, generic_decoder=0.1), 0),
+    }
 
 
 def _change(evidence: Evidence, change: Callable[[Pairs], Pairs]) -> Evidence:
@@ -53,6 +60,7 @@ def _change(evidence: Evidence, change: Callable[[Pairs], Pairs]) -> Evidence:
         to_final=every(evidence.to_final),
         final=every(evidence.final),
         within=every(evidence.within),
+        across=every(evidence.across),
     )
 
 
@@ -68,7 +76,7 @@ def lacking() -> dict[str, Evidence]:
     latents = first.latents
 
     def by_cka(kind: Mapping[str, Pairs]) -> dict[str, Pairs]:
-        return {first.cka: kind[first.cka]}
+        return {measure: pairs for measure, pairs in kind.items() if measure == first.cka}
 
     def of_seed(pairs: Pairs) -> Pairs:
         return pairs.where((pairs.table["seed_x"] == 0) & (pairs.table["seed_y"] == 0))
@@ -87,10 +95,12 @@ def lacking() -> dict[str, Evidence]:
             to_final=by_cka(first.to_final),
             final=by_cka(first.final),
             within=by_cka(first.within),
+            across=by_cka(first.across),
         ),
         "groups of probes": _change(first, lambda p: Pairs(p.table, p.values[:, :1])),
         UNDEFINED: _change(first, lambda p: Pairs(p.table, np.full_like(p.values, np.nan))),
         "latents": replace(first, latents=pd.DataFrame()),
+        "disentanglement scores": replace(first, scores=pd.DataFrame()),
         "any pairs": replace(_change(first, none), latents=pd.DataFrame()),
     }
 

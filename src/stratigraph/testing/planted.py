@@ -8,7 +8,9 @@ probes with factors Z (n × 6) goes from an untrained to a final one,
 with the settling step τ of its part of the network planted: the encoder's before the decoder's,
 after it, or the same. Each run's τ has a part of its seed and a part of its own, so that seeds
 differ as they do in training. Mean and sample carry as many collapsed latents as the strength
-plants, from a planted step on; latents are told apart by the regime rule on their variance.
+plants, from a planted step on; latents are told apart by the regime rule on their variance. A score
+of disentanglement rises to its end in the same way, with a step of its own. Of several data sets,
+each network reads the probes of all as well (`planted_data`).
 
 Used by the tests and by ``benchmarks/findings.py`` to measure how often a verdict is right.
 """
@@ -27,6 +29,7 @@ from stratigraph.evidence.trajectories import part_of
 from stratigraph.pairs.jackknife import pair_scores
 from stratigraph.similarity.procrustes import procrustes_similarity
 from stratigraph.study.selection import claim_pairs
+from stratigraph.testing.planted_data import plant_across
 
 __all__ = ["Plan", "planted"]
 
@@ -51,12 +54,19 @@ class Plan:
         collapse_step: when they collapse.
         alike: how much of the final encoder configurations share (1: all but noise).
         latents_alike: the same of mean and sample.
+        disentangled: the step at which half of the gain in MIG is there; None for no scores.
+        gains: by how much the gain of a strength is less than that of the one before.
         kinds: kinds of encoders and decoders, crossed if there are several, and how many times
             later a part of the kind settles than one of another.
         jitter: the standard deviation of log τ between seeds.
         seeds: how many.
         probes: how many.
         shared: whether a seed has a part in the luck of every configuration (format 1).
+        data: data sets; the networks of each read the probes of all, if there are several.
+        turned: those of them in which encoder and decoder change places.
+        generic: how much of an encoder's layers networks of different data share on one set of
+            probes.
+        generic_decoder: the same of a decoder.
 
     """
 
@@ -68,11 +78,17 @@ class Plan:
     collapse_step: float = 300.0
     alike: float = 1.0
     latents_alike: float = 1.0
+    disentangled: float | None = None
+    gains: float = 0.0
     kinds: tuple[tuple[str, float], ...] = (("planted", 1.0),)
     jitter: float = 0.15
     seeds: int = 5
     probes: int = 120
     shared: bool = False
+    data: tuple[str, ...] = ("planted",)
+    turned: tuple[str, ...] = ()
+    generic: float = 1.0
+    generic_decoder: float = 1.0
 
 
 def planted(plan: Plan, seed: int) -> Evidence:
@@ -88,14 +104,15 @@ def planted(plan: Plan, seed: int) -> Evidence:
     factors = rng.standard_normal((n, LATENTS))
     factors[:, :3] *= 2
     maps = {layer: rng.standard_normal((LATENTS, 12)) for layer in LAYERS}
-    rows, xs, counts = [], [], []
+    rows, xs, counts, scores = [], [], [], []
     of_seed = rng.standard_normal((plan.seeds, 2)) * plan.jitter
-    for kinds, (strength, passive), number in itertools.product(
-        itertools.product(plan.kinds, repeat=2), plan.collapse, range(plan.seeds)
+    for data, kinds, (strength, passive), number in itertools.product(
+        plan.data, itertools.product(plan.kinds, repeat=2), plan.collapse, range(plan.seeds)
     ):
         (encoder, slow), (decoder, slower) = kinds
         architecture = encoder if encoder == decoder else f"{encoder} → {decoder}"
         run = f"{architecture} {strength:g}-{number}"
+        run += "" if data == plan.data[0] else f" {data}"
         own = {  # what a configuration's final layers have that others' have not
             layer: np.random.default_rng([seed, int(strength * 10), i]).standard_normal((n, 12))
             for i, layer in enumerate(LAYERS)
@@ -103,7 +120,15 @@ def planted(plan: Plan, seed: int) -> Evidence:
         luck = of_seed[number] if plan.shared else rng.standard_normal(2) * plan.jitter
         late = np.exp(luck + 0.5 * plan.jitter * rng.standard_normal(2))
         late = late * (slow, slower)
+        if data in plan.turned:
+            late = late * (plan.decoder / plan.encoder, plan.encoder / plan.decoder)
+        half = None if plan.disentangled is None else plan.disentangled * late[0]
+        gain = 0.5 - plan.gains * [s for s, _ in plan.collapse].index(strength)
         for step in STEPS:
+            if half is not None:
+                share = 1 / (1 + (half / step) ** 2) if step else 0.0
+                value = gain * share + 0.002 * np.random.default_rng([number, step]).random()
+                scores.append({"run": run, "step": step, "score": "mig", "value": value})
             mean = None
             for layer in LAYERS:
                 x = _state(plan, rng, factors, maps, own, layer, step, late)
@@ -118,9 +143,11 @@ def planted(plan: Plan, seed: int) -> Evidence:
                     spread = np.where(np.std(mean, axis=0) < 0.1, 1.0, 0.3)
                     x = mean + spread * noise
                 rows.append({"run": run, "strength": strength, "seed": number, "step": step,
-                             "layer": layer, "architecture": architecture})  # fmt: skip
+                             "layer": layer, "architecture": architecture,
+                             "data": data})  # fmt: skip
                 xs.append(x - x.mean(axis=0))
-    return _evidence(plan, pd.DataFrame(rows), xs, pd.DataFrame(counts))
+    tables = pd.DataFrame(counts), pd.DataFrame(scores)
+    return _evidence(plan, pd.DataFrame(rows), xs, *tables, seed)
 
 
 def _state(
@@ -165,14 +192,22 @@ def _collapse(plan: Plan, mean: np.ndarray, passive: int, step: int) -> tuple[np
 
 
 def _evidence(
-    plan: Plan, labels: pd.DataFrame, xs: list[np.ndarray], counts: pd.DataFrame
+    plan: Plan,
+    labels: pd.DataFrame,
+    xs: list[np.ndarray],
+    counts: pd.DataFrame,
+    scored: pd.DataFrame,
+    seed: int,
 ) -> Evidence:
+    several = len(plan.data) > 1
+    of_data = labels["data"].map(" {}".format) if several else ""
     labels = labels.assign(
         stream=labels["seed"].map("seed {}".format) if plan.shared else labels["run"],
-        config=labels["architecture"] + labels["strength"].map(" beta_vae {:g}".format),
-        but_strength=labels["architecture"],
-        but_objective="planted", data="planted",
-        objective="beta_vae", supervised=False, probes="planted",
+        config=labels["architecture"] + labels["strength"].map(" beta_vae {:g}".format) + of_data,
+        but_strength=labels["architecture"] + of_data,
+        but_objective="planted" + of_data,
+        but_data=labels["architecture"] + labels["strength"].map(" {:g}".format),
+        objective="beta_vae", supervised=False, probes="planted" + of_data,
         part=labels["layer"].map(part_of), last=labels["step"] == STEPS[-1],
     )  # fmt: skip
     pairs = claim_pairs(labels)
@@ -189,7 +224,12 @@ def _evidence(
         {measure: parts[kind] for measure, parts in split.items()} for kind in range(3)
     )
     runs = labels[["run", "config", "stream"]].drop_duplicates().reset_index(drop=True)
+    shares = {
+        "encoder": plan.generic, "latents": plan.generic_decoder, "decoder": plan.generic_decoder,
+    }  # fmt: skip
+    across = plant_across(labels, shares, plan.probes, seed) if several else {}
     return Evidence(
         "debiased_cka", to_final, final, within, latents=counts,
         runs=runs.assign(duplicate_of="", learned=None, why=""), probes=plan.probes,
+        across=across, scores=scored,
     )  # fmt: skip

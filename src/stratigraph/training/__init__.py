@@ -1,5 +1,10 @@
 """Training: one run's configuration, which steps to keep, and a loop that yields states."""
 
+from stratigraph.training.collapse import (
+    CollapsedError as CollapsedError,
+    CollapseWatch as CollapseWatch,
+    OnCollapse as OnCollapse,
+)
 from stratigraph.training.config import RunConfig as RunConfig
 from stratigraph.training.floor import floor_key as floor_key, floors_of as floors_of
 from stratigraph.training.freezing import (

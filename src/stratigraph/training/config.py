@@ -27,6 +27,7 @@ from stratigraph.objectives import (
     codebook_of,
 )
 from stratigraph.plugins import is_plugin, named_by, naming_only, require_plugins
+from stratigraph.training.collapse import OnCollapse
 from stratigraph.training.freezing import Freezing
 from stratigraph.training.schedule import SnapshotSchedule
 from stratigraph.values import check_number, check_whole
@@ -82,6 +83,8 @@ class RunConfig:
         log_every: steps between two rows of the training metrics.
         freezing: when layers that have settled are frozen (`stratigraph.training.freezing`): a
             mapping of its settings, or true for the defaults; nothing trains all layers throughout.
+        on_collapse: what is done when the latents collapse (`stratigraph.training.collapse`):
+            ``anneal``, ``stop``, or a mapping of such an ``action`` and settings; nothing goes on.
         streams: ``shared``: a seed draws the same numbers in every configuration; ``own``: each
             configuration's replicates draw numbers of their own.
 
@@ -109,6 +112,7 @@ class RunConfig:
     validation_images: int = 512
     log_every: int = 50
     freezing: Mapping[str, Any] | bool | None = None
+    on_collapse: Mapping[str, Any] | str | None = None
     streams: str = "shared"
     run_id: str = field(init=False, compare=False)
     # The study that named its modules, where that is not trusted: they are not imported. No setting
@@ -140,6 +144,14 @@ class RunConfig:
             # Every setting, so that a default that is written down is the same run.
             whole = dataclasses.asdict(Freezing.from_mapping(self.freezing))
             set_field(self, "freezing", whole)
+        if self.on_collapse is not None:
+            watched = OnCollapse.from_value(self.on_collapse, self.steps)
+            set_field(self, "on_collapse", dataclasses.asdict(watched))
+            if not self.gaussian:
+                raise ConfigError(
+                    f"on_collapse: {self.objective['name']} has no Gaussian latents that could "
+                    "collapse; leave it out of this grid."
+                )
         set_field(self, "architecture", self.parts.plain())
         for what, name, known in (
             ("reconstruction", self.reconstruction, RECONSTRUCTIONS),
@@ -252,7 +264,7 @@ class RunConfig:
         return (
             f"{self.objective['name']}{strength} · {self.data['name']} · "
             f"{self.architecture_name} · {self.latents} latents · "
-            f"{self._frozen()}{self._replicate()}"
+            f"{self._frozen()}{self._watched()}{self._replicate()}"
         )
 
     def _replicate(self) -> str:
@@ -264,11 +276,16 @@ class RunConfig:
         scheduled = Freezing.from_mapping(self.freezing).schedule
         return "freezing by schedule · " if scheduled else "freezing · "
 
+    def _watched(self) -> str:
+        if not isinstance(self.on_collapse, Mapping):
+            return ""
+        return f"on collapse {self.on_collapse['action']} · "
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, from which `from_dict` makes the same configuration."""
         # Left out where there is none: the runs of before it was there keep their names.
         without = {"named_by"}
-        without |= set() if self.freezing else {"freezing"}
+        without |= {name for name in ("freezing", "on_collapse") if not getattr(self, name)}
         without |= {"streams"} if self.streams == "shared" else set()
         return {
             f.name: identity.plain(getattr(self, f.name))

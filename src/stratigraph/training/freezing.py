@@ -60,7 +60,7 @@ class Freezing:
     """
 
     every: int = 200
-    threshold: float = 0.9999  # docs/freezing.md: what lower ones cost
+    threshold: float = 0.9999  # docs/how-to/freezing.md: what lower ones cost
     patience: int = 3
     thaw: float = 3.0
     after: int = 0

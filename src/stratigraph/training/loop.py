@@ -40,6 +40,7 @@ from stratigraph.objectives import (
     build_objective,
     evaluate,
 )
+from stratigraph.training.collapse import CollapseWatch
 from stratigraph.training.config import RunConfig
 from stratigraph.training.freezing import Freezer
 from stratigraph.training.network import OWN, build_network
@@ -74,12 +75,14 @@ class TrainingState:
     """The network after ``step`` updates. One object, changed in place as training goes on.
 
     ``terms`` are those of the batch of the last update; None at the state that training began from.
+    ``acted`` says whether something was done at this step about latents that collapsed.
     """
 
     step: int
     model: Network
     optimiser: torch.optim.Adam
     terms: Terms | None = None
+    acted: bool = False
 
 
 def initial_state(
@@ -114,14 +117,20 @@ def split_of(config: RunConfig, dataset: Dataset) -> Split:
 
 
 def training_states(
-    config: RunConfig, dataset: Dataset, state: TrainingState, freezer: Freezer | None = None
+    config: RunConfig,
+    dataset: Dataset,
+    state: TrainingState,
+    freezer: Freezer | None = None,
+    watch: CollapseWatch | None = None,
 ) -> Iterator[TrainingState]:
     """Yield the state as it is, then after each update up to ``config.steps``.
 
-    A run that freezes what has settled needs its ``freezer``, which is told of each update.
+    A run that freezes what has settled needs its ``freezer``, one that does something when its
+    latents collapse its ``watch``; both are told of each update.
 
     Raises:
-        ConfigError: fewer training images than one batch, or a freezer that is missing.
+        ConfigError: fewer training images than one batch, or a freezer or watch that is missing.
+        CollapsedError: the latents collapsed, and the run is to stop then.
         DivergedError: the loss of a step is NaN or infinite; the update is not made.
 
     """
@@ -129,6 +138,10 @@ def training_states(
     if (config.freezing is None) != (freezer is None):
         raise ConfigError(
             "freezing: a run that freezes layers is trained with a Freezer of its own."
+        )
+    if (config.on_collapse is None) != (watch is None):
+        raise ConfigError(
+            "on_collapse: a run that acts on a collapse is trained with a CollapseWatch of its own."
         )
     objective = build_objective(**config.objective)
     if freezer is not None:
@@ -146,6 +159,8 @@ def training_states(
                 partial(batches.at, state.step, "other "),
                 partial(stream, config.stream_seed, state.step),
             )  # fmt: skip
+            if watch is not None:
+                terms = terms.with_weight(watch.weight(state.step))
             if not torch.isfinite(terms.minimised):
                 raise DivergedError(state.step, terms.values())
             terms.minimised.backward()  # type: ignore[no-untyped-call]
@@ -154,6 +169,7 @@ def training_states(
         state.terms = terms.detached()
         if freezer is not None:
             freezer.step(state.step, state.terms.loss)
+        state.acted = watch is not None and watch.step(state.step)
         yield state
 
 

@@ -9,6 +9,9 @@ collapsed only if it was active before, and a layer as dead only if all of it is
 divergence
     a loss that is not finite; or the mean of the last `RECENT` logged losses above the first such
     mean, and above the lowest one by three of their standard deviations;
+uninformative
+    latents that carry less than `COLLAPSED` nats of the images (`stratigraph.latents.information`),
+    whatever their Kullback-Leibler term, as long as they are more than those it tells of;
 collapse
     latents whose Kullback-Leibler term, averaged over probes, is below `COLLAPSED` nats: their
     posterior is the prior whatever the input;
@@ -37,6 +40,7 @@ RECENT = 20  # logged losses
 COLLAPSED = 0.01  # nats
 DEAD = 0.5  # of a layer's units
 EARLY = 1000  # steps; a tenth of the training where its length is known
+INFORMATIVE = "informative "  # the latents that carried information once, among what is told
 ACTIVE = "active "  # the latents that were active once, among what is told
 
 
@@ -112,6 +116,23 @@ class Signs:
         if len(below) == len(kl):
             text += "; the decoder is told nothing: weaken or anneal the regulariser"
         return self._new("collapse", len(below), text, step)
+
+    def of_information(self, step: int, nats: np.ndarray, early: int = EARLY) -> list[str]:
+        """New signs in the information that each latent carries, nats (z,), as in `of_latents`."""
+        if step == 0:
+            return []
+        for latent in np.flatnonzero(nats >= COLLAPSED):
+            self.told.setdefault(f"{INFORMATIVE}{latent}", [1, step])
+        below = [int(latent) for latent in np.flatnonzero(nats < COLLAPSED)]
+        if step < early:
+            below = [latent for latent in below if f"{INFORMATIVE}{latent}" in self.told]
+        if len(below) <= self.told.get("collapse", [0, 0])[0]:
+            return []  # the KL term told of as many
+        text = (
+            f"uninformative: {len(below)} of {len(nats)} latents carry less than {COLLAPSED} nats "
+            f"of the images, whatever their KL ({nats.sum():.3g} nats in all)"
+        )
+        return self._new("uninformative", len(below), text, step)
 
     def of_codes(self, step: int, chosen: np.ndarray, codes: int, early: int = EARLY) -> list[str]:
         """New signs in the use of a codebook.

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from stratigraph.errors import InputError, suggest
+from stratigraph.similarity.catalog import ALIASES
 from stratigraph.study import Run, Study
 
 __all__ = ["Answer", "Query", "defined"]
@@ -136,7 +137,9 @@ class Query:
             raise InputError(
                 f"study {study.config.name} was not compared yet; this view fills when it was."
             )
-        return self.choice(name, held, default or held[0])
+        asked = self.text(name, default or held[0])
+        known = ALIASES.get(asked, asked)
+        return known if known in held else self.choice(name, held, default or held[0])
 
 
 def defined(values: Iterable[Any], digits: int = 4) -> list[float | None]:

@@ -2,7 +2,8 @@
 
 =====  =============================================================================================
  1     the encoder is learned before the decoder (`encoder_first`)
- 2     … for every strength, objective, architecture and data set (`encoder_first_everywhere`)
+ 2     … for every strength, objective, architecture and data set (`encoder_first_everywhere`),
+       and for every data set, over its configurations (`encoder_first_in_data`)
  3, 4  encoder layers are alike across strengths, and across objectives (`encoders_alike`)
  5     mean, variance and sample are the exception (`latents_exception`)
  6     CKA of mean and sample tracks collapse, and warns of it (`collapse`)
@@ -15,10 +16,14 @@
  13    CKA misses small changes, Procrustes overestimates with few probes (`shared_features`)
  14    inside the encoder, the lower layers settle first (`lower_first`)
  15    of one kind the encoder is first; at one place convolution is; deeper parts (`kinds`)
+ 16    encoders are generic, decoders specific to their data (`generic_encoders`)
+ 17    disentanglement is reached after the mean has settled (`disentangled_later`)
+ 18    networks whose means are alike are disentangled alike (`means_alike`)
+ 19    its gain comes while encoder and mean move, not the decoder (`gain_with_encoder`)
 =====  =============================================================================================
 
-Claims 1 to 13 are of Bonheme & Grzes 2022 (arXiv 2205.08399) or its code, as far as this project
-knows them; every threshold and margin is ours.
+Claims 1 to 13 are of Bonheme & Grzes 2022 (arXiv 2205.08399) or its code, claim 16 of their next
+paper (arXiv 2304.10767), as far as this project knows them; every threshold and margin is ours.
 """
 
 from __future__ import annotations
@@ -31,12 +36,17 @@ from stratigraph.errors import ConfigError
 from stratigraph.evidence.claims.classifiers_alike import classifiers_alike
 from stratigraph.evidence.claims.collapse import collapse
 from stratigraph.evidence.claims.dip_departs import dip_departs
+from stratigraph.evidence.claims.disentangled_later import disentangled_later
 from stratigraph.evidence.claims.encoder_first import encoder_first
 from stratigraph.evidence.claims.encoder_first_everywhere import encoder_first_everywhere
+from stratigraph.evidence.claims.encoder_first_in_data import encoder_first_in_data
 from stratigraph.evidence.claims.encoders_alike import encoders_alike
+from stratigraph.evidence.claims.gain_with_encoder import gain_with_encoder
+from stratigraph.evidence.claims.generic_encoders import generic_encoders
 from stratigraph.evidence.claims.kinds import kinds
 from stratigraph.evidence.claims.latents_exception import latents_exception
 from stratigraph.evidence.claims.lower_first import lower_first
+from stratigraph.evidence.claims.means_alike import means_alike
 from stratigraph.evidence.claims.measures_agree import measures_agree
 from stratigraph.evidence.claims.own import OWN
 from stratigraph.evidence.claims.shared_features import shared_features
@@ -49,6 +59,7 @@ __all__ = ["CLAIMS", "ask"]
 CLAIMS: tuple[Callable[[Evidence], list[Question]], ...] = (
     encoder_first,
     encoder_first_everywhere,
+    encoder_first_in_data,
     encoders_alike,
     latents_exception,
     collapse,
@@ -59,6 +70,10 @@ CLAIMS: tuple[Callable[[Evidence], list[Question]], ...] = (
     shared_features,
     lower_first,
     kinds,
+    generic_encoders,
+    disentangled_later,
+    means_alike,
+    gain_with_encoder,
 )
 
 

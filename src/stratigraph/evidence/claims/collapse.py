@@ -37,7 +37,7 @@ from stratigraph.evidence.estimate import Estimate, raise_error
 from stratigraph.evidence.evidence import Evidence, Pairs
 from stratigraph.evidence.finding import Question
 
-__all__ = ["TOLD", "collapse"]
+__all__ = ["FEW", "LEAST", "TOLD", "collapse", "rank_estimate", "to_z"]
 
 LEAST = 0.3
 TOLD = 0.7
@@ -104,20 +104,21 @@ def _contrast(every: Pairs, correlation: bool) -> Contrast:
 
     def statistic(keep: np.ndarray) -> np.ndarray:
         kept = sample.where(keep[place])
-        return _z(_at_the_end(kept), int(keep.sum())) if correlation else _ahead(kept)
+        return to_z(_at_the_end(kept), int(keep.sum())) if correlation else _ahead(kept)
 
     return Contrast(
         runs, statistic, sample.table, sample.values,
-        correlation=correlation, estimator=_rank_estimate if correlation else None,
+        correlation=correlation, estimator=rank_estimate if correlation else None,
     )  # fmt: skip
 
 
-def _z(r: np.ndarray, runs: int) -> np.ndarray:
+def to_z(r: np.ndarray, runs: int) -> np.ndarray:
+    """The z = artanh r of correlations at most half an exchange of two neighbours from 1."""
     most = 1 - 6 / (runs * (runs**2 - 1)) if runs > 1 else 0.0
     return np.asarray(np.arctanh(np.clip(r, -most, most)))
 
 
-def _rank_estimate(contrast: Contrast) -> Estimate:
+def rank_estimate(contrast: Contrast) -> Estimate:
     """The jackknife's, with the standard error of ranks as the least."""
     found = jackknife(contrast)
     if found.replicates < 2 or found.runs <= FEW or not math.isfinite(found.value):

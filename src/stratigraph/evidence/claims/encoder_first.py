@@ -36,7 +36,7 @@ from stratigraph.evidence.evidence import Evidence, Pairs
 from stratigraph.evidence.finding import Question
 from stratigraph.evidence.settling import areas
 
-__all__ = ["LEAST_GAP", "encoder_first", "without_parts"]
+__all__ = ["LEAST_GAP", "encoder_first", "without_parts", "without_untrained"]
 
 LEAST_GAP = 0.05
 LEAST_GAIN = 0.02  # of decodable variance, per layer: below it no share of a gain can be told
@@ -48,6 +48,14 @@ def without_parts(evidence: Evidence) -> str:
     parts = set(of_vaes(evidence.to_final[evidence.cka]).table["part_x"])
     lacking = [part for part in ("encoder", "decoder") if part not in parts]
     return f"The study reads no {' and no '.join(lacking)} of a VAE." if lacking else ""
+
+
+def without_untrained(evidence: Evidence) -> str:
+    """Why no progress can be told, or ""."""
+    steps = of_vaes(evidence.to_final[evidence.cka]).table["step_x"]
+    return (
+        "" if (steps == 0).any() else "There is no snapshot of the untrained network to count from."
+    )
 
 
 def encoder_first(evidence: Evidence) -> list[Question]:
@@ -78,11 +86,12 @@ def encoder_first(evidence: Evidence) -> list[Question]:
             progress,
             LEAST_GAP,
             _by_configuration(progress),
-            missing,
+            missing or without_untrained(evidence),
             unit="progress",
             family="primary",
         ),
     ]
+    lacking = without_untrained(evidence) or "Nothing was observed of it."
     for name, how, contrast in (
         ("deconfounded", "by what the input's geometry does not explain", _deconfounded(evidence)),
         ("weights", "by its weights", _weights(evidence)),
@@ -99,7 +108,7 @@ def encoder_first(evidence: Evidence) -> list[Question]:
                 "area of the share of the way that has been made, encoder less decoder",
                 {} if contrast is None else {measure: contrast},
                 LEAST_GAP,
-                missing=missing or ("" if contrast else "Nothing was observed of it."),
+                missing=missing or ("" if contrast else lacking),
                 unit="progress",
             )
         )
@@ -127,7 +136,7 @@ def _tell_untrained(evidence: Evidence) -> str:
         for part in (encoder, decoder)
     ]
     if not np.isfinite(means).all():
-        return "There is no snapshot of the untrained network to count from."
+        return without_untrained(evidence)
     return (
         f"Before any training the encoder's layers already score {means[0]:.2f} to their final "
         f"state, the decoder's {means[1]:.2f}."

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from stratigraph.evidence.claims.encoder_first import LEAST_GAP, without_parts
+from stratigraph.evidence.claims.encoder_first import LEAST_GAP, without_parts, without_untrained
 from stratigraph.evidence.claims.parts import (
     configuration,
     decoder,
@@ -29,7 +29,6 @@ from stratigraph.evidence.estimate import (
     CONFIDENCE,
     Estimate,
     Part,
-    add_variances,
     estimate_from,
     least_of,
 )
@@ -37,6 +36,7 @@ from stratigraph.evidence.evidence import Evidence
 from stratigraph.evidence.finding import Question
 from stratigraph.evidence.moderation import moderate
 from stratigraph.evidence.settling import Kind
+from stratigraph.evidence.variance import add_variances
 
 __all__ = ["encoder_first_everywhere"]
 
@@ -55,7 +55,11 @@ def encoder_first_everywhere(evidence: Evidence) -> list[Question]:
             for measure, contrast in found.items()
             if contrast.runs["config"].nunique() > 1
         }
-        lacking = without_parts(evidence) or "The study has a single configuration."
+        lacking = (
+            without_parts(evidence)
+            or (version and without_untrained(evidence))
+            or "The study has a single configuration."
+        )
         questions.append(
             Question(
                 f"encoder_first_everywhere{version}",
@@ -140,7 +144,7 @@ def _rows(measure: str, contrast: Contrast) -> list[dict]:
                 "estimate": part.value,
                 "lower": part.value - reach,
                 "upper": part.value + reach,
-                "p": 2 * min(part.above(0.0), 1 - part.above(0.0)),
+                "p": 2 * min(part.above(0.0), part.below(0.0)),
                 "runs": int((contrast.table["config_x"] == config).sum()),
             }
         )

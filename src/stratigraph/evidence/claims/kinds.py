@@ -23,7 +23,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from stratigraph.evidence.claims.encoder_first import LEAST_GAP
+from stratigraph.evidence.claims.encoder_first import LEAST_GAP, without_untrained
 from stratigraph.evidence.claims.parts import (
     decoder,
     encoder,
@@ -73,8 +73,10 @@ def kinds(evidence: Evidence) -> list[Question]:
         )
         for version, kind, above in versions:
             found: dict[str, Contrast] = {}
+            missing = lacking
             if _any(evidence, keep):
                 found = side_by_side(evidence, evidence.to_final, contrast(kind), keep)
+                missing = (version and without_untrained(evidence)) or lacking
             questions.append(
                 Question(
                     f"{key}{version}",
@@ -83,7 +85,7 @@ def kinds(evidence: Evidence) -> list[Question]:
                     words if kind == "similarity" else f"{words}, of progress",
                     found,
                     LEAST_GAP,
-                    missing="" if found else lacking,
+                    missing="" if found else missing,
                     unit="progress" if version else "scores",
                 )
             )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from stratigraph.evidence.claims.encoder_first import LEAST_GAP, without_parts
+from stratigraph.evidence.claims.encoder_first import LEAST_GAP, without_parts, without_untrained
 from stratigraph.evidence.claims.parts import encoder, settling, side_by_side
 from stratigraph.evidence.evidence import Evidence
 from stratigraph.evidence.finding import Question
@@ -55,7 +55,7 @@ def lower_first(evidence: Evidence) -> list[Question]:
                 f"area of {kind}, lower half of the encoder less the upper half",
                 side_by_side(evidence, evidence.to_final, settling(kind, _lower, _upper)),
                 LEAST_GAP,
-                missing=without_parts(evidence),
+                missing=without_parts(evidence) or (without_untrained(evidence) if version else ""),
                 unit="progress" if version else "scores",
             )
         )

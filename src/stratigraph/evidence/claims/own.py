@@ -6,11 +6,16 @@ family is "own", whatever they say, so that no other verdict depends on how many
 
 from __future__ import annotations
 
+import json
+import math
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from stratigraph.errors import ConfigError
+from stratigraph.errors import ConfigError, StratigraphError
+from stratigraph.evidence.contrast import Contrast
 from stratigraph.evidence.evidence import Evidence
 from stratigraph.evidence.finding import Question
 from stratigraph.plugins import load_plugin
@@ -34,12 +39,48 @@ def _load(name: str) -> Callable[[Evidence], list[Question]]:
     claim: Callable[[Evidence], Any] = load_plugin("claims", name)
 
     def ask(evidence: Evidence) -> list[Question]:
-        found = claim(evidence)
-        if not isinstance(found, list) or not all(isinstance(one, Question) for one in found):
+        try:
+            found = claim(evidence)
+        except StratigraphError:
+            raise
+        except Exception as error:
+            at = traceback.extract_tb(error.__traceback__)[-1]
             raise ConfigError(
-                f"claims: {name}: expected a list of Questions, got {found!r}; the checks of "
-                "stratigraph.testing.claims say what else a claim promises."
+                f"claims: {name}: raised {type(error).__name__}: {error} ({Path(at.filename).name}, "
+                f"line {at.lineno}); the checks of stratigraph.testing.claims ask it of planted "
+                "studies."
+            ) from error
+        wrong = f"expected a list of Questions, got {found!r}"
+        if isinstance(found, list) and all(isinstance(one, Question) for one in found):
+            wrong = next(filter(None, map(_find_fault, found)), "")
+        if wrong:
+            raise ConfigError(
+                f"claims: {name}: {wrong}; the checks of stratigraph.testing.claims say what else "
+                "a claim promises."
             )
         return [replace(question, claim=OWN, family="own") for question in found]
 
     return ask
+
+
+def _find_fault(question: Question) -> str:
+    """What of a question would be judged wrong, or could not be judged or kept; "" for nothing."""
+    if not (isinstance(question.key, str) and question.key):
+        return f"key: expected a word, got {question.key!r}"
+    if not (math.isfinite(question.least) and question.least >= 0):
+        return f"{question.key}: least: expected a distance, at least 0, got {question.least!r}"
+    for measure, one in question.contrasts.items():
+        if not isinstance(one, Contrast):
+            return (
+                f"{question.key}: {measure}: expected a Contrast, got {one!r}; where there is none, "
+                "leave it out, and say why in `missing`"
+            )
+    try:
+        json.dumps([dict(row) for row in question.details], default=_to_plain)
+    except (TypeError, ValueError, AttributeError) as error:
+        return f"{question.key}: details: expected rows of plain values ({error})"
+    return ""
+
+
+def _to_plain(value: Any) -> Any:
+    return value.item()  # a number of numpy's

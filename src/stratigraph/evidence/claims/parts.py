@@ -27,6 +27,7 @@ __all__ = [
     "TOO_LITTLE",
     "Mask",
     "across",
+    "apart",
     "asked_for",
     "baseline",
     "configuration",
@@ -75,6 +76,8 @@ def side_by_side(
     """
     found = {}
     for measure in evidence.side_by_side:
+        if measure not in kind:
+            continue
         pairs = keep(kind[measure])
         one = contrast(pairs) if asked_for(pairs) else None
         if one is not None:

@@ -28,3 +28,4 @@ from stratigraph.latents.scores.modularity import (
     modularity_of as modularity_of,
 )
 from stratigraph.latents.scores.sap import sap as sap
+from stratigraph.latents.scores.udr import UDRSettings as UDRSettings, udr as udr

@@ -15,6 +15,7 @@ from stratigraph.report.figures.findings import (
     draw_measures as draw_measures,
     draw_settled as draw_settled,
 )
+from stratigraph.report.figures.gains import draw_gains as draw_gains
 from stratigraph.report.figures.heat_maps import (
     draw_between as draw_between,
     draw_heat_maps as draw_heat_maps,

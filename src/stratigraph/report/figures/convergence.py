@@ -22,7 +22,7 @@ from stratigraph.report.figures.style import (
     step_axis,
 )
 
-__all__ = ["draw_answer", "draw_convergence", "draw_parts"]
+__all__ = ["draw_answer", "draw_convergence", "draw_layers_panel", "draw_parts"]
 
 KINDS = {
     "similarity": "similarity to the final state",
@@ -50,10 +50,8 @@ def draw_convergence(
             for c, label in enumerate(labels):
                 axis = axes[r, c]
                 chosen = table[table["configuration"] == label]
-                _lines(axis, chosen)
-                axis.axhline(threshold, color="#999999", linewidth=0.6, zorder=0)
+                draw_layers_panel(axis, chosen, threshold)
                 axis.set_ylim(-0.02, 1.03)
-                step_axis(axis, sorted(chosen["step"].unique()))
                 heading = textwrap.fill(f"{label} ({int(chosen['runs'].max())} runs)", 40)
                 axis.set_title(heading if r == 0 else "", fontsize=8)
                 if c == 0:
@@ -64,7 +62,8 @@ def draw_convergence(
     return figure
 
 
-def _lines(axis: Axes, table: pd.DataFrame) -> None:
+def draw_layers_panel(axis: Axes, table: pd.DataFrame, threshold: float) -> None:
+    """One configuration's panel: a line a layer, of ``step``, ``mean``, ``low`` and ``high``."""
     lines = dict(iter(table.groupby("layer", sort=False)))
     bands = []
     for part, (_, dash) in PARTS.items():
@@ -74,6 +73,8 @@ def _lines(axis: Axes, table: pd.DataFrame) -> None:
         colours = layer_colours(layers, part)
         bands += [(lines[layer], colours[layer], dash, short(layer)) for layer in layers]
     draw_bands(axis, bands, alpha=0.12, linewidth=1.1)
+    axis.axhline(threshold, color="#999999", linewidth=0.6, zorder=0)
+    step_axis(axis, sorted(table["step"].unique()))
 
 
 def draw_parts(tables: dict[str, pd.DataFrame], title: str, threshold: float) -> Figure:

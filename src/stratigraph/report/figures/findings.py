@@ -9,11 +9,18 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stratigraph.report.figures.style import PARTS, STYLE, measure_name, new_figure, short
 
-__all__ = ["draw_findings", "draw_measures", "draw_settled"]
+__all__ = [
+    "draw_findings",
+    "draw_findings_panel",
+    "draw_measures",
+    "draw_settled",
+    "size_of_findings",
+]
 
 VERDICTS = {
     "supported": ("#0072B2", "o"),
@@ -32,43 +39,62 @@ MEASURE_STYLES = {
 def draw_findings(rows: Sequence[Mapping[str, Any]], reach: float) -> Figure:
     """A forest: one line a question, its estimate less the value that it is tested against.
 
-    Thick: the 95 % interval; thin: the one adjusted for the family, which the verdict is of. Grey
-    band: within the least effect that matters. Beside it the verdict, and the runs that entered.
-
     Args:
-        rows: with a place, as `stratigraph.report.findings.finding_rows` gives them.
+        rows: as `draw_findings_panel` takes them.
         reach: where the axis ends; what lies beyond is cut off.
 
     """
     with mpl.rc_context(STYLE):
-        labels = [textwrap.fill(f"{row['claim']}  {row['statement']}", 56) for row in rows]
-        figure = new_figure(8.4, 0.9 + sum(0.13 + 0.12 * (1 + text.count("\n")) for text in labels))
-        axis = figure.subplots()
-        for y, row in enumerate(rows):
-            place, (colour, marker) = row["place"], VERDICTS[row["verdict"]]
-            least = min(place["least"], reach)
-            axis.fill_betweenx([y - 0.5, y + 0.5], -least, least, color="#e3e3e3", linewidth=0)
-            for low, high, width in (("outer_low", "outer_high", 0.8), ("low", "high", 2.2)):
-                if place[low] is not None and place[high] is not None:
-                    ends = np.clip([place[low], place[high]], -reach, reach)
-                    axis.plot(ends, [y, y], color=colour, linewidth=width, solid_capstyle="butt")
-            value = float(np.clip(place["value"], -reach, reach))
-            filled = row["verdict"] in ("supported", "contradicted")
-            axis.plot(
-                value, y, marker, color=colour, markersize=5, clip_on=False,
-                markerfacecolor=colour if filled else "white",
-            )  # fmt: skip
-        axis.axvline(0, color="#444444", linewidth=0.7, zorder=1)
-        axis.set_yticks(range(len(rows)), labels, fontsize=6.5)
-        axis.set_ylim(len(rows) - 0.5, -0.5)
-        axis.set_xlim(-1.02 * reach, 1.02 * reach)
-        axis.set_xlabel("against the claim  ←  estimate less the value tested  →  for the claim")
-        beside = axis.twinx()  # the words on the right
-        beside.set_ylim(axis.get_ylim())
-        beside.set_yticks(range(len(rows)), [_beside(row) for row in rows], fontsize=6.5)
-        beside.tick_params(length=0)
-        beside.spines[:].set_visible(False)
+        figure = new_figure(*size_of_findings(rows))
+        draw_findings_panel(figure.subplots(), rows, reach)
     return figure
+
+
+def size_of_findings(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """Width and height in inches that the panel takes."""
+    return 8.4, 0.9 + sum(0.13 + 0.12 * (1 + _label(row).count("\n")) for row in rows)
+
+
+def draw_findings_panel(axis: Axes, rows: Sequence[Mapping[str, Any]], reach: float) -> None:
+    """The panel alone.
+
+    Thick: the 95 % interval; thin: the one adjusted for the family, which the verdict is of. Grey
+    band: within the least effect that matters. Beside it the verdict, and the runs that entered.
+
+    Args:
+        axis: where.
+        rows: with a place, as `stratigraph.report.findings.finding_rows` gives them.
+        reach: where the axis ends.
+
+    """
+    for y, row in enumerate(rows):
+        place, (colour, marker) = row["place"], VERDICTS[row["verdict"]]
+        least = min(place["least"], reach)
+        axis.fill_betweenx([y - 0.5, y + 0.5], -least, least, color="#e3e3e3", linewidth=0)
+        for low, high, width in (("outer_low", "outer_high", 0.8), ("low", "high", 2.2)):
+            if place[low] is not None and place[high] is not None:
+                ends = np.clip([place[low], place[high]], -reach, reach)
+                axis.plot(ends, [y, y], color=colour, linewidth=width, solid_capstyle="butt")
+        value = float(np.clip(place["value"], -reach, reach))
+        filled = row["verdict"] in ("supported", "contradicted")
+        axis.plot(
+            value, y, marker, color=colour, markersize=5, clip_on=False,
+            markerfacecolor=colour if filled else "white",
+        )  # fmt: skip
+    axis.axvline(0, color="#444444", linewidth=0.7, zorder=1)
+    axis.set_yticks(range(len(rows)), [_label(row) for row in rows], fontsize=6.5)
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.set_xlim(-1.02 * reach, 1.02 * reach)
+    axis.set_xlabel("estimate less the value tested: right of 0 speaks for the claim")
+    beside = axis.twinx()  # the words on the right
+    beside.set_ylim(axis.get_ylim())
+    beside.set_yticks(range(len(rows)), [_beside(row) for row in rows], fontsize=6.5)
+    beside.tick_params(length=0)
+    beside.spines[:].set_visible(False)
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    return textwrap.fill(f"{row['claim']}  {row['statement']}", 56)
 
 
 def _beside(row: Mapping[str, Any]) -> str:

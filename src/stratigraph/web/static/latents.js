@@ -27,7 +27,7 @@ export async function latents(box, study, shown) {
   await draw();
 }
 
-export async function regimes(area, run, way, signal, charts = ["regimes", "kl"]) {
+export async function regimes(area, run, way, signal, charts = ["regimes", "kl", "information"]) {
   try {
     const found = await ask("latents", { run: run.id, way }, signal), csv = apiPath("latents", { run: run.id, way, format: "csv" });
     const made = [];
@@ -44,6 +44,10 @@ export async function regimes(area, run, way, signal, charts = ["regimes", "kl"]
       yLabel: "nats", range: [0, 0.1],
       lines: found.latents.map((one, k) => ({ key: `z${one.latent}`, name: `z${one.latent}`, colour: REGIMES[one.regimes.at(-1)][0], dash: ["", "6 3", "2 3", "9 3 2 3"][k % 4], x: found.steps, y: one.kl, regimes: one.regimes })),
       told: (one, i) => `${one.name}, step ${whole(found.steps[i])}: ${score(one.y[i], 2)} nats, ${one.regimes[i]}` });
+    if (charts.includes("information") && found.latents[0]?.information) panel("Information that each latent carries of the images", "latent-information", {
+      yLabel: "nats", range: [0, 0.1],
+      lines: found.latents.map((one, k) => ({ key: `z${one.latent}`, name: `z${one.latent}`, colour: REGIMES[one.regimes.at(-1)][0], dash: ["", "6 3", "2 3", "9 3 2 3"][k % 4], x: found.steps, y: one.information })),
+      told: (one, i) => `${one.name}, step ${whole(found.steps[i])}: ${score(one.y[i], 2)} nats of the images` });
     area.replaceChildren(...made.map(([node]) => node));
     for (const [, put] of made) put();
   } catch (error) {

@@ -21,6 +21,7 @@ from stratigraph.records import record_exists, verified
 from stratigraph.report.image_data import SPAN, to_image
 from stratigraph.study import Run, observed_path, read_probes
 from stratigraph.study.probes import KeptProbes
+from stratigraph.study.state import CUT_SHORT
 from stratigraph.training import DataFacts, RecordedConfig
 from stratigraph.web.query import Answer, Query, defined
 from stratigraph.web.watch import Watched
@@ -56,13 +57,13 @@ _networks = _Networks()
 
 
 def latents(watched: Watched, query: Query) -> Answer:
-    """How many latents of a run are active, mixed and passive at each step, and each one's KL."""
+    """Active, mixed and passive latents of a run at each step; KL and information of each."""
     way = query.text("way", "corrected")
     study = watched.study(way)
     run = _vae(query.run(study, "run"))
     record = observed_path(run.path, study.way.folder)
     if not record_exists(record):
-        ended = run.state["state"] in ("diverged", "failed", "killed")
+        ended = run.state["state"] in (*CUT_SHORT, "failed", "killed")
         raise InputError(
             f"the latents of run {run.run_id} were not observed, since it did not reach its last "
             "step." if ended else
@@ -84,11 +85,18 @@ def latents(watched: Watched, query: Query) -> Answer:
     shape = -1, len(counts)
     kl = ordered["kl"].to_numpy().reshape(shape)
     regimes = ordered["regime"].to_numpy().reshape(shape)
+    known = "information" in ordered  # not of studies of before it was observed
+    carried = ordered["information"].to_numpy().reshape(shape) if known else None
     facts = {
         "steps": [int(step) for step in counts.index],
         "regimes": {name: [int(x) for x in counts[name]] for name in REGIMES},
         "latents": [
-            {"latent": z, "kl": defined(kl[z]), "regimes": [str(r) for r in regimes[z]]}
+            {
+                "latent": z,
+                "kl": defined(kl[z]),
+                "regimes": [str(r) for r in regimes[z]],
+                **({"information": defined(carried[z])} if carried is not None else {}),
+            }
             for z in range(len(kl))
         ],
         "total": defined(kl.sum(axis=0)),

@@ -14,6 +14,7 @@ from stratigraph.errors import InputError
 from stratigraph.report.data import ReportData, Scored
 from stratigraph.report.figures.style import measure_name
 from stratigraph.report.findings import runs_of_answer
+from stratigraph.report.gain_data import BESIDE, gains
 from stratigraph.report.heat_data import heat_map
 from stratigraph.report.interactive import curves_of
 from stratigraph.report.learning_data import curves, parts
@@ -138,6 +139,7 @@ def convergence(watched: Watched, query: Query) -> Answer:
         "null": _null(watched, way, measure),
         "configurations": labels,
         "parts": _parts(found),
+        "scores": _scores(watched, way, measure, chosen, found["steps"]),
     }
 
     def table() -> pd.DataFrame:
@@ -159,6 +161,25 @@ def _parts(found: dict[str, Any]) -> list[dict[str, Any]]:
         mean[known] = np.nanmean(own[:, known], axis=0)
         rows.append({"part": part, "layers": len(own), "values": defined(mean, 3)})
     return rows
+
+
+def _scores(
+    watched: Watched, way: str, measure: str, configuration: str, steps: list[int]
+) -> list[dict[str, Any]]:
+    """Progress of encoder, mean and decoder, and disentanglement scores, at the same steps."""
+    table = watched.keep(
+        ("gains", way, measure), lambda: _make_and_free(watched, way, measure, gains)
+    )
+    own = table[table["configuration"] == configuration]
+    return [
+        {
+            "line": line,
+            "kind": rows["kind"].iloc[0],
+            "name": BESIDE.get(str(line), f"{line}'s progress"),
+            "values": defined(rows.set_index("step")["mean"].reindex(steps), 3),
+        }
+        for line, rows in own.groupby("line", sort=False)
+    ]
 
 
 def models(watched: Watched, query: Query) -> Answer:

@@ -1,0 +1,350 @@
+"""Pictures from Python: the report's panels, each in axes of one's own.
+
+Every function takes ``ax``, draws there and returns it; without, a figure is made that a notebook
+shows. ``study.plot`` has those of a study, and every figure of its report by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from stratigraph.errors import InputError, suggest
+from stratigraph.report.data import THRESHOLD, ReportData
+from stratigraph.report.figures.convergence import draw_layers_panel
+from stratigraph.report.figures.findings import draw_findings_panel, size_of_findings
+from stratigraph.report.figures.layout import Layout, add_scale
+from stratigraph.report.figures.matrix import draw_scores_panel
+from stratigraph.report.figures.model_map import draw_map_panel
+from stratigraph.report.figures.power import draw_power_panel
+from stratigraph.report.figures.style import STYLE, measure_name
+from stratigraph.report.findings import finding_rows, reach_of
+from stratigraph.report.learning_data import curves
+from stratigraph.report.map_data import map_of_models
+from stratigraph.similarity.catalog import find_measure
+from stratigraph.study import Study
+
+if TYPE_CHECKING:
+    import xarray
+
+__all__ = [
+    "StudyPlots",
+    "plot_convergence",
+    "plot_findings",
+    "plot_heatmap",
+    "plot_map",
+    "plot_power",
+    "score_limits",
+]
+
+NAMES = ("run", "step", "layer")  # of a study's representation
+KINDS = {"similarity": "similarity to the final state", "progress": "progress above untrained"}
+
+
+def plot_heatmap(
+    m: xarray.DataArray | xarray.Dataset,
+    ax: Axes | None = None,
+    *,
+    numbers: bool | None = None,
+    low: float | None = None,
+    high: float | None = None,
+) -> Axes:
+    """Scores of representations with representations, as colours.
+
+    Args:
+        m: as `similarity_matrix`, `compare` or `calibrate` gives it, or some of a study's
+            (``study.similarity("cka").sel(run_x=…, run_y=…)``).
+        ax: where; by default a new figure.
+        numbers: write the scores into the cells; by default where there is room.
+        low: the colour scale's lower end; by default 0 of a similarity.
+        high: its upper end; by default 1 of a similarity.
+
+    Raises:
+        InputError: it is no matrix of scores.
+
+    """
+    scores: xarray.DataArray = m["value"] if hasattr(m, "data_vars") and "value" in m else m
+    measure = str(m.attrs.get("measure", scores.name or ""))
+    if getattr(scores, "dims", None) != ("x", "y"):
+        raise InputError(
+            "m: expected scores with the dimensions x and y, as similarity_matrix gives them; got "
+            f"{getattr(scores, 'dims', type(m).__name__)}."
+        )
+    named = scores.drop_vars(list(scores.coords)).assign_coords(
+        {axis: _names(scores, axis) for axis in ("x", "y")}
+    )
+    ends = score_limits(measure)
+    low, high = ends[0] if low is None else low, ends[1] if high is None else high
+    cell = 0.55 if max(named.shape) <= 12 else 0.16
+    size = (2.6 + cell * named.shape[1], 2.0 + cell * named.shape[0])
+    with mpl.rc_context(STYLE):
+        axis = ax or _new_axes(size)
+        image = draw_scores_panel(axis, named, low, high, numbers)
+        if ax is None:
+            add_scale(axis.figure, image, measure_name(measure))  # type: ignore[arg-type]
+        else:
+            axis.figure.colorbar(image, ax=axis, label=measure_name(measure))
+    return axis
+
+
+def plot_convergence(
+    study: Study | pd.DataFrame,
+    ax: Axes | None = None,
+    *,
+    measure: str = "debiased_cka",
+    configuration: str | None = None,
+    kind: str = "similarity",
+) -> Axes:
+    """Each layer's way to its final state over training: mean over runs, and the extremes.
+
+    Args:
+        study: a compared study; or a table with the columns layer, part, step, mean, low and high.
+        ax: where; by default a new figure.
+        measure: of the study.
+        configuration: its label (``study.plot.configurations``), or the beginning of a run's id; by
+            default the first.
+        kind: ``similarity``, or ``progress`` above the untrained network.
+
+    Raises:
+        InputError: the study has no such matrix, configuration or kind.
+
+    """
+    if kind not in KINDS:
+        raise InputError(f"kind: {kind!r} is not known.{suggest(kind, KINDS)}")
+    if isinstance(study, pd.DataFrame):
+        table, title = study, ""
+    else:
+        data = ReportData(study)
+        measure = _scored(data, measure)
+        every = curves(data, data.scored[measure], kind)
+        title = _configuration(data, configuration)
+        table = every[every["configuration"] == title]
+    with mpl.rc_context(STYLE):
+        axis = ax or _new_axes((5.6, 3.4))
+        draw_layers_panel(axis, table, THRESHOLD)
+        axis.set_ylim(-0.02 if kind == "similarity" else -1.0, 1.03)
+        axis.set_ylabel(f"{measure_name(measure)}\n{KINDS[kind]}")
+        axis.set_title(title)
+        _add_legend(axis, ax is None, "outside right center")
+    return axis
+
+
+def plot_findings(
+    study: Study | Sequence[Mapping[str, Any]], ax: Axes | None = None, *, way: str = "corrected"
+) -> Axes:
+    """The findings as a forest: estimates less the value that they are tested against.
+
+    Args:
+        study: an assessed study, or its findings.
+        ax: where; by default a new figure.
+        way: in which the study was read.
+
+    Raises:
+        InputError: it was not assessed, or nothing was asked in this way.
+
+    """
+    every = study.findings if isinstance(study, Study) else list(study)
+    own = [row for row in finding_rows(every, way) if row["place"]]
+    if not own:
+        raise InputError(f"study: expected findings of the way {way}, got none with an estimate.")
+    with mpl.rc_context(STYLE):
+        axis = ax or _new_axes(size_of_findings(own))
+        draw_findings_panel(axis, own, reach_of(own))
+    return axis
+
+
+def plot_map(
+    study: Study, ax: Axes | None = None, *, measure: str = "debiased_cka", number: int = 0
+) -> Axes:
+    """The map of models: a path a run, by its layers' matrix, from small points to large.
+
+    Args:
+        study: a compared study.
+        ax: where; by default a new figure.
+        measure: of the study.
+        number: which map: there is one for each data set and architecture.
+
+    Raises:
+        InputError: the study has no such matrix or map.
+
+    """
+    data = ReportData(study)
+    measure = _scored(data, measure)
+    maps = map_of_models(data, data.scored[measure])
+    if not 0 <= number < len(maps):
+        raise InputError(
+            f"number: the study has {len(maps)} maps, got number {number}; a map needs three "
+            "states of runs whose layers are the same."
+        )
+    with mpl.rc_context(STYLE):
+        axis = ax or _new_axes((6.8, 4.2))
+        draw_map_panel(axis, maps[number])
+        axis.set_title(f"{maps[number].title}: by {measure_name(measure)}")
+        _add_legend(axis, ax is None, "outside right center")
+    return axis
+
+
+def plot_power(study: Study, ax: Axes | None = None) -> Axes:
+    """Power against replicates, a line for each question that is not decided."""
+    from stratigraph.report.power import power_curves
+
+    with mpl.rc_context(STYLE):
+        curves_of = power_curves(study)
+        axis = ax or _new_axes((6.4, 3.4 + 0.16 * len(curves_of.columns)))
+        draw_power_panel(axis, curves_of)
+        _add_legend(axis, ax is None, "outside lower left", fontsize=7)
+    return axis
+
+
+@dataclass(frozen=True)
+class StudyPlots:
+    """The pictures of a study: ``study.plot``."""
+
+    study: Study
+
+    @cached_property
+    def data(self) -> ReportData:
+        """What its report is made of."""
+        return ReportData(self.study)
+
+    @property
+    def configurations(self) -> list[str]:
+        """The labels of its configurations."""
+        return [one.label for one in self.data.configurations]
+
+    def heatmap(
+        self, run: str | None = None, ax: Axes | None = None, *, measure: str = "debiased_cka",
+        step: int | None = None, with_step: int | None = None,
+    ) -> Axes:  # fmt: skip
+        """Layers of a run with its layers: at one step (the last), or at one with another.
+
+        Args:
+            run: how its id begins; by default the first run.
+            ax: where; by default a new figure.
+            measure: of the study.
+            step: of the rows.
+            with_step: of the columns; by default the same.
+
+        Raises:
+            InputError: the study has no such run, step or matrix.
+
+        """
+        chosen = self.study.run(run) if run else next(iter(self.study.runs.values()))
+        scores = self.study.similarity(measure)
+        steps = sorted(set(scores["step_x"].values[scores["run_x"].values == chosen.run_id]))
+        at = step if step is not None or not steps else steps[-1]
+        other = at if with_step is None else with_step
+        if at not in steps or other not in steps:
+            raise InputError(
+                f"run {chosen.run_id} was not compared at step {at if at not in steps else other}; "
+                f"it was at {', '.join(map(str, steps)) or 'none'}."
+            )
+        own = scores.sel(run_x=chosen.run_id, run_y=chosen.run_id, step_x=at, step_y=other)
+        return plot_heatmap(own, ax)
+
+    def convergence(self, ax: Axes | None = None, **options: Any) -> Axes:
+        """See `plot_convergence`."""
+        return plot_convergence(self.study, ax, **options)
+
+    def findings(self, ax: Axes | None = None, **options: Any) -> Axes:
+        """See `plot_findings`."""
+        return plot_findings(self.study, ax, **options)
+
+    def map(self, ax: Axes | None = None, **options: Any) -> Axes:
+        """See `plot_map`."""
+        return plot_map(self.study, ax, **options)
+
+    def power(self, ax: Axes | None = None) -> Axes:
+        """See `plot_power`."""
+        return plot_power(self.study, ax)
+
+    @property
+    def names(self) -> list[str]:
+        """The figures of its report."""
+        return list(self._sketches)
+
+    def figure(self, name: str) -> Figure:
+        """A figure of its report, of as many panels as it has there.
+
+        Raises:
+            InputError: none is called so.
+
+        """
+        if name not in self._sketches:
+            raise InputError(f"name: no figure is called {name!r}.{suggest(name, self._sketches)}")
+        found: Figure = self._sketches[name].draw()
+        return found
+
+    @cached_property
+    def _sketches(self) -> dict[str, Any]:
+        from stratigraph.report.sections import sections
+
+        return {one.name: one for own in sections(self.data).values() for one in own}
+
+
+def score_limits(measure: str) -> tuple[float | None, float | None]:
+    """The ends of a scale of colours; of a similarity 0 and 1, though some fall below."""
+    try:
+        chosen = find_measure(measure)
+    except InputError:
+        return 0.0, 1.0
+    return (0.0, 1.0) if chosen.itself else chosen.bounds
+
+
+def _names(scores: xarray.DataArray, axis: str) -> list[str]:
+    """What stands along an axis: its own names, or of a study's labels those that tell apart."""
+    if axis in scores.coords:
+        return [str(one) for one in scores[axis].values]
+    held = [
+        scores[f"{name}_{axis}"].values
+        for name in NAMES
+        if f"{name}_{axis}" in scores.coords and scores[f"{name}_{axis}"].dims == (axis,)
+    ]
+    varied = [own for own in held if len(set(own.tolist())) > 1] or held[-1:]
+    if not varied:
+        return [str(place) for place in range(scores.sizes[axis])]
+    return [" ".join(map(str, row)) for row in zip(*varied, strict=True)]
+
+
+def _scored(data: ReportData, measure: str) -> str:
+    name = data.study.name_measure(measure)
+    if name not in data.scored:
+        raise InputError(
+            f"measure: {measure} is a distance; expected one of {', '.join(data.scored)}."
+        )
+    return name
+
+
+def _configuration(data: ReportData, asked: str | None) -> str:
+    labels = [one.label for one in data.configurations]
+    if not labels:
+        raise InputError(f"study {data.study.config.name}: no run of it reached its last step.")
+    if asked is None or asked in labels:
+        return asked or labels[0]
+    of_run = [c.label for run, c in data.configuration_of.items() if run.startswith(asked)]
+    if not of_run:
+        raise InputError(f"configuration: none is {asked!r}.{suggest(asked, labels)}")
+    return of_run[0]
+
+
+def _new_axes(size: tuple[float, float]) -> Axes:
+    import matplotlib.pyplot as plt  # a notebook shows its figures
+
+    axis: Axes = plt.figure(figsize=size, layout=Layout()).subplots()  # type: ignore[arg-type]
+    return axis
+
+
+def _add_legend(axis: Axes, own: bool, place: str, **options: Any) -> None:
+    if not axis.get_legend_handles_labels()[0]:
+        return
+    if own:
+        axis.figure.legend(loc=place, frameon=False, **options)  # type: ignore[call-overload]
+    else:
+        axis.legend(frameon=False, fontsize=6)
