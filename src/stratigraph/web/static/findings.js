@@ -16,15 +16,15 @@ export async function picture(box) {
   try { found = await ask("glance"); } catch { box.replaceChildren(); return; }
   const panels = Object.entries(KINDS).map(([kind, name]) => {
     const drawing = el("div", { className: "drawing" }), live = el("p", { className: "live", "aria-live": "polite" }), legend = el("div", { className: "legend" });
-    const lines = found.lines.filter((one) => one.kind === kind).map((one) => ({
-      key: one.part, name: one.part, colour: (PARTS[one.part] ?? ["#777777"])[0], dash: (PARTS[one.part] ?? [0, ""])[1], x: one.steps, y: one.mean, low: one.low, high: one.high, runs: one.runs }));
+    const lines = Object.entries(PARTS).flatMap(([part, [colour, dash]]) => found.lines.filter((one) => one.kind === kind && one.part === part).map((one) => ({
+      key: part, name: part, colour, dash, x: one.steps, y: one.mean, least: one.low, most: one.high, runs: one.runs })));
     return { kind, name, lines, drawing, live, legend, node: el("div", {}, el("h3", { textContent: name }), drawing, live, legend) };
   });
   box.replaceChildren(el("div", { className: "panels", id: "glance" }, ...panels.map((one) => one.node)),
-    el("p", { className: "quiet", textContent: "Mean over the layers of each part; bands are the extremes over the runs that claim 1 rests on, or all where it rests on none. An untrained encoder is not at 0, so the right panel counts from there." }));
+    el("p", { className: "quiet", textContent: "Mean over the layers of each part and the runs that claim 1 rests on, or all where it rests on none. An untrained encoder is not at 0, so the right panel counts from there." }));
   for (const one of panels) {
-    const chart = lineChart(one.drawing, one.live, one.legend, { lines: one.lines, range: [0, 1], yLabel: found.measure, label: `${one.name}, encoder against decoder, by ${found.measure}`,
-      told: (line, i) => `${line.name}, step ${whole(line.x[i])}: ${score(line.y[i])}, runs from ${score(line.low[i])} to ${score(line.high[i])} (${line.runs})` });
+    const chart = lineChart(one.drawing, one.live, one.legend, { lines: one.lines, range: [0, 1], yLabel: one.kind === "similarity" ? found.measure : "share of the way", label: `${one.name}, encoder against decoder, by ${found.measure}`,
+      told: (line, i) => `${line.name}, step ${whole(line.x[i])}: ${score(line.y[i])}, ${line.runs} runs from ${score(line.least[i])} to ${score(line.most[i])}` });
     one.node.append(files(`answer-${one.kind}`, () => chart, apiPath("glance", { format: "csv" })));
   }
 }
