@@ -62,7 +62,7 @@ def _say_order(held: Mapping[str, Mapping[str, Any]]) -> str:
     for row in asked:
         ground = "By similarity to the final state" if row is raw else "Above the untrained network"
         ground = ground if not said else ground[0].lower() + ground[1:]
-        verdict = ORDERS[row["verdict"]]
+        verdict = ORDERS.get(row["verdict"], row["verdict"])
         if said and row["verdict"] == asked[0]["verdict"]:
             verdict = {
                 "supported": "they do too", "contradicted": "they do too",

@@ -17,6 +17,7 @@ from stratigraph.report.figures.style import measure_name
 
 __all__ = ["finding_rows", "list_changes", "reach_of", "runs_of_answer"]
 
+NEEDED = ("replicates", "low", "high", "never", "why")
 LACKS = {  # reason (`stratigraph.evidence.finding.Reason`) → in words
     "failed runs": "Runs that did not learn are missing.",
     "measures disagree": "CKA and Procrustes disagree.",
@@ -130,7 +131,10 @@ def _need(found: Mapping[str, Any]) -> str:
     said = []
     need, standing = found.get("need"), found.get("standing") or {}
     if found["verdict"] == "undecided":
-        said.append(tell_need(Need(**need)) if need else LACKS.get(found.get("reason", ""), ""))
+        if need and (need["why"] or need["replicates"]):
+            said.append(tell_need(Need(**{name: need[name] for name in NEEDED})))
+        else:
+            said.append(LACKS.get(found.get("reason", ""), ""))
     if standing.get("settled"):
         said.append(f"Settled with {standing['replicates']} replicates.")
     elif standing.get("outlook"):

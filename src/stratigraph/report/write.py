@@ -146,7 +146,8 @@ def render(
     environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
     environment.filters["joined"] = lambda text: Markup(" ").join(text.split())
     environment.filters["settings"] = vars
-    environment.filters["cells"] = lambda row: [_told(value) for value in row.values()]
+    environment.filters["columns"] = _columns
+    environment.filters["cells"] = lambda row, columns: [_told(row.get(name)) for name in columns]
     environment.filters["unasked"] = lambda row: [row["claim"], row["statement"], row["why"]]
     return environment.get_template("report.html").render(
         sections=found,
@@ -156,6 +157,11 @@ def render(
         rest=rest_of(found),
         **told,
     )
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The columns of a table whose rows may lack some."""
+    return list(dict.fromkeys(name for row in rows for name in row))
 
 
 def _told(value: object) -> object:

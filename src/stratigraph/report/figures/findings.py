@@ -68,7 +68,7 @@ def draw_findings_panel(axis: Axes, rows: Sequence[Mapping[str, Any]], reach: fl
 
     """
     for y, row in enumerate(rows):
-        place, (colour, marker) = row["place"], VERDICTS[row["verdict"]]
+        place, (colour, marker) = row["place"], VERDICTS.get(row["verdict"], VERDICTS["undecided"])
         least = min(place["least"], reach)
         axis.fill_betweenx([y - 0.5, y + 0.5], -least, least, color="#e3e3e3", linewidth=0)
         for low, high, width in (("outer_low", "outer_high", 0.8), ("low", "high", 2.2)):
