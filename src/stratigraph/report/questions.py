@@ -57,7 +57,7 @@ QUESTIONS = (
         "disentangled", "When are latents disentangled?", (17, 18, 19),
         ("disentanglement", "gains"), "/convergence?show=scores",
     ),
-    Question("data", "What depends on the data?", (16,), (), "/runs"),
+    Question("data", "What depends on the data?", (16,), ("across-data",), "/runs"),
     Question("layers", "Which layers settle first?", (14,), ("settled",), "/convergence"),
     Question(
         "measures", "What do the measures see?", (8, 12, 13), ("measures-behave",), "/heat",

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from stratigraph.evidence.claims.shared_features import sharing
 from stratigraph.latents.scores import SCORES
 from stratigraph.report import figures as ink, heat_data as heat, learning_data as learning
+from stratigraph.report.across_data import across_data
 from stratigraph.report.data import THRESHOLD, ReportData, slug
 from stratigraph.report.drawing import Sketch
 from stratigraph.report.findings import finding_rows, reach_of, runs_of_answer
@@ -164,6 +165,14 @@ def _between(data: ReportData, *kinds: str) -> Iterator[Sketch]:
             yield Sketch(f"between-{kind}", draw, "between", {"pairs": chosen[0].heat.pairs})
 
 
+def _across_data(data: ReportData) -> Iterator[Sketch]:
+    table = across_data(data)
+    cka = data.study.way.cka
+    for architecture, own in table.groupby("architecture", sort=False):
+        draw = partial(ink.draw_across_data, own, cka)
+        yield Sketch(f"across-data-{slug(str(architecture))}", draw, "across-data")
+
+
 def _map(data: ReportData) -> Iterator[Sketch]:
     for found in map_of_models(data, data.first):
         draw = partial(ink.draw_model_map, found, data.first.measure)
@@ -263,6 +272,7 @@ SECTIONS: dict[str, Callable[[ReportData], Iterator[Sketch]]] = {
     "probes": _probes,
     "between-settings": lambda data: _between(data, "strengths", "objectives"),
     "layer-pairs": _layer_pairs,
+    "across-data": _across_data,
     "latents": _latents,
     "measures-behave": _measures,
     "between-networks": lambda data: _between(data, "architectures"),

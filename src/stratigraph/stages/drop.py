@@ -32,7 +32,12 @@ def drop_representations(study: Study) -> int:
     home = find_home(study.path)
     if study.config.recorded or study.config.representations == "keep" or home.apart:
         return 0
-    found = [record for way in study.ways() for record in _records(way) if record.exists()]
+    found = [
+        record
+        for way in (*study.ways(), *study.others())
+        for record in _records(way)
+        if record.exists()
+    ]
     if found:
         with home.writing():
             for record in found:

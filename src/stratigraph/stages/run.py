@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from stratigraph.durable import holding
 from stratigraph.engine import Engine, LocalEngine
 from stratigraph.home import find_home
 from stratigraph.renamed import takes_former
@@ -73,11 +74,11 @@ def run_stage(
     where = _start(engine)
     if home.apart and stage != "train" and where.name != "local":
         where = LocalEngine()
-    with progress.showing():
+    with holding(study.path), progress.showing():
         made = STAGES[stage].make(
             Work(study, home, where, progress, device, allow_drift, published, formats)
         )
-    note_current(study, stage, before, made)
+        note_current(study, stage, before, made)
 
 
 def run_chance(
@@ -112,12 +113,13 @@ def run_chance(
         run_stage("extract", study, where, progress)
     run_stage("compare", study, where, progress)
     home, before = find_home(study.path), find_files(study.path)
-    with progress.showing(), home.writing():
-        made = score_chance(study, where, progress, null=null, within=within, measures=measures)
-    if made:
-        note_current(study, "compare", before, Made())
-    else:
-        progress.say("chance: nothing was left to do")
+    with holding(study.path):
+        with progress.showing(), home.writing():
+            made = score_chance(study, where, progress, null=null, within=within, measures=measures)
+        if made:
+            note_current(study, "compare", before, Made())
+        else:
+            progress.say("chance: nothing was left to do")
     if not whole:
         drop_representations(study)
 
@@ -176,9 +178,11 @@ def run_stages(
         return False
     where = _start(engine)
     stages = stages_of(study)
-    for stage in stages:
-        if find_home(study.path).apart or not is_current(study, [stage], find_files(study.path)):
-            run_stage(stage, study, where, progress, device, allow_drift)
+    with holding(study.path):
+        for stage in stages:
+            apart = find_home(study.path).apart
+            if apart or not is_current(study, [stage], find_files(study.path)):
+                run_stage(stage, study, where, progress, device, allow_drift)
     if "assess" not in stages:
         progress.say(f"findings: none, since {study.way.cka} is not among the measures")
     if drop:

@@ -1,5 +1,6 @@
 """Ink: one kind of figure a file, each drawn from its numbers."""
 
+from stratigraph.report.figures.across_data import draw_across_data as draw_across_data
 from stratigraph.report.figures.chance import draw_chance as draw_chance
 from stratigraph.report.figures.convergence import (
     draw_answer as draw_answer,
