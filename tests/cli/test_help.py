@@ -98,6 +98,11 @@ def test_tables_are_written_where_they_are_printed(tiny_study, tmp_path, monkeyp
     table = pd.read_parquet("f.parquet")
     assert table["key"].tolist() == tiny_study.findings_frame()["key"].tolist()
     assert (tmp_path / "f.svg").read_bytes().startswith(b"<?xml")
+    run = next(iter(tiny_study.runs))
+    asked = ("--out", "losses.csv", "--figure", "losses.png", "--json")
+    assert command("show", tiny_study.path, run, *asked) == 0
+    assert set(pd.read_csv("losses.csv")["split"]) == {"training", "validation"}
+    assert (tmp_path / "losses.png").read_bytes().startswith(b"\x89PNG")
     assert command("measures", "cka", "--out", "m.csv", "--json") == 0
     assert pd.read_csv("m.csv")["name"].tolist() == ["debiased_cka"]
     assert command("list", tiny_study.path, "--out", "runs.txt") == 2

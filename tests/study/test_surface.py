@@ -1,5 +1,7 @@
 """What a study shows of itself in Python: selection by labels, aliases, tables, ten lines."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -69,8 +71,9 @@ def test_a_study_in_ten_lines_and_by_aliases(tiny_study):
 
 
 def test_a_damaged_study_is_still_shown(tmp_path, tiny_study):
-    (tiny_study.path / "findings.json").write_text("{}")
-    assert "not readable" in repr(tiny_study)
+    shutil.copytree(tiny_study.path, tmp_path / "damaged")
+    (tmp_path / "damaged" / "findings.json").write_text("{}")
+    assert "not readable" in repr(sg.load_study(tmp_path / "damaged"))
 
 
 def test_findings_are_a_table():

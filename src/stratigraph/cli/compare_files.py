@@ -117,8 +117,8 @@ def compare_files(
     held = [load_representations(file, own) for file, own in zip(files, columns, strict=True)]
     named = _name_arrays(files, held)
     if closer:
-        every = [one for side in named for one in side.items()]
-        _tell_closer(every, measure, as_json, given=(figure, out, null, *how.values()))
+        three = [one for side in named for one in side.items()]
+        _tell_closer(three, measure, as_json, given=(figure, out, null, *how.values()))
         return
     sides = named if len(named) == 2 else [{k: v for side in named for k, v in side.items()}]
     _tell_order({name: value for side in sides for name, value in side.items()})

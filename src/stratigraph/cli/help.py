@@ -44,7 +44,7 @@ EXAMPLES = {
     "report": ("results/quick --formats pdf,svg", "results/quick --out elsewhere"),
     "serve": ("results/quick --port 8000",),
     "list": ("results/quick --out runs.csv",),
-    "show": ("results/quick 3f2a",),
+    "show": ("results/quick 3f2a --figure losses.png",),
     "power": ("results/quick --figure power.png",),
     "export": ("results/quick --out kept", "results/quick --out kept --tracker tensorboard"),
     "verify": ("results/quick --repair",),

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import math
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from stratigraph.cli.options import AsJson, LightFolder, TableFile
-from stratigraph.cli.tables import check_places, write_table
+from stratigraph.cli.tables import check_places, write_figure, write_table
 from stratigraph.terminal import tell, tell_json, visible
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from stratigraph.remote import Published
     from stratigraph.study import Run, Study
 
@@ -90,9 +93,18 @@ def list_runs(study: LightFolder, out: TableFile = None, as_json: AsJson = False
 def show(
     study: LightFolder,
     run: Annotated[str, typer.Argument(help="A run's id, or its first digits.", metavar="RUN")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write its losses over training: .csv, .parquet or .nc."),
+    ] = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option("--figure", help="Draw its losses over training: .png, .pdf or .svg."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one run: its configuration, state, snapshots and last losses."""
+    check_places(figure, out)
     from stratigraph.home import find_home
     from stratigraph.study import load_study
 
@@ -107,6 +119,10 @@ def show(
             str(split): {name: finite(value) for name, value in row.items()}
             for split, row in metrics.iterrows()
         }
+    if out is not None:
+        write_table(chosen.metrics, out)
+    if figure is not None:
+        write_figure(_draw_losses(chosen), figure)
     scores = _scores(opened, chosen.run_id)
     facts = {
         "run": chosen.run_id,
@@ -147,6 +163,16 @@ def show(
     tell("config")
     for key, value in chosen.config.to_dict().items():
         tell(f"  {key}: {json.dumps(value)}")
+
+
+def _draw_losses(run: Run) -> Figure:
+    from stratigraph.report.figures import draw_losses
+    from stratigraph.training import RecordedConfig
+
+    table = run.metrics.assign(configuration=run.config.label(), run=run.run_id)
+    if isinstance(run.config, RecordedConfig):  # its caller logged a loss, in the caller's units
+        return draw_losses(table[table["loss"].notna()], ("loss",), "loss")
+    return draw_losses(table[table["reconstruction"].notna()])
 
 
 def _scores(study: Study, run_id: str) -> dict[str, Any]:

@@ -132,7 +132,9 @@ def from_batches(
         )
     lost = f", {found.dropped} left out of batches of fewer than {LEAST}" if found.dropped else ""
     told = f"{100 * confidence:g} %"
-    asked_for = {"interval": f"{told}, from the spread of batches"} if asked.interval else {}
+    asked_for: dict[str, Any] = (
+        {"interval": f"{told}, from the spread of batches"} if asked.interval else {}
+    )
     plan = (
         f"estimated from {found.batches} batches{lost}; widest {told} interval ± {found.width:.2g}"
     )

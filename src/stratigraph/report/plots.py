@@ -1,30 +1,28 @@
 """Pictures from Python: the report's panels, each in axes of one's own.
 
 Every function takes ``ax``, draws there and returns it; without, a figure is made that a notebook
-shows. ``study.plot`` has those of a study, and every figure of its report by name.
+shows. `study_plots` has those of a study by its name.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from stratigraph.errors import InputError, suggest
 from stratigraph.report.data import THRESHOLD, ReportData
 from stratigraph.report.figures.convergence import draw_layers_panel
-from stratigraph.report.figures.findings import draw_findings_panel
+from stratigraph.report.figures.findings import draw_findings_panel, size_of_findings
 from stratigraph.report.figures.layout import Layout, add_scale
 from stratigraph.report.figures.matrix import draw_scores_panel
 from stratigraph.report.figures.model_map import draw_map_panel
 from stratigraph.report.figures.power import draw_power_panel
 from stratigraph.report.figures.style import STYLE, measure_name
+from stratigraph.report.findings import finding_rows, reach_of
 from stratigraph.report.learning_data import curves
 from stratigraph.report.map_data import map_of_models
 from stratigraph.similarity.catalog import find_measure
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     import xarray
 
 __all__ = [
-    "StudyPlots",
     "plot_convergence",
     "plot_findings",
     "plot_heatmap",
@@ -69,7 +66,7 @@ def plot_heatmap(
         InputError: it is no matrix of scores.
 
     """
-    scores: xarray.DataArray = m["value"] if hasattr(m, "data_vars") and "value" in m else m
+    scores: Any = m["value"] if hasattr(m, "data_vars") and "value" in m else m
     measure = str(m.attrs.get("measure", scores.name or ""))
     if getattr(scores, "dims", None) != ("x", "y"):
         raise InputError(
@@ -138,7 +135,7 @@ def plot_convergence(
 def plot_findings(
     study: Study | Sequence[Mapping[str, Any]], ax: Axes | None = None, *, way: str = "corrected"
 ) -> Axes:
-    """The findings as points with intervals: estimate less the value that it is tested against.
+    """The findings as a forest: estimates less the value that they are tested against.
 
     Args:
         study: an assessed study, or its findings.
@@ -150,14 +147,12 @@ def plot_findings(
 
     """
     every = study.findings if isinstance(study, Study) else list(study)
-    own = [dict(row) for row in every if row["way"] == way and row["estimates"]]
-    own = [row for row in own if row["verdict"] != "not asked"]
+    own = [row for row in finding_rows(every, way) if row["place"]]
     if not own:
         raise InputError(f"study: expected findings of the way {way}, got none with an estimate.")
     with mpl.rc_context(STYLE):
-        axis = ax or _new_axes((7.4, 1.0 + 0.42 * len(own)))
-        draw_findings_panel(axis, own)
-        _add_legend(axis, ax is None, "outside upper center", ncols=5)
+        axis = ax or _new_axes(size_of_findings(own))
+        draw_findings_panel(axis, own, reach_of(own))
     return axis
 
 
@@ -202,92 +197,6 @@ def plot_power(study: Study, ax: Axes | None = None) -> Axes:
         draw_power_panel(axis, curves_of)
         _add_legend(axis, ax is None, "outside lower left", fontsize=7)
     return axis
-
-
-@dataclass(frozen=True)
-class StudyPlots:
-    """The pictures of a study: ``study.plot``."""
-
-    study: Study
-
-    @cached_property
-    def data(self) -> ReportData:
-        """What its report is made of."""
-        return ReportData(self.study)
-
-    @property
-    def configurations(self) -> list[str]:
-        """The labels of its configurations."""
-        return [one.label for one in self.data.configurations]
-
-    def heatmap(
-        self, run: str | None = None, ax: Axes | None = None, *, measure: str = "debiased_cka",
-        step: int | None = None, with_step: int | None = None,
-    ) -> Axes:  # fmt: skip
-        """Layers of a run with its layers: at one step (the last), or at one with another.
-
-        Args:
-            run: how its id begins; by default the first run.
-            ax: where; by default a new figure.
-            measure: of the study.
-            step: of the rows.
-            with_step: of the columns; by default the same.
-
-        Raises:
-            InputError: the study has no such run, step or matrix.
-
-        """
-        chosen = self.study.run(run) if run else next(iter(self.study.runs.values()))
-        scores = self.study.similarity(measure)
-        steps = sorted(set(scores["step_x"].values[scores["run_x"].values == chosen.run_id]))
-        at = step if step is not None or not steps else steps[-1]
-        other = at if with_step is None else with_step
-        if at not in steps or other not in steps:
-            raise InputError(
-                f"run {chosen.run_id} was not compared at step {at if at not in steps else other}; "
-                f"it was at {', '.join(map(str, steps)) or 'none'}."
-            )
-        own = scores.sel(run_x=chosen.run_id, run_y=chosen.run_id, step_x=at, step_y=other)
-        return plot_heatmap(own, ax)
-
-    def convergence(self, ax: Axes | None = None, **options: Any) -> Axes:
-        """See `plot_convergence`."""
-        return plot_convergence(self.study, ax, **options)
-
-    def findings(self, ax: Axes | None = None, **options: Any) -> Axes:
-        """See `plot_findings`."""
-        return plot_findings(self.study, ax, **options)
-
-    def map(self, ax: Axes | None = None, **options: Any) -> Axes:
-        """See `plot_map`."""
-        return plot_map(self.study, ax, **options)
-
-    def power(self, ax: Axes | None = None) -> Axes:
-        """See `plot_power`."""
-        return plot_power(self.study, ax)
-
-    @property
-    def names(self) -> list[str]:
-        """The figures of its report."""
-        return list(self._sketches)
-
-    def figure(self, name: str) -> Figure:
-        """A figure of its report, of as many panels as it has there.
-
-        Raises:
-            InputError: none is called so.
-
-        """
-        if name not in self._sketches:
-            raise InputError(f"name: no figure is called {name!r}.{suggest(name, self._sketches)}")
-        found: Figure = self._sketches[name].draw()
-        return found
-
-    @cached_property
-    def _sketches(self) -> dict[str, Any]:
-        from stratigraph.report.sections import sections
-
-        return {one.name: one for own in sections(self.data).values() for one in own}
 
 
 def score_limits(measure: str) -> tuple[float | None, float | None]:
@@ -338,7 +247,7 @@ def _configuration(data: ReportData, asked: str | None) -> str:
 def _new_axes(size: tuple[float, float]) -> Axes:
     import matplotlib.pyplot as plt  # a notebook shows its figures
 
-    axis: Axes = plt.figure(figsize=size, layout=Layout()).subplots()  # type: ignore[arg-type]
+    axis: Axes = plt.figure(figsize=size, layout=Layout()).subplots()
     return axis
 
 

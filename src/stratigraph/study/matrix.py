@@ -11,9 +11,10 @@ import pandas as pd
 import xarray as xr
 
 from stratigraph.records import verified
+from stratigraph.study.exported import Export
 from stratigraph.study.label_index import with_labels
 
-__all__ = ["coordinates_of", "map_array", "open_matrix"]
+__all__ = ["coordinates_of", "exported_matrix", "map_array", "open_matrix"]
 
 
 def coordinates_of(labels: pd.DataFrame) -> dict[str, Any]:
@@ -43,6 +44,16 @@ def open_matrix(
     for one in matrix.coords.values():
         one.variable.values.setflags(write=False)
     return matrix, labels
+
+
+def exported_matrix(export: Export, measure: str, way: str) -> xr.DataArray:
+    """A matrix of an export, read one way; with a tolerance, the intervals' ends beside it."""
+    values, ends = export.matrix(measure, way)
+    about = export.about.get("matrices", {}).get(f"{measure}{way}", {})
+    coordinates = coordinates_of(export.labels(way))
+    matrix = xr.DataArray(values, dims=("x", "y"), coords=coordinates, name=measure, attrs=about)
+    beside = {name: (("x", "y"), own) for name, own in ends.items()}
+    return with_labels(matrix).assign_coords(beside)
 
 
 def map_array(path: Path) -> np.ndarray:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -21,30 +20,27 @@ from stratigraph.records import (
     MANIFEST,
     read_json,
     record_exists,
-    verified,
 )
 from stratigraph.similarity.catalog import ALIASES
 from stratigraph.similarity.stochastic_shape import Gaussians
 from stratigraph.study.config import StudyConfig, study_measure
 from stratigraph.study.exported import Export
-from stratigraph.study.label_index import with_labels
 from stratigraph.study.layout import (
     findings_path,
-    posterior_path,
-    representations_path,
     similarity_path,
     udr_path,
 )
-from stratigraph.study.matrix import coordinates_of, map_array, open_matrix
+from stratigraph.study.matrix import exported_matrix, map_array, open_matrix
+from stratigraph.study.posterior import read_posterior
 from stratigraph.study.probes import shown_config
 from stratigraph.study.run import Run
 from stratigraph.study.summary import as_lines, summarise_study
-from stratigraph.study.tables import findings_table, scores_table
+from stratigraph.study.tables import findings_table, read_findings, scores_table
 from stratigraph.study.ways import CORRECTED, WAYS, Way, find_way
 from stratigraph.training import RunConfig
 
 if TYPE_CHECKING:
-    from stratigraph.report.plots import StudyPlots
+    from stratigraph.report.study_plots import StudyPlots
 
 __all__ = ["Study"]
 
@@ -84,7 +80,7 @@ class Study:
 
         Ink stands higher than studies, so it is looked up when it is asked for.
         """
-        plots = importlib.import_module("stratigraph.report.plots")
+        plots = importlib.import_module("stratigraph.report.study_plots")
         found: StudyPlots = plots.StudyPlots(self)
         return found
 
@@ -215,20 +211,7 @@ class Study:
             IntegrityError: the record is damaged.
 
         """
-        chosen = self.run(run)
-        steps = self.steps(chosen)
-        at = step if step is not None or not steps else steps[-1]
-        record = representations_path(chosen.path, at or 0, self.way.folder)
-        if self.export is not None or at not in steps or not record_exists(record):
-            raise InputError(
-                f"run {chosen.run_id} has no representations of step {at}; it has snapshots at "
-                f"{', '.join(map(str, steps)) or 'no step'}, which `stratigraph extract` reads."
-            )
-        file = posterior_path(record)
-        if not verified(record).get("posterior", file.is_file()):  # a layer may be called so
-            raise InputError(f"run {chosen.run_id} has no posterior with a mean and a variance.")
-        mean, log_var = np.load(file, allow_pickle=False).astype(float)
-        return Gaussians(mean, np.exp(log_var))
+        return read_posterior(self, self.run(run), step)
 
     def labels(self, measure: str) -> pd.DataFrame:
         """One row a representation, in the order of the matrix: run, step, layer and more."""
@@ -256,7 +239,7 @@ class Study:
         """
         measure = self.name_measure(measure)
         if self.export is not None:
-            return self._read_exported(self.export, measure)
+            return exported_matrix(self.export, measure, self.way.folder)
         matrix = self._open_matrix_of(measure)[0].copy(deep=False)
         matrix.name = measure
         if matrix.attrs.get("tolerance") is not None:
@@ -264,17 +247,6 @@ class Study:
             ends = {end: map_array(folder / f"{end}.npy") for end in ("lower", "upper")}
             matrix = matrix.assign_coords({end: (("x", "y"), own) for end, own in ends.items()})
         return matrix
-
-    def _read_exported(self, export: Export, measure: str) -> xr.DataArray:
-        labels = export.labels(self.way.folder)
-        values, ends = export.matrix(measure, self.way.folder)
-        about = export.about.get("matrices", {}).get(f"{measure}{self.way.folder}", {})
-        matrix = xr.DataArray(
-            values, dims=("x", "y"), coords=coordinates_of(labels), name=measure, attrs=about
-        )
-        return with_labels(matrix).assign_coords(
-            {name: (("x", "y"), own) for name, own in ends.items()}
-        )
 
     def source(self) -> str:
         """The digest of the representations that the way's CKA was compared of."""
@@ -302,7 +274,7 @@ class Study:
             InputError: the study was not assessed.
 
         """
-        found: list[dict[str, Any]] = self._read_findings()["findings"]
+        found: list[dict[str, Any]] = read_findings(self)["findings"]
         return found
 
     def findings_frame(self) -> pd.DataFrame:
@@ -327,16 +299,7 @@ class Study:
             InputError: the study was not assessed.
 
         """
-        return list(self._read_findings().get("ways_compared", []))
-
-    def _read_findings(self) -> dict[str, Any]:
-        path = findings_path(self.path)
-        if not path.is_file():
-            raise InputError(
-                f"study {self.config.name} has no findings yet; run `stratigraph assess "
-                f"{self.path}`."
-            )
-        return read_json(path) if self.export is None else self.export.json(path.name)
+        return list(read_findings(self).get("ways_compared", []))
 
     def _open_matrix_of(self, measure: str) -> tuple[xr.DataArray, pd.DataFrame]:
         folder = self._matrix_folder(measure)

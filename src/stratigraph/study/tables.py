@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from stratigraph.records import record_exists, verified
-from stratigraph.study.layout import scores_path
+from stratigraph.errors import InputError
+from stratigraph.records import read_json, record_exists, verified
+from stratigraph.study.layout import findings_path, scores_path
 
 if TYPE_CHECKING:
     from stratigraph.study.study import Study
 
-__all__ = ["findings_table", "scores_table"]
+__all__ = ["findings_table", "read_findings", "scores_table"]
 
 OF_FINDING = ("claim", "key", "statement", "way", "family", "verdict", "reason")
 OF_ESTIMATE = ("value", "lower", "upper", "null", "runs", "seeds")
@@ -62,3 +63,18 @@ def scores_table(study: Study) -> pd.DataFrame:
     if known:
         return pd.concat(known, ignore_index=True)
     return pd.DataFrame(columns=["run", "step", "score", "value", "n", "reason"])
+
+
+def read_findings(study: Study) -> dict[str, Any]:
+    """What ``findings.json`` holds.
+
+    Raises:
+        InputError: the study was not assessed.
+
+    """
+    path = findings_path(study.path)
+    if not path.is_file():
+        raise InputError(
+            f"study {study.config.name} has no findings yet; run `stratigraph assess {study.path}`."
+        )
+    return read_json(path) if study.export is None else study.export.json(path.name)
