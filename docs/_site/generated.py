@@ -6,6 +6,7 @@ what the code does not.
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from collections.abc import Callable
 import typer
 from typer.main import get_command
 
+import stratigraph as sg
 from formulas import FORMULAS
 from stratigraph.cli.help import EXAMPLES
 from stratigraph.cli.main import app as command_line
@@ -20,7 +22,7 @@ from stratigraph.similarity.catalog import ALIASES, MEASURES
 from stratigraph.similarity.measure import Measure
 from stratigraph.similarity.uses import USES
 
-__all__ = ["commands", "fill", "measures", "setup"]
+__all__ = ["commands", "fill", "measures", "public_names", "setup"]
 
 PLACE = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 PROMISES = {
@@ -34,6 +36,15 @@ INVARIANCES = {
     "scale": "a positive factor",
     "translation": "an offset for each unit",
     "affine": "any invertible affine map",
+}
+# The rooms of the public names, under the headings of their page; what is in none comes last.
+ROOMS = {
+    "Compare": ("pairs", "activations", "representations"),
+    "Measures, and what a score is worth": ("similarity",),
+    "Train and record": ("stages", "training", "integrations", "data"),
+    "Studies": ("home", "study"),
+    "Figures and plans": ("report",),
+    "Errors": ("errors",),
 }
 
 
@@ -104,7 +115,33 @@ def measures() -> str:
     return "\n".join(parts)
 
 
-MAKERS: dict[str, Callable[[], str]] = {"commands": commands, "measures": measures}
+def public_names() -> str:
+    """Each public name with its docstring, by the room that it comes from."""
+    found: dict[str, list[str]] = {heading: [] for heading in [*ROOMS, "More"]}
+    for name in sg.__all__:
+        thing = getattr(sg, name)
+        if isinstance(thing, str):  # the version
+            continue
+        room = thing.__module__.split(".")[1]
+        heading = next((one for one, rooms in ROOMS.items() if room in rooms), "More")
+        if not inspect.isclass(thing):
+            found[heading].append(f".. autofunction:: stratigraph.{name}")
+        elif issubclass(thing, Exception):
+            found[heading].append(f".. autoexception:: stratigraph.{name}")
+        else:
+            found[heading].append(f".. autoclass:: stratigraph.{name}\n   :members:")
+    return "\n\n".join(
+        f"## {heading}\n\n```{{eval-rst}}\n{chr(10).join(lines)}\n```"
+        for heading, lines in found.items()
+        if lines
+    )
+
+
+MAKERS: dict[str, Callable[[], str]] = {
+    "commands": commands,
+    "measures": measures,
+    "names": public_names,
+}
 
 
 def fill(text: str) -> str:

@@ -23,14 +23,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
+from stratigraph.errors import StorageError
+
 __all__ = [
     "TEMPORARY",
     "Bytes",
     "Output",
+    "check_held",
     "create_new",
     "exchange",
     "find_leftovers",
     "fresh_beside",
+    "gone",
+    "holding",
     "make_folder",
     "replacing",
     "sha256",
@@ -43,6 +48,7 @@ TEMPORARY = ".new-"
 EXCHANGE = 2  # Linux's RENAME_EXCHANGE
 DEPTH = 4  # levels of folders that a study makes below its own
 _flushed: set[Path] = set()
+_held: list[tuple[Path, tuple[int, int]]] = []  # folders, and which they are
 AT_CWD = -100  # and AT_FDCWD
 
 
@@ -69,7 +75,13 @@ def sync(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, and those above it, so that they survive a loss of power; it may be there."""
+    """Make a folder, and those above it, so that they survive a loss of power; it may be there.
+
+    Raises:
+        StorageError: one above it is held, and gone (`holding`).
+
+    """
+    check_held(path)
     missing = []
     place = path
     while not place.is_dir():
@@ -88,6 +100,53 @@ def make_folder(path: Path) -> None:
             with contextlib.suppress(PermissionError):  # not ours to make, so not ours to lose
                 sync(folder.parent)
             _flushed.add(folder)
+
+
+@contextmanager
+def holding(folder: Path) -> Iterator[None]:
+    """Within, nothing is made in a folder that was moved, removed or replaced in the meantime.
+
+    A folder made anew in its place would hold a part of what it held, and nobody would be told.
+
+    Raises:
+        StorageError: it is not there.
+
+    """
+    held = Path(os.path.abspath(folder)), _identity(folder)  # noqa: PTH100 - links stay links
+    _held.append(held)
+    try:
+        yield
+    finally:
+        _held.remove(held)
+
+
+def check_held(path: Path) -> None:
+    """See that the folders that this process holds, and ``path`` lies in, are where they were.
+
+    Raises:
+        StorageError: one is not.
+
+    """
+    place = Path(os.path.abspath(path))  # noqa: PTH100 - links stay links
+    for folder, identity in _held:
+        if place.is_relative_to(folder) and _identity(folder) != identity:
+            raise gone(folder)
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    try:
+        found = folder.stat()
+    except FileNotFoundError:
+        raise gone(folder) from None
+    return found.st_dev, found.st_ino
+
+
+def gone(path: Path | str) -> StorageError:
+    """What is said of a place that somebody took away while it was written."""
+    return StorageError(
+        f"{path} is not there any more, or is another: it was moved, removed or replaced while it "
+        "was written. What it held is whole, wherever it is now; run the command again on it there."
+    )
 
 
 def fresh_beside(path: Path) -> Path:

@@ -50,6 +50,16 @@ def test_cosines_are_rounded_where_no_last_digit_of_a_library_matters():
         assert (np.abs(np.abs(digits - np.floor(digits)) - 0.5) > 1e-4).all()
 
 
+def test_grey_is_the_luma(small):
+    grey = load_dataset("solids", size=20, colour=False, cache=False)
+    some = [5, 70_000, 143_999]
+    rgb = small.images(some).astype(float)
+    luma = 0.299 * rgb[:, :1] + 0.587 * rgb[:, 1:2] + 0.114 * rgb[:, 2:]
+    assert np.abs(grey.images(some) - luma).max() <= 0.51
+    assert grey.image_shape == (1, 20, 20)
+    assert grey.fingerprint != small.fingerprint
+
+
 def test_factors():
     solids = load_dataset("solids", cache=False)
     assert solids.factor_names == ("hue", "shape", "scale", "elevation", "azimuth", "light")
@@ -129,7 +139,8 @@ def test_the_cache_and_the_renderer_agree(tmp_path):
         ({"size": 4}, "solids: size 4; expected a whole number from 8 to 256"),
         ({"size": 32.0}, r"solids: size 32\.0; expected a whole number"),
         ({"cache": "no"}, "solids: cache 'no'; expected true or false"),
-        ({"colour": True}, r"solids has no option 'colour'"),
+        ({"colour": 3}, "solids: colour 3; expected true or false"),
+        ({"colours": True}, r"solids has no option 'colours'\. Did you mean 'colour'"),
     ],
 )
 def test_wrong_options(options, message):

@@ -20,11 +20,11 @@ from stratigraph.version import __version__
 sys.path.append(str(DOCS / "_site"))  # as the site's own configuration does
 from badges import OUT, badges, draw_badge
 from formulas import FORMULAS
+from generated import public_names
 
 
 def test_every_public_name_is_in_the_reference():
-    text = (DOCS / "reference" / "api.md").read_text(encoding="utf-8")
-    shown = set(re.findall(r"::\s+stratigraph\.(\w+)$", text, re.MULTILINE))
+    shown = set(re.findall(r":: stratigraph\.(\w+)$", public_names(), re.MULTILINE))
     assert shown == set(sg.__all__) - {"__version__"}
 
 
@@ -34,6 +34,13 @@ def test_every_measure_has_its_formula_and_picture():
     tree = (DOCS / "how-to" / "which-measure.md").read_text(encoding="utf-8")
     linked = set(re.findall(r"each-measure\.md#([\w-]+)", tree))
     assert linked <= {name.replace("_", "-") for name in MEASURES}
+
+
+def test_every_claim_of_the_findings_page_is_on_the_page_of_the_paper():
+    paper = (DOCS / "explanation" / "paper.md").read_text(encoding="utf-8")
+    table = (DOCS / "explanation" / "findings.md").read_text(encoding="utf-8")
+    claims = {int(n) for n in re.findall(r"^\| (\d+)(?:, \d+)? \|", table, re.MULTILINE)}
+    assert claims <= {int(n) for n in re.findall(r"^\| (\d+) \|", paper, re.MULTILINE)}
 
 
 def keys() -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import cache
 
 import numpy as np
@@ -11,6 +11,7 @@ import pytest
 
 from stratigraph.evidence.answer import answer
 from stratigraph.evidence.claims import CLAIMS, ask
+from stratigraph.evidence.claims.collapse import collapse
 from stratigraph.evidence.claims.disentangled_later import disentangled_later
 from stratigraph.evidence.claims.encoder_first import encoder_first
 from stratigraph.evidence.claims.encoder_first_everywhere import encoder_first_everywhere
@@ -337,6 +338,29 @@ def test_progress_is_not_asked_without_a_snapshot_of_the_untrained_network():
     for key in ("encoder_first", "encoder_first_everywhere", "lower_first"):
         assert not found[key].missing
         assert found[f"{key}_progress"].missing.startswith("There is no snapshot of the untrained")
+
+
+def test_data_of_which_nothing_collapses_lend_no_runs_to_the_error_of_ranks():
+    first = whole()["the encoder first"]
+
+    def beside(pairs: Pairs) -> Pairs:
+        """The same once more, as other data, on which no latent is passive."""
+        names = [f"{name}_{side}" for name in ("run", "config", "stream", "data") for side in "xy"]
+        other = pairs.table.assign(**{name: "other " + pairs.table[name] for name in names})
+        table = pd.concat([pairs.table, other], ignore_index=True)
+        return Pairs(table, np.concatenate([pairs.values, pairs.values]))
+
+    other = first.latents.assign(run="other " + first.latents["run"], passive=0)
+    within = {measure: beside(pairs) for measure, pairs in first.within.items()}
+    latents = pd.concat([first.latents, other], ignore_index=True)
+    alone, both = (
+        {q.key: q.contrasts["debiased_cka"] for q in collapse(evidence)}
+        for evidence in (first, replace(first, within=within, latents=latents))
+    )
+    for key in ("collapse_tracked", "collapse_warning"):
+        np.testing.assert_equal(*(astuple(estimate(one[key])) for one in (both, alone)))
+        assert set(both[key].left_out) >= set(other["run"])
+    assert list(both["collapse_tracked"].runs["run"]) == list(alone["collapse_tracked"].runs["run"])
 
 
 SCORED = Plan(collapse=((1.0, 0),), seeds=4, probes=24)

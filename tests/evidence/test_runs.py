@@ -11,7 +11,7 @@ import torch
 
 from stratigraph.errors import ConfigError
 from stratigraph.evidence.learned import judge_runs
-from stratigraph.evidence.runs import COLUMNS, table_of_runs
+from stratigraph.evidence.runs import COLUMNS, runs_of_findings, table_of_runs
 from stratigraph.objectives import RECONSTRUCTIONS
 from stratigraph.records import read_json, write_json
 from stratigraph.stages import open_study, verify_study
@@ -140,6 +140,7 @@ def test_a_study_says_which_runs_learned(study):
     # β-TC-VAE at β = 1 is the β-VAE, with the same streams bit for bit; a replicate is neither.
     assert table["config"].nunique() == 2
     assert list(table["duplicate_of"]) == ["", "", table["run"][0], ""]
+    assert runs_of_findings(study) == [table["run"][0], table["run"][3]]
     assert table["error"][0] == table["error"][2] != table["error"][3]
     assert list(table["streams"]) == ["shared", "shared", "shared", "own"]
 

@@ -193,6 +193,8 @@ def test_kl_annealing_weights():
     for step, weight in ((0, 0), (25, 0.25), (100, 1), (900, 1)):
         got = value("kl_annealed_vae", *given, step=step, annealing_steps=100)
         assert got == pytest.approx(weight * naive_kl(*given[:2]))
+    strong = value("kl_annealed_vae", *given, step=25, annealing_steps=100, beta=8)
+    assert strong == pytest.approx(2 * naive_kl(*given[:2]))
 
 
 def test_every_objective_is_in_the_contract():

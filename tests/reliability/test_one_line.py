@@ -235,6 +235,18 @@ def test_control_characters_are_shown():
     assert told == r"a\x1b]0;owned\x07\x1b[2J\x9b31m\u202e\r\x08\nb\ud800"
 
 
+@pytest.mark.parametrize("arguments", [
+    [HOSTILE], ["list", "x", HOSTILE], ["list", f"--{HOSTILE}"], ["list"], ["nothing"],
+    ["plan", "x", "--max-runs", HOSTILE], ["run", "x", f"--workers={HOSTILE}"],
+    ["compare", "x", "--engine", HOSTILE],
+])  # fmt: skip
+def test_what_the_parser_of_arguments_says_is_one_line_of_ours(capsys, arguments):
+    """Of every version of Typer and Click, which pass control characters, or some of them."""
+    code, told = one_line(capsys, *arguments)
+    assert code in (2, 3)
+    assert visible(told[:-1]) == told[:-1]
+
+
 def test_hostile_reasons_are_shown_in_list_show_and_errors(tiny_study, tmp_path, capsys):
     import shutil
 

@@ -30,8 +30,8 @@ def test_replicates_are_not_what_measures_that_disagree_lack():
     one = {
         "value": 0.12, "lower": 0.03, "upper": 0.2, "p": 0.02, "null": 0.0,
         "error_replicates": 0.03, "error_probes": None, "error_both": 0.0, "freedom": 4.0,
-        "replicates": 5, "configurations": 1, "runs": 5, "correlation": False, "error": 0.03, "parts": [],
-        "off": 0.0,
+        "replicates": 5, "configurations": 1, "runs": 5, "correlation": False,
+        "error": 0.03, "parts": [], "off": 0.0,
     }  # fmt: skip
     row = {
         "key": "q", "claim": 1, "statement": "It is so.", "way": "corrected", "family": "primary",

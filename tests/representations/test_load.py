@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from typing import Any
 
 import h5py
 import numpy as np
@@ -348,3 +349,57 @@ def test_memory_is_said_in_words_too(tmp_path):
         assert compare(held, {"y": Y}, memory="2 GB").item() == pytest.approx(TRUE, abs=1e-6)
         with pytest.raises(InputError, match=r"^memory: expected a number of bytes, .*got 'much'"):
             compare(held, {"y": Y}, memory="much")
+
+
+def _make_hdf5(kind: str, file: Any) -> None:
+    if kind == "external":
+        file.create_dataset("x", (20, 3), "u1", external=[("/etc/passwd", 0, 60)])
+    elif kind == "virtual":
+        layout = h5py.VirtualLayout((20, 3), "f4")
+        layout[:] = h5py.VirtualSource("/etc/passwd", "x", (20, 3))
+        file.create_virtual_dataset("x", layout)
+    else:
+        shape, chunks, more = {
+            "rows": ((2**40, 8), (1024, 8), {}),
+            "units": ((20, 2**33), (1, 2**20), {}),
+            "packed": ((20, 2**27), (1, 2**22), {"compression": "gzip"}),
+            "contiguous": ((2**30, 8), None, {}),
+            "chunk": ((4, 2**28), (1, 2**28), {}),
+            "nothing": ((2**50, 0), (1024, 1), {"maxshape": (None, None)}),
+        }[kind]
+        file.create_dataset("x", shape, "f4", chunks=chunks, **more)
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("rows", "it declares 35,184,372,088,832 bytes, of which the file holds 0; at most 1,100"),
+        ("units", "of which the file holds 0"),
+        ("packed", "of which the file holds 0"),
+        ("contiguous", "of which the file holds 0"),
+        ("chunk", "of which the file holds 0"),
+        ("nothing", "which holds nothing"),
+        ("external", "its values are in other files, which are not read"),
+        ("virtual", "its values are in other files, which are not read"),
+    ],
+)
+def test_hdf5_that_declares_more_than_it_holds(tmp_path, kind, why):
+    """Refused by what the file says of itself, before a byte is unpacked."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        _make_hdf5(kind, file)
+    with pytest.raises(DataError, match=why):
+        sg.load_representations(tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        file["good"] = np.eye(5)
+    assert list(sg.load_representations(tmp_path / "a.h5")) == ["good"]
+
+
+def test_hdf5_that_is_packed_a_thousandfold_is_read(tmp_path):
+    """A layer that never fires, of 100 MB in 100 KB."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        held = file.create_dataset(
+            "x", (4000, 6250), "f4", chunks=(400, 6250), compression="gzip", compression_opts=9
+        )
+        held[:] = np.zeros((4000, 6250), np.float32)
+    (found,) = sg.load_representations(tmp_path / "a.h5").values()
+    assert found.shape == (4000, 6250)

@@ -55,6 +55,20 @@ def test_dead_layers():
     assert len(signs.of_layers(7, {"conv2": 1.0})) == 1  # all of it, however early
 
 
+def test_latents_without_information_are_told_of_where_their_kl_is_not():
+    signs = Signs()
+    signs.of_latents(2000, np.array([0.001, 1.0, 1.0]))  # one is told of by its KL
+    assert signs.of_information(2000, np.array([0.001, 0.5, 0.5])) == []
+    (text,) = signs.of_information(2100, np.array([0.001, 0.002, 0.5]))
+    assert text.startswith("step 2,100: uninformative: 2 of 3 latents carry less than 0.01 nats")
+    assert signs.of_information(2200, np.array([0.001, 0.002, 0.5])) == []
+    fresh = Signs()
+    assert fresh.of_information(0, np.zeros(3)) == fresh.of_information(20, np.zeros(3)) == []
+    assert fresh.of_information(30, np.array([0.5, 0.0, 0.0])) == []
+    (text,) = fresh.of_information(40, np.zeros(3))  # it was informative
+    assert "uninformative: 1 of 3" in text
+
+
 def test_a_healthy_beginning_is_no_collapse_and_a_later_one_is_told():
     signs, prior, learnt = Signs(), np.full(10, 0.001), np.linspace(1, 2, 10)
     assert signs.of_latents(10, prior) == []

@@ -16,6 +16,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import typer
 
@@ -42,12 +43,13 @@ from stratigraph.terminal import tell, visible
 __all__ = ["app", "main"]
 
 INTERRUPTED = 130
+# What is raised of an argument that cannot be read: Typer's own or Click's, by Typer's version.
+UsageError: Any = typer.BadParameter.__base__
 FORMER_NAME = ".* the former name goes with the next version"  # is told, unlike others'
 
 app = typer.Typer(
     name="stratigraph",
     help="Read how a variational autoencoder learns, layer by layer.",
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -122,9 +124,9 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         _check_streams()
         _check_work(given)
-        app(args=given, standalone_mode=True)
-    except (StratigraphError, UnusablePlace, OSError) as raised:
-        if debug:
+        sys.exit(app(args=given or ["--help"], standalone_mode=False))
+    except (StratigraphError, UnusablePlace, UsageError, OSError) as raised:
+        if debug and not isinstance(raised, UsageError):  # which says nothing of our code
             raise
         error = _told(raised)
         _tell_last(f"stratigraph: {error}")
@@ -156,6 +158,11 @@ def _told(error: Exception) -> StratigraphError:
         return error
     if isinstance(error, UnusablePlace):
         return error.args[0]
+    if isinstance(error, UsageError):
+        command = error.ctx.command_path if error.ctx is not None else "stratigraph"
+        return ConfigError(
+            f"{error.format_message().rstrip('.')}; `{command} -h` says what it takes."
+        )
     named = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
     return StorageError(f"{named}{getattr(error, 'strerror', None) or error}.")
 

@@ -96,11 +96,15 @@ def calibrate(kind: Kind) -> dict[str, Any]:
     # directions than it has then, and at the end.
     save_snapshot(run.path, 0, state.model, {"run_id": run.run_id})
     began = time.perf_counter()
-    watched = freezer_of(short, dataset, state), watch_of(short, dataset, state)
-    for reached in training_states(short, dataset, state, *watched):
+    freezer, watch = freezer_of(short, dataset, state), watch_of(short, dataset, state)
+    for reached in training_states(short, dataset, state, freezer, watch):
         if reached.step == WARM:
             began = time.perf_counter()
     a_step = (time.perf_counter() - began) / TIMED
+    if watch is not None:  # which reads the latents now and then, and not in these few steps
+        began = time.perf_counter()
+        watch.read()
+        a_step += (time.perf_counter() - began) / watch.settings.every
 
     held_out = validation_indices(config, dataset)
     began = time.perf_counter()

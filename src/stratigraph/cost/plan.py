@@ -10,7 +10,6 @@ a map and a panel of lines are drawn. Nothing is written into the study.
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -27,6 +26,7 @@ from stratigraph.cost.pairs import Comparing, compare_sample, jackknife_sample
 from stratigraph.engine import Engine, Outcome
 from stratigraph.errors import ConfigError, StratigraphError
 from stratigraph.pairs.jackknife import JACKKNIFED
+from stratigraph.records import scratch_folder
 from stratigraph.stages.labels import label_row
 from stratigraph.stages.matrix_record import BAND
 from stratigraph.study import (
@@ -109,11 +109,11 @@ def plan_study(config: StudyConfig, engine: Engine) -> StudyPlan:
     for run in config.runs:
         run.dataset().prepare()
     kinds = find_kinds(config.runs)
-    with tempfile.TemporaryDirectory(prefix="stratigraph-plan-") as place:
+    with scratch_folder() as place:
         # Each kind at least once, and enough of them that all workers are busy together.
         copies = max(1, math.ceil(engine.workers / len(kinds)))
         tasks = [
-            Kind(runs[0], config, Path(place) / f"{number}-{copy}")
+            Kind(runs[0], config, place / f"{number}-{copy}")
             for copy in range(copies)
             for number, runs in enumerate(kinds)
         ]
@@ -141,6 +141,9 @@ def _time_stages(
 
 def _value(outcome: Outcome) -> Any:
     if outcome.failure is not None:
+        error = outcome.failure.error  # which says where, and has an exit code of its own
+        if isinstance(error, StratigraphError):
+            raise error
         raise StratigraphError(f"calibration: {outcome.failure.message}")
     return outcome.value
 
@@ -173,20 +176,30 @@ def _plan(
         Stage("score latents", "runs", len(config.runs), total("score", scored)),
     ]
     table, files = _representations(config, kinds, facts)
-    pairs, plans, matrix, matrix_bytes = {}, {}, 0, 8 * len(table) ** 2
-    for measure in config.measures:
-        wanted = Selection(table, measure.pairs)
-        pairs[measure.name] = wanted.unordered()
-        if measure.name == DECONFOUNDED:
-            plans[measure.name] = "as debiased_cka, with the input regressed out"
-        task = Comparing(measure.name, table, files, wanted, pairs[measure.name], measure.tolerance)
-        seconds, plan = _time_stages(engine, compare_sample, task)
-        plans.setdefault(measure.name, plan)
-        stages.append(Stage(f"compare by {measure.name}", "pairs", pairs[measure.name], seconds))
-        if measure.name in JACKKNIFED:
-            count, seconds = _time_stages(engine, jackknife_sample, task)
-            stages.append(Stage(f"intervals of {measure.name}", "pairs", int(count), seconds))
-        matrix += matrix_bytes * (1 if measure.tolerance is None else 3)
+    comparing, pairs, plans, matrix = _plan_measures(config, engine, table, files)
+    stages += comparing
+    if config.others:
+        last = {run.run_id: {run.snapshots[0], run.snapshots[-1]} for run in config.runs}
+        count = sum(map(len, last.values()))
+        each = total("extract", lambda run: len(last[run.run_id]))
+        chosen = np.flatnonzero(
+            [step in last[run] for run, step in zip(table["run"], table["step"], strict=True)]
+        )
+        ends = table.iloc[chosen].assign(probes="others").reset_index(drop=True)
+        reading, _, _, more = _plan_measures(
+            config.read(config.others[0]), engine, ends, [files[i] for i in chosen]
+        )
+        times = len(config.others)
+        matrix += times * more
+        stages += [
+            replace(
+                stage,
+                name=f"{stage.name}, others' probes",
+                count=times * stage.count,
+                seconds=times * stage.seconds,
+            )
+            for stage in (Stage("extract", "snapshots", count, each), *reading)
+        ]
     if PUBLISHED.name in config.ways:
         stages += list(_plan_published(config, stages))
     measures = [measure.name for measure in config.measures]
@@ -207,6 +220,7 @@ def _plan(
     ]
     disk = total("weights", lambda r: len(r.snapshots))
     disk += total("coordinates", lambda r: len(r.snapshots)) * (2 if len(config.ways) > 1 else 1)
+    disk += total("coordinates", lambda r: 2) * len(config.others)
     return StudyPlan(
         runs=len(config.runs),
         steps=steps,
@@ -220,6 +234,28 @@ def _plan(
         workers=engine.workers,
         longest=max(fact["step"] * max(run.steps for run in runs) for runs, fact in pairs_of),
     )
+
+
+def _plan_measures(
+    config: StudyConfig, engine: Engine, table: pd.DataFrame, files: list[Path]
+) -> tuple[list[Stage], dict[str, int], dict[str, str], int]:
+    """The stages of a comparison; and by measure its pairs and its plan; and all bytes."""
+    stages: list[Stage] = []
+    pairs, plans, matrix, matrix_bytes = {}, {}, 0, 8 * len(table) ** 2
+    for measure in config.measures:
+        wanted = Selection(table, measure.pairs)
+        pairs[measure.name] = wanted.unordered()
+        if measure.name == DECONFOUNDED:
+            plans[measure.name] = "as debiased_cka, with the input regressed out"
+        task = Comparing(measure.name, table, files, wanted, pairs[measure.name], measure.tolerance)
+        seconds, plan = _time_stages(engine, compare_sample, task)
+        plans.setdefault(measure.name, plan)
+        stages.append(Stage(f"compare by {measure.name}", "pairs", pairs[measure.name], seconds))
+        if measure.name in JACKKNIFED:
+            count, seconds = _time_stages(engine, jackknife_sample, task)
+            stages.append(Stage(f"intervals of {measure.name}", "pairs", int(count), seconds))
+        matrix += matrix_bytes * (1 if measure.tolerance is None else 3)
+    return stages, pairs, plans, matrix
 
 
 def _plan_published(config: StudyConfig, stages: list[Stage]) -> Iterator[Stage]:

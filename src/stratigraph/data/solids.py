@@ -9,6 +9,8 @@ A picture is kept as two bytes a pixel, c that takes the hue h and g that does n
 share::
 
     rgb = min(g + ⌊(c·h + 127)/255⌋, 255)
+
+With ``colour=False`` images are the luma of these, in one channel.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import numpy as np
 from stratigraph.data.bodies import FACTOR_NAMES, FACTOR_SIZES, RENDERER, render, render_all
 from stratigraph.data.cache import build_array, cache_dir, open_array
 from stratigraph.data.dataset import Dataset
+from stratigraph.data.resizing import fit
 from stratigraph.errors import ConfigError
 from stratigraph.identity import digest
 from stratigraph.shapes import BytesImages, Indices
@@ -51,12 +54,13 @@ class RenderedSolids:
     """
 
     size: int
+    colour: bool
     cache: Path | None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Channels, rows, columns."""
-        return (3, self.size, self.size)
+        return (3 if self.colour else 1, self.size, self.size)
 
     @property
     def max_value(self) -> int:
@@ -84,7 +88,8 @@ class RenderedSolids:
             parts = stored.take(solids)
         coloured, grey = parts[:, :1].astype(np.uint16), parts[:, 1:]
         lit = (coloured * HUES[hues][:, :, None, None] + np.uint16(127)) // np.uint16(255)
-        return np.minimum(lit + grey, 255).astype(np.uint8)
+        images = np.minimum(lit + grey, 255).astype(np.uint8)
+        return images if self.colour else fit(images, 255, self.image_shape)
 
     def prepare(self) -> None:
         """Build the file unless it is there and whole."""
@@ -92,17 +97,18 @@ class RenderedSolids:
             build_array(self.cache, self.stored_shape, partial(render_all, self.size), "the solids")
 
     def fingerprint(self) -> str:
-        """The renderer and the size decide every pixel."""
-        return digest({"renderer": f"solids {RENDERER}", "size": self.size})
+        """The renderer and its settings decide every pixel."""
+        return digest({"renderer": f"solids {RENDERER}", "size": self.size, "colour": self.colour})
 
 
 def load_solids(
     *,
     size: int = 64,
+    colour: bool = True,
     cache: bool | None = None,
     cache_dir: str | Path | None = None,
 ) -> Dataset:
-    """Solids of any `size` from 8 to 256.
+    """Solids of any `size` from 8 to 256, in colour or grey.
 
     `cache` says when the file is built: None, when `Dataset.prepare` is called (until then images
     are rendered on the fly); True, now; False, never.
@@ -111,12 +117,13 @@ def load_solids(
         raise ConfigError(
             f"solids: size {size!r}; expected a whole number from {SIZES[0]} to {SIZES[-1]}"
         )
-    if not (isinstance(cache, bool) or cache is None):
-        raise ConfigError(f"solids: cache {cache!r}; expected true or false")
+    for option, value in (("colour", colour), ("cache", cache)):
+        if not (isinstance(value, bool) or (option == "cache" and value is None)):
+            raise ConfigError(f"solids: {option} {value!r}; expected true or false")
     path = None if cache is False else _cache_path(size, cache_dir)
     dataset = Dataset(
         name="solids",
-        source=RenderedSolids(size=size, cache=path),
+        source=RenderedSolids(size=size, colour=colour, cache=path),
         factor_names=("hue", *FACTOR_NAMES),
         factor_sizes=(len(HUES), *FACTOR_SIZES),
     )

@@ -49,10 +49,12 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.address: str | None = None
-        self._folder = tempfile.mkdtemp(prefix="stratigraph-")  # nobody else's: mode 0700
+        self._folder: str | None = None
         self._socket: socket.socket | None = None
-        # A system without such sockets, or with a long temporary path, shows less; nothing else.
+        # A system without such sockets, with a long temporary path, or with no room for one shows
+        # less; nothing else.
         with contextlib.suppress(OSError, AttributeError):
+            self._folder = tempfile.mkdtemp(prefix="stratigraph-")  # nobody else's: mode 0700
             opened = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self._socket = opened
             opened.setblocking(False)
@@ -75,7 +77,8 @@ class Mailbox:
         """Take no more."""
         if self._socket is not None:
             self._socket.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def post_to(address: str | None, index: int) -> Callable[[dict[str, Any]], None] | None:

@@ -127,7 +127,9 @@ def weigh(
     table = table.reset_index(drop=True)
     table = _keep(table, table["side"].isin(list(signs)), NOT_ASKED, reasons)
     table = _keep(table, np.isfinite(values[table.index, 0]), UNDEFINED, reasons)
-    for _ in range(2):  # a run that leaves may leave its configuration with too few
+    before = None
+    while before != len(table):  # a run that leaves may leave its configuration with too few
+        before = len(table)
         kept = keep_replicated(table, replicates)
         table = _keep(table, table.index.isin(kept.index), FEW, reasons)
         # A group that lacks a side tells nothing.

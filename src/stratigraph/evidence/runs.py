@@ -34,7 +34,7 @@ from stratigraph.study.run import Run
 from stratigraph.study.study import Study
 from stratigraph.training import RecordedConfig, RunConfig, floor_key, model_of, stratum
 
-__all__ = ["COLUMNS", "table_of_runs"]
+__all__ = ["COLUMNS", "runs_of_findings", "table_of_runs"]
 
 COLUMNS = (
     "run", "config", "replicate", "streams", "duplicate_of", "learned", "why", "error", "floor",
@@ -83,6 +83,14 @@ def table_of_runs(study: Study) -> pd.DataFrame:
         for run_id, config in configs.items()
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"learned": object})
+
+
+def runs_of_findings(study: Study) -> list[str]:
+    """The runs that findings are of: those that learned, or all, where none did; and none twice."""
+    runs = table_of_runs(study)
+    counted = runs[runs["duplicate_of"] == ""]
+    learned = counted[~counted["learned"].eq(False)]
+    return list((learned if len(learned) else counted)["run"])
 
 
 def _duplicates(configs: Mapping[str, RunConfig], strata: Mapping[str, str]) -> dict[str, str]:

@@ -33,7 +33,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stratigraph.errors import ConfigError, InputError
+from stratigraph.errors import ConfigError, InputError, StorageError
 from stratigraph.integrations.probes import ProbeReader
 from stratigraph.latents import kl_by_latent
 from stratigraph.records import (
@@ -308,7 +308,8 @@ def _release(run: Path) -> None:
     """Close the recorder of this process that holds a run, since it is begun again."""
     older = _OPEN.pop(str(run.resolve()), None)
     if older is not None:
-        older.close("stopped", "begun again")
+        with contextlib.suppress(StorageError):  # its folder is not there any more
+            older.close("stopped", "begun again")
 
 
 def _row(terms: Mapping[str, Any]) -> dict[str, float]:

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import ClassVar
 
 import numpy as np
@@ -40,7 +39,7 @@ from stratigraph.pairs.comparison import Comparison
 from stratigraph.pairs.embedding import Embeddings, Run
 from stratigraph.pairs.products import COLUMNS, PART, as_cosines, in_float64, multiply
 from stratigraph.pairs.tasks import run_tasks
-from stratigraph.records import storage
+from stratigraph.records import scratch_folder, storage
 from stratigraph.similarity.measure import Measure
 
 __all__ = ["OutOfCore"]
@@ -97,9 +96,9 @@ class OutOfCore:
         """
         run = partial(run_tasks, engine=engine, progress=progress)
         if self.folder is None:
-            with TemporaryDirectory(prefix="stratigraph-") as folder:
+            with scratch_folder() as folder:
                 return _multiply_all(
-                    sides, measure, wanted, run, Path(folder), keep=False, disk=self.disk
+                    sides, measure, wanted, run, folder, keep=False, disk=self.disk
                 )
         with storage(self.folder):
             make_folder(self.folder)

@@ -20,6 +20,11 @@ from .foreign import (
     read_weights as read_weights,
 )
 from .lock import LOCK as LOCK, locked as locked
+from .scratch import (
+    check_scratch as check_scratch,
+    scratch_folder as scratch_folder,
+    scratch_room as scratch_room,
+)
 from .snapshot import (
     load_snapshot as load_snapshot,
     load_weights_of as load_weights_of,

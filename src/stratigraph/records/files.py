@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from stratigraph.durable import Bytes, make_folder, replacing
+from stratigraph.durable import Bytes, gone, make_folder, replacing
 from stratigraph.errors import ConfigError, DataError, IntegrityError, StorageError
 from stratigraph.records.forms import check_json
 
@@ -55,14 +55,16 @@ def storage(path: Path, needed: Callable[[], int] | None = None) -> Iterator[Non
         named = error.filename
         if isinstance(named, str | bytes) and not _belongs(Path(os.fsdecode(named)), path):
             raise  # reading something else failed while this was being written
+        if isinstance(error, FileNotFoundError):
+            raise gone(named or path) from error
         room = ""
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             wants = f"it takes at least {needed():,} bytes, and " if needed else ""
             room = f"; {wants}{_free(path):,} bytes are free there"
         raise StorageError(
             f"writing {path} failed: {error.strerror or error}{room}. What was there before is "
-            "whole. Make room or get leave to write, or choose another folder with --out, and run "
-            "the command again."
+            "whole. Make room or get leave to write, or choose another folder (--out; TMPDIR for "
+            "what is temporary), and run the command again."
         ) from error
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stratigraph.durable import make_folder
+from stratigraph.durable import holding, make_folder
 from stratigraph.errors import BusyError
 from stratigraph.records.files import storage
 
@@ -49,7 +49,8 @@ def locked(directory: Path, name: str = "", *, wait: bool = False) -> Iterator[N
             ) from None
         _name(descriptor, f"pid {os.getpid()} on {socket.gethostname()}\n")
         try:
-            yield
+            with holding(directory):
+                yield
         finally:
             _name(descriptor, "")
     finally:

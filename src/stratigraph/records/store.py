@@ -245,7 +245,10 @@ def _verify(directory: Path, manifest: dict[str, Any]) -> dict[str, Any]:
         if Path(name).name != name or "\0" in name or file.is_symlink():
             raise IntegrityError(f"{file}: not a file in its record's folder; nothing is read.")
         if not file.is_file():
-            raise IntegrityError(f"{file}: missing, though its manifest lists it.")
+            raise IntegrityError(
+                f"{file}: missing, though its manifest lists it; `stratigraph verify STUDY "
+                "--repair` makes it anew."
+            )
         found = sha256(file)
         if found != facts["sha256"]:
             raise IntegrityError(

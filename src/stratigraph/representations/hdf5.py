@@ -19,6 +19,12 @@ from stratigraph.representations.rows import runs
 __all__ = ["read_hdf5"]
 
 
+# What a data set may declare: so many bytes for each that the file holds of it, more than gzip
+# makes of any (1,032), and this much where it holds nothing; and a chunk, which is unpacked whole.
+MOST_RATIO = 1_100
+MOST_EMPTY = 1 << 26
+MOST_CHUNK = 1 << 28
+MOST_ROWS = 1_000_000  # of nothing
 DAMAGE = (
     OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError,
 )  # fmt: skip
@@ -71,7 +77,8 @@ def read_hdf5(path: Path, ids: str | None = None) -> Contents:
     library = need("h5py", "HDF5")
     contents = Contents()
     with _opened(path) as file:
-        cells = "obsm" in file and "obs" in file
+        hard = library.HardLink  # others lead to other files
+        cells = all(file.get(key, getclass=True, getlink=True) is hard for key in ("obsm", "obs"))
         file.visititems(lambda name, held: _take(library, path, contents, cells, name, held))
         index = _index(file["obs"], path) if cells else None
     return Contents(contents.matrices, contents.labels, index, contents.refused)
@@ -83,15 +90,36 @@ def _take(library: Any, path: Path, contents: Contents, cells: bool, name: str, 
         contents.refused[name] = f"it is sparse ({encoding}); store it dense"
     if not isinstance(held, library.Dataset):
         return
-    if held.ndim == 1:
+    if held.ndim == 1 and not _misfit(held):
         contents.labels[name] = partial(_labels, path, name)
     elif held.ndim > 1 and held.dtype.kind in "fiub":
+        if wrong := _misfit(held):
+            contents.refused[name] = wrong
+            return
         if cells and not name.startswith("obsm/") and name != "X":
             contents.refused[name] = "of an .h5ad file X and obsm are read"
             return
         shape = held.shape[0], prod(held.shape[1:])
         dtype = held.dtype.newbyteorder("=")
         contents.matrices[name] = partial(Hdf5Rows, path, name, shape, dtype)
+
+
+def _misfit(held: Any) -> str:
+    """Why a data set is not read: what it declares is not there, or it is elsewhere."""
+    if held.external or held.is_virtual:
+        return "its values are in other files, which are not read"
+    declared, stored = prod(held.shape) * held.dtype.itemsize, held.id.get_storage_size()
+    if declared > max(MOST_EMPTY, MOST_RATIO * stored):
+        return (
+            f"it declares {declared:,} bytes, of which the file holds {stored:,}; at most "
+            f"{MOST_RATIO:,} times as many are read"
+        )
+    if not declared and max(held.shape) > MOST_ROWS:
+        return f"its shape is {held.shape}, which holds nothing"
+    chunk = prod(held.chunks or ()) * held.dtype.itemsize
+    if chunk > MOST_CHUNK:
+        return f"its chunks are of {chunk:,} bytes; at most {MOST_CHUNK:,} are unpacked"
+    return ""
 
 
 def _labels(path: Path, name: str) -> np.ndarray:

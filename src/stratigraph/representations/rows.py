@@ -19,7 +19,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from stratigraph.errors import DataError, StorageError
+from stratigraph.errors import DataError
+from stratigraph.records import scratch_room
 
 __all__ = ["FlatRows", "HeldRows", "Rows", "runs", "unpack"]
 
@@ -143,28 +144,24 @@ def unpack(blocks: Iterable[np.ndarray], units: int | None = None) -> Rows:
     held: list[np.ndarray] = []
     size = n = 0
     file: Any = None
-    try:
-        for block in blocks:
-            units, n = block.shape[1], n + len(block)
-            held.append(np.ascontiguousarray(block))
-            size += block.nbytes
-            if size > HOLD:
+    for block in blocks:
+        units, n = block.shape[1], n + len(block)
+        held.append(np.ascontiguousarray(block))
+        size += block.nbytes
+        if size > HOLD:
+            with scratch_room():
                 # Kept open by the object, and without a name of its own once it is closed.
                 file = file or tempfile.NamedTemporaryFile(prefix="stratigraph-", suffix=".rows")  # noqa: SIM115
                 for part in held:
                     part.tofile(file)
-                held, size = [], 0
-                dtype = block.dtype
-    except OSError as error:
-        raise StorageError(
-            f"{tempfile.gettempdir()}: no room to unpack a file there ({error}); let TMPDIR name a "
-            "larger disk."
-        ) from error
+            held, size = [], 0
+            dtype = block.dtype
     if file is None:
         return HeldRows(np.concatenate(held) if held else np.empty((0, units or 0)))
-    for part in held:
-        part.tofile(file)
-    file.flush()
+    with scratch_room():
+        for part in held:
+            part.tofile(file)
+        file.flush()
     rows = FlatRows(Path(file.name), 0, dtype, (n, units or 0))
     weakref.finalize(rows, file.close)
     return rows

@@ -4,7 +4,8 @@ Every pair of runs is two networks: the probes of the second are permuted, each 
 layers at once, and every layer of the first is compared with every layer of it at the last step
 (`stratigraph.pairs.chance`). The pairs of runs are such as findings read: replicates of one
 configuration, each with the next; and configurations that differ by their strength alone, or their
-objective, each with the next, of different seeds. ``chance/<measure>`` holds
+objective, each with the next, of different seeds; of the runs that learned (of all, where none
+did), and none twice. ``chance/<measure>`` holds
 
 ``cells.parquet``   run_x, run_y, kind (seeds, strengths or objectives), layer_x, layer_y, value,
                     p, calibrated, threshold; and ``untrained``, the score of the same two layers
@@ -31,6 +32,7 @@ import pandas as pd
 from stratigraph.engine import Engine, one_thread
 from stratigraph.errors import ConfigError, suggest
 from stratigraph.evidence.from_study import sides
+from stratigraph.evidence.runs import runs_of_findings
 from stratigraph.pairs.coordinates import read_coordinates
 from stratigraph.pairs.scored import score_matrix
 from stratigraph.pairs.tasks import run_tasks
@@ -152,7 +154,7 @@ def _pairs_of_runs(
 ) -> Iterator[tuple[tuple[str, str, str], tuple[Layers, Layers], tuple[Layers, Layers]]]:
     """(run, run, how they differ), and the files of their layers at the last and at no step."""
     every = sides(labels, {run_id: run.config for run_id, run in study.runs.items()})
-    every = every[every["run"].isin(study.complete())]
+    every = every[every["run"].isin(runs_of_findings(study))]
     rows = every[~every["layer"].isin(SHARED) & (every["reason"] == "")]
     ends = rows[rows["last"]], rows[rows["step"] == 0]
     last, first = (

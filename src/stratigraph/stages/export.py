@@ -8,6 +8,7 @@
     similarity/<measure>.parquet    row_x, row_y, value (float32): every defined pair, once; with
                                     a tolerance, the ends lower and upper of its interval
     labels-published.parquet, similarity-published/    the same of the published reading
+    labels-on-solids.parquet, similarity-on-solids/    the same of all networks on those probes
     latents.parquet, layers.parquet  what was observed of every run, step, latent and layer;
     codes.parquet             of networks of codes, of every position
     scores.parquet            disentanglement scores of every run's latents
@@ -24,7 +25,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,7 @@ from stratigraph.records import (
     parquet,
     read_json,
     record_exists,
+    scratch_folder,
     unlisted,
     verified,
     write_file,
@@ -99,7 +100,7 @@ def export_study(study: Study, out: Path, form: str = "parquet") -> int:
     files: dict[str, str] = {}
     matrices: dict[str, Any] = {}
     tables = "csv" if form == "csv" else "parquet"
-    for own in study.ways():
+    for own in (*study.ways(), *study.others()):
         measures, way = own.measures(), own.way.folder
         if measures:
             labels = own.labels(measures[0]).rename_axis("row").reset_index()
@@ -256,8 +257,8 @@ def _matrix(out: Path, place: str, matrix: xr.DataArray) -> dict[str, str]:
     name = Path(place).stem
     kept = matrix.astype(np.float32).assign_coords(text).rename(name)
     kept.attrs = {key: _plain(value) for key, value in matrix.attrs.items()}
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "matrix.nc"
+    with scratch_folder() as folder:
+        file = folder / "matrix.nc"
         packed: dict[Hashable, dict[str, Any]] = {name: {"zlib": True, "complevel": 4}}
         kept.to_netcdf(file, engine="h5netcdf", encoding=packed)
         return _file(out, place, file.read_bytes())

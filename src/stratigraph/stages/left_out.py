@@ -14,7 +14,8 @@ be computed in closed form (`stratigraph.pairs.jackknife`): what intervals are m
                         half of them does), predicted, after (the contrast without them)
 
 The last three are of the CKA that the study's way is judged by, and empty of every other measure. A
-contrast is of one set of data, whose probes are not another's, and of every run that it has.
+contrast is of one set of data, whose probes are not another's, and of its runs that learned (of
+all, where none did).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from stratigraph.errors import StratigraphError
 from stratigraph.evidence.claims.parts import of_vaes
 from stratigraph.evidence.evidence import Pairs
 from stratigraph.evidence.from_study import sides
-from stratigraph.evidence.runs import table_of_runs
+from stratigraph.evidence.runs import runs_of_findings
 from stratigraph.evidence.weights import weigh_encoder_less_decoder
 from stratigraph.pairs.agreement import rank_agreement
 from stratigraph.pairs.coordinates import read_coordinates
@@ -78,12 +79,8 @@ def leave_probes_out(job: Job, about: dict[str, Any]) -> None:
     if groups and name == study.way.cka and name in INFLUENCED:
         every = sides(job.labels, {i: run.config for i, run in study.runs.items()})
         scored = Pairs(Pairs.label(every, pairs).assign(place=np.arange(len(pairs))), found)
-        # Of the runs that findings are of: those that learned; of all, where none did.
-        runs = table_of_runs(study)
-        counted = runs[runs["duplicate_of"] == ""]
-        learned = counted[~counted["learned"].eq(False)]
-        entered = (learned if len(learned) else counted)["run"]
-        to_final = of_vaes(scored.where(scored.table["run_x"].isin(entered)).split()[0])
+        own = scored.where(scored.table["run_x"].isin(runs_of_findings(study)))
+        to_final = of_vaes(own.split()[0])
         for probes, _ in job.sets():
             place = to_final.table["place"].to_numpy(dtype=np.int64)
             same = job.labels["probes"].to_numpy()[pairs[place, 0]] == probes

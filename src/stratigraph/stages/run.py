@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from stratigraph.durable import holding
 from stratigraph.engine import Engine, LocalEngine
 from stratigraph.home import find_home
 from stratigraph.renamed import takes_former
@@ -17,6 +18,7 @@ from stratigraph.stages.current import (
     note_current,
     stages_of,
 )
+from stratigraph.stages.drop import are_read, drop_representations
 from stratigraph.stages.open import open_study
 from stratigraph.stages.progress import Progress
 from stratigraph.stages.stage import Made, Work
@@ -72,11 +74,11 @@ def run_stage(
     where = _start(engine)
     if home.apart and stage != "train" and where.name != "local":
         where = LocalEngine()
-    with progress.showing():
+    with holding(study.path), progress.showing():
         made = STAGES[stage].make(
             Work(study, home, where, progress, device, allow_drift, published, formats)
         )
-    note_current(study, stage, before, made)
+        note_current(study, stage, before, made)
 
 
 def run_chance(
@@ -106,14 +108,20 @@ def run_chance(
 
     progress = progress or Progress(quiet=True)
     where = _start(engine)
+    whole = are_read(study)
+    if not whole:  # they were dropped
+        run_stage("extract", study, where, progress)
     run_stage("compare", study, where, progress)
     home, before = find_home(study.path), find_files(study.path)
-    with progress.showing(), home.writing():
-        made = score_chance(study, where, progress, null=null, within=within, measures=measures)
-    if made:
-        note_current(study, "compare", before, Made())
-    else:
-        progress.say("chance: nothing was left to do")
+    with holding(study.path):
+        with progress.showing(), home.writing():
+            made = score_chance(study, where, progress, null=null, within=within, measures=measures)
+        if made:
+            note_current(study, "compare", before, Made())
+        else:
+            progress.say("chance: nothing was left to do")
+    if not whole:
+        drop_representations(study)
 
 
 @takes_former(max_runs="most_runs")
@@ -159,18 +167,26 @@ def run_stages(
     progress: Progress | None = None,
     device: str = "cpu",
     allow_drift: bool = False,
+    drop: bool = True,
 ) -> bool:
-    """All stages of a study that is open, as `run_stage` takes each; whether any was left to do."""
+    """All stages of a study that is open, as `run_stage` takes each; whether any was left to do.
+
+    In the end representations are dropped, unless the study file keeps them, or ``drop`` says no.
+    """
     progress = progress or Progress(quiet=True)
     if is_finished(study):
         return False
     where = _start(engine)
     stages = stages_of(study)
-    for stage in stages:
-        if find_home(study.path).apart or not is_current(study, [stage], find_files(study.path)):
-            run_stage(stage, study, where, progress, device, allow_drift)
+    with holding(study.path):
+        for stage in stages:
+            apart = find_home(study.path).apart
+            if apart or not is_current(study, [stage], find_files(study.path)):
+                run_stage(stage, study, where, progress, device, allow_drift)
     if "assess" not in stages:
         progress.say(f"findings: none, since {study.way.cka} is not among the measures")
+    if drop:
+        drop_representations(study)
     return True
 
 

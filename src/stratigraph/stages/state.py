@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from stratigraph.durable import Output, fresh_beside
+from stratigraph.durable import Output, check_held, fresh_beside
 from stratigraph.engine import tell
 from stratigraph.records import sealed_json, write_json
 from stratigraph.study.layout import STATE
@@ -30,7 +30,12 @@ class StateFile:
         self.told: dict[str, list[float]] = {}  # how bad each was, for a run that goes on
 
     def beat(self, step: int, loss: float | None) -> None:
-        """Say where the run is, at most a few times a second."""
+        """Say where the run is, at most a few times a second.
+
+        Raises:
+            StorageError: its folder is not there any more.
+
+        """
         now = time.monotonic()
         if self.first_step is None:
             self.first_step, self.began = step, now
@@ -59,6 +64,7 @@ class StateFile:
     def _write(self, facts: dict[str, Any]) -> None:
         # Renamed but not synced: it is replaced within the second, and a lost one costs nothing.
         facts = self._with_signs(facts | {"steps": self.steps, "pid": os.getpid()})
+        check_held(self.path)
         # A disk that does not take it costs a look at the run, not the run.
         fresh = fresh_beside(self.path)
         try:

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from stratigraph.durable import holding
 from stratigraph.engine import Engine
 from stratigraph.errors import StratigraphError
 from stratigraph.identity import digest
@@ -133,6 +135,11 @@ def current_facts(path: Path, about: Mapping[str, Any]) -> dict[str, Any] | None
     return held if all(held.get(key) == value for key, value in about.items()) else None
 
 
+def _make_held(make: Callable[[ReadingTask], None], task: ReadingTask) -> None:
+    with holding(task.folder):
+        make(task)
+
+
 def make_records(
     engine: Engine,
     progress: Progress,
@@ -156,7 +163,7 @@ def make_records(
     tasks = [task for task in wanted if current_facts(task.record, task.about) is None]
     failures = []
     with progress.counting(what, len(tasks)) as counter:
-        for outcome in engine.map(make, tasks):
+        for outcome in engine.map(partial(_make_held, make), tasks):
             counter.advance()
             if outcome.failure is not None:
                 failures.append((tasks[outcome.index], outcome.failure))

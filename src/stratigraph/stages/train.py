@@ -10,7 +10,7 @@ from typing import Any
 
 from stratigraph.activations import layers_to_read
 from stratigraph.data.resizing import fit
-from stratigraph.durable import find_leftovers
+from stratigraph.durable import find_leftovers, holding
 from stratigraph.engine import Engine
 from stratigraph.errors import (
     BusyError,
@@ -70,11 +70,12 @@ class TrainTask:
 
 def run_task(task: TrainTask) -> dict[str, Any]:
     """Train the run of a task in this process."""
+    study = study_of(task.directory)
     if task.remote is not None:  # perhaps on a machine that never saw the study
-        keep_origin(study_of(task.directory), task.remote)
-    return train_run(
-        task.directory, RunConfig.from_dict(task.config), task.device, allow_drift=task.allow_drift
-    )
+        keep_origin(study, task.remote)
+    config = RunConfig.from_dict(task.config)
+    with holding(study):
+        return train_run(task.directory, config, task.device, allow_drift=task.allow_drift)
 
 
 def train_study(

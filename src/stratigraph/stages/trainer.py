@@ -17,6 +17,7 @@ from stratigraph.engine import listening, one_thread, stopping
 from stratigraph.errors import ConfigError, StorageError
 from stratigraph.home import find_home
 from stratigraph.records import (
+    check_scratch,
     checkpoint_step,
     load_checkpoint,
     record_exists,
@@ -24,6 +25,7 @@ from stratigraph.records import (
     remove_leftovers,
     save_checkpoint,
     save_snapshot,
+    snapshot_path,
     snapshot_steps,
 )
 from stratigraph.stages.collapse import watch_of
@@ -81,10 +83,12 @@ def train_run(
         BusyError: another process trains it.
         ConfigError: the folder holds another run, the device is not there, or the run was begun
             under other conditions.
-        StorageError: the disk would not take a snapshot; those before it are whole.
+        StorageError: the disk would not take a snapshot; those before it are whole; or there is
+            no place for temporary files, without which torch trains nothing.
 
     """
     where = check_device(device)
+    check_scratch()
     home = find_home(study_of(directory))
     with home.writing_run(directory) as publish, one_thread():
         over = is_over(directory, config)
@@ -180,6 +184,11 @@ def _advance(
             yield step
             if stop:
                 return
+        for lost in sorted(keep - set(snapshot_steps(directory))):
+            raise StorageError(
+                f"{snapshot_path(directory, lost)} is not there any more: somebody removed it "
+                "while the run was trained. The same command makes it anew."
+            )
     except (DivergedError, CollapsedError):
         metrics.save()  # the last losses say how it came about
         raise

@@ -3,11 +3,13 @@
 A collapsed latent's sample is noise that its mean knows nothing of, so the similarity of mean and
 sample falls with the number of passive latents. `collapse_tracked` is minus Spearman's rank
 correlation, over the runs of one data set and architecture, of the similarity at the last step with
-the number of passive latents there; the groups in which that number varies are averaged.
+the number of passive latents there; the groups in which that number varies are averaged, and the
+runs of the others do not enter.
 
 A rank correlation of few runs saturates, and then hardly a run left out changes it. So it is
-estimated as z = artanh r, r at most half an exchange of two neighbours from 1, with a standard
-error of at least 1.03/√(N − 3) of N runs.
+estimated as z = artanh r, the r of a group at most half an exchange of two neighbours from 1, with
+a standard error of at least 1.03/√(N − 3) of N runs; of G groups of N_g runs, at least
+1.03 √(Σ 1/(N_g − 3))/G.
 
 `collapse_warning` asks whether the similarity *during* training foretells the number of passive
 latents at its end better than its rivals do, which cost nothing: the number of passive latents so
@@ -37,11 +39,12 @@ from stratigraph.evidence.estimate import Estimate, raise_error
 from stratigraph.evidence.evidence import Evidence, Pairs
 from stratigraph.evidence.finding import Question
 
-__all__ = ["FEW", "LEAST", "TOLD", "collapse", "rank_estimate", "to_z"]
+__all__ = ["FEW", "LEAST", "TOLD", "below_one", "collapse", "rank_estimate"]
 
 LEAST = 0.3
 TOLD = 0.7
 FEW = 4  # runs below which a rank correlation says nothing
+NOT_VARYING = "it has no score, or its data and architecture too few runs that collapse unlike"
 
 
 def _track(evidence: Evidence, measure: str, first: str) -> Pairs:
@@ -84,38 +87,55 @@ def _ends(sample: Pairs) -> list[np.ndarray]:
     return [own.index[own["last_x"]].to_numpy() for _, own in groups]
 
 
-def _correlation(values: np.ndarray, passive: np.ndarray, ends: list[np.ndarray]) -> np.ndarray:
-    return _mean([_rank(values[rows], passive[rows]) for rows in ends], values.shape[1])
+def below_one(r: np.ndarray, runs: int) -> np.ndarray:
+    """Rank correlations at most half an exchange of two neighbours from 1."""
+    most = 1 - 6 / (runs * (runs**2 - 1)) if runs > 1 else 0.0
+    return np.clip(r, -most, most)
 
 
 def _at_the_end(sample: Pairs) -> np.ndarray:
+    """The correlation at the end of training, the mean over groups; nowhere quite 1."""
     passive = sample.table["passive"].to_numpy(dtype=float)
-    return _correlation(sample.values, passive, _ends(sample))
+    found = []
+    for rows in _ends(sample):
+        found.append(below_one(_rank(sample.values[rows], passive[rows]), len(rows)))
+    # Of fixed groups: one that is undefined without a run leaves nothing, and not the others' mean.
+    return np.mean(found, axis=0) if found else np.full(sample.values.shape[1], np.nan)
 
 
-def _contrast(every: Pairs, correlation: bool) -> Contrast:
-    """The correlation at the end; or by how much the similarity is ahead of its rivals."""
+def _entering(sample: Pairs) -> np.ndarray:
+    """The rows (m,) of runs in whose group the number of passive latents varies at the end."""
+    entering = np.zeros(len(sample), dtype=bool)
+    for rows in _ends(sample):
+        own = sample.table.iloc[rows]
+        known = np.isfinite(sample.values[rows]).all(axis=1) & own["passive"].notna().to_numpy()
+        if known.sum() >= FEW and np.ptp(own["passive"][known]) > 0:
+            entering |= sample.table["run_x"].isin(own["run_x"][known]).to_numpy()
+    return entering
+
+
+def _contrast(every: Pairs, correlation: bool) -> Contrast | None:
+    """The correlation at the end, or the lead over rivals; None where too few runs differ."""
     columns = [*(f"{name}_x" for name in ("run", "config", "stream", "data", "architecture", "step",
                                          "last")), "passive", "passive_last", "kl"]  # fmt: skip
     slim = Pairs(every.table[[c for c in columns if c in every.table]], every.values)
-    sample = slim.where(slim.table.index.isin(keep_replicated(slim.table).index))
+    several = slim.where(slim.table.index.isin(keep_replicated(slim.table).index))
+    sample = several.where(_entering(several))
+    if not len(sample):
+        return None
     runs = runs_of(sample.table)
     place = pd.Index(runs["run"]).get_indexer(sample.table["run_x"])
+    left_out = dict.fromkeys(every.table["run_x"], "too few replicates of its configuration")
+    left_out |= dict.fromkeys(several.table["run_x"], NOT_VARYING)
 
     def statistic(keep: np.ndarray) -> np.ndarray:
         kept = sample.where(keep[place])
-        return to_z(_at_the_end(kept), int(keep.sum())) if correlation else _ahead(kept)
+        return np.asarray(np.arctanh(_at_the_end(kept))) if correlation else _ahead(kept)
 
     return Contrast(
-        runs, statistic, sample.table, sample.values,
+        runs, statistic, sample.table, sample.values, left_out,
         correlation=correlation, estimator=rank_estimate if correlation else None,
     )  # fmt: skip
-
-
-def to_z(r: np.ndarray, runs: int) -> np.ndarray:
-    """The z = artanh r of correlations at most half an exchange of two neighbours from 1."""
-    most = 1 - 6 / (runs * (runs**2 - 1)) if runs > 1 else 0.0
-    return np.asarray(np.arctanh(np.clip(r, -most, most)))
 
 
 def rank_estimate(contrast: Contrast) -> Estimate:
@@ -123,7 +143,9 @@ def rank_estimate(contrast: Contrast) -> Estimate:
     found = jackknife(contrast)
     if found.replicates < 2 or found.runs <= FEW or not math.isfinite(found.value):
         return found
-    return raise_error(found, 1.03 / math.sqrt(found.runs - 3))
+    groups = contrast.table.groupby(["data_x", "architecture_x"], sort=False)
+    sizes = np.array([size for _, own in groups if (size := len(runs_of(own))) >= FEW])
+    return raise_error(found, 1.03 * math.sqrt((1 / (sizes - 3)).sum()) / len(sizes))
 
 
 def _why_not(evidence: Evidence) -> str:
@@ -136,12 +158,7 @@ def _why_not(evidence: Evidence) -> str:
         return "The study does not compare the mean with the sample."
     if evidence.latents["run"].nunique() < FEW:
         return f"Fewer than {FEW} runs."
-    return "The number of passive latents is the same in every run."
-
-
-def _mean(found: list[np.ndarray], columns: int) -> np.ndarray:
-    known = [one for one in found if np.isfinite(one[0])]
-    return np.mean(known, axis=0) if known else np.full(columns, np.nan)
+    return "The number of passive latents is the same in every run of a data set and architecture."
 
 
 def _foretell(sample: Pairs) -> pd.DataFrame:
@@ -198,11 +215,11 @@ def collapse(evidence: Evidence) -> list[Question]:
     if not evidence.latents.empty:
         for measure in evidence.side_by_side:
             sample = _track(evidence, measure, "z_mean")
-            if not len(sample) or not np.isfinite(_at_the_end(sample)[0]):
+            at_end = _contrast(sample.where(sample.table["last_x"]), correlation=True)
+            before = _contrast(sample, correlation=False)
+            if at_end is None or before is None:
                 continue
-            ends = sample.where(sample.table["last_x"])
-            tracked[measure] = _contrast(ends, correlation=True)
-            warned[measure] = _contrast(sample, correlation=False)
+            tracked[measure], warned[measure] = at_end, before
             table = _foretell(sample)
             steps = {c: _first_told(table, c) for c in ("score", "count", "kl")}
             ratio = steps["count"] / steps["score"]
@@ -222,7 +239,7 @@ def collapse(evidence: Evidence) -> list[Question]:
             details += _by_strength(sample, measure)
             other = _track(evidence, measure, "input")
             if len(other):
-                value = float(_at_the_end(other)[0])
+                value = float(_at_the_end(other.where(_entering(other)))[0])
                 details.append(
                     {"measure": measure, "pair": "input and sample", "correlation": value}
                 )

@@ -42,6 +42,7 @@ from stratigraph.evidence.finding import Question
 
 __all__ = ["generic_encoders"]
 
+LEAST_INPUT = 0.995  # below it, networks are told to see different inputs
 ALIKE = ["but_data", "shown"]  # what both sides of every pair that is contrasted share
 of_other_data = partial(across, what="data")
 
@@ -106,7 +107,7 @@ def generic_encoders(evidence: Evidence) -> list[Question]:
                 if part
                 else [],
                 missing="" if found else lacking or "Too few replicates.",
-                note=_tell_untrained(evidence, part) if part and found else "",
+                note=_tell_beside(evidence, part) if part and found else "",
                 one_sided=not least,
             )
         )
@@ -145,14 +146,24 @@ def _of_part(pairs: Pairs, part: Mask | None) -> Pairs:
     return vaes.where(chosen & (table["last_x"] & table["last_y"]).to_numpy(dtype=bool))
 
 
-def _tell_untrained(evidence: Evidence, part: Mask) -> str:
-    """How alike networks for different data were before any training."""
+def _tell_beside(evidence: Evidence, part: Mask) -> str:
+    """How alike networks for different data were before any training, and what they are shown."""
     pairs = of_vaes(evidence.across[evidence.cka])
-    first = pairs.where(part(pairs.table) & (pairs.table["step_x"] == 0).to_numpy())
-    mean = layer_mean(first, of_other_data(first)) if len(first) else float("nan")
-    if not np.isfinite(mean):
-        return ""
-    return f"Before any training the same layers of such networks already score {mean:.2f}."
+    pairs = pairs.where(of_other_data(pairs))
+    untrained = part(pairs.table) & (pairs.table["step_x"] == 0).to_numpy()
+    inputs = (pairs.table["part_x"] == "input").to_numpy()
+    means = [layer_mean(pairs, chosen) for chosen in (untrained, inputs)]
+    told = []
+    if np.isfinite(means[0]):
+        told.append(
+            f"Before any training the same layers of such networks already score {means[0]:.2f}."
+        )
+    if means[1] < LEAST_INPUT:
+        told.append(
+            f"They do not see the same: probes are made to fit the channels and sizes that each "
+            f"takes, and these inputs score {means[1]:.2f}, which no layer after them need exceed."
+        )
+    return " ".join(told)
 
 
 def _rows(measure: str, pairs: Pairs) -> list[dict[str, Any]]:

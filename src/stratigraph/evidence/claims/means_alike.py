@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import scipy
 
-from stratigraph.evidence.claims.collapse import FEW, LEAST, rank_estimate, to_z
+from stratigraph.evidence.claims.collapse import FEW, LEAST, below_one, rank_estimate
 from stratigraph.evidence.claims.course import DECIDES, is_mean
 from stratigraph.evidence.claims.parts import apart, of_vaes
 from stratigraph.evidence.contrast import Contrast, keep_replicated, runs_of
@@ -70,7 +70,7 @@ def _contrast(pairs: Pairs, ends: pd.Series) -> Contrast | None:
         return float(np.mean(known)) if known else np.nan
 
     def statistic(keep: np.ndarray) -> np.ndarray:
-        return to_z(np.array([correlation(keep)]), int(keep.sum()))
+        return np.asarray(np.arctanh(below_one(np.array([correlation(keep)]), int(keep.sum()))))
 
     if not np.isfinite(correlation(np.ones(len(runs), dtype=bool))):
         return None

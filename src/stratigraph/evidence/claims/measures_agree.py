@@ -94,7 +94,11 @@ def measures_agree(evidence: Evidence) -> list[Question]:
             )
         elif len(measures) == 2:
             both = _both(of_vaes(kind[measures[0]]), of_vaes(kind[measures[1]]))
-            if len(both) >= LEAST_PAIRS:
+            if 0 < len(both) < LEAST_PAIRS:
+                missing = (
+                    f"{len(both)} of these pairs are scored by both, fewer than {LEAST_PAIRS}."
+                )
+            elif len(both):
                 spread = np.ptp(np.quantile(both.values, (0.05, 0.95), axis=0), axis=0)
                 if (spread >= LEAST_SPREAD).all():
                     contrasts = {"spearman": _contrast(both, measures)}

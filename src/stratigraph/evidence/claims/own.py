@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,9 @@ def _load(name: str) -> Callable[[Evidence], list[Question]]:
         except Exception as error:
             at = traceback.extract_tb(error.__traceback__)[-1]
             raise ConfigError(
-                f"claims: {name}: raised {type(error).__name__}: {error} ({Path(at.filename).name}, "
-                f"line {at.lineno}); the checks of stratigraph.testing.claims ask it of planted "
-                "studies."
+                f"claims: {name}: raised {type(error).__name__}: {error} "
+                f"({Path(at.filename).name}, line {at.lineno}); the checks of "
+                "stratigraph.testing.claims ask it of planted studies."
             ) from error
         wrong = f"expected a list of Questions, got {found!r}"
         if isinstance(found, list) and all(isinstance(one, Question) for one in found):
@@ -69,11 +69,12 @@ def _find_fault(question: Question) -> str:
         return f"key: expected a word, got {question.key!r}"
     if not (math.isfinite(question.least) and question.least >= 0):
         return f"{question.key}: least: expected a distance, at least 0, got {question.least!r}"
-    for measure, one in question.contrasts.items():
+    contrasts: Mapping[str, Any] = question.contrasts
+    for measure, one in contrasts.items():
         if not isinstance(one, Contrast):
             return (
-                f"{question.key}: {measure}: expected a Contrast, got {one!r}; where there is none, "
-                "leave it out, and say why in `missing`"
+                f"{question.key}: {measure}: expected a Contrast, got {one!r}; where there is "
+                "none, leave it out, and say why in `missing`"
             )
     try:
         json.dumps([dict(row) for row in question.details], default=_to_plain)
