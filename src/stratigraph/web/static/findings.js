@@ -12,8 +12,8 @@ export const sentences = (study) => study.answer.map((text) => el("p", { classNa
 
 // Encoder against decoder, raw and above the untrained network; nothing before there is a final state.
 export async function picture(box) {
-  let found;
-  try { found = await ask("glance"); } catch { box.replaceChildren(); return; }
+  const found = await ask("glance");
+  if (!found.lines.length) { box.replaceChildren(); return; }
   const panels = Object.entries(KINDS).map(([kind, name]) => {
     const drawing = el("div", { className: "drawing" }), live = el("p", { className: "live", "aria-live": "polite" }), legend = el("div", { className: "legend" });
     const lines = Object.entries(PARTS).flatMap(([part, [colour, dash]]) => found.lines.filter((one) => one.kind === kind && one.part === part).map((one) => ({
