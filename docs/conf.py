@@ -31,7 +31,6 @@ extensions = [
     "generated",
 ]
 exclude_patterns = ["_build", "_site"]
-suppress_warnings = ["toc.empty_glob"]  # a folder whose pages are all listed by name
 myst_enable_extensions = ["dollarmath", "colon_fence", "deflist", "attrs_block"]
 myst_heading_anchors = 4
 nb_execution_mode = "off"  # the tests run the notebooks; their outputs are kept in them

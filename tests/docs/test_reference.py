@@ -36,6 +36,13 @@ def test_every_measure_has_its_formula_and_picture():
     assert linked <= {name.replace("_", "-") for name in MEASURES}
 
 
+def test_every_claim_of_the_findings_page_is_on_the_page_of_the_paper():
+    paper = (DOCS / "explanation" / "paper.md").read_text(encoding="utf-8")
+    table = (DOCS / "explanation" / "findings.md").read_text(encoding="utf-8")
+    claims = {int(n) for n in re.findall(r"^\| (\d+)(?:, \d+)? \|", table, re.MULTILINE)}
+    assert claims <= {int(n) for n in re.findall(r"^\| (\d+) \|", paper, re.MULTILINE)}
+
+
 def keys() -> dict[str, object]:
     """Each key of a study file, as its table has it → its default."""
     rows = re.findall(
