@@ -113,13 +113,11 @@ def gain_with_encoder(evidence: Evidence) -> list[Question]:
             own = table[table["part_x"].isin(["encoder", "latents", "decoder"])]
             named = own["layer_x"] if score == DECIDES else "all"
             means = own.assign(layer=named).groupby(["part_x", "layer"], sort=False)["overlap"]
-            shown = means.agg(overlap="mean", runs="size").reset_index()
-            shown = shown.rename(columns={"part_x": "part"})
-            shown = shown.assign(measure=measure, score=score)
             details += [
-                {str(name): value for name, value in row.items()}
-                for row in shown.to_dict("records")
-            ]
+                {"measure": measure, "score": score, **{str(k): v for k, v in row.items()}}
+                for row in means.agg(overlap="mean", runs="size").reset_index()
+                .rename(columns={"part_x": "part"}).to_dict("records")
+            ]  # fmt: skip
     return [
         Question(
             "gain_with_encoder",

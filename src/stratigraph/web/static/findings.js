@@ -1,7 +1,7 @@
 // The study's answer as the report opens with it: its sentences, its one picture, and all findings.
 
 import { inks, lineChart, score, svgNode, whole } from "./draw.js";
-import { apiPath, ask, el, files, table } from "./kit.js";
+import { apiPath, ask, el, files, table, told } from "./kit.js";
 
 const PARTS = { encoder: ["#0072B2", ""], decoder: ["#D55E00", "6 3"], network: ["#5E3C99", ""] };
 const KINDS = { similarity: "similarity to the final state", progress: "progress above the untrained network" };
@@ -13,7 +13,8 @@ export const sentences = (study) => study.answer.map((text) => el("p", { classNa
 // Encoder against decoder, raw and above the untrained network; nothing before there is a final state.
 export async function picture(box) {
   let found;
-  try { found = await ask("glance"); } catch { box.replaceChildren(); return; }
+  try { found = await ask("glance"); } catch (error) { box.replaceChildren(told(error)); return; }
+  if (!found.lines.length) { box.replaceChildren(); return; }
   const panels = Object.entries(KINDS).map(([kind, name]) => {
     const drawing = el("div", { className: "drawing" }), live = el("p", { className: "live", "aria-live": "polite" }), legend = el("div", { className: "legend" });
     const lines = Object.entries(PARTS).flatMap(([part, [colour, dash]]) => found.lines.filter((one) => one.kind === kind && one.part === part).map((one) => ({

@@ -67,7 +67,13 @@ def _let_go(values: np.ndarray) -> None:
 
 
 def glance(watched: Watched, query: Query) -> Answer:
-    """The report's one picture: encoder against decoder, by similarity and as progress."""
+    """The report's one picture: encoder against decoder, by similarity and as progress.
+
+    It has no lines before something has a final state.
+    """
+    study = watched.study(query.text("way", "corrected"))
+    if not study.scores() or not study.complete():
+        return Answer({"measure": "", "lines": []})
     way, measure = _choose_score(watched, query)
     table = watched.keep(
         ("glance", way, measure),
