@@ -20,7 +20,6 @@ from stratigraph.records import (
     MANIFEST,
     read_json,
     record_exists,
-    verified,
 )
 from stratigraph.similarity.catalog import ALIASES
 from stratigraph.similarity.stochastic_shape import Gaussians
@@ -29,14 +28,18 @@ from stratigraph.study.exported import Export
 from stratigraph.study.layout import (
     findings_path,
     similarity_path,
-    udr_path,
 )
 from stratigraph.study.matrix import exported_matrix, map_array, open_matrix
 from stratigraph.study.posterior import read_posterior
 from stratigraph.study.probes import shown_config
 from stratigraph.study.run import Run
 from stratigraph.study.summary import as_lines, summarise_study
-from stratigraph.study.tables import findings_table, read_findings, scores_table
+from stratigraph.study.tables import (
+    agreement_table,
+    findings_table,
+    read_findings,
+    scores_table,
+)
 from stratigraph.study.ways import CORRECTED, WAYS, Way, find_way
 from stratigraph.training import RunConfig
 
@@ -189,16 +192,7 @@ class Study:
             IntegrityError: the record is damaged.
 
         """
-        if self.export is not None:
-            exported = self.export.table("udr")
-            if exported is not None:
-                return exported
-        folder = udr_path(self.path)
-        if self.export is None and record_exists(folder):
-            verified(folder)
-            return pd.read_parquet(folder / "udr.parquet")
-        columns = ["run", "step", "score", "value", "n", "informative", "others", "reason"]
-        return pd.DataFrame(columns=columns)
+        return agreement_table(self)
 
     def posterior(self, run: str, step: int | None = None) -> Gaussians:
         """What a run's encoder said of the probes at a step: mean and variance of q(z|x), (n, z).

@@ -10,12 +10,12 @@ import pandas as pd
 
 from stratigraph.errors import InputError
 from stratigraph.records import read_json, record_exists, verified
-from stratigraph.study.layout import findings_path, scores_path
+from stratigraph.study.layout import findings_path, scores_path, udr_path
 
 if TYPE_CHECKING:
     from stratigraph.study.study import Study
 
-__all__ = ["findings_table", "read_findings", "scores_table"]
+__all__ = ["agreement_table", "findings_table", "read_findings", "scores_table"]
 
 OF_FINDING = ("claim", "key", "statement", "way", "family", "verdict", "reason")
 OF_ESTIMATE = ("value", "lower", "upper", "null", "runs", "seeds")
@@ -78,3 +78,17 @@ def read_findings(study: Study) -> dict[str, Any]:
             f"study {study.config.name} has no findings yet; run `stratigraph assess {study.path}`."
         )
     return read_json(path) if study.export is None else study.export.json(path.name)
+
+
+def agreement_table(study: Study) -> pd.DataFrame:
+    """See `Study.agreement`."""
+    if study.export is not None:
+        exported = study.export.table("udr")
+        if exported is not None:
+            return exported
+    folder = udr_path(study.path)
+    if study.export is None and record_exists(folder):
+        verified(folder)
+        return pd.read_parquet(folder / "udr.parquet")
+    columns = ["run", "step", "score", "value", "n", "informative", "others", "reason"]
+    return pd.DataFrame(columns=columns)
