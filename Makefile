@@ -1,6 +1,7 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Each sets up what it needs.
 PYTHON ?= python3
 BIN := .venv/bin
+RUNS := .venv/.runs
 READY := .venv/.ready
 DOCS := .venv/.docs
 WORKERS ?= auto
@@ -11,20 +12,27 @@ WORKERS ?= auto
 
 setup: $(READY)
 
-# One environment, pinned by constraints.txt, made anew when the project's needs change.
+# One environment, pinned by constraints.txt, made anew when the project's needs change: first what
+# the package itself needs, which is all of the demo's, then what its tests need beside it.
 # torch comes first and by its pin: on some indexes a bare `torch` is gigabytes of CUDA.
-$(READY): pyproject.toml constraints.txt
+# Modules are compiled when they are first imported: most of torch never is.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
+  --constraint constraints.txt
+
+$(RUNS): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "stratigraph needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version)." \
 	         "Point PYTHON= at a newer one." >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  "$$(grep '^torch==' constraints.txt)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  --constraint constraints.txt --editable '.[all,test,lint]'
+	$(INSTALL) "$$(grep '^torch==' constraints.txt)"
+	$(INSTALL) --editable .
 	touch $@
 
-demo: $(READY)
+$(READY): $(RUNS)
+	$(INSTALL) --editable '.[all,test,lint]'
+	touch $@
+
+demo: $(RUNS)
 	$(BIN)/stratigraph run studies/quick.yaml --out results/quick
 
 test: $(READY) browser

@@ -45,6 +45,7 @@ probes: {count: 24}
 measures:
   - debiased_cka
   - {name: procrustes_similarity, pairs: claims}
+representations: keep
 """
 
 

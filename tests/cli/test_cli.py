@@ -35,12 +35,12 @@ def copied(tiny_study, tmp_path):
     return shutil.copytree(tiny_study.path, tmp_path / "copied")
 
 
-def test_run_prints_the_headline_and_where_the_report_is(call, copied, without_ink):
+def test_run_prints_the_answer_and_where_the_report_is(call, copied, without_ink):
     code, out, _ = call("run", copied, "--quiet", "--workers", "1")
     assert code == 0
-    assert "reaches 0.9 of its final similarity" in out
-    assert "encoder" in out
-    assert "decoder" in out
+    assert "The encoder is learned before the decoder" in out
+    assert "95 % interval" in out
+    assert f"picture: {copied / 'figures' / 'answer.webp'}" in out
     assert out.splitlines()[-1] == f"report: {copied / 'report' / 'index.html'}"
 
 

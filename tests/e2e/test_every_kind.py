@@ -68,7 +68,7 @@ def test_every_claim_of_every_architecture_and_objective(tmp_path, quick_scores)
     names = {run.config.architecture_name for run in study.runs.values()}
     assert names == {*architectures(), "fully_connected(width=8)"}
     asked = {found["claim"] for found in study.findings}
-    assert asked == set(range(1, 16))
+    assert asked == set(range(1, 20))
     assert len({found["key"] for found in study.findings}) >= len(CLAIMS)
     read = set(study.labels("debiased_cka")["run"])
     assert read == set(study.runs)

@@ -31,7 +31,7 @@ from stratigraph.evidence.claims.parts import decoder, encoder, settling
 from stratigraph.evidence.contrast import estimate
 from stratigraph.evidence.evidence import Evidence, Pairs
 from stratigraph.records import write_text
-from stratigraph.report.tables import finding_rows
+from stratigraph.report.findings import finding_rows
 from stratigraph.stages import Progress, assess_study
 from stratigraph.study.parse import parse_config
 from stratigraph.study.yaml_file import parse_yaml

@@ -49,13 +49,15 @@ def test_every_format_is_of_the_one_figure():
 
 
 def test_the_raster_is_what_matplotlib_draws():
-    """Nothing is lost on the way: to the pixel what `savefig` gives."""
+    """To the pixel what `savefig` gives, but for colours that nobody tells apart."""
     picture = draw(sketches(1)[0])
     buffer = io.BytesIO()
     with plain_style():
         line(0.0).savefig(buffer, format="png", dpi="figure")
     ours, theirs = Image.open(io.BytesIO(picture.files["webp"])), Image.open(buffer)
-    np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs.convert("RGB")))
+    ours, theirs = np.asarray(ours, int), np.asarray(theirs.convert("RGB"), int)
+    assert np.abs(ours - theirs).max() <= 8
+    np.testing.assert_array_equal(ours[theirs == 255], 255)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5, 40])

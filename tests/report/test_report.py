@@ -6,12 +6,14 @@ import io
 import re
 from collections import Counter
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from stratigraph.records import write_text
 from stratigraph.report import data as report_data, headline, reach_table, report_path, write_report
+from stratigraph.report.answer import answer_words
 from stratigraph.report.data import ReportData
 from stratigraph.report.figures.style import new_figure, step_axis
 from stratigraph.report.heat_data import heat_map
@@ -84,7 +86,8 @@ def test_reach_table_counts_layers_and_runs(tiny_study, data):
     assert table.loc["decoder", "layers"] == 4 * 6
     assert table.loc["latents", "layers"] == 4 * 2
     assert (table["lower"] <= table["median"]).all()
-    text = "\n".join(headline(tiny_study))
+    without = SimpleNamespace(findings=[], scored=data.scored)
+    text = "\n".join(headline(tiny_study, without))
     assert f"encoder {table.loc['encoder', 'median']:,.0f} (" in text
 
 
@@ -112,7 +115,11 @@ def test_the_report_is_one_self_contained_file(tiny_study):
     assert all(page.alts)
     assert page.scripts == 2  # the data and the code of Explore
     text = " ".join(page.text)
-    needs = ("When layers reach 0.9", "across seeds", "What the networks make", "arXiv 2205.08399")
+    needs = (
+        "When layers reach 0.9", "across seeds", "What the networks make", "arXiv 2205.08399",
+        "All findings", "Is the encoder learned before the decoder?", "questions were not asked",
+        *answer_words(tiny_study.findings),
+    )  # fmt: skip
     for needed in needs:
         assert needed in text
     for run in tiny_study.runs:
@@ -167,7 +174,6 @@ def test_what_a_study_says_is_escaped(tiny_study, tmp_path, without_ink, payload
 
 def test_labels_say_what_tells_configurations_apart_and_no_more(tiny_study):
     from dataclasses import replace
-    from types import SimpleNamespace
 
     from stratigraph.training import RunConfig
 

@@ -38,7 +38,7 @@ def test_jackknife_covers():
 
 
 def test_the_former_null_is_calibrates():
-    with pytest.warns(DeprecationWarning, match=r"cka_null is stratigraph\.calibrate now"):
+    with pytest.warns(DeprecationWarning, match=r"cka_null is called stratigraph\.calibrate now"):
         found = cka_null(X, Y, permutations=20, seed=7)
     beside = sg.calibrate(X, Y, null=20, seed=7)
     assert found.value == pytest.approx(beside["value"].item(), abs=1e-6)

@@ -38,7 +38,7 @@ def test_a_run_leaves_findings_that_the_study_and_the_report_have(tiny_study):
     assert held["runs"] == 4
     assert held["ways"] == ["corrected"]
     assert tiny_study.findings == held["findings"]
-    assert {row["claim"] for row in held["findings"]} == set(range(1, 16))
+    assert {row["claim"] for row in held["findings"]} == set(range(1, 20))
     page = (tiny_study.path / "report" / "index.html").read_text()
     assert page.index("<h2>Findings</h2>") < page.index("When layers reach")
     assert "The encoder is learned before the decoder." in page

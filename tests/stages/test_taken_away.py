@@ -121,7 +121,7 @@ def test_a_file_that_is_deleted(one, tmp_path, tiny_study, at_step_seven, capsys
         assert "weights.safetensors: missing" in told
         assert "verify STUDY --repair" in told
         with pytest.raises(SystemExit) as ended:
-            main(["verify", str(out), "--repair", "--quiet"])
+            main(["verify", str(out), "--repair", "--workers", "1"])
         assert ended.value.code == 0
     finished(out, tiny_study)
 

@@ -14,6 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 from playwright.sync_api import expect
 
+from stratigraph.report.answer import answer_words
 from stratigraph.study import load_study
 
 from .conftest import start, stop
@@ -41,9 +42,13 @@ def test_the_overview_leads_with_findings_and_shows_every_run(at, tiny_study):
     page = at("/")
     assert page.locator("h1").inner_text() == "tiny"
     assert page.locator("h2").first.inner_text() == "Findings"
-    assert page.locator("#findings .verdict").count() == len(
-        [f for f in tiny_study.findings if f["way"] == "corrected"]
-    )
+    said = page.locator("#answer p").all_inner_texts()
+    assert said == answer_words(tiny_study.findings)
+    assert page.locator("#glance svg [data-line]").count() == 4  # two parts, two readings
+    asked = [f for f in tiny_study.findings if f["verdict"] != "not asked"]
+    assert page.locator("#findings .verdict").count() == len(asked)
+    verdicts = page.locator("#findings .verdict, #not-asked .verdict")
+    assert verdicts.count() == len([f for f in tiny_study.findings if f["way"] == "corrected"])
     rows = page.locator("#runs tbody tr")
     assert rows.count() == 4
     assert "done" in rows.first.inner_text()

@@ -101,9 +101,10 @@ def assess(
         write_table(opened.findings_frame(), out)
     if figure is not None:
         from stratigraph.report.figures import draw_findings
+        from stratigraph.report.findings import finding_rows, reach_of
 
-        own = [row for row in rows if row["way"] == "corrected"]
-        write_figure(draw_findings(own), figure)
+        own = [row for row in finding_rows(rows) if row["place"]]
+        write_figure(draw_findings(own, reach_of(own)), figure)
     if as_json:
         tell_json(rows)
         return

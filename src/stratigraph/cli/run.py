@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stratigraph.cli.ending import end_run, find_finished_lines, tell_headline
 from stratigraph.cli.options import (
     AllowDrift,
     AsJson,
@@ -25,7 +26,7 @@ from stratigraph.cli.options import (
     take_former,
 )
 from stratigraph.errors import ConfigError
-from stratigraph.terminal import tell, tell_json, tell_lines
+from stratigraph.terminal import tell, tell_lines
 
 if TYPE_CHECKING:
     from stratigraph.engine import Engine
@@ -95,13 +96,6 @@ def open_to_compute(
     return opened, start
 
 
-def _name_study(study: Study) -> str:
-    """How a person names the study: by its URL, if it has one."""
-    from stratigraph.study.origin import find_origin
-
-    return find_origin(study.path) or str(study.path)
-
-
 @contextmanager
 def _no_collection() -> Iterator[None]:
     """Within, nobody looks for garbage: imports leave none, and it took a fifth of their time.
@@ -114,65 +108,6 @@ def _no_collection() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
-
-
-def _end(study: Study, as_json: bool, report: Path | None = None) -> None:
-    """Say what became of the runs, and the headline of a report, and leave with their exit code.
-
-    Raises:
-        Exit: with 1 where runs failed; one that diverged or collapsed has its answer.
-
-    """
-    from stratigraph.study.state import CUT_SHORT
-
-    runs = [(run, run.state) for run in study.runs.values()]
-    states = [state["state"] for _, state in runs]
-    counts = {state: states.count(state) for state in sorted(set(states))}
-    code = 0 if counts.keys() <= {"done", *CUT_SHORT} else 1
-    if as_json:
-        facts = {
-            "study": _name_study(study),
-            "folder": str(study.path),
-            "exit_code": code,
-            "states": counts,
-            "not_done": [
-                {"run": run.run_id, "label": run.config.label(), "state": state["state"],
-                 "step": state["step"], "reason": state.get("reason", "")}
-                for run, state in runs
-                if state["state"] != "done"
-            ],
-            "report": None if report is None else str(report),
-        }  # fmt: skip
-        tell_json(facts)
-        raise typer.Exit(code)
-    if counts.keys() != {"done"}:
-        told = ", ".join(f"{count} {state}" for state, count in counts.items())
-        tell(f"runs: {told}; `stratigraph list {_name_study(study)}` says why")
-    if report is not None:
-        _tell_headline(study, report)
-    raise typer.Exit(code)
-
-
-def _find_finished(source: Path, opening: Opening) -> list[str]:
-    """What the end of `run` and of `report` says, if nothing is left to do; nothing if unsure."""
-    from stratigraph.stages.current import find_finished
-    from stratigraph.study.layout import page_path
-
-    finished = None if opening != Opening(out=opening.out) else find_finished(source, opening.out)
-    return [] if finished is None else [*finished[1], f"report: {page_path(finished[0])}"]
-
-
-def _tell_headline(study: Study, report: Path) -> None:
-    from stratigraph.stages.current import noted_headline
-
-    lines = noted_headline(study)
-    if lines is None:
-        from stratigraph.report import headline
-
-        lines = headline(study)
-    tell_lines([*lines, f"report: {report}"])
-    if _name_study(study) != str(study.path):
-        tell(f"published: {_name_study(study)}")
 
 
 def run(
@@ -193,7 +128,7 @@ def run(
     if not until_decided:
         refuse_given(context, ("most", "looks"), "it is of --until-decided")
     if not until_decided and (device, computing, as_json) == ("cpu", Computing(), False):
-        finished = _find_finished(study, opening)
+        finished = find_finished_lines(study, opening)
         if finished:
             tell_lines([*(() if quiet else (NOTHING_LEFT,)), *finished])
             return
@@ -214,7 +149,7 @@ def run(
         done = run_stages(opened, start, progress, device, allow_drift)
     if not (done or quiet or as_json):
         tell(NOTHING_LEFT)
-    _end(opened, as_json, page_path(opened.path))
+    end_run(opened, as_json, page_path(opened.path))
 
 
 def _counts(text: str) -> list[int]:
@@ -241,7 +176,7 @@ def train(
 
     opened, start = open_to_compute(context, study, opening, computing, device)
     run_stage("train", opened, start, Progress(quiet), device, allow_drift)
-    _end(opened, as_json)
+    end_run(opened, as_json)
 
 
 def extract(
@@ -281,7 +216,7 @@ def report(
     if study.is_dir() and opening.out is not None and opening.out.resolve() != study.resolve():
         to, opening = opening.out, dataclasses.replace(opening, out=None)
     refuse_idle(context, study)
-    finished = _find_finished(study, opening) if to is None and formats is None else []
+    finished = find_finished_lines(study, opening) if to is None and formats is None else []
     if finished:
         if not quiet:
             tell(f"report: {NOTHING_LEFT}", err=True)
@@ -297,6 +232,6 @@ def report(
     opened = open_study(study, opening.out, opening.max_runs, trust=opening.trust, begin=False)
     if to is None:
         run_stage("report", opened, None, Progress(quiet), formats=asked)
-        _tell_headline(opened, report_path(opened))
+        tell_headline(opened, report_path(opened))
     else:
-        _tell_headline(opened, write_report(opened, to, formats=asked))
+        tell_headline(opened, write_report(opened, to, formats=asked))

@@ -6,7 +6,8 @@ that is sealed and nonsense. So what is read is held against its form once, wher
 
 A form is a function that says whether a value is right; ``[form]``, a list of such values;
 ``{key: form}``, a mapping that has these keys, of which those with a ``?`` may be missing, and may
-have others; or ``Each(form)``, a mapping of any names to such values.
+have others; ``Each(form)``, a mapping of any names to such values; or ``Maybe(form)``, such a value
+or none.
 """
 
 from __future__ import annotations
@@ -34,7 +35,14 @@ class Each:
     form: Form
 
 
-Form: TypeAlias = "Callable[[Any], bool] | Each | list[Any] | dict[str, Any]"
+@dataclass(frozen=True)
+class Maybe:
+    """A value of one form, or none."""
+
+    form: Form
+
+
+Form: TypeAlias = "Callable[[Any], bool] | Each | Maybe | list[Any] | dict[str, Any]"
 
 
 def text(value: Any) -> bool:
@@ -88,6 +96,8 @@ ESTIMATE = {"value": number, "lower": number, "upper": number, "null": number, "
             "configurations?": count, "correlation?": flag, "error?": number,
             "parts?": [{"value": number, "error": number, "freedom": number}],
             "off?": number}  # fmt: skip
+NEED = {"replicates": count, "low": count, "high": count, "never": number, "why": text}
+STANDING = {"replicates": whole, "settled": flag, "outlook": text}
 FINDING = {
     "key": text, "claim": whole, "way": text, "statement": text, "contrast": text,
     "verdict": text, "why": text, "p_holm": number, "estimates": Each(ESTIMATE),
@@ -96,6 +106,7 @@ FINDING = {
     "adjusted?": {"confidence": number, "lower": number, "upper": number},
     "entered?": {"of": whole, "runs": [text], "failed": whole, "layers": [text],
                  "left_out": [{"why": text, "runs": [text]}]},
+    "need?": Maybe(NEED), "standing?": Maybe(STANDING), "details?": [table],
 }  # fmt: skip
 ABOUT = {
     "step?": whole, "run_id?": text, "representations?": text, "measure?": text, "plan?": text,
@@ -189,6 +200,8 @@ def _misfit(value: Any, form: Form, where: str) -> str:
     at = where or "it"
     if callable(form):
         return "" if form(value) else f"{at} is not {_first_words(form)}"
+    if isinstance(form, Maybe):
+        return "" if value is None else _misfit(value, form.form, where)
     if isinstance(form, list):
         if not isinstance(value, list):
             return f"{at} is not a list"

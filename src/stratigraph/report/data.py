@@ -153,6 +153,8 @@ class ReportData:
     @cached_property
     def probes(self) -> list[int]:
         """How many probes there are of each set of data (duplicates may have been dropped)."""
+        if self.study.export is not None:  # the data may be elsewhere
+            return [self.study.config.probes.count]
         configs = {c.data: c.first.config for c in self.configurations}
         return sorted(
             {len(probe_indices(one, self.study.config.probes)) for one in configs.values()}

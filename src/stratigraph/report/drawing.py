@@ -2,7 +2,9 @@
 
 A figure is laid out once and drawn once, on the raster that the report shows; from the same layout
 it is written in the other formats that somebody asked for. Lossless WebP is both the smallest and
-the quickest of rasters, so the report embeds the very bytes of ``figures/<name>.webp``.
+the quickest of rasters, so the report embeds the very bytes of ``figures/<name>.webp``. Before,
+colours are rounded to the nearest of some levels (`ROUNDED`), which halves it: bands and smooth
+edges mix thousands of colours that nobody tells apart. White and black stay what they are.
 
 Sketches are drawn by this process and by forks of it, which take the next number from one pipe. A
 fork has the numbers and the imported libraries at once, where a new process would import them for
@@ -48,6 +50,7 @@ __all__ = [
 ]
 
 SHOWN = "webp"  # what the report embeds
+ROUNDED = {"lines": 16, "images": 8}  # between levels of a channel; images are maps, and pictures
 # No date in any of them: the same study draws the same bytes.
 DATELESS = {"png": "Software", "pdf": "CreationDate", "svg": "Date"}
 FORMATS = (SHOWN, *DATELESS)
@@ -118,7 +121,9 @@ def draw(sketch: Sketch, formats: Sequence[str] = (SHOWN,)) -> Picture:
         canvas.draw()  # type: ignore[no-untyped-call]
         figure.set_layout_engine("none")  # places are found: they are not looked for twice
         buffer = io.BytesIO()
-        raster = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")  # type: ignore[no-untyped-call]
+        drawn = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
+        of_images = any(axis.images for axis in figure.axes)
+        raster = Image.fromarray(_levels(ROUNDED["images" if of_images else "lines"])[drawn])
         raster.save(buffer, SHOWN, lossless=True, quality=80, method=0)
         files = {SHOWN: buffer.getvalue()}
         mpl.rcParams.update(WRITTEN)
@@ -129,6 +134,12 @@ def draw(sketch: Sketch, formats: Sequence[str] = (SHOWN,)) -> Picture:
                 files[name] = buffer.getvalue()
     width, height = (round(float(side) * PIXELS) for side in figure.get_size_inches())
     return Picture(files, width, height)
+
+
+def _levels(step: int) -> np.ndarray:
+    """Each value of a channel, 0 to 255, rounded to the nearest multiple of a step, or 255."""
+    nearest = np.round(np.arange(256) / step) * step
+    return np.minimum(nearest, 255).astype(np.uint8)
 
 
 def draw_all(

@@ -1,18 +1,21 @@
-"""The study's headline: when encoder and decoder layers reach 0.9 of their final similarity."""
+"""What a study says in a terminal, and when layers reach 0.9 of their final similarity."""
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from stratigraph.evidence import LEAST_ROOM
+from stratigraph.report.answer import answer_table, answer_words
 from stratigraph.report.data import THRESHOLD, ReportData, Scored
 from stratigraph.report.figures.style import measure_name
 from stratigraph.study import Study
 
 __all__ = ["headline", "reach_table"]
+
+WIDTH = 92
 
 
 def reach_table(scored: Scored, column: str = "similarity") -> pd.DataFrame:
@@ -45,7 +48,9 @@ def reach_table(scored: Scored, column: str = "similarity") -> pd.DataFrame:
 
 
 def headline(study: Study, data: ReportData | None = None) -> list[str]:
-    """What a study prints when it is done: a line a measure and a reading of it, for people.
+    """What a study prints when it is done: its answer and the main questions, for people.
+
+    Of a study without findings it is when layers arrive.
 
     Args:
         study: a compared study.
@@ -53,28 +58,18 @@ def headline(study: Study, data: ReportData | None = None) -> list[str]:
 
     """
     data = data or ReportData(study)
+    answer = answer_words(data.findings)
+    if answer:
+        said = textwrap.wrap(f"{study.config.name}: {' '.join(answer)}", WIDTH)
+        table = answer_table(data.findings)
+        return [*said, *(["", *table] if table else [])]
     lines = [
         f"{study.config.name}: step at which a layer reaches {THRESHOLD} of its final similarity, "
         "median over runs and layers (quartiles)"
     ]
     for measure, scored in data.scored.items():
-        tables = {c: reach_table(scored, c) for c in ("similarity", "progress")}
-        for column, what in (
-            ("similarity", measure_name(measure)),
-            ("progress", "  above the untrained network"),
-        ):
-            table = tables[column]
-            parts = [_part(row) for row in table.to_dict("records") if row["part"] != "latents"]
-            lines.append(f"  {what:<30} {'   '.join(parts)}")
-        untrained = tables["similarity"].set_index("part")["untrained"]
-        if untrained.reindex(["encoder", "decoder"]).notna().all():
-            lines.append(
-                f"  {'  untrained network already at':<30} encoder {untrained['encoder']:.2f}   "
-                f"decoder {untrained['decoder']:.2f}"
-            )
-    lines.append(
-        f"  (layers whose untrained state is within {LEAST_ROOM} of the final one have no progress)"
-    )
+        parts = [_part(row) for row in reach_table(scored).to_dict("records")]
+        lines.append(f"  {measure_name(measure):<30} {'   '.join(parts)}")
     return lines
 
 

@@ -95,7 +95,10 @@ class Between:
     heat: HeatMap
 
 
-def comparisons(data: ReportData, scored: Scored) -> list[Between]:
+KINDS = ("strengths", "objectives", "architectures", "classifier")
+
+
+def comparisons(data: ReportData, scored: Scored, kinds: Sequence[str] = KINDS) -> list[Between]:
     """Maps between strengths, objectives, architectures, and VAE and classifier.
 
     Of each kind the pairs are few: the weakest and the strongest of each objective; the strongest
@@ -126,7 +129,7 @@ def comparisons(data: ReportData, scored: Scored) -> list[Between]:
                     and v.architecture == c.architecture]  # fmt: skip
             pairs += [("classifier", v, c) for v in same[:1]]
     found = []
-    for kind, rows, columns in pairs:
+    for kind, rows, columns in (pair for pair in pairs if pair[0] in kinds):
         heat = compare_runs(scored, rows.runs, columns.runs)
         if heat is not None:
             found.append(Between(f"{kind}: {rows.label} (rows), {columns.label} (columns)", heat))

@@ -26,6 +26,7 @@ __all__ = [
     "losses",
     "name_runs",
     "over_seeds",
+    "parts",
     "regimes",
     "to_input",
 ]
@@ -183,6 +184,28 @@ def curves(data: ReportData, scored: Scored, kind: str = "similarity") -> pd.Dat
         runs=(kind, "count"),
         untrained=("untrained", "mean"),
     ).reset_index()
+
+
+def parts(scored: Scored, runs: Sequence[str] = ()) -> pd.DataFrame:
+    """Encoder, latents, decoder, network: the mean of their layers over training.
+
+    Args:
+        scored: a matrix.
+        runs: whose; all, where none is named.
+
+    Columns: kind (similarity to the final state, or progress above the untrained network), part,
+    step, mean, low, high (the extremes over runs), runs.
+
+    """
+    every, tables = scored.to_final, []
+    if runs:
+        every = every[every["run"].isin(runs)]
+    for kind in ("similarity", "progress"):
+        own = every.groupby(["part", "run", "step"], sort=False)[kind].mean()
+        over = own.groupby(["part", "step"]).agg(mean="mean", low="min", high="max", runs="count")
+        tables.append(over.reset_index().assign(kind=kind))
+    found = pd.concat(tables, ignore_index=True)
+    return found[found["part"].isin(["encoder", "latents", "decoder", "network"])]
 
 
 def losses(data: ReportData) -> pd.DataFrame:

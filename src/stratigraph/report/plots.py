@@ -16,12 +16,13 @@ from matplotlib.axes import Axes
 from stratigraph.errors import InputError, suggest
 from stratigraph.report.data import THRESHOLD, ReportData
 from stratigraph.report.figures.convergence import draw_layers_panel
-from stratigraph.report.figures.findings import draw_findings_panel
+from stratigraph.report.figures.findings import draw_findings_panel, size_of_findings
 from stratigraph.report.figures.layout import Layout, add_scale
 from stratigraph.report.figures.matrix import draw_scores_panel
 from stratigraph.report.figures.model_map import draw_map_panel
 from stratigraph.report.figures.power import draw_power_panel
 from stratigraph.report.figures.style import STYLE, measure_name
+from stratigraph.report.findings import finding_rows, reach_of
 from stratigraph.report.learning_data import curves
 from stratigraph.report.map_data import map_of_models
 from stratigraph.similarity.catalog import find_measure
@@ -134,7 +135,7 @@ def plot_convergence(
 def plot_findings(
     study: Study | Sequence[Mapping[str, Any]], ax: Axes | None = None, *, way: str = "corrected"
 ) -> Axes:
-    """The findings as points with intervals: estimate less the value that it is tested against.
+    """The findings as a forest: estimates less the value that they are tested against.
 
     Args:
         study: an assessed study, or its findings.
@@ -146,14 +147,12 @@ def plot_findings(
 
     """
     every = study.findings if isinstance(study, Study) else list(study)
-    own = [dict(row) for row in every if row["way"] == way and row["estimates"]]
-    own = [row for row in own if row["verdict"] != "not asked"]
+    own = [row for row in finding_rows(every, way) if row["place"]]
     if not own:
         raise InputError(f"study: expected findings of the way {way}, got none with an estimate.")
     with mpl.rc_context(STYLE):
-        axis = ax or _new_axes((7.4, 1.0 + 0.42 * len(own)))
-        draw_findings_panel(axis, own)
-        _add_legend(axis, ax is None, "outside upper center", ncols=5)
+        axis = ax or _new_axes(size_of_findings(own))
+        draw_findings_panel(axis, own, reach_of(own))
     return axis
 
 

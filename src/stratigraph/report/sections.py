@@ -20,9 +20,11 @@ from stratigraph.report import figures as ink, heat_data as heat, learning_data 
 from stratigraph.report.across_data import across_data
 from stratigraph.report.data import THRESHOLD, ReportData, slug
 from stratigraph.report.drawing import Sketch
+from stratigraph.report.findings import finding_rows, reach_of, runs_of_answer
 from stratigraph.report.gain_data import gains
 from stratigraph.report.image_data import SPAN, Images, reconstructions, samples, traversal
 from stratigraph.report.map_data import map_of_models
+from stratigraph.report.power import power_curves
 from stratigraph.report.probe_data import chance_tables, probe_tables
 from stratigraph.study import probe_images
 
@@ -54,10 +56,26 @@ def sections(data: ReportData) -> dict[str, list[Sketch]]:
     return found
 
 
+def _answer(data: ReportData) -> Iterator[Sketch]:
+    table = learning.parts(data.first, runs_of_answer(data.findings))
+    facts = {"measure": ink.measure_name(data.first.measure), "runs": int(table["runs"].max())}
+    for name, narrow in (("answer", False), ("answer-narrow", True)):
+        draw = partial(ink.draw_answer, table, data.first.measure, narrow=narrow)
+        yield Sketch(name, draw, "answer", facts)
+
+
 def _findings(data: ReportData) -> Iterator[Sketch]:
-    own = [row for row in data.findings if row["way"] == "corrected"]
-    if any(row["estimates"] for row in own):
-        yield Sketch("findings", partial(ink.draw_findings, own))
+    rows = [row for row in finding_rows(data.findings) if row["place"]]
+    if rows:
+        yield Sketch("findings", partial(ink.draw_findings, rows, reach_of(rows)))
+
+
+def _power(data: ReportData) -> Iterator[Sketch]:
+    # Findings of format 1 kept less of their spread.
+    known = data.findings and all("level" in row for row in data.findings)
+    curves = power_curves(data.study) if known else None
+    if curves is not None and len(curves.columns):
+        yield Sketch("power", partial(ink.draw_power, curves))
 
 
 def _probes(data: ReportData) -> Iterator[Sketch]:
@@ -76,9 +94,10 @@ def _chance(data: ReportData) -> Iterator[Sketch]:
 
 
 def _convergence(data: ReportData) -> Iterator[Sketch]:
-    raw = {name: scored.to_final for name, scored in data.scored.items()}
-    title = "Mean over layers of each part, all runs"
-    yield Sketch("parts", partial(ink.draw_parts, raw, title, THRESHOLD))
+    more = {name: learning.parts(one) for name, one in data.scored.items() if one is not data.first}
+    if more:  # the first is the answer's
+        title = "Mean over layers of each part, all runs"
+        yield Sketch("parts", partial(ink.draw_parts, more, title, THRESHOLD))
     tables = {name: learning.curves(data, scored) for name, scored in data.scored.items()}
     labels: dict[tuple[str, str, str], list[str]] = {}
     for c in data.configurations:
@@ -137,9 +156,9 @@ def _heat_maps(data: ReportData) -> Iterator[Sketch]:
             yield Sketch(f"heat-{c.slug}", draw, "heat", {"label": c.label, "steps": steps})
 
 
-def _between(data: ReportData) -> Iterator[Sketch]:
-    maps = heat.comparisons(data, data.first)
-    for kind in ("strengths", "objectives", "architectures", "classifier"):
+def _between(data: ReportData, *kinds: str) -> Iterator[Sketch]:
+    maps = heat.comparisons(data, data.first, kinds)
+    for kind in kinds:
         chosen = [one for one in maps if one.title.startswith(kind)]
         if chosen:
             draw = partial(ink.draw_between, chosen[:MOST_BETWEEN], data.first.measure)
@@ -219,8 +238,8 @@ def _losses(data: ReportData) -> Iterator[Sketch]:
 
 
 def _images(data: ReportData) -> Iterator[Sketch]:
-    if data.study.config.recorded:  # neither the networks nor the images are ours
-        return
+    if data.study.config.recorded or data.study.export is not None:
+        return  # neither the networks nor the images are ours, or the weights are elsewhere
     configurations = [c for c in data.configurations if not c.first.config.supervised]
     probes = {c.label: probe_images(c.first.config, data.study.config.probes)
               for c in configurations}  # fmt: skip
@@ -246,21 +265,25 @@ def _decode(note: str, make: Callable[..., Images], *given: Any) -> Callable[[],
 
 
 SECTIONS: dict[str, Callable[[ReportData], Iterator[Sketch]]] = {
+    "answer": _answer,
     "findings-figure": _findings,
-    "probes": _probes,
-    "chance": _chance,
+    "power": _power,
     "convergence": _convergence,
-    "settled": _settled,
+    "probes": _probes,
+    "between-settings": lambda data: _between(data, "strengths", "objectives"),
     "layer-pairs": _layer_pairs,
-    "heat-maps": _heat_maps,
-    "between": _between,
     "across-data": _across_data,
-    "map": _map,
     "latents": _latents,
+    "measures-behave": _measures,
+    "between-networks": lambda data: _between(data, "architectures"),
+    "chance": _chance,
+    "between-classifier": lambda data: _between(data, "classifier"),
+    "settled": _settled,
+    "heat-maps": _heat_maps,
+    "map": _map,
     "disentanglement": _disentanglement,
     "gains": _gains,
     "dimension": _dimensions,
-    "measures-behave": _measures,
     "losses": _losses,
     "images": _images,
 }

@@ -19,9 +19,12 @@ from stratigraph.machine import count_cores
 from stratigraph.records import MANIFEST, Files, read_json, record_exists, write_record
 from stratigraph.renamed import takes_former
 from stratigraph.report import tables
+from stratigraph.report.answer import answer_words
 from stratigraph.report.data import THRESHOLD, ReportData
 from stratigraph.report.drawing import SHOWN, Picture, Sketch, check_formats, draw_all
+from stratigraph.report.findings import finding_rows, list_changes, reach_of
 from stratigraph.report.interactive import explore
+from stratigraph.report.questions import ask_in_order, rest_of
 from stratigraph.report.sections import sections
 from stratigraph.study import Study
 from stratigraph.study.layout import page_path
@@ -110,17 +113,20 @@ def _formats_of(folder: Path) -> list[str]:
 def page_facts(data: ReportData) -> dict[str, Any]:
     """What the page tells beside its figures."""
     study = data.study
+    rows = finding_rows(data.findings)
     return {
         "study": study.config,
         "codes": any(not (c.gaussian or c.supervised) for c in study.config.runs),
         "representations": len(data.first.labels),
         "probes": data.probes,
         "explore": explore(data),
-        "findings": tables.finding_rows(data.findings),
-        "ways": tables.list_changes(data.findings, data.ways_compared),
+        "answer": answer_words(data.findings),
+        "findings": rows,
+        "reach": reach_of(rows),
+        "ways": list_changes(data.findings, data.ways_compared),
         "threshold": THRESHOLD,
         "least_room": LEAST_ROOM,
-        "reach": list(tables.reach_rows(data)),
+        "arrivals": list(tables.reach_rows(data)),
         "runs": list(tables.run_rows(data)),
         "measures": list(tables.measure_rows(study)),
         "versions": tables.versions(),
@@ -140,6 +146,26 @@ def render(
     environment.filters["base64"] = lambda content: base64.b64encode(content).decode()
     environment.filters["joined"] = lambda text: Markup(" ").join(text.split())
     environment.filters["settings"] = vars
+    environment.filters["columns"] = _columns
+    environment.filters["cells"] = lambda row, columns: [_told(row.get(name)) for name in columns]
+    environment.filters["unasked"] = lambda row: [row["claim"], row["statement"], row["why"]]
     return environment.get_template("report.html").render(
-        sections=found, pictures=pictures, shown=SHOWN, **told
+        sections=found,
+        pictures=pictures,
+        shown=SHOWN,
+        questions=ask_in_order(told["findings"], found),
+        rest=rest_of(found),
+        **told,
     )
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The columns of a table whose rows may lack some."""
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
+def _told(value: object) -> object:
+    """A value of a table as it is told: numbers to three places."""
+    if isinstance(value, float):
+        return f"{value:.3g}".replace("-", "−")
+    return "–" if value is None else value

@@ -18,6 +18,7 @@ from stratigraph.stages.current import (
     note_current,
     stages_of,
 )
+from stratigraph.stages.drop import are_read, drop_representations
 from stratigraph.stages.open import open_study
 from stratigraph.stages.progress import Progress
 from stratigraph.stages.stage import Made, Work
@@ -107,6 +108,9 @@ def run_chance(
 
     progress = progress or Progress(quiet=True)
     where = _start(engine)
+    whole = are_read(study)
+    if not whole:  # they were dropped
+        run_stage("extract", study, where, progress)
     run_stage("compare", study, where, progress)
     home, before = find_home(study.path), find_files(study.path)
     with holding(study.path):
@@ -116,6 +120,8 @@ def run_chance(
             note_current(study, "compare", before, Made())
         else:
             progress.say("chance: nothing was left to do")
+    if not whole:
+        drop_representations(study)
 
 
 @takes_former(max_runs="most_runs")
@@ -161,8 +167,12 @@ def run_stages(
     progress: Progress | None = None,
     device: str = "cpu",
     allow_drift: bool = False,
+    drop: bool = True,
 ) -> bool:
-    """All stages of a study that is open, as `run_stage` takes each; whether any was left to do."""
+    """All stages of a study that is open, as `run_stage` takes each; whether any was left to do.
+
+    In the end representations are dropped, unless the study file keeps them, or ``drop`` says no.
+    """
     progress = progress or Progress(quiet=True)
     if is_finished(study):
         return False
@@ -175,6 +185,8 @@ def run_stages(
                 run_stage(stage, study, where, progress, device, allow_drift)
     if "assess" not in stages:
         progress.say(f"findings: none, since {study.way.cka} is not among the measures")
+    if drop:
+        drop_representations(study)
     return True
 
 

@@ -20,6 +20,7 @@ from stratigraph.evidence.sequential import Standing
 from stratigraph.home import find_home
 from stratigraph.stages.catalog import are_trained
 from stratigraph.stages.current import stages_of
+from stratigraph.stages.drop import drop_representations
 from stratigraph.stages.looks import fix_looks, plan_looks, read_looks
 from stratigraph.stages.progress import Progress
 from stratigraph.stages.replicates import add_replicates
@@ -97,9 +98,10 @@ def run_until_decided(
     while True:
         now = counts.index(study.config.replicates or 0)
         progress.say(f"look {now + 1} of at most {len(counts)}: {counts[now]} replicates")
-        did |= run_stages(study, engine, progress, device, allow_drift)
+        did |= run_stages(study, engine, progress, device, allow_drift, drop=False)
         last = now == len(counts) - 1
         if last or not are_trained(study.path, list(study.runs)) or not _open(study.findings):
+            drop_representations(study)
             return study, did
         study = add_replicates(study, counts[now + 1])
 

@@ -29,6 +29,7 @@ __all__ = [
 
 PROBE_SOURCES = ("validation", "training", "paper")
 DECONFOUNDED = "deconfounded_cka"  # takes the input of the probes from the study
+REPRESENTATIONS = ("drop", "keep")
 NAME = re.compile(r"[\w<>()+=.,'\" -]{1,100}", re.UNICODE)
 
 
@@ -165,6 +166,7 @@ class StudyConfig:
     claims: tuple[str, ...] = ()
     others: tuple[Way, ...] = ()
     resources: ResourcesConfig = ResourcesConfig()
+    representations: str = "drop"
     description: str = ""
     recorded: bool = False
     replicates: int | None = None
@@ -189,6 +191,7 @@ class StudyConfig:
             twice, count = Counter(names).most_common(1)[0] if names else ("", 0)
             if count > 1:
                 raise ConfigError(f"{what} {twice} stands in the study twice; remove one.")
+        one_of("representations", self.representations, REPRESENTATIONS)
         for name in self.claims:
             _check_claim(name)
         if self.others and CORRECTED.cka not in {measure.name for measure in self.measures}:

@@ -23,6 +23,7 @@
     claims: ["my_claims:later"]             # optional: your own (docs/how-to/extending.md)
     scores: last                            # or every: DCI, FactorVAE and β-VAE at every step
     ways: corrected                         # or [corrected, published]: findings judged both ways
+    representations: drop                   # once they were compared; or keep
 
 A study of trainings that were recorded has ``recorded: true`` and no grid: its runs are those that
 stand in its folder.
@@ -96,6 +97,7 @@ def parse_config(
             "ways",
             "scores",
             "resources",
+            "representations",
         ),
     )
     if table.get("recorded", False) is not False:
@@ -139,6 +141,7 @@ def parse_config(
         resources=ResourcesConfig(
             **mapping("resources", table.get("resources", {}), ("cpus", "gpus"))
         ),
+        representations=table.get("representations", "drop"),
         description=table.get("description", ""),
         text=text,
     )

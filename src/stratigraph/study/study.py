@@ -20,6 +20,7 @@ from stratigraph.records import (
     MANIFEST,
     read_json,
     record_exists,
+    verified,
 )
 from stratigraph.similarity.catalog import ALIASES
 from stratigraph.similarity.stochastic_shape import Gaussians

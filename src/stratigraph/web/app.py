@@ -47,7 +47,8 @@ KINDS = {"html": "text/html", "css": "text/css", "js": "text/javascript", "svg":
 KEPT = 16 * 2**20  # bytes of answers
 THREADS = 4  # views at work at once: each may hold an answer's memory
 QUICK = ("overview", "states")  # never behind those that wait for a matrix
-SETTLED = ("convergence", "curve", "heat", "latents", "models", "pair")  # made of results alone
+# Made of results alone.
+SETTLED = ("convergence", "curve", "glance", "heat", "latents", "models", "pair")
 
 
 class _Answers:

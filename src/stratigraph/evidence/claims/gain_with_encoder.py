@@ -114,7 +114,7 @@ def gain_with_encoder(evidence: Evidence) -> list[Question]:
             named = own["layer_x"] if score == DECIDES else "all"
             means = own.assign(layer=named).groupby(["part_x", "layer"], sort=False)["overlap"]
             details += [
-                {"measure": measure, "score": score, **row}
+                {"measure": measure, "score": score, **{str(k): v for k, v in row.items()}}
                 for row in means.agg(overlap="mean", runs="size").reset_index()
                 .rename(columns={"part_x": "part"}).to_dict("records")
             ]  # fmt: skip

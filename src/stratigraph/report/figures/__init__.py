@@ -3,6 +3,7 @@
 from stratigraph.report.figures.across_data import draw_across_data as draw_across_data
 from stratigraph.report.figures.chance import draw_chance as draw_chance
 from stratigraph.report.figures.convergence import (
+    draw_answer as draw_answer,
     draw_convergence as draw_convergence,
     draw_parts as draw_parts,
 )
@@ -28,5 +29,6 @@ from stratigraph.report.figures.over_training import (
     draw_layer_pairs as draw_layer_pairs,
     draw_regimes as draw_regimes,
 )
+from stratigraph.report.figures.power import draw_power as draw_power
 from stratigraph.report.figures.probes import draw_probes as draw_probes
 from stratigraph.report.figures.style import measure_name as measure_name

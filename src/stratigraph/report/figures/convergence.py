@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -21,7 +22,13 @@ from stratigraph.report.figures.style import (
     step_axis,
 )
 
-__all__ = ["draw_convergence", "draw_layers_panel", "draw_parts"]
+__all__ = ["draw_answer", "draw_convergence", "draw_layers_panel", "draw_parts"]
+
+KINDS = {
+    "similarity": "similarity to the final state",
+    "progress": "progress above the untrained network",
+}
+MARKS = {"encoder": "o", "decoder": "s", "network": "D"}
 
 
 def draw_convergence(
@@ -74,30 +81,61 @@ def draw_parts(tables: dict[str, pd.DataFrame], title: str, threshold: float) ->
     """Encoder, latents and decoder: the mean over their layers and all runs, with the extremes.
 
     Beside each measure's panel, the same as progress above the untrained network.
+
+    Args:
+        tables: measure → table as `learning_data.parts` gives.
+        title: of the figure.
+        threshold: drawn as a thin line.
+
     """
-    columns = ("similarity to final state", "progress above the untrained network")
     with mpl.rc_context(STYLE):
         figure = new_figure(7.6, 0.6 + 2.5 * len(tables))
         axes = figure.subplots(len(tables), 2, squeeze=False)
         for r, (measure, table) in enumerate(tables.items()):
-            for c, what in enumerate(columns):
-                axis = axes[r, c]
-                column = "similarity" if c == 0 else "progress"
-                runs = table.groupby(["part", "run", "step"], sort=False)[column].mean()
-                over = runs.groupby(["part", "step"]).agg(["mean", "min", "max"]).reset_index()
-                over = over.rename(columns={"min": "low", "max": "high"})
-                bands = [
-                    (over[over["part"] == part], *PARTS[part], part)
-                    for part in ("encoder", "latents", "decoder", "network")
-                    if part in set(over["part"])
-                ]
+            for axis, (kind, what) in zip(axes[r], KINDS.items(), strict=True):
+                own = table[table["kind"] == kind]
+                bands = [(rows, *PARTS[part], part) for part, rows in _by_part(own, PARTS)]
                 draw_bands(axis, bands, marker=".")
                 axis.axhline(threshold, color="#999999", linewidth=0.6, zorder=0)
-                axis.set_ylim(-0.05 if c == 0 else -1.0, 1.03)
+                axis.set_ylim(-0.05 if kind == "similarity" else -1.0, 1.03)
                 step_axis(axis, sorted(table["step"].unique()))
                 axis.set_title(what if r == 0 else "")
-                if c == 0:
-                    axis.set_ylabel(measure_name(measure))
+            axes[r, 0].set_ylabel(measure_name(measure))
         axes[0, 0].legend(frameon=False, loc="lower right")
         figure.suptitle(title, fontsize=10)
     return figure
+
+
+def draw_answer(table: pd.DataFrame, measure: str, *, narrow: bool = False) -> Figure:
+    """Encoder against decoder: similarity to the final state, and progress above the untrained.
+
+    Args:
+        table: as `learning_data.parts` gives.
+        measure: that it is of.
+        narrow: one panel above the other, for narrow screens.
+
+    """
+    shown = [part for part, _ in _by_part(table, MARKS)]
+    with mpl.rc_context(STYLE):
+        figure = new_figure(*((3.7, 5.4) if narrow else (7.6, 3.1)))
+        axes = figure.subplots(*((2, 1) if narrow else (1, 2)), squeeze=False).ravel()
+        for axis, (kind, what) in zip(axes, KINDS.items(), strict=True):
+            own = table[(table["kind"] == kind) & table["part"].isin(shown)]
+            for part, rows in _by_part(own, MARKS):
+                colour, dash = PARTS[part]
+                band = (rows, colour, dash, part)
+                draw_bands(axis, [band], alpha=0.18, marker=MARKS[part], markersize=4)
+            axis.axhline(0, color="#999999", linewidth=0.6, zorder=0)
+            # Down to the extremes, but no further than −1 for them: little room makes them large.
+            lowest = min(max(-1.0, np.nanmin([0.0, *own["low"]])), np.nanmin([0.0, *own["mean"]]))
+            axis.set_ylim(lowest - 0.05, 1.04)
+            step_axis(axis, sorted(table["step"].unique()))
+            axis.set_title(what)
+            axis.set_ylabel(measure_name(measure) if kind == "similarity" else "share of the way")
+        axes[0].legend(frameon=False, loc="lower right")
+    return figure
+
+
+def _by_part(table: pd.DataFrame, parts: Iterable[str]) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of each part that a table has."""
+    return [(part, own) for part in parts if len(own := table[table["part"] == part])]

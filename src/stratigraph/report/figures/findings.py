@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -14,7 +14,13 @@ from matplotlib.figure import Figure
 
 from stratigraph.report.figures.style import PARTS, STYLE, measure_name, new_figure, short
 
-__all__ = ["draw_findings", "draw_findings_panel", "draw_measures", "draw_settled"]
+__all__ = [
+    "draw_findings",
+    "draw_findings_panel",
+    "draw_measures",
+    "draw_settled",
+    "size_of_findings",
+]
 
 VERDICTS = {
     "supported": ("#0072B2", "o"),
@@ -30,50 +36,72 @@ MEASURE_STYLES = {
 }
 
 
-def draw_findings(rows: Sequence[dict[str, Any]]) -> Figure:
-    """One line a question: its estimate less its null value, by each measure, with its interval."""
-    shown = [row for row in rows if row["verdict"] != "not asked" and row["estimates"]]
+def draw_findings(rows: Sequence[Mapping[str, Any]], reach: float) -> Figure:
+    """A forest: one line a question, its estimate less the value that it is tested against.
+
+    Args:
+        rows: as `draw_findings_panel` takes them.
+        reach: where the axis ends; what lies beyond is cut off.
+
+    """
     with mpl.rc_context(STYLE):
-        figure = new_figure(7.4, 1.0 + 0.42 * len(shown))
-        draw_findings_panel(figure.subplots(), shown)
-        figure.legend(loc="outside upper center", ncols=5, frameon=False)
+        figure = new_figure(*size_of_findings(rows))
+        draw_findings_panel(figure.subplots(), rows, reach)
     return figure
 
 
-def draw_findings_panel(axis: Axes, shown: Sequence[dict[str, Any]]) -> None:
-    """The panel alone, of questions that were asked."""
-    labels = []
-    for place, row in enumerate(shown):
-        colour, marker = VERDICTS[row["verdict"]]
-        estimates = list(row["estimates"].values())
-        for index, one in enumerate(estimates):
-            if one["value"] is None:
-                continue
-            y = place + 0.26 * (index - (len(estimates) - 1) / 2)
-            if one["lower"] is not None:
-                ends = [
-                    float(np.clip(one[end] - one["null"], -1.05, 1.05))
-                    for end in ("lower", "upper")
-                ]
-                axis.plot(ends, [y, y], color=colour, linewidth=1.3)
-            value = float(np.clip(one["value"] - one["null"], -1.05, 1.05))
-            axis.plot(
-                value, y, marker, color=colour, markersize=4.5,
-                markerfacecolor=colour if index == 0 else "white",
-            )  # fmt: skip
-        labels.append(textwrap.fill(f"{row['claim']}  {row['statement']}", 58))
-    axis.axvline(0, color="#444444", linewidth=0.7, zorder=0)
-    axis.set_yticks(range(len(shown)), labels, fontsize=6.5)
-    axis.set_ylim(len(shown) - 0.4, -0.6)
-    axis.set_xlim(-1.08, 1.08)
-    axis.set_xlabel("estimate less null value: right of 0 speaks for the claim")
-    given = {row["verdict"] for row in shown}
-    for verdict, (colour, marker) in VERDICTS.items():
-        if verdict not in given:
-            continue
-        axis.plot([], [], marker, color=colour, label=verdict)
-    axis.plot([], [], "o", color="#444444", label="CKA, or the one measure")
-    axis.plot([], [], "o", color="#444444", markerfacecolor="white", label="Procrustes")
+def size_of_findings(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """Width and height in inches that the panel takes."""
+    return 8.4, 0.9 + sum(0.13 + 0.12 * (1 + _label(row).count("\n")) for row in rows)
+
+
+def draw_findings_panel(axis: Axes, rows: Sequence[Mapping[str, Any]], reach: float) -> None:
+    """The panel alone.
+
+    Thick: the 95 % interval; thin: the one adjusted for the family, which the verdict is of. Grey
+    band: within the least effect that matters. Beside it the verdict, and the runs that entered.
+
+    Args:
+        axis: where.
+        rows: with a place, as `stratigraph.report.findings.finding_rows` gives them.
+        reach: where the axis ends.
+
+    """
+    for y, row in enumerate(rows):
+        place, (colour, marker) = row["place"], VERDICTS.get(row["verdict"], VERDICTS["undecided"])
+        least = min(place["least"], reach)
+        axis.fill_betweenx([y - 0.5, y + 0.5], -least, least, color="#e3e3e3", linewidth=0)
+        for low, high, width in (("outer_low", "outer_high", 0.8), ("low", "high", 2.2)):
+            if place[low] is not None and place[high] is not None:
+                ends = np.clip([place[low], place[high]], -reach, reach)
+                axis.plot(ends, [y, y], color=colour, linewidth=width, solid_capstyle="butt")
+        value = float(np.clip(place["value"], -reach, reach))
+        filled = row["verdict"] in ("supported", "contradicted")
+        axis.plot(
+            value, y, marker, color=colour, markersize=5, clip_on=False,
+            markerfacecolor=colour if filled else "white",
+        )  # fmt: skip
+    axis.axvline(0, color="#444444", linewidth=0.7, zorder=1)
+    axis.set_yticks(range(len(rows)), [_label(row) for row in rows], fontsize=6.5)
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.set_xlim(-1.02 * reach, 1.02 * reach)
+    axis.set_xlabel("estimate less the value tested: right of 0 speaks for the claim")
+    beside = axis.twinx()  # the words on the right
+    beside.set_ylim(axis.get_ylim())
+    beside.set_yticks(range(len(rows)), [_beside(row) for row in rows], fontsize=6.5)
+    beside.tick_params(length=0)
+    beside.spines[:].set_visible(False)
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    return textwrap.fill(f"{row['claim']}  {row['statement']}", 56)
+
+
+def _beside(row: Mapping[str, Any]) -> str:
+    runs = row["entered"].get("runs", "")
+    null = f", against {row['null']}" if row["null"] else ""
+    verdict = ", ".join(filter(None, [row["verdict"], runs]))
+    return f"{row['value']} ({row['interval']}{null})\n{verdict}"
 
 
 def draw_settled(table: pd.DataFrame, measure: str) -> Figure:

@@ -27,12 +27,15 @@ export async function convergence(box, study, shown) {
     const lines = show === "scores"
       ? found.scores.map((one, k) => ({ key: one.line, name: one.name, colour: (PARTS[one.line] ?? ["#777777"])[0], dash: one.kind === "layers" ? PARTS[one.line][1] : ["", "6 3", "2 3", "9 3 2 3"][k % 4], x: steps, y: one.values }))
       : show === "layers"
-      ? found.layers.map((layer, k) => ({ key: layer.layer, name: layer.name, colour: layer.colour, dash: layer.dash, x: steps, y: at("mean", k), low: at("low", k), high: at("high", k) }))
+      ? found.layers.map((layer, k) => ({ key: layer.layer, name: layer.name, colour: layer.colour, dash: layer.dash, x: steps, y: at("mean", k), low: at("low", k), high: at("high", k), seeds: found.across_seeds[k] }))
       : found.parts.map((part) => ({ key: part.part, name: `${part.part} (${count(part.layers, "layer")})`, colour: (PARTS[part.part] ?? ["#777777"])[0], dash: (PARTS[part.part] ?? [0, ""])[1], x: steps, y: part.values }));
+    // What the score of a layer stands beside: other seeds at the end, and probes that nothing relates.
+    const unrelated = found.null && kind === "similarity" && show !== "scores" ? `; unrelated probes score ${score(found.null.mean)} ± ${score(found.null.sd, 4)}` : "";
+    const beside = (one) => ((one.seeds ?? null) === null ? "" : `; in two seeds, at the end, ${score(one.seeds)}`) + unrelated;
     const drawing = el("div", { className: "drawing" }), live = el("p", { className: "live", "aria-live": "polite" }), legend = el("div", { className: "legend" });
     area.replaceChildren(drawing, live, legend);
     const chart = lineChart(drawing, live, legend, { lines, range: [0, 1], hidden, yLabel: show === "scores" ? "progress, score" : `${found.measure}, ${kind}`, label: `${found.measure} to the final state over training, ${found.configuration}`,
-      told: (one, i) => `${one.name}, step ${whole(steps[i])}: ${score(one.y[i])}${one.low ? `, range ${score(one.low[i])} to ${score(one.high[i])} (${count(found.runs, "run")})` : ""}` });
+      told: (one, i) => `${one.name}, step ${whole(steps[i])}: ${score(one.y[i])}${one.low ? `, range ${score(one.low[i])} to ${score(one.high[i])} (${count(found.runs, "run")})` : ""}${beside(one)}` });
     area.append(files("convergence", () => chart, apiPath("convergence", { ...given, configuration: found.configuration, format: "csv" })));
   }
   shown.update = async (renewed) => { study = renewed; await draw(); };

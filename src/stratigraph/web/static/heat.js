@@ -2,10 +2,10 @@
 
 import { heatMap, lineChart, scaleBar, score, whole } from "./draw.js";
 import { apiPath, ask, asked, colours, current, el, files, latest, moving, picker, refill, runOptions, several, told } from "./kit.js";
+import { addCertainty, certainty } from "./certainty.js";
 
 const LINES = ["#0072B2", "#D55E00", "#009E73"];
 const REACHES = [["1", "−1 to 1"], ["0.2", "−0.2 to 0.2"]];
-const HOVER = 150; // milliseconds a cursor rests before its interval is asked for
 
 export async function heat(box, study, shown) {
   const compared = study.runs.filter((run) => run.steps_kept.length);
@@ -117,12 +117,7 @@ export async function heat(box, study, shown) {
       const text = `${words(found.rows[r], found.y_moves)} × ${words(found.columns[c], found.x_moves)}: ${score(map.value(r, c))}`;
       live.textContent = text;
       if (minus) return;
-      timer = setTimeout(() => pointed(async (signal) => {
-        try {
-          const one = await ask("pair", ends(r, c), signal);
-          if (live.textContent === text) live.textContent = `${text}${certainty(one)}`;
-        } catch { /* the value stands without its interval */ }
-      }), HOVER);
+      timer = addCertainty(live, text, ends(r, c), pointed);
     }
     map = heatMap(drawing, { rows: found.rows, columns: found.columns, frames: cells, colours: palette,
       label: `${found.measure}${minus ? ` minus ${found.minus}` : ""}: ${rows} rows by ${columns} columns` },
@@ -137,14 +132,6 @@ export async function heat(box, study, shown) {
     const held = asked.get("pair").split(",");
     if (held.length === 6 && known.has(held[0]) && known.has(held[3])) pair({ way: given.way, measure: given.measure, y_run: held[0], y_step: held[1], y_layer: held[2], x_run: held[3], x_step: held[4], x_layer: held[5] });
   }
-  function certainty(one) {
-    const certain = one.certain.length ? `, certain to be from ${score(one.certain[0])} to ${score(one.certain[1])}` : "";
-    const interval = one.interval ? `, 95 % interval over probes ${score(one.interval[0])} to ${score(one.interval[1])}` : "";
-    const chance = one.null ? `; unrelated probes score ${score(one.null.mean)} ± ${score(one.null.sd, 4)}` : "";
-    const kept = one.chance ? `; chance reaches ${score(one.chance.threshold)} once in twenty: calibrated ${score(one.chance.calibrated)}, p ${score(one.chance.p)}${one.chance.untrained === null ? "" : `; both at step 0 ${score(one.chance.untrained)}`}` : "";
-    return certain + interval + chance + kept + (one.reason ? `; undefined: ${one.reason}` : "");
-  }
-
   // ---- a pair over training ----------------------------------------------------------------------
   const pairs = latest();
   async function pair(ends) {

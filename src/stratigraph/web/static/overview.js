@@ -1,17 +1,20 @@
 // What there is, where it stands, and what was found.
 
-import { count, lineChart, score, svgNode, inks, whole } from "./draw.js";
+import { count, lineChart, score, whole } from "./draw.js";
+import { findings, picture, sentences } from "./findings.js";
 import { apiPath, ask, asked, current, el, files, latest, picker, refill, several } from "./kit.js";
 
 export async function overview(box, study, shown) {
-  const head = el("p", { className: "quiet" }), found = el("div");
+  const head = el("p", { className: "quiet" }), answer = el("div", { id: "answer" }), glance = el("div"), found = el("div");
   function put() {
     const states = Object.entries(Object.groupBy(study.runs, (run) => run.state)).map(([state, runs]) => `${runs.length} ${state}`);
     head.textContent = `${count(study.runs.length, "run")} (${states.join(", ")}). ${study.stages}`;
+    answer.replaceChildren(...sentences(study));
     found.replaceChildren(...(study.findings.length ? findings(study) : []));
   }
   put();
-  box.append(el("h1", { textContent: study.name }), el("p", { textContent: study.description }), head, found);
+  box.append(el("h1", { textContent: study.name }), answer, glance, found, el("p", { textContent: study.description }), head);
+  const drawn = picture(glance); // it may wait for a matrix: what is known stands beside it
   const lines = losses(study);
   box.append(el("h2", { textContent: "Losses" }), lines.node);
   await lines.draw();
@@ -22,51 +25,10 @@ export async function overview(box, study, shown) {
     study = renewed;
     if (study.runs.length !== known) return shown.again();
     put();
+    await picture(glance);
     await lines.draw();
   };
-}
-
-// ---- findings ----------------------------------------------------------------------------------
-function findings(study) {
-  const rows = study.findings.flatMap((row) => row.estimates.length ? row.estimates.map((one, i) => ({ row, one, first: i === 0, many: row.estimates.length })) : [{ row, one: null, first: true, many: 1 }]);
-  const body = rows.map(({ row, one, first, many }) => {
-    const cells = [];
-    if (first) cells.push(
-      el("td", { className: "number", rowSpan: many, textContent: row.claim || "own" }),
-      el("td", { rowSpan: many }, row.statement, el("br"), el("span", { className: "quiet", textContent: `Estimated: ${row.contrast}. ${row.why}` }), ...entered(row.entered)),
-      el("td", { rowSpan: many }, el("span", { className: `verdict ${row.verdict.split(" ")[0]}`, textContent: row.verdict })));
-    cells.push(...(one ? [
-      el("td", { textContent: one.measure }), el("td", { className: "number", textContent: one.value }),
-      el("td", { className: "number", textContent: one.interval }), el("td", {}, whisker(one)),
-      el("td", { className: "number", textContent: `${one.replicates}, ${one.runs}` })] : Array.from({ length: 5 }, () => el("td"))));
-    if (first) cells.push(el("td", { className: "number", rowSpan: many, textContent: row.p }));
-    return el("tr", {}, ...cells);
-  });
-  const head = ["claim", "question", "verdict", "measure", "estimate", "95 % interval", "against the value tested", "replicates, runs", "p, corrected"];
-  return [
-    el("h2", { textContent: "Findings" }),
-    el("p", { className: "quiet", textContent: "Each question is a contrast with a 95 % interval over runs and probes, of the runs that learned. The verdict is where the interval by debiased CKA, adjusted for its family of questions, lies: beyond the least effect that matters, wholly within it, or neither." }),
-    el("div", { className: "wide", tabIndex: 0, role: "region", "aria-label": "findings" }, el("table", { id: "findings" }, el("thead", {}, el("tr", {}, ...head.map((text, i) => el("th", { scope: "col", textContent: text, className: [0, 4, 5, 7, 8].includes(i) ? "number" : "" })))), el("tbody", {}, ...body))),
-  ];
-}
-// The runs and layers that a finding rests on, and why the others are not among them.
-function entered(one) {
-  if (!one.runs) return [];
-  const failed = one.failed ? `; ${one.failed} did not learn` : "";
-  const left = one.left_out.map((row) => ` Not entered: ${row.count} (${row.why}): ${row.runs.join(", ")}.`).join("");
-  return [el("details", {}, el("summary", { textContent: one.runs + failed }), el("span", { className: "quiet", textContent: `Layers: ${one.layers.join(", ")}.${left}` }))];
-}
-const plain = (text) => Number(String(text).replace("−", "-"));
-// The estimate and its interval on a line from −1 to 1, and a tick at the value tested against.
-function whisker(one) {
-  const [low, high] = one.interval.split(" to ").map(plain), value = plain(one.value), against = plain(one.null);
-  const svg = svgNode(null, "svg", { width: 150, height: 18, role: "img", "aria-label": `${one.value}, from ${one.interval}, against ${one.null}` });
-  const ink = inks(document.body), x = (v) => 75 + 72 * Math.min(1, Math.max(-1, v));
-  svgNode(svg, "line", { x1: 2, x2: 148, y1: 9, y2: 9, stroke: ink.line });
-  if (Number.isFinite(against)) svgNode(svg, "line", { x1: x(against), x2: x(against), y1: 1, y2: 17, stroke: ink.quiet, "stroke-dasharray": "2 2" });
-  if (Number.isFinite(low) && Number.isFinite(high)) svgNode(svg, "line", { x1: x(low), x2: x(high), y1: 9, y2: 9, stroke: ink.ink, "stroke-width": 3 });
-  if (Number.isFinite(value)) svgNode(svg, "circle", { cx: x(value), cy: 9, r: 4, fill: ink.ink });
-  return svg;
+  await drawn;
 }
 
 // ---- losses ------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import { heatMap, lineChart, scaleBar, score, whole } from "./draw.js";
 import { apiPath, ask, asked, colours, current, el, files, latest, moving, picker, refill, runOptions, table, told } from "./kit.js";
+import { addCertainty } from "./certainty.js";
 import { regimes } from "./latents.js";
 
 const SIDES = [["a", "#0072B2"], ["b", "#D55E00"]];
@@ -11,7 +12,7 @@ export async function runs(box, study, shown) {
   const pickers = el("div", { className: "pickers" }), area = el("div");
   box.append(el("h1", { textContent: "Two runs" }), pickers, area);
   const options = runOptions(study), ways = study.ways.map((way) => [way, way]);
-  const newest = latest();
+  const newest = latest(), pointed = latest();
   async function draw() {
     await newest(async (signal) => {
       const of = (name, other) => study.runs.find((run) => run.id === current(name, options, other));
@@ -52,7 +53,9 @@ export async function runs(box, study, shown) {
         panels.append(el("section", {}, el("h2", { textContent: pairs[k][2] }), drawing, files(`map-${k + 1}`, () => maps[k], apiPath("heat", { ...given[k], format: "csv" }))));
         return drawing;
       });
+      let at = 0, timer = null;
       const slider = moving(steps, "at", (i) => found.forEach((one, k) => {
+        at = i;
         const frame = one.steps.indexOf(steps[i]);
         drawings[k].style.opacity = frame < 0 ? 0.25 : 1;
         if (frame >= 0) maps[k].show(frame);
@@ -62,7 +65,13 @@ export async function runs(box, study, shown) {
         const [frames, rows, columns] = one.shape, size = rows * columns;
         const strip = (list) => list.map((place) => ({ ...place, group: "" }));
         maps[k] = heatMap(drawings[k], { rows: strip(one.rows), columns: strip(one.columns), colours: palette, label: pairs[k][2], frames: Array.from({ length: frames }, (_, i) => one.values.subarray(i * size, (i + 1) * size)) },
-          { point: (r, c) => { if (r !== null && maps[k]) live.textContent = `${pairs[k][2]}: ${one.rows[r].name} × ${one.columns[c].name}: ${score(maps[k].value(r, c))}`; } });
+          { point: (r, c) => {
+            clearTimeout(timer);
+            if (r === null || !maps[k]) return;
+            const [y, x] = pairs[k], step = steps[at];
+            live.textContent = `${pairs[k][2]}: ${one.rows[r].name} × ${one.columns[c].name}: ${score(maps[k].value(r, c))}`;
+            timer = addCertainty(live, live.textContent, { way, measure, y_run: y.id, y_step: step, y_layer: one.rows[r].layer, x_run: x.id, x_step: step, x_layer: one.columns[c].layer }, pointed);
+          } });
       });
       slider.start();
     } catch (error) {

@@ -9,7 +9,7 @@ from stratigraph.web.views.heat import curve, heat
 from stratigraph.web.views.latents import decode, latents, posterior, probes, traversal
 from stratigraph.web.views.overview import losses, overview, states
 from stratigraph.web.views.pair import pair
-from stratigraph.web.views.training import convergence, models
+from stratigraph.web.views.training import convergence, glance, models
 from stratigraph.web.watch import Watched
 
 __all__ = ["VIEWS"]
@@ -18,6 +18,7 @@ VIEWS: dict[str, Callable[[Watched, Query], Answer]] = {
     "convergence": convergence,
     "curve": curve,
     "decoded": decode,
+    "glance": glance,
     "heat": heat,
     "latents": latents,
     "losses": losses,

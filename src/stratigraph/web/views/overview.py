@@ -15,8 +15,10 @@ from stratigraph.evidence import part_of
 from stratigraph.identity import flat
 from stratigraph.records import MANIFEST, read_json, record_exists
 from stratigraph.records.forms import check_files
-from stratigraph.report import tables
+from stratigraph.report.answer import answer_words
 from stratigraph.report.figures.style import DIFFERENCES, SCORES, measure_name, stops
+from stratigraph.report.findings import finding_rows, reach_of
+from stratigraph.report.questions import view_of
 from stratigraph.study import Run, Study, metrics_path, similarity_path, warning_of
 from stratigraph.web.query import Answer, Query, defined
 from stratigraph.web.watch import Watched
@@ -56,6 +58,7 @@ def overview(watched: Watched, query: Query) -> Answer:
         current = study.findings_are_current()
     except IntegrityError as error:
         current, damage = False, str(error)
+    rows = finding_rows(study.findings) if current else []
     facts = {
         "name": study.config.name,
         "description": study.config.description,
@@ -75,7 +78,9 @@ def overview(watched: Watched, query: Query) -> Answer:
             "undefined": mpl.colors.to_hex(SCORES(math.nan)),
         },
         "runs": runs,
-        "findings": tables.finding_rows(study.findings) if current else [],
+        "answer": answer_words(study.findings) if current else [],
+        "findings": [{**row, "view": view_of(row)} for row in rows],
+        "reach": reach_of(rows),
         "stages": damage or _stages(study, runs, current),
     }
 

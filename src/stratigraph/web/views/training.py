@@ -13,14 +13,18 @@ import pandas as pd
 from stratigraph.errors import InputError
 from stratigraph.report.data import ReportData, Scored
 from stratigraph.report.figures.style import measure_name
+from stratigraph.report.findings import runs_of_answer
 from stratigraph.report.gain_data import BESIDE, gains
+from stratigraph.report.heat_data import heat_map
 from stratigraph.report.interactive import curves_of
-from stratigraph.report.learning_data import curves
+from stratigraph.report.learning_data import curves, parts
 from stratigraph.report.map_data import map_of_models
+from stratigraph.web.matrix import index_matrix
 from stratigraph.web.query import Answer, Query, defined
+from stratigraph.web.views.unrelated import count_probes, exact_null
 from stratigraph.web.watch import Watched
 
-__all__ = ["convergence", "models"]
+__all__ = ["convergence", "glance", "models"]
 
 T = TypeVar("T")
 
@@ -62,6 +66,58 @@ def _let_go(values: np.ndarray) -> None:
         base.madvise(mmap.MADV_DONTNEED)
 
 
+def glance(watched: Watched, query: Query) -> Answer:
+    """The report's one picture: encoder against decoder, by similarity and as progress.
+
+    It has no lines before something has a final state.
+    """
+    study = watched.study(query.text("way", "corrected"))
+    if not study.scores() or not study.complete():
+        return Answer({"measure": "", "lines": []})
+    way, measure = _choose_score(watched, query)
+    table = watched.keep(
+        ("glance", way, measure),
+        lambda: _make_and_free(
+            watched, way, measure, lambda data, own: parts(own, runs_of_answer(data.findings))
+        ),
+    )
+    shown = table[table["part"].isin(["encoder", "decoder", "network"])]
+    lines = [
+        {
+            "kind": kind,
+            "part": part,
+            "steps": [int(step) for step in own["step"]],
+            **{name: defined(own[name], 3) for name in ("mean", "low", "high")},
+            "runs": int(own["runs"].max()),
+        }
+        for (kind, part), own in shown.groupby(["kind", "part"], sort=False)
+    ]
+    return Answer({"measure": measure_name(measure), "lines": lines}, None, lambda: table)
+
+
+def _score_across_seeds(data: ReportData, scored: Scored) -> dict[tuple[str, str], float]:
+    """Configuration and layer → the mean score of the layer with itself in other seeds, in the end.
+
+    Only of configurations with several runs that were compared with each other.
+    """
+    found = {}
+    for c in data.configurations:
+        heat = heat_map(scored, c.runs, c.runs[0].steps[-1], c.runs[0].steps[-1], across_seeds=True)
+        for place, layer in enumerate(heat.rows if heat is not None else ()):
+            found[c.label, layer] = float(heat.values[place, place])  # type: ignore[union-attr]
+    return found
+
+
+def _null(watched: Watched, way: str, measure: str) -> dict[str, Any] | None:
+    """What unrelated probes score; known of debiased CKA alone, of the smallest set of probes."""
+    if measure != "debiased_cka":
+        return None
+    index = index_matrix(watched, way, measure)
+    study = watched.study(way)
+    n = min(count_probes(study, str(one)) for one in index.labels["probes"].unique())
+    return exact_null(n) if n > 3 else None
+
+
 def convergence(watched: Watched, query: Query) -> Answer:
     """Each layer's similarity to its own final state over training, by configuration.
 
@@ -77,9 +133,16 @@ def convergence(watched: Watched, query: Query) -> Answer:
     labels = [one["configuration"] for one in every]
     chosen = query.choice("configuration", labels, labels[0])
     found = next(one for one in every if one["configuration"] == chosen)
+    across = watched.keep(
+        ("across", way, measure),
+        lambda: _make_and_free(watched, way, measure, _score_across_seeds),
+    )
+    baseline = [across.get((chosen, layer["layer"]), float("nan")) for layer in found["layers"]]
     facts = {
         **found,
         "measure": measure_name(measure),
+        "across_seeds": defined(baseline, 3),
+        "null": _null(watched, way, measure),
         "configurations": labels,
         "parts": _parts(found),
         "scores": _scores(watched, way, measure, chosen, found["steps"]),
