@@ -36,5 +36,5 @@ def test_a_former_option_works_and_says_so(tiny_study, tmp_path, monkeypatch):
         pytest.raises(SystemExit) as ended,
     ):
         main(["report", str(tiny_study.path), "--to", str(tmp_path)])
-    assert ended.value.code == 0
+    assert not ended.value.code
     assert (tmp_path / "report" / "index.html").is_file()

@@ -19,7 +19,7 @@ COMMAND = get_command(app)
 def command(*arguments):
     with pytest.raises(SystemExit) as ended:
         main([str(one) for one in arguments])
-    return ended.value.code
+    return ended.value.code or 0
 
 
 def test_commands_stand_in_the_order_of_use_with_summaries_that_fit(capsys):
