@@ -40,7 +40,7 @@ def test_a_run_leaves_findings_that_the_study_and_the_report_have(tiny_study):
     assert tiny_study.findings == held["findings"]
     assert {row["claim"] for row in held["findings"]} == set(range(1, 20))
     page = (tiny_study.path / "report" / "index.html").read_text()
-    assert page.index("<h2>Findings</h2>") < page.index("When layers reach")
+    assert page.index("<h2>All findings</h2>") < page.index("<h2>More to look at</h2>")
     assert "The encoder is learned before the decoder." in page
 
 
