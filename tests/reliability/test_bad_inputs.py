@@ -294,3 +294,48 @@ def test_a_study_that_may_only_be_read(tiny_study, tmp_path, without_ink):
         assert verify_study(folder).bytes == before
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="needs another user's rights")
+def test_files_that_may_not_be_read(tiny_study, tiny_file, tmp_path):
+    """One line that names the file; of a study's own, with the code of the disk."""
+    import contextlib
+    import shutil
+    import tempfile
+
+    place = Path(tempfile.mkdtemp(dir="/tmp"))
+    place.chmod(0o755)
+    np.save(place / "a.npy", np.random.default_rng(0).standard_normal((8, 3)))
+    shutil.copy(tiny_file, place / "study.yaml")
+    shutil.copytree(tiny_study.path, place / "study")
+    (place / "said").touch()
+    (place / "said").chmod(0o666)
+    held = place / "study" / "findings.json"
+    for path in (place / "a.npy", place / "study.yaml", held):
+        path.chmod(0)
+    given = {
+        3: [["compare", str(place / "a.npy")], ["plan", str(place / "study.yaml")]],
+        6: [["power", str(held.parent)]],
+    }
+    try:
+        for code, commands in given.items():
+            for arguments in commands:
+                with contextlib.suppress(SystemExit):  # so that its modules are there to a user
+                    main(arguments)
+                child = os.fork()
+                if child == 0:
+                    try:
+                        with (place / "said").open("w") as sys.stderr:
+                            os.setuid(65534)
+                            main(arguments)
+                    except SystemExit as ended:
+                        os._exit(ended.code)
+                    finally:
+                        os._exit(99)
+                assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == code
+                said = (place / "said").read_text()
+                assert said.count("\n") == 1
+                assert "Permission denied" in said
+                assert str(place) in said
+    finally:
+        shutil.rmtree(place)

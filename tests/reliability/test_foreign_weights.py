@@ -114,7 +114,7 @@ BROKEN = [
     ("missing", None, r"no such file"),
     ("a folder", "folder", r"a folder, not a file"),
     ("empty", b"", r"empty \(0 bytes\)"),
-    ("a web page", b"<!doctype html><p>404", r"neither safetensors nor a torch file; it begins"),
+    ("a web page", b"<!doctype html><p>404", r"neither safetensors nor a torch file: an HTML page"),
     ("cut header", struct.pack("<Q", 10**15) + b"{" + b" " * 50, r"header claims 1,000,000,000,"),
     ("not JSON", struct.pack("<Q", 8) + b"{not ok}", r"not readable as safetensors"),
     ("half a zip", b"PK\x03\x04" + b"\0" * 60, r"not a whole torch file"),

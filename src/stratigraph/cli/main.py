@@ -124,7 +124,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         _check_streams()
         _check_work(given)
-        sys.exit(app(args=given or ["--help"], standalone_mode=False))
+        sys.exit(app(args=given or ["--help"], standalone_mode=False) or 0)
     except (StratigraphError, UnusablePlace, UsageError, OSError) as raised:
         if debug and not isinstance(raised, UsageError):  # which says nothing of our code
             raise

@@ -72,13 +72,15 @@ def _readable(file: Path) -> Iterator[None]:
     """Within, whatever a library finds wrong with a file is one error.
 
     Raises:
-        DataError: it is damaged.
+        DataError: it is damaged, or may not be read.
 
     """
     try:
         yield
     except StratigraphError:
         raise
+    except PermissionError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror}).") from None
     except Exception as error:  # pyarrow's own are of no other kind
         told = str(error).partition("\n")[0][:200] or type(error).__name__
         raise DataError(f"{file}: damaged, or not what its name says ({told}).") from error
