@@ -82,7 +82,7 @@ def test_a_near_name_is_suggested():
 
 
 def test_the_catalogue():
-    expected = "cars3d dsprites fashion_mnist kmnist mnist shapes3d smallnorb sprites"
+    expected = "cars3d dsprites fashion_mnist kmnist mnist shapes3d smallnorb solids sprites"
     assert sorted(DATASETS) == expected.split()
 
 

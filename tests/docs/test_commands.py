@@ -55,7 +55,10 @@ def is_run(line: str) -> bool:
 
 def followed() -> list[object]:
     pages = [p for p in PAGES if any(lang in ("sh", "python") for _, lang, *_ in blocks(p))]
-    slow = ("extending.md", "scaling.md", "paper.md", "train.ipynb", "tutorial.md")  # they train
+    slow = (  # they train, or draw thousands of permutations
+        "extending.md", "scaling.md", "paper.md", "train.ipynb", "tutorial.md", "studies.md",
+        "measures.md",
+    )  # fmt: skip
     return [
         pytest.param(p, id=p.name, marks=[pytest.mark.full] if p.name in slow else [])
         for p in pages

@@ -154,7 +154,7 @@ def test_families_are_corrected_apart():
 
 
 @given(st.lists(st.floats(0.01, 0.3), min_size=2, max_size=7, unique=True))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=25)
 def test_a_verdict_is_what_the_adjusted_interval_says(errors):
     questions = [asked(f"q{i}", a=a_contrast(0.2 + 1e-5 * i, e)) for i, e in enumerate(errors)]
     for found in judge(questions, "corrected", NOTHING):

@@ -127,7 +127,7 @@ def test_csv_holds_what_parquet_holds(tiny_study, tmp_path):
     for form in ("csv", "parquet"):
         export_study(tiny_study, tmp_path / form, form)
     names = sorted(p.relative_to(tmp_path / "csv") for p in (tmp_path / "csv").rglob("*.csv"))
-    assert len(names) == 7
+    assert len(names) == 8
     for name in names:
         one = pd.read_csv(tmp_path / "csv" / name, keep_default_na=False, na_values=[""])
         other = pd.read_parquet((tmp_path / "parquet" / name).with_suffix(".parquet"))

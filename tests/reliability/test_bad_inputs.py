@@ -297,7 +297,7 @@ def test_a_study_that_may_only_be_read(tiny_study, tmp_path, without_ink):
 
 
 @pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="needs another user's rights")
-def test_files_that_may_not_be_read(tiny_study, tiny_file, tmp_path):
+def test_files_that_may_not_be_read(tiny_study):
     """One line that names the file; of a study's own, with the code of the disk."""
     import contextlib
     import shutil
@@ -306,16 +306,15 @@ def test_files_that_may_not_be_read(tiny_study, tiny_file, tmp_path):
     place = Path(tempfile.mkdtemp(dir="/tmp"))
     place.chmod(0o755)
     np.save(place / "a.npy", np.random.default_rng(0).standard_normal((8, 3)))
-    shutil.copy(tiny_file, place / "study.yaml")
     shutil.copytree(tiny_study.path, place / "study")
     (place / "said").touch()
     (place / "said").chmod(0o666)
-    held = place / "study" / "findings.json"
-    for path in (place / "a.npy", place / "study.yaml", held):
-        path.chmod(0)
+    shutil.copytree(place / "study", place / "other")
+    for name in ("a.npy", "study/findings.json", "other/study.yaml"):
+        (place / name).chmod(0)
     given = {
-        3: [["compare", str(place / "a.npy")], ["plan", str(place / "study.yaml")]],
-        6: [["power", str(held.parent)]],
+        3: [["compare", str(place / "a.npy")]],
+        6: [["power", str(place / "study")], ["list", str(place / "other")]],
     }
     try:
         for code, commands in given.items():

@@ -204,6 +204,7 @@ def test_nothing_is_shown_in_print_or_without_scripts(tiny_study, open_page):
     still = open_page(report_path(tiny_study), java_script_enabled=False)
     assert still.locator("#explore").is_hidden()
     assert still.locator("nav a[href='#explore']").is_hidden()
+    still.locator("#heat-maps > summary").click()  # folds need no script
     assert still.locator("#heat-maps img").first.is_visible()
 
 

@@ -57,7 +57,7 @@ def test_running_it_again_writes_nothing(done, tiny_file, engine, source, monkey
         monkeypatch.setitem(BY_NAME, name, replace(stage, make=refuse))
     monkeypatch.setattr("stratigraph.engine.ray._connect", refuse)
     monkeypatch.setattr(LocalEngine, "map", refuse)
-    for module in ("study", "matrix"):  # no byte of a matrix is read
+    for module in ("tables", "matrix"):  # no byte of a matrix is read
         monkeypatch.setattr(f"stratigraph.study.{module}.verified", refuse)
     with pytest.raises(SystemExit, match="0"):
         where = (
@@ -210,6 +210,7 @@ def test_another_study_file_is_not_current(done, tiny_file, tmp_path):
     assert is_finished(load_study(done.path))
 
 
+@pytest.mark.full
 def test_the_published_way_is_judged_when_it_is_asked_for(done):
     run_stage("assess", done, LocalEngine(1), published=True)
     assert {row["way"] for row in done.findings} == {"corrected", "published"}

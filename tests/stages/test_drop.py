@@ -50,6 +50,7 @@ def test_a_pair_that_findings_read_keeps_its_interval_and_null(dropped, tiny_stu
     assert (other["interval"], other["unread"]) == (None, True)
 
 
+@pytest.mark.full
 def test_chance_reads_them_again_and_drops_them(dropped):
     matrix = similarity_path(dropped.path, "debiased_cka") / "values.npy"
     before = matrix.stat().st_mtime_ns

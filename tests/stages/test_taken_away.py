@@ -22,6 +22,7 @@ from stratigraph.study import load_study
 from .test_resume import results
 
 SNAPSHOT = "snapshots/000000002"
+FOLDERS = [("study", True), ("run", False), ("run", True)]
 
 
 @pytest.fixture
@@ -71,8 +72,13 @@ def _trained(run: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("replaced", [False, True])
-@pytest.mark.parametrize("what", ["study", "run"])
+@pytest.mark.parametrize(
+    ("what", "replaced"),
+    [
+        ("study", False),
+        *(pytest.param(*one, marks=pytest.mark.full) for one in FOLDERS),
+    ],
+)
 def test_a_folder_that_is_renamed(one, tmp_path, tiny_study, at_step_seven, capsys, what, replaced):
     out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
 
@@ -101,7 +107,16 @@ def test_a_folder_that_is_renamed(one, tmp_path, tiny_study, at_step_seven, caps
     finished(elsewhere, tiny_study)
 
 
-@pytest.mark.parametrize("gone", [SNAPSHOT, f"{SNAPSHOT}/weights.safetensors", "config.json"])
+@pytest.mark.parametrize(
+    "gone",
+    [
+        SNAPSHOT,
+        *(
+            pytest.param(name, marks=pytest.mark.full)
+            for name in (f"{SNAPSHOT}/weights.safetensors", "config.json")
+        ),
+    ],
+)
 def test_a_file_that_is_deleted(one, tmp_path, tiny_study, at_step_seven, capsys, gone):
     out = tmp_path / "out"
 

@@ -174,5 +174,5 @@ def test_a_tolerance_that_cannot_be_kept_is_refused(tiny_study):
     config = parse_config(table)
     assert config.measures == (
         MeasureConfig("procrustes_similarity", ("all",), 0.02),
-        MeasureConfig("cka", ("all",)),
+        MeasureConfig("debiased_cka", ("all",)),
     )

@@ -255,7 +255,8 @@ def _matrix(out: Path, place: str, matrix: xr.DataArray) -> dict[str, str]:
         if not np.issubdtype(own.dtype, np.number)
     }
     name = Path(place).stem
-    kept = matrix.astype(np.float32).assign_coords(text).rename(name)
+    plain = matrix.drop_indexes(list(matrix.xindexes))  # which would hold on to the coordinates
+    kept = plain.astype(np.float32).assign_coords(text).rename(name)
     kept.attrs = {key: _plain(value) for key, value in matrix.attrs.items()}
     with scratch_folder() as folder:
         file = folder / "matrix.nc"
