@@ -43,6 +43,7 @@ training: {steps: 6, batch_size: 8, learning_rate: 1e-3, validation_images: 16}
 snapshots: {kind: explicit, steps: [0, 3, 6]}
 probes: {count: 24PROBES}
 measures: [debiased_cka, {name: procrustes_similarity, pairs: claims}]
+representations: keep
 """
 DATA = ", data: [own, solids, sprites]"
 
@@ -151,7 +152,7 @@ def test_claims_report_and_figure(made):
         ("sprites", "solids"): 4,
     }
     page = (made.path / "report" / "index.html").read_text()
-    assert "Networks of different data</h2>" in page
+    assert "What depends on the data?</h2>" in page
     sketches = sections(ReportData(made))["across-data"]
     assert [sketch.kind for sketch in sketches] == ["across-data"]
     panels = sketches[0].draw().axes
