@@ -53,7 +53,7 @@ def takes_former(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
                     if name in given:
                         raise InputError(
                             f"{former}: the former name of {name}, which was given too; leave "
-                            f"{former} away."
+                            f"out {former}."
                         )
                     warn_former(f"{former}=", f"{name}=")
                     given[name] = given.pop(former)

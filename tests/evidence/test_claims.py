@@ -338,6 +338,8 @@ def test_progress_is_not_asked_without_a_snapshot_of_the_untrained_network():
     for key in ("encoder_first", "encoder_first_everywhere", "lower_first"):
         assert not found[key].missing
         assert found[f"{key}_progress"].missing.startswith("There is no snapshot of the untrained")
+    (_, over_data) = encoder_first_in_data(replace(first, to_final=later))
+    assert over_data.missing.startswith("There is no snapshot of the untrained")
 
 
 def test_data_of_which_nothing_collapses_lend_no_runs_to_the_error_of_ranks():

@@ -16,12 +16,13 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pooch
 
 from stratigraph.durable import make_folder, replacing, sha256
-from stratigraph.errors import IntegrityError, StorageError
+from stratigraph.errors import ConfigError, IntegrityError, StorageError
 from stratigraph.paths import user_path
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "build_array",
     "cache_dir",
     "check_array",
+    "check_switches",
     "open_array",
     "read_checksum",
     "write_array",
@@ -75,6 +77,18 @@ def write_array(
             f"{path}: {error.strerror or error}; the array takes {expected:,} bytes. "
             f"Free some space, or point {ENVIRONMENT} at another folder"
         ) from error
+
+
+def check_switches(name: str, colour: Any, cache: Any) -> None:
+    """Refuse values of a rendered set's ``colour`` and ``cache`` that are no switch's.
+
+    Raises:
+        ConfigError: the message names the set, the option and the value.
+
+    """
+    for option, value in (("colour", colour), ("cache", cache)):
+        if not (isinstance(value, bool) or (option == "cache" and value is None)):
+            raise ConfigError(f"{name}: {option} {value!r}; expected true or false")
 
 
 def build_array(

@@ -24,12 +24,13 @@ from typing import final
 import numpy as np
 
 from stratigraph.data.bodies import FACTOR_NAMES, FACTOR_SIZES, RENDERER, render, render_all
-from stratigraph.data.cache import build_array, cache_dir, open_array
+from stratigraph.data.cache import build_array, cache_dir, check_switches, open_array
 from stratigraph.data.dataset import Dataset
 from stratigraph.data.resizing import fit
 from stratigraph.errors import ConfigError
 from stratigraph.identity import digest
 from stratigraph.shapes import BytesImages, Indices
+from stratigraph.values import is_whole
 
 __all__ = ["HUES", "RenderedSolids", "load_solids"]
 
@@ -113,13 +114,11 @@ def load_solids(
     `cache` says when the file is built: None, when `Dataset.prepare` is called (until then images
     are rendered on the fly); True, now; False, never.
     """
-    if isinstance(size, bool) or not isinstance(size, int) or size not in SIZES:
+    if not is_whole(size) or size not in SIZES:
         raise ConfigError(
             f"solids: size {size!r}; expected a whole number from {SIZES[0]} to {SIZES[-1]}"
         )
-    for option, value in (("colour", colour), ("cache", cache)):
-        if not (isinstance(value, bool) or (option == "cache" and value is None)):
-            raise ConfigError(f"solids: {option} {value!r}; expected true or false")
+    check_switches("solids", colour, cache)
     path = None if cache is False else _cache_path(size, cache_dir)
     dataset = Dataset(
         name="solids",

@@ -22,7 +22,7 @@ from typing import final
 
 import numpy as np
 
-from stratigraph.data.cache import build_array, cache_dir, open_array
+from stratigraph.data.cache import build_array, cache_dir, check_switches, open_array
 from stratigraph.data.dataset import Dataset
 from stratigraph.data.rendering import (
     FACTOR_NAMES,
@@ -115,9 +115,7 @@ def load_sprites(
     """
     if size not in SIZES:
         raise ConfigError(f"sprites: size {size!r}; allowed are {' and '.join(map(str, SIZES))}")
-    for option, value in (("colour", colour), ("cache", cache)):
-        if not (isinstance(value, bool) or (option == "cache" and value is None)):
-            raise ConfigError(f"sprites: {option} {value!r}; expected true or false")
+    check_switches("sprites", colour, cache)
     path = None if cache is False else _cache_path(size, cache_dir)
     dataset = Dataset(
         name="sprites",

@@ -19,7 +19,7 @@ from stratigraph.pairs.certified import check_tolerance
 from stratigraph.pairs.intervals import confidence_of, interval_matrix
 from stratigraph.pairs.labelled import label_matrix
 from stratigraph.pairs.passes import Passes, Read
-from stratigraph.pairs.scored import score_matrix
+from stratigraph.pairs.scored import check_streamed, score_matrix
 from stratigraph.similarity.inputs import check_probes
 from stratigraph.similarity.measure import Measure, tell_all
 from stratigraph.similarity.moments import CKASums, moments_bytes
@@ -61,8 +61,8 @@ class Asked:
             )
         if self.tolerance is not None:
             check_tolerance(measure.name, self.tolerance)
-        if self.precision is not None and measure.name != "debiased_cka":
-            raise InputError(f"precision: only debiased_cka can be streamed, got {measure.name}.")
+        if self.precision is not None:
+            check_streamed(measure)
 
 
 def choose_way(

@@ -37,7 +37,7 @@ from stratigraph.similarity.unfit import fit_matrices, numbers_as_units, with_un
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["check_inputs", "score_matrix"]
+__all__ = ["check_inputs", "check_streamed", "score_matrix"]
 
 
 def score_matrix(
@@ -152,6 +152,12 @@ def _in_parts(sides: list[dict[str, Any]], measure: Measure, memory: int) -> xar
     )
 
 
+def check_streamed(measure: Measure) -> None:
+    """Refuse a precision of a measure that is not read in batches."""
+    if measure.name != "debiased_cka":
+        raise InputError(f"precision: only debiased_cka can be streamed, got {measure.name}.")
+
+
 def check_inputs(a: Mapping[str, Any], b: Mapping[str, Any] | None) -> None:
     """Refuse activations that `capture` read of different inputs."""
     left, right = (getattr(side, "inputs", None) for side in (a, b))
@@ -191,8 +197,7 @@ def _stream(
     measure: Measure,
     precision: float,
 ) -> xarray.DataArray:
-    if measure.name != "debiased_cka":
-        raise InputError(f"precision: only debiased_cka can be streamed, got {measure.name}.")
+    check_streamed(measure)
     found = stream_cka(shuffled_batches(left, right), precision=precision)
     tell_all(measure.name, found.reasons, level=5)
     plan = (

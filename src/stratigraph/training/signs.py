@@ -104,11 +104,7 @@ class Signs:
         """
         if step == 0:
             return []
-        for latent in np.flatnonzero(kl >= COLLAPSED):
-            self.told.setdefault(f"{ACTIVE}{latent}", [1, step])
-        below = [int(latent) for latent in np.flatnonzero(kl < COLLAPSED)]
-        if step < early:
-            below = [latent for latent in below if f"{ACTIVE}{latent}" in self.told]
+        below = self._below(ACTIVE, kl, step, early)
         text = (
             f"collapse: {len(below)} of {len(kl)} latents below {COLLAPSED} nats "
             f"(KL {kl.sum():.3g} nats in all, the largest {kl.max():.3g})"
@@ -117,15 +113,18 @@ class Signs:
             text += "; the decoder is told nothing: weaken or anneal the regulariser"
         return self._new("collapse", len(below), text, step)
 
+    def _below(self, mark: str, nats: np.ndarray, step: int, early: int) -> list[int]:
+        """The latents below `COLLAPSED`; early on, those alone that a look before had above it."""
+        for latent in np.flatnonzero(nats >= COLLAPSED):
+            self.told.setdefault(f"{mark}{latent}", [1, step])
+        below = [int(latent) for latent in np.flatnonzero(nats < COLLAPSED)]
+        return [one for one in below if step >= early or f"{mark}{one}" in self.told]
+
     def of_information(self, step: int, nats: np.ndarray, early: int = EARLY) -> list[str]:
         """New signs in the information that each latent carries, nats (z,), as in `of_latents`."""
         if step == 0:
             return []
-        for latent in np.flatnonzero(nats >= COLLAPSED):
-            self.told.setdefault(f"{INFORMATIVE}{latent}", [1, step])
-        below = [int(latent) for latent in np.flatnonzero(nats < COLLAPSED)]
-        if step < early:
-            below = [latent for latent in below if f"{INFORMATIVE}{latent}" in self.told]
+        below = self._below(INFORMATIVE, nats, step, early)
         if len(below) <= self.told.get("collapse", [0, 0])[0]:
             return []  # the KL term told of as many
         text = (

@@ -34,13 +34,18 @@ from stratigraph.evidence.claims.parts import (
 from stratigraph.evidence.contrast import Contrast, weigh
 from stratigraph.evidence.evidence import Evidence, Pairs
 from stratigraph.evidence.finding import Question
-from stratigraph.evidence.settling import areas
+from stratigraph.evidence.settling import Kind, areas
 
-__all__ = ["LEAST_GAP", "encoder_first", "without_parts", "without_untrained"]
+__all__ = ["LEAST_GAP", "VERSIONS", "encoder_first", "without_parts", "without_untrained"]
 
 LEAST_GAP = 0.05
 LEAST_GAIN = 0.02  # of decodable variance, per layer: below it no share of a gain can be told
 DECONFOUNDED = "deconfounded_cka"
+# What a key ends in, the kind of trajectory, and what the statement adds.
+VERSIONS: tuple[tuple[str, Kind, str], ...] = (
+    ("", "similarity", ""),
+    ("_progress", "progress", ", counted from the untrained network"),
+)
 
 
 def without_parts(evidence: Evidence) -> str:

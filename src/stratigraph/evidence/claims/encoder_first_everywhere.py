@@ -16,7 +16,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from stratigraph.evidence.claims.encoder_first import LEAST_GAP, without_parts, without_untrained
+from stratigraph.evidence.claims.encoder_first import (
+    LEAST_GAP,
+    VERSIONS,
+    without_parts,
+    without_untrained,
+)
 from stratigraph.evidence.claims.parts import (
     configuration,
     decoder,
@@ -35,7 +40,6 @@ from stratigraph.evidence.estimate import (
 from stratigraph.evidence.evidence import Evidence
 from stratigraph.evidence.finding import Question
 from stratigraph.evidence.moderation import moderate
-from stratigraph.evidence.settling import Kind
 from stratigraph.evidence.variance import add_variances
 
 __all__ = ["encoder_first_everywhere"]
@@ -44,11 +48,7 @@ __all__ = ["encoder_first_everywhere"]
 def encoder_first_everywhere(evidence: Evidence) -> list[Question]:
     """The raw version, and progress."""
     questions = []
-    versions: tuple[tuple[str, Kind, str], ...] = (
-        ("", "similarity", ""),
-        ("_progress", "progress", ", counted from the untrained network"),
-    )
-    for version, kind, what in versions:
+    for version, kind, what in VERSIONS:
         found = side_by_side(evidence, evidence.to_final, settling(kind, encoder, decoder))
         several = {
             measure: replace(contrast, estimator=_least)

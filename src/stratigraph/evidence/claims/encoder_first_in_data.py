@@ -13,13 +13,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from stratigraph.evidence.claims.encoder_first import LEAST_GAP, without_parts
+from stratigraph.evidence.claims.encoder_first import (
+    LEAST_GAP,
+    VERSIONS,
+    without_parts,
+    without_untrained,
+)
 from stratigraph.evidence.claims.parts import decoder, encoder, settling, side_by_side
 from stratigraph.evidence.contrast import Contrast, estimate, weigh
 from stratigraph.evidence.estimate import Estimate, Part, least_of
 from stratigraph.evidence.evidence import Evidence
 from stratigraph.evidence.finding import Question
-from stratigraph.evidence.settling import Kind
 
 __all__ = ["encoder_first_in_data"]
 
@@ -27,11 +31,7 @@ __all__ = ["encoder_first_in_data"]
 def encoder_first_in_data(evidence: Evidence) -> list[Question]:
     """The raw version, and progress."""
     questions = []
-    versions: tuple[tuple[str, Kind, str], ...] = (
-        ("", "similarity", ""),
-        ("_progress", "progress", ", counted from the untrained network"),
-    )
-    for version, kind, what in versions:
+    for version, kind, what in VERSIONS:
         found = side_by_side(
             evidence, evidence.to_final, settling(kind, encoder, decoder, ["data"])
         )
@@ -40,7 +40,11 @@ def encoder_first_in_data(evidence: Evidence) -> list[Question]:
             for measure, contrast in found.items()
             if contrast.table["data_x"].nunique() > 1
         }
-        lacking = without_parts(evidence) or "The study has a single data set."
+        lacking = (
+            without_parts(evidence)
+            or (version and without_untrained(evidence))
+            or "The study has a single data set."
+        )
         questions.append(
             Question(
                 f"encoder_first_in_every_data_set{version}",

@@ -23,7 +23,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from stratigraph.evidence.claims.encoder_first import LEAST_GAP, without_untrained
+from stratigraph.evidence.claims.encoder_first import LEAST_GAP, VERSIONS, without_untrained
 from stratigraph.evidence.claims.parts import (
     decoder,
     encoder,
@@ -67,11 +67,7 @@ def kinds(evidence: Evidence) -> list[Question]:
         keep: Callable[[Pairs], Pairs],
     ) -> None:
         key, claim, statement, words, lacking = asked
-        versions: tuple[tuple[str, Kind, str], ...] = (
-            ("", "similarity", ""),
-            ("_progress", "progress", ", counted from the untrained network"),
-        )
-        for version, kind, above in versions:
+        for version, kind, above in VERSIONS:
             found: dict[str, Contrast] = {}
             missing = lacking
             if _any(evidence, keep):

@@ -10,11 +10,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from stratigraph.evidence.claims.encoder_first import LEAST_GAP, without_parts, without_untrained
+from stratigraph.evidence.claims.encoder_first import (
+    LEAST_GAP,
+    VERSIONS,
+    without_parts,
+    without_untrained,
+)
 from stratigraph.evidence.claims.parts import encoder, settling, side_by_side
 from stratigraph.evidence.evidence import Evidence
 from stratigraph.evidence.finding import Question
-from stratigraph.evidence.settling import Kind
 
 __all__ = ["lower_first"]
 
@@ -42,11 +46,7 @@ def _upper(rows: pd.DataFrame) -> np.ndarray:
 def lower_first(evidence: Evidence) -> list[Question]:
     """The raw version, and progress."""
     questions = []
-    kinds: tuple[tuple[str, Kind, str], ...] = (
-        ("", "similarity", ""),
-        ("_progress", "progress", ", counted from the untrained network"),
-    )
-    for version, kind, what in kinds:
+    for version, kind, what in VERSIONS:
         questions.append(
             Question(
                 f"lower_first{version}",

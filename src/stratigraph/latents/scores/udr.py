@@ -59,15 +59,9 @@ class UDRSettings:
 
 def agreement(relation: np.ndarray) -> float:
     """UDR_ij of the relation R of two networks' informative latents, (d_i, d_j), not negative."""
-    if not sum(relation.shape):
-        return 0.0
     if not all(relation.shape):
-        return 0.0  # one network's latents have no partner at all
-    total = 0.0
-    for axis in (0, 1):
-        sums, most = relation.sum(axis=axis), relation.max(axis=axis)
-        total += float(np.divide(most**2, sums, out=np.zeros_like(sums), where=sums > 0).sum())
-    return total / sum(relation.shape)
+        return 0.0  # latents without any partner
+    return float(_shares(relation.T).sum() + _shares(relation).sum()) / sum(relation.shape)
 
 
 def udr(
