@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 
-import numpy as np
 import pytest
 import torch
 
@@ -29,14 +28,6 @@ training: {{steps: 24, batch_size: 8, validation: 0.25, validation_images: 20}}
 probes: {{count: 16}}
 snapshots: {{kind: explicit, steps: [0, 24]}}
 """
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "pictures.npy"
-    images = np.random.default_rng(0).integers(0, 256, (80, 1, 32, 32), dtype=np.uint8)
-    np.save(path, images)
-    return str(path)
 
 
 def config_of(data, **settings):

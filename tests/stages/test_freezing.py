@@ -17,14 +17,6 @@ from stratigraph.study.parse import parse_config
 from stratigraph.training import RunConfig, initial_state, training_states
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    path = tmp_path_factory.mktemp("data") / "pictures.npy"
-    images = np.random.default_rng(0).integers(0, 256, (80, 1, 32, 32), dtype=np.uint8)
-    np.save(path, images)
-    return str(path)
-
-
 def config_of(data, **freezing):
     settings = {"every": 3, "patience": 1, "threshold": -1.0, "inputs": 16, "thaw": 0.0, **freezing}
     return RunConfig(
