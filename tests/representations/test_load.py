@@ -248,6 +248,14 @@ def make_wrong(folder):
         file.create_group("X").attrs["encoding-type"] = "csr_matrix"
     with zipfile.ZipFile(folder / "others.npz", "w") as archive:
         archive.writestr("a.npy", b"no array")
+    torch.save(torch.zeros(1).expand(40, 2_000_000_000), folder / "repeated.pt")
+    torch.save(torch.as_strided(torch.zeros(40), (40, 10**9), (1, 0)), folder / "strided.pt")
+    torch.save(torch.empty(40, 5, device="meta"), folder / "meta.pt")
+    with zipfile.ZipFile(folder / "twice.npz", "w") as archive:
+        for name in ("a", "a.npy"):
+            archive.writestr(name, (folder / "x.npy").read_bytes())
+    with h5py.File(folder / "deep.h5", "w") as file:
+        file["/".join("g" * 200)] = X
 
 
 @pytest.mark.parametrize(
@@ -281,6 +289,11 @@ def make_wrong(folder):
         ("uneven.parquet", None, "column 'v' holds vectors of different lengths"),
         ("missing.parquet", None, "column 'v' has missing vectors, or missing numbers"),
         ("sparse.pt", None, r"holds no matrix of rows × units \(.*it is sparse"),
+        ("repeated.pt", None, "it repeats 4 bytes into 320,000,000,000; store it as it is"),
+        ("strided.pt", None, "it repeats 160 bytes into 160,000,000,000"),
+        ("meta.pt", None, "its numbers were not stored"),
+        ("twice.npz", None, "holds two arrays called 'a'"),
+        ("deep.h5", None, "groups within groups more than 100 deep"),
         ("sparse.h5ad:X", None, r"cannot be compared: it is sparse \(csr_matrix\)"),
     ],
 )

@@ -15,12 +15,12 @@ import contextlib
 import itertools
 import logging
 import os
-import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from typing import Any
 
 from stratigraph.engine.loop import TICK_SECONDS, Death, Pending, run_tasks
 from stratigraph.engine.protocol import Failure, Outcome, raised, title_of
+from stratigraph.engine.ray_address import check_address
 from stratigraph.engine.ray_worker import Board, Line, run_one
 from stratigraph.engine.stop import listening
 from stratigraph.engine.words import Hear
@@ -32,10 +32,6 @@ __all__ = ["RayEngine"]
 
 GONE_SECONDS = 10.0  # that the tasks of a map that was given up have to be gone
 CONNECT_SECONDS = 5.0
-# How a client of HTTP/2 begins: the preface, and a frame of settings without any (RFC 9113, 3.4);
-# a server's first frame is of settings too.
-HTTP_2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-SETTINGS = 4
 BUSY_SECONDS = 90.0  # that a task sent again waits for the lock of its last worker
 
 
@@ -206,7 +202,7 @@ def _connect(address: str | None, workers: int | None) -> Any:
     if ray.is_initialized():
         return ray
     if address is not None:
-        _check_address(address)
+        check_address(address)
     where: dict[str, Any] = {"address": address}
     if address is None:
         where = {"address": "local", "num_cpus": workers, "include_dashboard": False}
@@ -232,32 +228,6 @@ def _connect(address: str | None, workers: int | None) -> Any:
             os.environ.pop("PYTHONPATH")
             os.environ |= {} if before is None else {"PYTHONPATH": before}
     return ray
-
-
-def _check_address(address: str) -> None:
-    """Refuse a place where no gRPC server answers, which each of Ray's is.
-
-    Ray itself would try for long, print its own log, and wait for ever where a socket is silent.
-
-    Raises:
-        ConfigError: none does.
-
-    """
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if address in ("auto", "local") or not colon:
-        return
-    try:
-        place = host.strip("[]"), int(port)
-        with socket.create_connection(place, timeout=CONNECT_SECONDS) as connection:
-            connection.sendall(HTTP_2)
-            answer = connection.recv(9)
-        if len(answer) < 4 or answer[3] != SETTINGS:
-            raise ValueError("what answers is no cluster")
-    except (OSError, ValueError, OverflowError) as error:
-        raise ConfigError(
-            f"--address: nothing answers at {address} ({error}); expected auto, or the HOST:PORT "
-            "that `ray start --head` printed."
-        ) from None
 
 
 def _count_room(ray: Any, cpus: float, gpus: float) -> int:

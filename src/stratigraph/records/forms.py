@@ -1,8 +1,9 @@
-"""What the files of a study look like: one table, and one function that holds a file against it.
+"""What the JSON files of a study say: one table, and one function that holds a file against it.
 
 A seal says that bytes are those that were written, not who wrote them: anybody can make a study
 that is sealed and nonsense. So what is read is held against its form once, where it is read
-(`stratigraph.records.read_json` and `verified`), and whoever uses it need not ask again.
+(`stratigraph.records.read_json` and `verified`), and whoever uses it need not ask again. Tables and
+arrays have `stratigraph.records.contents`.
 
 A form is a function that says whether a value is right; ``[form]``, a list of such values;
 ``{key: form}``, a mapping that has these keys, of which those with a ``?`` may be missing, and may
@@ -22,10 +23,9 @@ from typing import Any, TypeAlias
 from stratigraph.errors import IntegrityError
 from stratigraph.values import is_number, is_whole
 
-__all__ = ["check_files", "check_json"]
+__all__ = ["check_json"]
 
 MOST = 2**53  # of whole numbers: steps, counts, bytes
-MOST_ROWS = 10_000_000  # of a table in a record
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ ESTIMATE = {"value": number, "lower": number, "upper": number, "null": number, "
             "parts?": [{"value": number, "error": number, "freedom": number}],
             "off?": number}  # fmt: skip
 NEED = {"replicates": count, "low": count, "high": count, "never": number, "why": text}
-STANDING = {"replicates": whole, "settled": flag, "outlook": text}
+OUTLOOK = {"replicates": whole, "settled": flag, "outlook": text}
 FINDING = {
     "key": text, "claim": whole, "way": text, "statement": text, "contrast": text,
     "verdict": text, "why": text, "p_holm": number, "estimates": Each(ESTIMATE),
@@ -106,11 +106,12 @@ FINDING = {
     "adjusted?": {"confidence": number, "lower": number, "upper": number},
     "entered?": {"of": whole, "runs": [text], "failed": whole, "layers": [text],
                  "left_out": [{"why": text, "runs": [text]}]},
-    "need?": Maybe(NEED), "standing?": Maybe(STANDING), "details?": [table],
+    "need?": Maybe(NEED), "standing?": Maybe(OUTLOOK), "details?": [table],
 }  # fmt: skip
 ABOUT = {
     "step?": whole, "run_id?": text, "representations?": text, "measure?": text, "plan?": text,
     "tolerance?": number, "groups?": whole, "formats?": [text], "posterior?": flag,
+    "null?": whole, "within?": text,
     "layers?": [{"name": name, "reason": words, "module?": words}], "image_shape?": [whole],
     "factor_names?": [text], "factor_sizes?": [whole], "max_value?": whole, "data?": table,
 }  # fmt: skip
@@ -146,40 +147,22 @@ JSON: dict[str, Form] = {
     },
 }  # fmt: skip
 
-# Of a record's files: columns of tables (with a ``?`` may be missing), axes and kinds of arrays.
-TABLES: dict[str, dict[str, str]] = {
-    "labels.parquet": {
-        **dict.fromkeys(("run", "data", "architecture", "objective", "layer"), "text"),
-        "reason": "text", "strength": "number", "latents": "whole", "seed": "whole",
-        "step": "whole",
-    },
-    "metrics.parquet": {"step": "whole", "split": "text"},
-    "latents.parquet": {
-        **dict.fromkeys(("step", "latent"), "whole"), "regime": "text",
-        **dict.fromkeys(("kl", "variance", "mean_variance"), "number"),
-        **dict.fromkeys(("information?", "information_error?"), "number"),
-    },
-    "codes.parquet": {
-        **dict.fromkeys(("step", "latent"), "whole"),
-        **dict.fromkeys(("information", "information_error", "perplexity"), "number"),
-    },
-    "udr.parquet": {
-        "run": "text", "step": "whole", "score": "text", "value": "number", "n": "whole",
-        "reason": "text",
-    },
-    "layers.parquet": {"step": "whole", "layer": "text"},
-    "scores.parquet": {
-        "step": "whole", "score": "text", "value": "number", "n": "whole", "reason": "text",
-    },
+# Of a record, by the end of its path: the files that it has at least, and what it says of itself.
+HOLDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "runs/*/metrics": (("metrics.parquet",), ()),
+    "observed*/tables": (("latents.parquet", "layers.parquet"), ()),
+    "observed*/scores": (("scores.parquet",), ()),
+    "probes/*-shown": (("images.npy",), ()),
+    "similarity*/*": (("labels.parquet", "values.npy"), ("representations",)),
+    "jackknife*/*": (("pairs.npy", "scores.npy"), ("representations",)),
+    "influence*/*": (
+        ("agreement.parquet", "probes.parquet", "turned.parquet", "without.parquet"),
+        ("representations",),
+    ),
+    "chance/*": (("cells.parquet", "best.parquet"), ("representations", "null", "within")),
+    "udr/*": (("udr.parquet",), ()),
+    "basis/*": (("rows.parquet",), ()),
 }  # fmt: skip
-ARRAYS: dict[str, tuple[int, str]] = {
-    **dict.fromkeys(("values.npy", "lower.npy", "upper.npy", "scores.npy"), (2, "f")),
-    "pairs.npy": (2, "i"),
-    "indices.npy": (1, "i"),
-    "images.npy": (4, "u"),
-    "posterior.npy": (3, "f"),
-    "posterior.moments": (3, "f"),
-}
 
 
 def check_json(path: Path | str, value: dict[str, Any]) -> None:
@@ -191,6 +174,8 @@ def check_json(path: Path | str, value: dict[str, Any]) -> None:
     """
     form = JSON.get(Path(path).name)
     wrong = "" if form is None else _misfit(value, form, "")
+    if not wrong and Path(path).name == "manifest.json":
+        wrong = _lack(Path(path).parent, value)
     if wrong:
         raise IntegrityError(f"{path}: sealed, but not what such a file says: {wrong}.")
 
@@ -232,80 +217,11 @@ def _first_words(form: Callable[[Any], bool]) -> str:
     return said[0].lower() + said[1:]
 
 
-def check_files(folder: Path, names: list[str]) -> None:
-    """Hold the tables and arrays of a record against their forms, and against each other.
-
-    Raises:
-        IntegrityError: one is not of its form.
-
-    """
-    sizes: dict[str, tuple[int, ...]] = {}
-    for file in names:
-        try:
-            if file in TABLES:
-                sizes[file] = (_check_table(folder / file, TABLES[file]),)
-            elif file in ARRAYS or file.endswith(".npy"):
-                sizes[file] = _check_array(folder / file, *ARRAYS.get(file, (2, "f")))
-        except ValueError as error:
-            raise _nonsense(folder / file, str(error)) from None
-    rows = sizes.get("labels.parquet", (0,))[0]
-    for file in ("values.npy", "lower.npy", "upper.npy"):
-        if sizes.get(file, (rows, rows)) != (rows, rows) and "labels.parquet" in sizes:
-            raise _nonsense(folder / file, f"its shape is {sizes[file]}; there are {rows:,} labels")
-    if "pairs.npy" in sizes:
-        pairs, scores = sizes["pairs.npy"], sizes.get("scores.npy", (-1, 0))
-        if pairs[1] != 2 or pairs[0] != scores[0] or (pairs[0] and not scores[1]):
-            raise _nonsense(folder / "pairs.npy", f"its shape is {pairs}, that of scores {scores}")
-    for file in ("posterior.npy", "posterior.moments"):
-        if sizes.get(file, (2,))[0] != 2:
-            raise _nonsense(folder / file, f"its shape is {sizes[file]}; expected (2, n, z)")
-
-
-def _nonsense(path: Path, what: str) -> IntegrityError:
-    return IntegrityError(f"{path}: its hash is right, but it is not what a study holds: {what}.")
-
-
-def _check_array(path: Path, axes: int, kinds: str) -> tuple[int, ...]:
-    from stratigraph.npy import read_header
-
-    with path.open("rb") as file:
-        shape, _, dtype = read_header(file, path.stat().st_size)
-    if len(shape) != axes or dtype.kind not in kinds:
-        raise ValueError(f"it holds {dtype} of shape {shape}; expected {axes} axes of kind {kinds}")
-    return shape
-
-
-def _check_table(path: Path, columns: Mapping[str, str]) -> int:
-    """How many rows a table has, whose columns are as they should be."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    kinds = {
-        "text": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t),
-        "whole": pa.types.is_integer,
-        "number": lambda t: pa.types.is_floating(t) or pa.types.is_integer(t),
-    }
-    try:
-        file = pq.ParquetFile(path)
-        rows = file.metadata.num_rows
-        if rows > MOST_ROWS:
-            raise ValueError(f"{rows:,} rows; at most {MOST_ROWS:,} are read")
-        there = set(file.schema_arrow.names)
-        needed = [column for column in columns if not column.endswith("?")]
-        lacking = [column for column in needed if column not in there]
-        if lacking:
-            raise ValueError(f"it has no column {', '.join(lacking)}")
-        found = file.read()  # all of it: a footer may speak of pages that are not there
-    except (pa.ArrowException, OSError, MemoryError) as error:
-        told = str(error).partition("\n")[0][:200]
-        raise ValueError(f"not readable as Parquet ({told})") from None
-    for column, kind in columns.items() if rows else ():
-        column = column.removesuffix("?")
-        if column not in there:
-            continue
-        own = found.column(column)
-        bare = pa.types.is_null(own.type) and kind == "number"
-        if not (bare or kinds[kind](own.type)) or (kind != "number" and own.null_count):
-            holes = " with holes" if own.null_count else ""
-            raise ValueError(f"its column {column} holds {own.type}{holes}; expected {kind}")
-    return rows
+def _lack(record: Path, manifest: Mapping[str, Any]) -> str:
+    """What a record does not have that all of its place have; "" where nothing is missing."""
+    for place, (files, about) in HOLDS.items():
+        if record.match(place):
+            lacking = [f"files.{file}" for file in files if file not in manifest["files"]]
+            lacking += [f"about.{key}" for key in about if key not in manifest["about"]]
+            return f"{lacking[0]} is missing" if lacking else ""
+    return ""

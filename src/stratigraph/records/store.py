@@ -36,8 +36,8 @@ from stratigraph.durable import (
     sync,
 )
 from stratigraph.errors import DataError, IntegrityError, StorageError
+from stratigraph.records.contents import check_files
 from stratigraph.records.files import FORMAT, check_format, read_json, sealed_json, storage
-from stratigraph.records.forms import check_files
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -40,11 +40,14 @@ def read_npy(path: Path, ids: str | None = None) -> Contents:
 
 def read_npz(path: Path, ids: str | None = None) -> Contents:
     """Arrays of two axes or more are matrices, those of one may be ids."""
-    contents = Contents()
+    contents, seen = Contents(), set[str]()
     try:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
                 name = member.filename.removesuffix(".npy")
+                if name in seen:
+                    raise DataError(f"{path}: holds two arrays called {name[:80]!r}.")
+                seen.add(name)
                 with archive.open(member) as file:
                     shape, order, dtype = _header(file, member.file_size, f"{path}:{name}")
                     skip = file.tell()

@@ -72,7 +72,8 @@ def read_csv(path: Path, ids: str | None = None) -> Contents:
 
     def rows() -> Rows:
         check_units(path, units, dict.fromkeys(text, "text"))
-        places = [columns.index(name) for name in units]
+        at = {name: place for place, name in enumerate(columns)}
+        places = [at[name] for name in units]
         try:
             with frames.read_csv(path, chunksize=BATCH, **options) as chunks:
                 return unpack((_numbers(c.iloc[:, places], path) for c in chunks), len(units))

@@ -25,6 +25,7 @@ MOST_RATIO = 1_100
 MOST_EMPTY = 1 << 26
 MOST_CHUNK = 1 << 28
 MOST_ROWS = 1_000_000  # of nothing
+MOST_DEEP = 100  # groups within groups: each look at one goes through all above
 DAMAGE = (
     OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError, MemoryError,
 )  # fmt: skip
@@ -85,6 +86,8 @@ def read_hdf5(path: Path, ids: str | None = None) -> Contents:
 
 
 def _take(library: Any, path: Path, contents: Contents, cells: bool, name: str, held: Any) -> None:
+    if name.count("/") > MOST_DEEP:
+        raise DataError(f"{path}: groups within groups more than {MOST_DEEP} deep.")
     encoding = held.attrs.get("encoding-type", "")
     if "_matrix" in str(encoding):
         contents.refused[name] = f"it is sparse ({encoding}); store it dense"

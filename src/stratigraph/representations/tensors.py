@@ -26,6 +26,7 @@ DTYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4",
     "I16": "<i2", "I8": "<i1", "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "<u1", "BOOL": "?",
 }  # fmt: skip
+MOST_REPEATED = 1 << 26  # bytes of a view that takes the same numbers again and again
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,14 @@ def _column(rows: FlatRows) -> np.ndarray:
 def _unusable(tensor: Tensor) -> str:
     if tensor.layout is not torch.strided or tensor.is_quantized:
         return "it is sparse or quantised; store it dense"
-    return "it holds complex numbers" if tensor.is_complex() else ""
+    if tensor.is_complex():
+        return "it holds complex numbers"
+    if tensor.is_meta:
+        return "its numbers were not stored"
+    declared, stored = tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes()
+    if declared > max(MOST_REPEATED, stored):
+        return f"it repeats {stored:,} bytes into {declared:,}; store it as it is (contiguous)"
+    return ""
 
 
 def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:

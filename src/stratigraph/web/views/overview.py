@@ -14,7 +14,7 @@ from stratigraph.errors import IntegrityError
 from stratigraph.evidence import part_of
 from stratigraph.identity import flat
 from stratigraph.records import MANIFEST, read_json, record_exists
-from stratigraph.records.forms import check_files
+from stratigraph.records.contents import check_files
 from stratigraph.report.answer import answer_words
 from stratigraph.report.figures.style import DIFFERENCES, SCORES, measure_name, stops
 from stratigraph.report.findings import finding_rows, reach_of
