@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,8 +17,10 @@ import pytest
 
 from stratigraph.cli.main import main
 from stratigraph.durable import sha256
-from stratigraph.errors import StratigraphError
+from stratigraph.errors import ConfigError, DataError, StratigraphError
 from stratigraph.records import sealed_json
+from stratigraph.report.power import power
+from stratigraph.stages.export import export_study
 from stratigraph.stages.verify import verify_study
 from stratigraph.study import load_study
 from stratigraph.web.query import Query
@@ -36,9 +40,15 @@ FORGED = [
     ("findings.json", "findings", {}, "verify"),
     ("findings.json", "findings", [1], "verify"),
     ("findings.json", "findings", GONE, "verify"),
+    ("findings.json", "ways_compared", [{"key": "x", "difference": 1}], "verify"),
     ("floors.json", "floors", [], "verify"),
+    ("floors.json", "floors", {"x": {"of": {"mse": {"floor": 1, "room": None}}}}, "verify"),
     ("current.json", "report", 3, ""),
     ("runs/*/metrics/manifest.json", "files", [], "show verify"),
+    ("runs/*/metrics/manifest.json", "files", {}, "show verify"),
+    ("similarity/debiased_cka/manifest.json", "about", {}, "verify export"),
+    ("influence/debiased_cka/manifest.json", "files", {}, "verify"),
+    ("udr/*/manifest.json", "files", {}, "verify export"),
     ("runs/*/metrics/manifest.json", "about", None, "show verify"),
     ("runs/*/metrics/manifest.json", "format", "1", "show verify"),
     ("runs/*/metrics/manifest.json", "files", {"metrics.parquet": 1}, "show verify"),
@@ -54,6 +64,16 @@ TABLES = [
     ("runs/*/metrics", "metrics.parquet", lambda t: t.assign(step="x"), "show verify"),
     ("runs/*/observed/scores", "scores.parquet", lambda t: t.assign(value="x"), "show verify"),
     ("runs/*/observed/tables", "latents.parquet", lambda t: t.drop(columns="kl"), "verify"),
+    ("runs/*/observed/scores", "scores.parquet", lambda t: t.assign(of_x="x"), "show verify"),
+    ("runs/*/observed/tables", "latents.parquet", lambda t: t.iloc[1:], "verify"),
+    ("runs/*/observed/tables", "latents.parquet", lambda t: t.assign(regime="x"), "verify"),
+    ("runs/*/metrics", "metrics.parquet", lambda t: t.assign(kl="x"), "show verify"),
+    ("influence/debiased_cka", "turned.parquet", lambda t: t.assign(contrast=[[1, 2]] * len(t)),
+     "verify"),
+    ("influence/debiased_cka", "probes.parquet", lambda t: t.assign(influence=b"x"), "verify"),
+    ("udr/*", "udr.parquet", lambda t: pd.concat([t, t]), "verify export"),
+    ("similarity/debiased_cka", "labels.parquet", lambda t: t.iloc[[0, *range(len(t) - 1)]],
+     "verify export"),
     ("similarity/debiased_cka", "labels.parquet", lambda t: t.iloc[1:], "verify export"),
     ("similarity/debiased_cka", "labels.parquet", lambda t: t.assign(layer=1), "verify export"),
     ("similarity/debiased_cka", "labels.parquet", lambda t: t.assign(step=None), "verify export"),
@@ -133,3 +153,60 @@ def test_tables_and_arrays_of_another_form(copy, capsys, pattern, name, change, 
     (record / "manifest.json").write_bytes(sealed_json(manifest))
     _commands(capsys, copy, run, refused)
     assert [damage.path for damage in verify_study(copy).damages] == [record]
+
+
+def _reseal(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    held = json.loads(path.read_text())
+    del held["seal"]
+    change(held)
+    path.write_bytes(sealed_json(held))
+
+
+def test_findings_of_a_newer_version_are_refused(copy):
+    _reseal(copy / "findings.json", lambda held: held.update(format=99))
+    with pytest.raises(ConfigError, match=r"written in format 99, this version reads up to 2"):
+        load_study(copy).findings  # noqa: B018
+
+
+@pytest.mark.parametrize("lost", ["least", "level", "parts", "p"])
+def test_power_of_findings_that_lack_what_it_follows_from(copy, lost):
+    def lose(held: dict[str, Any]) -> None:
+        one = next(row for row in held["findings"] if row["estimates"])
+        for part in (one, *one["estimates"].values()):
+            part.pop(lost, None)
+
+    _reseal(copy / "findings.json", lose)
+    with pytest.raises(DataError, match="run `stratigraph assess"):
+        power(copy)
+
+
+EXPORTED = [
+    ("labels", lambda t: t.drop(columns="step"), "list"),
+    ("labels", lambda t: t.assign(step=""), "list"),
+    ("metrics", lambda t: t.drop(columns="run"), "show"),
+    ("metrics", lambda t: t.assign(loss=[[1.0]] * len(t)), "show"),
+    ("scores", lambda t: t.assign(n="x"), "show"),
+    ("similarity/debiased_cka", lambda t: t.assign(row_x="x"), ""),
+    ("similarity/debiased_cka", lambda t: t.assign(value="x"), ""),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "refused"), EXPORTED)
+def test_exported_tables_of_another_form(tiny_study, tmp_path, capsys, name, change, refused):
+    out = tmp_path / "out"
+    export_study(tiny_study, out)
+    file = out / f"{name}.parquet"
+    change(pd.read_parquet(file)).to_parquet(file, index=False)
+    _reseal(
+        out / "export.json", lambda held: held["files"].update({f"{name}.parquet": sha256(file)})
+    )
+    if not refused:  # no command reads the matrices of an export
+        with pytest.raises(DataError, match=f"{file}: not readable"):
+            load_study(out).similarity("debiased_cka")
+        return
+    with pytest.raises(SystemExit) as ended:
+        main([refused, str(out), *([next(iter(tiny_study.runs))] if refused == "show" else [])])
+    assert ended.value.code == 3
+    heard = capsys.readouterr().err
+    assert heard.count("\n") == 1
+    assert f"{file}: not readable" in heard

@@ -9,13 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stratigraph.errors import IntegrityError
 
-__all__ = ["check_files"]
+if TYPE_CHECKING:
+    import pandas as pd
 
-MOST = 2**53  # of whole numbers
+__all__ = ["TABLES", "check_exported", "check_files"]
+
 MOST_ROWS = 10_000_000  # of a table in a record
 
 # Columns of tables (with a ``?`` may be missing; ``*`` are all others), with
@@ -67,7 +69,7 @@ TABLES: dict[str, dict[str, str | tuple[str, ...]]] = {
     },
 }  # fmt: skip
 # What a row is of: no two rows of a table are of the same.
-KEYS = {
+KEYS: dict[str, tuple[str, ...]] = {
     "labels.parquet": ("run", "step", "layer"),
     "latents.parquet": ("step", "latent"),
     "codes.parquet": ("step", "latent"),
@@ -142,22 +144,51 @@ def _check_table(path: Path, columns: Mapping[str, str | tuple[str, ...]]) -> in
         rows = file.metadata.num_rows
         if rows > MOST_ROWS:
             raise ValueError(f"{rows:,} rows; at most {MOST_ROWS:,} are read")
-        there = set(file.schema_arrow.names)
-        needed = [column for column in columns if not column.endswith(("?", "*"))]
-        lacking = [column for column in needed if column not in there]
-        if lacking:
-            raise ValueError(f"it has no column {', '.join(lacking)}")
         found = file.read()  # all of it: a footer may speak of pages that are not there
     except (pa.ArrowException, OSError, MemoryError) as error:
         told = str(error).partition("\n")[0][:200]
         raise ValueError(f"not readable as Parquet ({told})") from None
+    _check_columns(found, columns)
+    keys = KEYS.get(path.name, ())
+    _check_keys(found, keys)
+    whole = math.prod(len(found.column(key).unique()) for key in keys)
+    if path.name in GRIDS and rows < whole:
+        raise ValueError(f"a row is missing of each {', '.join(keys)}")
+    return rows
+
+
+def check_exported(file: str, frame: pd.DataFrame) -> None:
+    """Hold a table that an export joined of several runs' against the form of theirs.
+
+    Args:
+        file: what it is called in a record.
+        frame: itself.
+
+    Raises:
+        ValueError: it is not of that form.
+
+    """
+    import pyarrow as pa
+
+    try:
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+    except pa.ArrowException as error:
+        raise ValueError(str(error).partition("\n")[0][:200]) from None
+    _check_columns(table, {"run": "text", "row?": "whole", **TABLES[file]})
+    if file in KEYS:
+        _check_keys(table, tuple(dict.fromkeys(("run", *KEYS[file]))))
+
+
+def _check_columns(table: Any, columns: Mapping[str, str | tuple[str, ...]]) -> None:
+    needed = [column for column in columns if not column.endswith(("?", "*"))]
+    lacking = [column for column in needed if column not in table.column_names]
+    if lacking:
+        raise ValueError(f"it has no column {', '.join(lacking)}")
     known = {column.removesuffix("?"): kind for column, kind in columns.items()}
-    for column in found.column_names if rows else ():
+    for column in table.column_names if table.num_rows else ():
         kind = known.get(column, columns.get("*"))
         if kind is not None:
-            _check_column(column, found.column(column), kind)
-    _check_keys(path.name, found)
-    return rows
+            _check_column(column, table.column(column), kind)
 
 
 def _check_column(name: str, column: Any, kind: str | tuple[str, ...]) -> None:
@@ -177,24 +208,10 @@ def _check_column(name: str, column: Any, kind: str | tuple[str, ...]) -> None:
         other = set(column.unique().to_pylist()) - set(kind)
         if other:
             raise ValueError(f"its column {name} holds {min(other)[:60]!r}; expected {kind}")
-    if kind == "whole" and not all(-MOST <= value <= MOST for value in _ends(column)):
-        raise ValueError(f"its column {name} holds whole numbers beyond 2^53")
 
 
-def _ends(column: Any) -> list[int]:
-    import pyarrow.compute as pc
-
-    return [value.as_py() for value in pc.min_max(column).values()]
-
-
-def _check_keys(file: str, table: Any) -> None:
-    """No two rows are of the same; and where they are a grid, all of it is there."""
-    keys = KEYS.get(file, ())
+def _check_keys(table: Any, keys: tuple[str, ...]) -> None:
     if not keys or not table.num_rows:
         return
-    distinct = table.group_by(list(keys)).aggregate([]).num_rows
-    if distinct < table.num_rows:
+    if table.group_by(list(keys)).aggregate([]).num_rows < table.num_rows:
         raise ValueError(f"two rows are of the same {', '.join(keys)}")
-    whole = math.prod(len(table.column(key).unique()) for key in keys)
-    if file in GRIDS and distinct < whole:
-        raise ValueError(f"a row is missing of each {', '.join(keys)}")

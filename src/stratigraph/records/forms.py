@@ -65,6 +65,11 @@ def number(value: Any) -> bool:
     return value is None or (is_number(value) and math.isfinite(value))
 
 
+def finite(value: Any) -> bool:
+    """A finite number."""
+    return value is not None and number(value)
+
+
 def flag(value: Any) -> bool:
     """True or false."""
     return isinstance(value, bool)
@@ -90,19 +95,29 @@ def verdict(value: Any) -> bool:
     return value in ("", "supported", "contradicted", "negligible", "undecided")
 
 
+def lack(value: Any) -> bool:
+    """Why no number of replicates is known, or ""."""
+    return value in ("", "probes", "boundary", "one replicate", "undefined")
+
+
+def both(form: Form) -> Form:
+    """Of the two ways of reading."""
+    return {"corrected": form, "published": form}
+
+
 ESTIMATE = {"value": number, "lower": number, "upper": number, "null": number, "runs": count,
             "replicates?": count, "seeds?": count, "p?": number, "error_replicates?": number,
             "error_probes?": number, "error_both?": number, "freedom?": number,
             "configurations?": count, "correlation?": flag, "error?": number,
             "parts?": [{"value": number, "error": number, "freedom": number}],
             "off?": number}  # fmt: skip
-NEED = {"replicates": count, "low": count, "high": count, "never": number, "why": text}
+NEED = {"replicates": count, "low": count, "high": count, "never": number, "why": lack}
 OUTLOOK = {"replicates": whole, "settled": flag, "outlook": text}
 FINDING = {
     "key": text, "claim": whole, "way": text, "statement": text, "contrast": text,
-    "verdict": text, "why": text, "p_holm": number, "estimates": Each(ESTIMATE),
+    "verdict": text, "why": text, "p_holm": number, "p?": number, "estimates": Each(ESTIMATE),
     "of_all_runs?": Each({"value": number, "lower": number, "upper": number}),
-    "family?": text, "reason?": text, "least?": number, "one_sided?": flag, "level?": number,
+    "family?": text, "reason?": text, "least?": finite, "one_sided?": flag, "level?": finite,
     "adjusted?": {"confidence": number, "lower": number, "upper": number},
     "entered?": {"of": whole, "runs": [text], "failed": whole, "layers": [text],
                  "left_out": [{"why": text, "runs": [text]}]},
@@ -119,7 +134,14 @@ ASKED = {"runs": [text], "stages": [text], "code": Each(text), "study": text, "r
 STANDING = {
     "p": number, "verdict": verdict, "replicates": whole, "settled": flag, "outlook": text,
 }  # fmt: skip
-FLOOR = {"of?": Each({"floor": number, "room": number}), "why?": text}
+CHANGE = {
+    "key": text,
+    "decides": flag,
+    "difference": ESTIMATE,
+    "values": both(number),
+    "measures": both(text),
+}
+FLOOR = {"of?": Each({"floor": finite, "room": finite}), "why?": text}
 JSON: dict[str, Form] = {
     "manifest.json": {
         "format": whole, "about": ABOUT, "files": Each({"bytes": whole, "sha256": text}),
@@ -136,7 +158,10 @@ JSON: dict[str, Form] = {
     "looks.json": {"format": whole, "looks": [whole]},
     "standings.json": {"format": whole, "looks": Each(Each(Each(STANDING)))},
     "floors.json": {"format?": whole, "floors?": Each(FLOOR)},
-    "findings.json": {"findings": [FINDING], "representations?": Each(text)},
+    "findings.json": {
+        "findings": [FINDING], "representations?": Each(text), "format?": whole,
+        "ways_compared?": [CHANGE],
+    },
     "current.json": Each(
         {"asked": ASKED, "options": table, "files": Each(text), "headline?": [text]}
     ),

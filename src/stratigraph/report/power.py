@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +90,7 @@ def _read(study: Study | str | Path) -> Sequence[Mapping[str, Any]]:
 
         study = load_study(study)
     rows = [row for row in study.findings if row["way"] == "corrected"]
-    if any("level" not in row for row in rows):
+    if any(not _is_whole(row) for row in rows):
         raise DataError(
             f"study {study.config.name}: its findings are of an older version, which kept less of "
             f"their spread; run `stratigraph assess {study.path}`."
@@ -98,15 +98,26 @@ def _read(study: Study | str | Path) -> Sequence[Mapping[str, Any]]:
     return rows
 
 
+def _is_whole(row: Mapping[str, Any]) -> bool:
+    """Whether a finding holds all that a number of replicates follows from."""
+    needed = {"family", "reason", "least", "one_sided", "level"}
+    of_each = {"parts", *(f.name for f in fields(Estimate) if f.default is MISSING)}
+    return needed <= row.keys() and all(of_each <= one.keys() for one in row["estimates"].values())
+
+
 def _estimate(row: Mapping[str, Any]) -> Estimate | None:
     """The estimate that decides, as it was; JSON has no NaN."""
     held = next(iter(row["estimates"].values()), None)
     if held is None or row["family"] == "measures":
         return None
-    values: dict[str, Any] = {
+    values = _known(Estimate, held)
+    values["parts"] = tuple(Part(**_known(Part, part)) for part in held["parts"])
+    return Estimate(**values)
+
+
+def _known(kind: type[Estimate | Part], held: Mapping[str, Any]) -> dict[str, Any]:
+    return {
         field.name: math.nan if held[field.name] is None else held[field.name]
-        for field in fields(Estimate)
+        for field in fields(kind)
         if field.name in held
     }
-    values["parts"] = tuple(Part(**part) for part in held["parts"])
-    return Estimate(**values)

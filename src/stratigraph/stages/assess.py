@@ -30,6 +30,7 @@ from stratigraph.stages.recorded import check_recorded
 from stratigraph.stages.score import score_latents
 from stratigraph.study import CORRECTED, PUBLISHED, Study, findings_path
 from stratigraph.study.layout import basis_path
+from stratigraph.study.tables import FINDINGS_FORMAT
 from stratigraph.version import __version__
 
 __all__ = ["assess_study", "findings_of"]
@@ -110,7 +111,7 @@ def assess_study(
     rows = [_plain(finding) for finding in every]
     changes = compare_ways(found[CORRECTED.name], found.get(PUBLISHED.name, ()))
     about = {
-        "format": 2,
+        "format": FINDINGS_FORMAT,
         "study": study.config.name,
         "version": __version__,
         "runs": len(study.complete()),

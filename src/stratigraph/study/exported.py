@@ -25,6 +25,7 @@ import xarray as xr
 from stratigraph.errors import DataError, InputError, IntegrityError, UnsafeFileError
 from stratigraph.machine import physical_memory
 from stratigraph.records import is_sealed, read_json, read_text
+from stratigraph.records.contents import TABLES as RECORDS, check_exported
 from stratigraph.study.layout import EXPORT, REPLICATES, STUDY_FILE, similarity_path
 
 __all__ = ["EXPORT", "TABLES", "Export", "find_export"]
@@ -229,6 +230,16 @@ def _netcdf(export: Export, place: str, k: int) -> xr.DataArray:
         raise DataError(f"{export.folder / place}: not readable ({told}).") from error
 
 
+def _check_pairs(table: pd.DataFrame) -> None:
+    """Of a matrix as pairs: two rows of the labels, and numbers; it may be too long to copy."""
+    for name in ("row_x", "row_y"):
+        if name not in table or table[name].dtype.kind not in "iu":
+            raise ValueError(f"its column {name} does not hold whole numbers")
+    numbers = [name for name in ("value", "lower", "upper") if name in table]
+    if "value" not in table or any(table[name].dtype.kind not in "fiu" for name in numbers):
+        raise ValueError("its columns value, lower and upper do not hold numbers")
+
+
 @lru_cache(maxsize=16)
 def _table(export: Export, place: str, time: int) -> pd.DataFrame:
     content = io.BytesIO(export.read(place))
@@ -239,10 +250,17 @@ def _table(export: Export, place: str, time: int) -> pd.DataFrame:
             if rows > most:  # a few megabytes can stand for more than memory holds
                 raise DataError(f"{rows:,} rows; at most {most:,} are read")
             content.seek(0)
-            return pd.read_parquet(content)
-        words = dict.fromkeys(_WORDS, str)
-        found = pd.read_csv(content, dtype=words, keep_default_na=False, na_values=[""])
-        return found.fillna(dict.fromkeys(_WORDS, ""))
+            found = pd.read_parquet(content)
+        else:
+            words = dict.fromkeys(_WORDS, str)
+            found = pd.read_csv(content, dtype=words, keep_default_na=False, na_values=[""])
+            found = found.fillna(dict.fromkeys(_WORDS, ""))
+        record = f"{place.partition('.')[0].partition('-')[0]}.parquet"
+        if record in RECORDS:
+            check_exported(record, found)
+        elif place.startswith("similarity"):
+            _check_pairs(found)
     except Exception as error:  # a parser's own, of bytes that nothing vouches for
         told = str(error).partition("\n")[0]
         raise DataError(f"{export.folder / place}: not readable ({told}).") from error
+    return found

@@ -10,13 +10,15 @@ import pandas as pd
 
 from stratigraph.errors import InputError
 from stratigraph.records import read_json, record_exists, verified
+from stratigraph.records.files import check_format
 from stratigraph.study.layout import findings_path, scores_path, udr_path
 
 if TYPE_CHECKING:
     from stratigraph.study.study import Study
 
-__all__ = ["agreement_table", "findings_table", "read_findings", "scores_table"]
+__all__ = ["FINDINGS_FORMAT", "agreement_table", "findings_table", "read_findings", "scores_table"]
 
+FINDINGS_FORMAT = 2
 OF_FINDING = ("claim", "key", "statement", "way", "family", "verdict", "reason")
 OF_ESTIMATE = ("value", "lower", "upper", "null", "runs", "seeds")
 
@@ -77,7 +79,9 @@ def read_findings(study: Study) -> dict[str, Any]:
         raise InputError(
             f"study {study.config.name} has no findings yet; run `stratigraph assess {study.path}`."
         )
-    return read_json(path) if study.export is None else study.export.json(path.name)
+    held = read_json(path) if study.export is None else study.export.json(path.name)
+    check_format(held.get("format", 1), path, FINDINGS_FORMAT)
+    return held
 
 
 def agreement_table(study: Study) -> pd.DataFrame:
