@@ -298,3 +298,14 @@ def test_a_dollar_in_a_name_is_a_dollar():
         return figure
 
     assert draw(Sketch("x", sketch), ("svg", "pdf")).files["webp"]
+
+
+@pytest.mark.parametrize("key", ["representations", "ways", "claims", "snapshots", "measures"])
+def test_a_value_of_ten_thousand_letters_is_no_flood(tmp_path, tiny_file, capsys, key):
+    path = tmp_path / "s.yaml"
+    others = re.sub(rf"(?ms)^{key}:.*?(?=^\w|\Z)", "", tiny_file.read_text())
+    path.write_text(f"{others}{key}: {'a' * 10_000}\n")
+    code, told = one_line(capsys, "plan", path)
+    assert code == 2
+    assert "characters) … aaa" in told
+    assert key.removesuffix("s") in told.partition("aaa")[0]

@@ -43,6 +43,7 @@ from stratigraph.terminal import tell, visible
 __all__ = ["app", "main"]
 
 INTERRUPTED = 130
+LONGEST = 1400  # characters of a line of an error; a value may have tens of thousands
 # What is raised of an argument that cannot be read: Typer's own or Click's, by Typer's version.
 UsageError: Any = typer.BadParameter.__base__
 FORMER_NAME = ".* the former name goes with the next version"  # is told, unlike others'
@@ -129,7 +130,7 @@ def main(arguments: list[str] | None = None) -> None:
         if debug and not isinstance(raised, UsageError):  # which says nothing of our code
             raise
         error = _told(raised)
-        _tell_last(f"stratigraph: {error}")
+        _tell_last("\n".join(map(_shorten, f"stratigraph: {error}".split("\n"))))
         sys.exit(error.exit_code)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
@@ -165,6 +166,14 @@ def _told(error: Exception) -> StratigraphError:
         )
     named = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
     return StorageError(f"{named}{getattr(error, 'strerror', None) or error}.")
+
+
+def _shorten(line: str) -> str:
+    """A line whose middle is left out if a value in it is long: its end says what to do."""
+    if len(line) <= LONGEST:
+        return line
+    end = LONGEST // 4
+    return f"{line[: LONGEST - end]} … ({len(line) - LONGEST:,} characters) … {line[-end:]}"
 
 
 def _tell_last(text: str) -> None:
