@@ -6,7 +6,7 @@ import dataclasses
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -210,7 +210,8 @@ def report(
 ) -> None:
     """Write the figures and the report.
 
-    Of a study's folder, --out is where they are written instead, and nothing into the study's.
+    Of a study's folder, or an export of one, --out is where they are written instead, and nothing
+    into the study's.
     """
     to = take_former(context, "to", "--out")
     if study.is_dir() and opening.out is not None and opening.out.resolve() != study.resolve():
@@ -225,13 +226,18 @@ def report(
     with _no_collection():
         from stratigraph.report import check_formats, report_path, write_report
         from stratigraph.stages import Progress, open_study, run_stage
+        from stratigraph.study import load_study
 
     asked = None if formats is None else check_formats(formats.split(",") if formats else ["none"])
+    open_it = partial(
+        open_study, study, opening.out, opening.max_runs, trust=opening.trust, begin=False
+    )
     if to is not None:
         refuse_given(context, ("quiet",), "it is of a report that is written into the study")
-    opened = open_study(study, opening.out, opening.max_runs, trust=opening.trust, begin=False)
-    if to is None:
-        run_stage("report", opened, None, Progress(quiet), formats=asked)
-        tell_headline(opened, report_path(opened))
-    else:
+        read = study.is_dir()  # an export, and what may only be read, too
+        opened = load_study(study, opening.trust) if read else open_it()
         tell_headline(opened, write_report(opened, to, formats=asked))
+        return
+    opened = open_it()
+    run_stage("report", opened, None, Progress(quiet), formats=asked)
+    tell_headline(opened, report_path(opened))

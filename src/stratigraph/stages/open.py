@@ -109,8 +109,8 @@ def _check_begun(folder: Path) -> None:
     if find_export(folder) is not None:
         raise ConfigError(
             f"{folder}: is an export of a study, without its weights: it opens for reading "
-            "(`list`, `show`, `verify`, load_study). To run the study anew, run the export's "
-            "study.yaml with another --out."
+            "(`list`, `show`, `verify`, `report --out`, load_study). To run the study anew, run "
+            "the export's study.yaml with another --out."
         )
 
 
