@@ -252,7 +252,10 @@ def test_trust_is_of_a_study_and_not_of_a_name(own_first, strangers, trained, tm
 
 @pytest.mark.parametrize(
     ("start", "planted"),
-    [(["-m", "stratigraph"], "typer"), (["-P", "-m", "stratigraph"], "loky")],
+    [
+        (["-P", "-m", "stratigraph"], "loky"),
+        pytest.param(["-m", "stratigraph"], "typer", marks=pytest.mark.full),
+    ],
 )
 def test_no_library_is_taken_from_the_current_folder(start, planted, trained, tmp_path):
     """Neither here nor in a worker: a study's file may be called like one of them."""

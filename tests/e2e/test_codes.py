@@ -21,7 +21,7 @@ STUDY = """
 name: codes
 grid:
   data: {name: sprites, size: 32, cache: false}
-  architecture: fully_connected
+  architecture: {name: fully_connected, width: 32}
   objective: {vq_vae: {codes: [4, 16], dimensions: 2}}
   latents: 3
   seed: [0, 1]

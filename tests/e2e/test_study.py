@@ -31,9 +31,9 @@ def _hashes(folder: Path, *parts: str) -> dict[str, str]:
 
 def _results(source: Path, out: Path | None = None, workers: int = 1) -> Study:
     """Every stage but the report, which takes longer than all others and is drawn elsewhere."""
-    study = open_study(source, out)
+    study, engine = open_study(source, out), LocalEngine(workers)
     for stage in ("train", "extract", "compare", "assess"):
-        run_stage(stage, study, LocalEngine(workers))
+        run_stage(stage, study, engine)
     return study
 
 

@@ -112,8 +112,13 @@ KINDS = ("encoder_first_of_a_kind_progress", "convolution_first_progress")
     ("plan", "place", "kind"),
     [
         (Plan(encoder=20, decoder=300), "supported", "undecided"),
-        (Plan(encoder=300, decoder=20), "contradicted", "undecided"),
-        pytest.param(Plan(), "negligible", "supported", marks=pytest.mark.full),
+        *(
+            pytest.param(*one, marks=pytest.mark.full)
+            for one in (
+                (Plan(encoder=300, decoder=20), "contradicted", "undecided"),
+                (Plan(), "negligible", "supported"),
+            )
+        ),
     ],
 )
 def test_the_place_of_a_part_and_its_kind_are_told_apart(plan, place, kind):

@@ -21,7 +21,7 @@ STUDY = """
 name: watched
 grid:
   data: {path}
-  architecture: fully_connected
+  architecture: {{name: fully_connected, width: 32}}
   objective: {{beta_vae: {{beta: 1}}}}
   on_collapse: {{action: stop, nats: 100, every: 3, after: 3, inputs: 16}}
 training: {{steps: 24, batch_size: 8, validation: 0.25, validation_images: 20}}

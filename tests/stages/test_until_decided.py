@@ -25,7 +25,7 @@ FILE = """
 name: growing
 grid:
   data: {name: sprites, size: 32, cache: false}
-  architecture: fully_connected
+  architecture: {name: fully_connected, width: 32}
   objective: {beta_vae: {beta: [1, 4]}}
   seed: {replicates: 2}
 training: {steps: 2, batch_size: 8, validation_images: 16}
