@@ -38,31 +38,31 @@ Ids = Annotated[
     list[str] | None,
     typer.Option(
         "--ids",
-        help="Of files: the column of ids that rows are joined on, or a file of them; once for "
+        help="For files: the column of ids on which rows are joined, or a file of ids; once for "
         "all, or once for each.",
     ),
 ]
 Drawn = Annotated[
     Path | None,
-    typer.Option("--figure", help="Of networks or files: draw the matrix (.png, .pdf, .svg)."),
+    typer.Option("--figure", help="For networks or files: draw the matrix (.png, .pdf, .svg)."),
 ]
 WithInterval = Annotated[
     bool,
-    typer.Option("--interval", help="Of networks or files: a 95 % interval for each score."),
+    typer.Option("--interval", help="For networks or files: a 95 % interval for each score."),
 ]
 Null = Annotated[
     int | None,
     typer.Option(
         "--null",
-        help="So many permutations say what chance would score (200); of a study, kept in it.",
+        help="How many permutations estimate chance (such as 200); for a study, kept in it.",
     ),
 ]
 NullWithin = Annotated[
     str | None,
     typer.Option(
         "--null-within",
-        help="Permute within classes: of a study, the name of a factor of its data; of networks or "
-        "files, a file of labels, one a row (or FILE:COLUMN).",
+        help="Permute within classes: for a study, a factor of its data; for networks or "
+        "files, a file of labels, one per row (or FILE:COLUMN).",
     ),
 ]
 

@@ -19,7 +19,7 @@ def export(
     study: StudyFolder,
     out: Annotated[Path, typer.Option("--out", help="The folder to write into.")],
     form: Annotated[
-        str, choose("--format", "parquet", "csv", "netcdf", help="How tables are written.")
+        str, choose("--format", "parquet", "csv", "netcdf", help="Format of the tables.")
     ] = "parquet",
     tracker: Annotated[
         str | None,

@@ -53,17 +53,21 @@ def choose_latent_size(
     ] = "",
     steps: Annotated[
         int | None,
-        typer.Option("--steps", help="Of each training; one epoch, 2,000 at most, if not given."),
+        typer.Option(
+            "--steps", help="Steps of each training; if not given, one epoch, 2,000 at most."
+        ),
     ] = None,
     threshold: Annotated[
         float,
-        typer.Option("--threshold", help="Of the gap, as a share of the data's dimension."),
+        typer.Option("--threshold", help="Largest gap, as a share of the data's dimension."),
     ] = 0.2,
     estimator: Annotated[
-        str, choose("--estimator", "levina_bickel", "two_nn", help="Of dimension.")
+        str, choose("--estimator", "levina_bickel", "two_nn", help="Estimator of dimension.")
     ] = "levina_bickel",
-    images: Annotated[int, typer.Option("--images", help="On which it is estimated.")] = 1000,
-    most: Annotated[int, typer.Option("--most", help="Latents that are tried, at most.")] = 256,
+    images: Annotated[
+        int, typer.Option("--images", help="Images on which it is estimated.")
+    ] = 1000,
+    most: Annotated[int, typer.Option("--most", help="Largest number of latents tried.")] = 256,
     device: Device = "cpu",
     quiet: Quiet = False,
     trust: Trust = False,

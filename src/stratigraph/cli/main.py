@@ -92,7 +92,7 @@ def options(
     work: str = typer.Option(
         "",
         "--work",
-        help="Where the working copies of studies at URLs are; $STRATIGRAPH_WORK, or the cache.",
+        help="Folder for working copies of studies at URLs; else $STRATIGRAPH_WORK or the cache.",
         metavar="DIR",
     ),
 ) -> None:

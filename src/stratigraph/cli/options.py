@@ -147,7 +147,7 @@ Out = Annotated[
     Path | None,
     typer.Option(
         "--out",
-        help="Of a study file: the study's folder or URL (s3://…); results/<file's name> if not "
+        help="For a study file: the study's folder or URL (s3://…); results/<file's name> if not "
         "given.",
         metavar="DIR",
         parser=find_new_study,
@@ -156,7 +156,9 @@ Out = Annotated[
 MaxRuns = Annotated[int, typer.Option("--max-runs", help="Refuse a larger grid.")]
 Trust = Annotated[
     bool,
-    typer.Option("--trust", help="Run the modules that a study's folder names, whoever made it."),
+    typer.Option(
+        "--trust", help="Run the modules that a study in a folder names, whoever made it."
+    ),
 ]
 EngineName = Annotated[str, choose("--engine", "local", "ray", help="Where tasks run.")]
 Address = Annotated[
@@ -166,20 +168,20 @@ Address = Annotated[
     ),
 ]
 Workers = Annotated[
-    int | None, typer.Option("--workers", help="Processes; one for each core if not given.")
+    int | None, typer.Option("--workers", help="Processes; one per core if not given.")
 ]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps, …")]
 AllowDrift = Annotated[
     bool,
     typer.Option(
         "--allow-drift",
-        help="Go on with runs begun under another torch, device or data, and mark them.",
+        help="Continue runs begun under another torch, device or data, and mark them.",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors and the headline.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print only errors and the headline.")]
 TableFile = Annotated[
     Path | None,
-    typer.Option("--out", help="Write the table here too: .csv, .parquet or .nc.", metavar="FILE"),
+    typer.Option("--out", help="Also write the table here: .csv, .parquet or .nc.", metavar="FILE"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 

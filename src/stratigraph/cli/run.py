@@ -51,7 +51,7 @@ LooksAt = Annotated[
     str | None,
     typer.Option(
         "--looks",
-        help="With --until-decided: the replicates at each look, with commas between, instead of "
+        help="With --until-decided: the replicates at each look, separated by commas, instead of "
         "4,6,8,12,… up to --most.",
     ),
 ]
@@ -123,7 +123,7 @@ def run(
     most: Most = None,
     looks: LooksAt = None,
 ) -> None:
-    """Run a whole study, from training to its report. The same command again goes on."""
+    """Run a whole study, from training to its report. The same command resumes it."""
     refuse_idle(context, study)
     if not until_decided:
         refuse_given(context, ("most", "looks"), "it is of --until-decided")
@@ -171,7 +171,7 @@ def train(
     allow_drift: AllowDrift = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train every run of a study that is not done."""
+    """Train every unfinished run of a study."""
     from stratigraph.stages import Progress, run_stage
 
     opened, start = open_to_compute(context, study, opening, computing, device)
@@ -203,14 +203,14 @@ def report(
         str | None,
         typer.Option(
             "--formats",
-            help="Draw figures in these too: pdf, svg, png, with commas between. They are drawn "
-            "again with each report, until others are named; webp is what the report shows.",
+            help="Also draw figures as pdf, svg, png (separated by commas). They are redrawn "
+            "with each report until others are named; the report itself shows webp.",
         ),
     ] = None,
 ) -> None:
     """Write the figures and the report.
 
-    Of a study's folder, --out is where they are written instead, and nothing into the study's.
+    For a study's folder, --out names another folder for them; nothing is written to the study.
     """
     to = take_former(context, "to", "--out")
     if study.is_dir() and opening.out is not None and opening.out.resolve() != study.resolve():

@@ -22,14 +22,14 @@ def verify(
     study: Annotated[str, typer.Argument(help="The folder or URL of a study.", metavar="STUDY")],
     computing: Computing,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Remove what is damaged, and make it anew.")
+        bool, typer.Option("--repair", help="Remove what is damaged, and make it again.")
     ] = False,
     as_json: AsJson = False,
     device: Device = "cpu",
     quiet: Quiet = False,
     trust: Trust = False,
 ) -> None:
-    """Check every file of a study against the hash that was written with it."""
+    """Check every file of a study against its stored hash."""
     from stratigraph.stages import Progress, repair_study, verify_study
     from stratigraph.study.origin import is_url
     from stratigraph.training.device import check_device

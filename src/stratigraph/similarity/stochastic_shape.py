@@ -57,12 +57,12 @@ class Gaussians:
 
 
 def stochastic_shape_distance(x: Gaussians, y: Gaussians, weight: float = 1.0) -> float:
-    """How far two representations with noise are apart, up to a rotation and an offset.
+    """How far apart two noisy representations are, up to a rotation and an offset.
 
     Args:
-        x: of n probes.
-        y: of the same, in the same order.
-        weight: that of the means, from 0 to 2; the noise has the rest of 2.
+        x: Gaussians of n probes.
+        y: Gaussians of the same probes, in the same order.
+        weight: weight of the means, from 0 to 2; the noise gets the rest of 2.
 
     Returns:
         The distance; NaN with an `UndefinedWarning` where one side is the same for all probes.

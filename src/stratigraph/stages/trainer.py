@@ -77,7 +77,7 @@ def train_run(
         directory: the run's folder.
         config: what to train.
         device: ``cpu``, ``cuda``, ``mps``, …
-        allow_drift: go on though the versions, the data or the device changed since the run began.
+        allow_drift: continue even if versions, data or device changed since the run began.
 
     Raises:
         BusyError: another process trains it.
@@ -201,21 +201,21 @@ def train(
     device: str = "cpu",
     allow_drift: bool = False,
 ) -> Run:
-    """Train one VAE, or go on with it, and return the run.
+    """Train one VAE, or resume its training, and return the run.
 
     Args:
         config: a `RunConfig`, or its values as a mapping.
         out: the run's folder; by default ``results/runs/<run_id>`` in the current one.
         device: ``cpu``, ``cuda``, ``mps``, …
-        allow_drift: go on though the versions, the data or the device changed since the run began.
+        allow_drift: continue even if versions, data or device changed since the run began.
 
     Returns:
-        The run: ``.steps`` of its snapshots, ``.model(step)``, ``.metrics``, ``.state``.
+        The run: ``.steps`` (its snapshots), ``.model(step)``, ``.metrics``, ``.state``.
 
     Raises:
         ConfigError: a value that cannot be used.
         BusyError: another process trains it.
-        KeyboardInterrupt: by Ctrl-C; all steps done are saved, and the same call goes on.
+        KeyboardInterrupt: on Ctrl-C; all steps done are saved, and the same call resumes.
 
     """
     chosen = config if isinstance(config, RunConfig) else RunConfig.from_dict(config)
