@@ -80,8 +80,8 @@ def test_what_cannot_work_begins_no_folder(
     [
         (("--device", "cuda:7"), "device: 'cuda:7' cannot be used here"),
         (("--workers", "0"), "workers: expected 1 to 1024, got 0"),
-        (("--engine", "rey"), "--engine: none is called 'rey'"),
-        (("--address", "auto"), "--address: only a cluster has one"),
+        (("--engine", "rey"), "--engine: unknown name 'rey'"),
+        (("--address", "auto"), "--address: it is only for a cluster"),
     ],
 )
 def test_a_machine_that_cannot_begins_no_folder(
@@ -99,7 +99,7 @@ def test_a_later_stage_begins_no_study(command, tiny_file, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     code, said = told(capsys, command, tiny_file, "--out", "begun")
     assert code == 3
-    assert f"no study was begun there; `stratigraph run {tiny_file} --out begun`" in said
+    assert f"there is no study there; `stratigraph run {tiny_file} --out begun`" in said
     assert list(tmp_path.iterdir()) == []
 
 

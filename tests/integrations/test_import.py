@@ -280,9 +280,14 @@ def test_runs_by_folder_seed_and_pattern(tmp_path):
 @pytest.mark.parametrize(
     ("names", "pattern", "kind", "said"),
     [
-        ([], None, DataError, "nothing is at .*; expected files or folders"),
-        (["a/resnet18.safetensors"], None, DataError, "no step is known of it, by its name or by"),
-        (["a/model_seed_3.safetensors"], None, DataError, "no step is known of it"),
+        ([], None, DataError, "there is nothing at .*; expected files or folders"),
+        (
+            ["a/resnet18.safetensors"],
+            None,
+            DataError,
+            "neither its name nor its contents give a step",
+        ),
+        (["a/model_seed_3.safetensors"], None, DataError, "neither its name nor its contents"),
         (["a/step1.pt"], "b/step{step}", ConfigError, r"a/step1\.pt is not of the form b/step"),
         (["a/step1.pt"], "a/step", ConfigError, "has no field; expected some in braces"),
         (["a/step1.pt"], "{step}/step{step}", ConfigError, "stands in .* twice"),
@@ -312,7 +317,9 @@ def test_names_that_say_too_little(tmp_path, names, pattern, kind, said):
 def test_two_runs_are_not_made_one_without_a_word(tmp_path, names, pattern, fixed, runs):
     touch(tmp_path, names := [f"{name}.pt" for name in names])
     paths = [tmp_path / name for name in names]
-    with pytest.raises(ConfigError, match=r"would be of one run.*Put a field where they differ"):
+    with pytest.raises(
+        ConfigError, match=r"would belong to one run.*Put a field where they differ"
+    ):
         find_series(paths, pattern)
     assert len(find_series(paths, fixed)) == runs
 

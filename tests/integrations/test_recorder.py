@@ -460,7 +460,7 @@ def test_the_parts_and_the_reduction_that_were_read_tell_runs_apart(tmp_path):
     again = [lambda x: x * 2, lambda x: x * 3, of(2), of(3), partial(torch.mul, other=2), torch.abs]
     assert [reading("0", one) for one in same] == [reading("0", one) for one in again]
     assert len({reading("0", one) for one in same}) == len(same)
-    with pytest.raises(InputError, match=r"^reduce: .* cannot be told apart"):
+    with pytest.raises(InputError, match=r"^reduce: .* cannot be distinguished"):
         reading("0", of(object()))
 
 

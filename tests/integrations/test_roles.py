@@ -111,7 +111,7 @@ def test_patterns_are_of_modules_and_all_in_them():
 @pytest.mark.parametrize(
     ("roles", "kind", "said"),
     [
-        ("encode=enc", ConfigError, r"none is called 'encode'\. Did you mean 'encoder'"),
+        ("encode=enc", ConfigError, r"unknown name 'encode'\. Did you mean 'encoder'"),
         ("encoder", ConfigError, r"expected ROLE=LAYER,…, such as encoder=enc\.\*, got 'encoder'"),
         (7, ConfigError, "expected a mapping such as"),
         ({"encoder": 3}, ConfigError, "encoder: expected a layer, such as enc"),
@@ -135,7 +135,7 @@ def test_shapes_that_are_no_posterior():
         read(Latent(), {"posterior": "up"})
     with pytest.raises(InputError, match=r"mean=down gives shape .*expected two alike"):
         read(Latent(), {"mean": "down", "log_var": "up"})
-    with pytest.raises(InputError, match="posterior: the roles say what it is too"):
+    with pytest.raises(InputError, match="posterior: the roles give it too"):
         read(Latent(), {"posterior": "moments"}, posterior=lambda m, x: None)
 
 

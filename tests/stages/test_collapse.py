@@ -115,5 +115,5 @@ def test_a_run_that_stops_has_its_answer(tmp_path, data, capsys):
 def test_a_run_that_acts_needs_its_watch(data):
     config = config_of(data)
     state = initial_state(config, config.dataset())
-    with pytest.raises(ConfigError, match="trained with a CollapseWatch"):
+    with pytest.raises(ConfigError, match="needs its own CollapseWatch"):
         next(training_states(config, config.dataset(), state))

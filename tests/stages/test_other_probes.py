@@ -210,7 +210,7 @@ def test_images_that_fit_are_those_of_the_other_set(read):
         (", data: [solids]", "debiased_cka", "begin the list with own"),
         (", data: [own, solid]", "debiased_cka", r"probes: data: no data set .* Did you mean 's"),
         (", data: [own, solids, {name: solids, size: 16, cache: false}]", "debiased_cka", "twice"),
-        (", data: [own, solids, solids]", "debiased_cka", "stands in the list twice"),
+        (", data: [own, solids, solids]", "debiased_cka", "is in the list twice"),
         (DATA, "procrustes_similarity", "compared by debiased_cka; add it to `measures`"),
     ],
 )

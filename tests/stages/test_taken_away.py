@@ -130,7 +130,7 @@ def test_a_file_that_is_deleted(one, tmp_path, tiny_study, at_step_seven, capsys
     told = capsys.readouterr().err
     if gone == SNAPSHOT:
         assert ended.value.code == 6
-        assert f"{SNAPSHOT} is not there any more: somebody removed it" in told
+        assert f"{SNAPSHOT} is gone: it was removed" in told
     if gone == f"{SNAPSHOT}/weights.safetensors":  # its manifest stands: it is damage
         assert ended.value.code == 3
         assert "weights.safetensors: missing" in told

@@ -84,7 +84,7 @@ def test_a_plan_is_fixed_before_the_first_look(tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     write_json(other / "findings.json", {})
-    with pytest.raises(ConfigError, match="findings were looked at already"):
+    with pytest.raises(ConfigError, match="findings were already seen"):
         fix_looks(other, (4, 6))
 
 
@@ -171,8 +171,8 @@ def test_it_ends_where_no_run_learned(file, tmp_path):
 @pytest.mark.parametrize(
     ("change", "options", "told"),
     [
-        ("", ["--until-decided"], "as in --most 8"),
-        ("", ["--until-decided", "--looks", "four"], "expected numbers with commas"),
+        ("", ["--until-decided"], "such as --most 8"),
+        ("", ["--until-decided", "--looks", "four"], "expected numbers separated by commas"),
         ("", ["--until-decided", "--most", "1"], "at least the 2 replicates"),
         ("", ["--most", "8"], "it is of --until-decided"),
         ("seed: [0, 1]", ["--until-decided", "--most", "8"], "its grid gives seeds"),

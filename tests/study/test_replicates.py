@@ -118,7 +118,7 @@ def test_what_says_how_many_is_checked(file, tmp_path):
         load_study(out)
     found = verify_study(out)
     assert [damage.path for damage in found.damages] == [path]
-    with pytest.raises(IntegrityError, match=r"Remove it: .* are trained already"):
+    with pytest.raises(IntegrityError, match=r"Remove it: .* are already trained"):
         repair_study(out, found, LocalEngine(1), Progress(quiet=True))
 
 

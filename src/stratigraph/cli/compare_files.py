@@ -83,7 +83,7 @@ def find_files(sources: list[Path], models: bool) -> list[str]:
         raise ConfigError("compare: expected files of representations or --model, got both.")
     if files and others:
         raise ConfigError(
-            f"{others[0]}: no file of representations; it cannot be compared with {files[0]}."
+            f"{others[0]}: not a file of representations; it cannot be compared with {files[0]}."
         )
     return files
 
@@ -162,8 +162,8 @@ def _tell_closer(
         raise ConfigError(f"--closer: expected three representations, got {len(every)} ({names}).")
     if any(one is not None for one in given):
         raise ConfigError(
-            "--closer: it is one test, with its interval; leave --figure, --out, --null, "
-            "--tolerance and --precision away."
+            "--closer: it is a single test with its interval; leave out --figure, --out, --null, "
+            "--tolerance and --precision."
         )
     (x, first), (y, second), (z, third) = every
     found = compare_closeness(first, second, third, measure)
@@ -179,7 +179,7 @@ def _one_each(files: list[str], ids: list[str] | None) -> list[str | None]:
         return [None] * len(files)
     if len(ids) not in (1, len(files)):
         raise ConfigError(
-            f"--ids: expected it once for all files, or once for each; got {len(ids)} for "
+            f"--ids: expected once for all files, or once for each; got {len(ids)} for "
             f"{len(files)}."
         )
     return [*ids] * (len(files) // len(ids))

@@ -103,7 +103,7 @@ def import_checkpoints(
         raise ConfigError("--checkpoints: expected files, folders or a glob in quotes, got none.")
     if "://" in str(out):
         raise ConfigError(
-            f"--out: expected a folder of this machine, got {out}; import into one, and copy it "
+            f"--out: expected a folder on this machine, got {out}; import into one, and copy it "
             "with `stratigraph export`."
         )
     check_device(device)
@@ -134,7 +134,7 @@ def import_checkpoints(
             )
         except (RuntimeError, TypeError, IndexError) as error:  # the network's, of such inputs
             told = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise DataError(f"{inputs}: the network cannot be shown it ({told}).") from error
+            raise DataError(f"{inputs}: the network cannot run on it ({told}).") from error
     if quiet:
         return
     for run_id, run in study.runs.items():

@@ -113,10 +113,10 @@ def _configuration(
     from stratigraph.training import RunConfig
 
     if (study is None) == (not data):
-        raise ConfigError("latent-size: give a study, or --data, and not both.")
+        raise ConfigError("latent-size: give either a study or --data.")
     if study is None:
         if run:
-            raise ConfigError("--run: it names a run of a study; with --data there is none.")
+            raise ConfigError("--run: it names a run of a study, and --data uses none.")
         return None, RunConfig(data={"name": data}, objective={"name": "vae"}, steps=1)
     opened = load_study(study, trust) if study.is_dir() else None
     if opened is not None and opened.export is not None:

@@ -188,7 +188,9 @@ def _check_work(given: list[str]) -> None:
     placed = [at for at, word in enumerate(given) if word.partition("=")[0] == "--work"]
     values = {at + 1 for at in placed if "=" not in given[at]} | set(placed)
     if placed and not any("://" in word for at, word in enumerate(given) if at not in values):
-        raise ConfigError("--work: it is of studies at URLs, and none was given; leave it out.")
+        raise ConfigError(
+            "--work: it applies to studies at URLs, and none was given; leave it out."
+        )
 
 
 def _in_foreground() -> bool:

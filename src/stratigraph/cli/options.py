@@ -225,9 +225,9 @@ class Computing:
             return RayEngine(self.address, self.workers, **asked)
         if self.engine != "local":
             hint = suggest(self.engine, ["local", "ray"])
-            raise ConfigError(f"--engine: none is called {self.engine!r}.{hint}")
+            raise ConfigError(f"--engine: unknown name {self.engine!r}.{hint}")
         if self.address is not None:
-            raise ConfigError("--address: only a cluster has one; add --engine ray.")
+            raise ConfigError("--address: it is only for a cluster; add --engine ray.")
         return LocalEngine(self.workers)
 
 

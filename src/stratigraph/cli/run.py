@@ -157,7 +157,7 @@ def _counts(text: str) -> list[int]:
         return [int(word) for word in text.split(",")]
     except ValueError:
         raise ConfigError(
-            f"--looks: expected numbers with commas, as 4,6,8, got {text!r}."
+            f"--looks: expected numbers separated by commas, such as 4,6,8, got {text!r}."
         ) from None
 
 

@@ -109,7 +109,8 @@ def load_dataset(source: Any, **options: Any) -> Dataset:
     if isinstance(source, TorchDataset | Sequence):
         return _own("a torch data set", load_torch, options, source)
     raise InputError(
-        f"a data set cannot be made of {type(source).__name__}; expected a name, a path, an array, "
+        f"a data set cannot be made from {type(source).__name__}; expected a name, a path, an "
+        "array, "
         f"a tensor, or a map-style torch data set.{suggest('', DATASETS)}"
     )
 

@@ -49,7 +49,7 @@ class StoredImages:
         """Read the rows at `indices`."""
         array = open_array(self.path, self.stored_shape, BYTE)
         if array is None:
-            raise DataError(f"{self.path} is gone; load the data set again to decode it anew")
+            raise DataError(f"{self.path} is gone; load the data set again to decode it")
         rows = array.take(indices)
         return np.unpackbits(rows, axis=1).reshape(-1, *self.image_shape) if self.packed else rows
 

@@ -89,7 +89,7 @@ def record(
     """
     if is_url(out):
         raise ConfigError(
-            f"out: expected a folder of this machine, got {out}; record into one, and copy it with "
+            f"out: expected a folder on this machine, got {out}; record into one, and copy it with "
             "`stratigraph export` or your storage's own tools."
         )
     for what, number, least in (("start", start, 0), ("log_every", log_every, 1)):
@@ -136,7 +136,7 @@ def describe_run(
         raise ConfigError(f'settings: expected a mapping such as {{"lr": 1e-3}}, got {settings!r}.')
     if "name" in (settings or {}):
         raise ConfigError(
-            "settings: `name` is the objective's name, which has an argument of its own: "
+            "settings: `name` is the objective's name, which has its own argument: "
             "sg.record(…, name=…); call the setting something else."
         )
     told = as_roles(roles)

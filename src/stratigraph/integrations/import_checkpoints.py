@@ -93,7 +93,7 @@ def import_checkpoints(
     """
     if isinstance(inputs, str | Path):
         raise InputError(
-            f"inputs: expected what the network is shown, got the path {str(inputs)!r}; load it "
+            f"inputs: expected inputs for the network, got the path {str(inputs)!r}; load it "
             "first, as with numpy.load."
         )
     if not isinstance(factory, nn.Module) and not callable(factory):

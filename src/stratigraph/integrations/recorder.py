@@ -131,7 +131,7 @@ class Recorder:
         if self._closed:
             raise ConfigError(
                 f"{self.path}: this recorder is closed, so step {step} is not recorded; begin "
-                f"another with sg.record(…, start={self.steps}) to go on."
+                f"another with sg.record(…, start={self.steps}) to continue."
             )
         snapshot = any(self.due(passed) for passed in range(self.steps + 1, step + 1))
         logs = step // self.log_every > self.steps // self.log_every
@@ -212,7 +212,7 @@ class Recorder:
             raise ConfigError(
                 f"{self.path}: this run (the same network, probes, settings and seed) was recorded "
                 f"already, up to step {there[-1]}; give another seed or settings, another folder, "
-                "or start=STEP to go on with it."
+                "or start=STEP to continue it."
             )
         for step in there:
             if step > start:

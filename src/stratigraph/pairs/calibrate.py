@@ -56,7 +56,7 @@ def calibrate(
     """
     if not isinstance(a, Mapping):
         if b is None:
-            raise InputError("b: expected another representation, of the same probes; got None.")
+            raise InputError("b: expected another representation of the same probes, got None.")
         a, b = {"x": a}, b if isinstance(b, Mapping) else {"y": b}
     elif b is not None and not isinstance(b, Mapping):
         b = {"y": b}

@@ -117,7 +117,7 @@ def similarity_matrix(
         )  # fmt: skip
         return found if null is None else as_dataset(found)
     if not (tolerance is precision is None):
-        raise InputError("interval: of exact scores; leave out tolerance= and precision=.")
+        raise InputError("interval: only for exact scores; leave out tolerance= and precision=.")
     found = interval_matrix(
         a, b, measure, confidence=confidence_of(interval), memory=memory, null=null, groups=groups,
         seed=seed,

@@ -146,8 +146,8 @@ def compare(
         way, why = choose_way(chosen, None if n is None else n * size, widths, most, asked_for)
         if way == "batches" and n is not None and batch_size < LEAST:
             raise InputError(
-                f"batch_size: expected {LEAST} or more, since {why} and debiased CKA is estimated "
-                f"from batches; got {batch_size}."
+                f"batch_size: expected at least {LEAST}, since {why} and debiased CKA is "
+                f"estimated from batches; got {batch_size}."
             )
         if way == "batches" and n is not None:
             # An estimate from batches needs them in random order; a loader's is taken as it is.

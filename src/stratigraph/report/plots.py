@@ -149,7 +149,7 @@ def plot_findings(
     every = study.findings if isinstance(study, Study) else list(study)
     own = [row for row in finding_rows(every, way) if row["place"]]
     if not own:
-        raise InputError(f"study: expected findings of the way {way}, got none with an estimate.")
+        raise InputError(f"study: expected findings read the {way} way, got none with an estimate.")
     with mpl.rc_context(STYLE):
         axis = ax or _new_axes(size_of_findings(own))
         draw_findings_panel(axis, own, reach_of(own))
@@ -177,7 +177,7 @@ def plot_map(
     if not 0 <= number < len(maps):
         raise InputError(
             f"number: the study has {len(maps)} maps, got number {number}; a map needs three "
-            "states of runs whose layers are the same."
+            "states of runs with the same layers."
         )
     with mpl.rc_context(STYLE):
         axis = ax or _new_axes((6.8, 4.2))
@@ -235,12 +235,12 @@ def _scored(data: ReportData, measure: str) -> str:
 def _configuration(data: ReportData, asked: str | None) -> str:
     labels = [one.label for one in data.configurations]
     if not labels:
-        raise InputError(f"study {data.study.config.name}: no run of it reached its last step.")
+        raise InputError(f"study {data.study.config.name}: none of its runs reached its last step.")
     if asked is None or asked in labels:
         return asked or labels[0]
     of_run = [c.label for run, c in data.configuration_of.items() if run.startswith(asked)]
     if not of_run:
-        raise InputError(f"configuration: none is {asked!r}.{suggest(asked, labels)}")
+        raise InputError(f"configuration: unknown name {asked!r}.{suggest(asked, labels)}")
     return of_run[0]
 
 

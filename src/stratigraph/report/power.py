@@ -93,8 +93,8 @@ def _read(study: Study | str | Path) -> Sequence[Mapping[str, Any]]:
     rows = [row for row in study.findings if row["way"] == "corrected"]
     if any("level" not in row for row in rows):
         raise DataError(
-            f"study {study.config.name}: its findings are of an older version, which kept less of "
-            f"their spread; run `stratigraph assess {study.path}`."
+            f"study {study.config.name}: its findings were made by an older version, which kept "
+            f"less of their spread; run `stratigraph assess {study.path}`."
         )
     return rows
 

@@ -92,7 +92,7 @@ def _load(file: Path, chosen: str, ids: str | Path | Sequence[Any] | None) -> Re
         some = ", ".join(list(contents.matrices)[:3])
         raise DataError(
             f"{file}: holds what looks like a network's weights ({some}), not representations; "
-            "compare networks by --model FILE --factory MODULE:FUNCTION --inputs FILE (in Python "
+            "compare networks with --model FILE --factory MODULE:FUNCTION --inputs FILE (in Python "
             f"sg.compare), or name one of the tensors, as {file}:{next(iter(contents.matrices))}."
         )
     names = _chosen(contents, chosen, file)
@@ -202,7 +202,7 @@ def _chosen(contents: Contents, chosen: str, file: Path) -> list[str]:
         if chosen in contents.refused:
             raise DataError(f"{file}:{chosen}: cannot be compared: {contents.refused[chosen]}.")
         if chosen in contents.labels:
-            raise DataError(f"{file}:{chosen}: expected rows × units, got one axis alone.")
+            raise DataError(f"{file}:{chosen}: expected rows × units, got a single axis.")
         raise DataError(
             f"{file}: nothing in it is called {chosen!r}."
             + suggest(chosen, [name for name in contents.matrices if name] or ["(nothing by name)"])

@@ -115,8 +115,8 @@ def _roots(given: Gaussians, name: str) -> tuple[np.ndarray, np.ndarray]:
     if own.shape == (n, p):
         if own.min() < 0:
             raise InputError(
-                f"{name}.variance: expected none below 0, got {own.min():.3g}; of a VAE's "
-                "log-variance take the exponential."
+                f"{name}.variance: expected none below 0, got {own.min():.3g}; take the "
+                "exponential of a VAE's log-variance."
             )
         return centred, np.sqrt(own)[:, :, None] * np.eye(p)
     own = own.reshape(n, p, p)

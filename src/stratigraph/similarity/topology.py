@@ -65,8 +65,7 @@ def _rips() -> Any:
         from gudhi.sklearn import RipsPersistence
     except ImportError as error:
         raise ConfigError(
-            "measure: rtd takes its barcodes from gudhi, which is not installed; "
-            "pip install 'stratigraph[topology]'."
+            "measure: rtd needs gudhi, which is not installed; pip install 'stratigraph[topology]'."
         ) from error
     return RipsPersistence(homology_dimensions=1, input_type="full distance matrix")
 

@@ -186,8 +186,8 @@ def _advance(
                 return
         for lost in sorted(keep - set(snapshot_steps(directory))):
             raise StorageError(
-                f"{snapshot_path(directory, lost)} is not there any more: somebody removed it "
-                "while the run was trained. The same command makes it anew."
+                f"{snapshot_path(directory, lost)} is gone: it was removed while the run was "
+                "training. The same command makes it again."
             )
     except (DivergedError, CollapsedError):
         metrics.save()  # the last losses say how it came about
@@ -222,7 +222,7 @@ def train(
     chosen.require_plugins()
     if out is not None and is_url(out):
         raise ConfigError(
-            f"out: expected a folder of this machine, got {out}; `stratigraph run FILE --out URL` "
+            f"out: expected a folder on this machine, got {out}; `stratigraph run FILE --out URL` "
             "trains studies into a store."
         )
     directory = Path("results", "runs", chosen.run_id) if out is None else Path(out)

@@ -146,7 +146,8 @@ class Study:
             )
         if len(found) > 1:
             raise InputError(
-                f"{prefix!r} begins several runs: {', '.join(run.run_id for run in found)}; "
+                f"{prefix!r} is the beginning of several runs: "
+                f"{', '.join(run.run_id for run in found)}; "
                 "give more digits."
             )
         return found[0]

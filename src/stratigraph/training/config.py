@@ -162,7 +162,7 @@ class RunConfig:
             if not isinstance(name, str):
                 raise ConfigError(f"{what}: expected a name, got {name!r}.")
             if name not in known:
-                raise ConfigError(f"{what}: none is called {name!r}.{suggest(name, known)}")
+                raise ConfigError(f"{what}: unknown name {name!r}.{suggest(name, known)}")
         check_likelihood(self.objective["name"], objective, self.reconstruction)
         check_whole("latents", self.latents, 1, MOST_LATENTS)
         check_whole("seed", self.seed, 0, LARGEST_SEED)
