@@ -21,8 +21,9 @@ def config_of(data, **freezing):
     settings = {"every": 3, "patience": 1, "threshold": -1.0, "inputs": 16, "thaw": 0.0, **freezing}
     return RunConfig(
         data=data, objective={"name": "beta_vae", "beta": 1}, steps=24, batch_size=8,
-        architecture={"name": "fully_connected", "width": 32}, learning_rate=1e-3, snapshots=(0, 12, 24),
-        log_every=1, validation=0.25, validation_images=20, freezing=settings,
+        architecture={"name": "fully_connected", "width": 32}, learning_rate=1e-3,
+        snapshots=(0, 12, 24), log_every=1, validation=0.25, validation_images=20,
+        freezing=settings,
     )  # fmt: skip
 
 
