@@ -77,7 +77,7 @@ def test_a_run_of_which_nothing_is_heard_is_called_interrupted(call, tiny_study,
     os.utime(state, (1e9, 1e9))
     _, out, _ = call("list", tmp_path / "study")
     assert "interrupted  5/12" in out
-    assert "the next `stratigraph run` goes on" in out
+    assert "the next `stratigraph run` resumes" in out
 
 
 def test_compare_explains_its_plans(call, tiny_study):
@@ -137,7 +137,7 @@ def test_version_and_module(tiny_study):
         (("{count: 24}", "!!python/object:os.system {count: 24}"), 2, "tags (tag:yaml.org"),
         (("{count: 24}", "*probes"), 2, "aliases"),
         (("probes: {count: 24}", "probes: {count: 2}"), 2, "probes: count: expected"),
-        (("probes: {count: 24}", "probes: {count: 900000}"), 2, "900000 probes asked"),
+        (("probes: {count: 24}", "probes: {count: 900000}"), 2, "900000 probes requested"),
         (("probes:", "activations: {layers: [enc.*]}\nprobes:"), 2, "no layer 'enc.*'"),
     ],
 )

@@ -56,7 +56,7 @@ def test_it_is_refused(arguments, tiny_study, tiny_file, tmp_path, monkeypatch, 
     [
         ("size: 32", "size: 48", "sprites: size 48"),
         ("size: 32", "size: 32, hue: 3", "sprites has no option 'hue'"),
-        ("count: 24", "count: 900000", "900000 probes asked of the validation part"),
+        ("count: 24", "count: 900000", "900000 probes requested from the validation part"),
         ("probes:", "activations: {layers: ['encoder.conv9*']}\nprobes:", "encoder.conv9"),
         ("name: sprites, size: 32, cache: false", "name: ./absent.npy", "absent.npy"),
     ],

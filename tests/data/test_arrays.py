@@ -68,7 +68,7 @@ def test_binary_arrays_keep_their_scale(load):
     [
         (
             PIXELS.astype(float),
-            r"values from 0 to 255; floats are expected in \[0, 1\]\. Values fr",
+            r"values from 0 to 255; floats are expected in \[0, 1\]\. Divide v",
         ),
         (PIXELS / 255 - 0.5, r"values from -0\.5 to 0\.5; floats are expected in \[0, 1\]"),
         (PIXELS.astype(np.int64), r"an array of int64; expected uint8, bool, or floats"),

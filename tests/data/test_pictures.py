@@ -149,5 +149,5 @@ def test_droppings_are_passed_over_and_links_followed_once(tmp_path, load):
         load()
     (folder / "gone.png").unlink()
     (folder / "d").symlink_to(tmp_path / "unmounted")
-    with pytest.raises(DataError, match=r"d is a link to .*unmounted, which is not there"):
+    with pytest.raises(DataError, match=r"d is a link to .*unmounted, which does not exist"):
         load()

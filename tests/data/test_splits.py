@@ -79,7 +79,9 @@ def test_probes_are_held_out_distinct_and_nested():
 
 def test_more_probes_than_images():
     parts = split(SPRITES, 0.0)
-    with pytest.raises(InputError, match=r"5 probes asked of the validation part of sprites, whi"):
+    with pytest.raises(
+        InputError, match=r"5 probes requested from the validation part of sprites, whi"
+    ):
         draw_probes(SPRITES, parts, 5)
 
 

@@ -178,12 +178,14 @@ def test_done_again_it_adds_what_is_new(imported, capsys, tmp_path):
     assert (run.path / "snapshots" / f"{50:09d}" / "manifest.json").stat().st_mtime_ns == before
     write(tmp_path / "beta1-seed0" / "checkpoint-50" / "model.safetensors", at(51))
     with pytest.raises(
-        ConfigError, match=r"holds other weights than were imported of step 50 \(fr"
+        ConfigError, match=r"holds other weights than those imported for step 50 \(fr"
     ):
         sg.import_checkpoints(glob, *arguments, **options)
     write(tmp_path / "beta1-seed0" / "checkpoint-50" / "model.safetensors", at(50))
     write(tmp_path / "beta1-seed0" / "checkpoint-70" / "model.safetensors", at(70))
-    with pytest.raises(ConfigError, match="is of step 70, and the run was imported up to step 300"):
+    with pytest.raises(
+        ConfigError, match="is for step 70, and the run was imported up to step 300"
+    ):
         sg.import_checkpoints(glob, *arguments, **options)
     assert load_study(tmp_path / "study").complete() == [run.run_id]
 
@@ -354,7 +356,7 @@ def test_lightning_files_and_last_ones(tmp_path):
     )
     assert any("last.ckpt: left out: the same as" in text for text in told)
     torch.save({"state_dict": at(30).state_dict(), "global_step": 20}, tmp_path / "last.ckpt")
-    with pytest.raises(DataError, match=r"last\.ckpt are both of step 20 of one run, and differ"):
+    with pytest.raises(DataError, match=r"last\.ckpt are both for step 20 of one run, and differ"):
         sg.import_checkpoints(
             f"{tmp_path}/*.ckpt", Net, PROBES, tmp_path / "again", tell=told.append
         )

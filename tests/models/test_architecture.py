@@ -68,7 +68,7 @@ def test_true_is_not_one():
         ("b", r"^architecture: unknown name 'b'"),
         (3, r"^architecture: expected a name, or a mapping .*, got 3\.$"),
         ({}, r"^architecture: expected a name"),
-        ({"encoder": "a"}, r"^architecture: decoder is missing beside"),
+        ({"encoder": "a"}, r"^architecture: decoder is missing from"),
         ({"encoder": "c", "decoder": "a"}, r"^architecture: encoder: unknown name 'c'"),
         ({"encoder": "a", "decoder": "w"}, r"^architecture: decoder: unknown name 'w'"),
         ({"name": "a", "dpeth": 3}, r"^architecture: a has no option 'dpeth'\. Did you mean 'dep"),

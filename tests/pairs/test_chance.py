@@ -76,7 +76,7 @@ def test_what_a_measure_does_not_say_is_prepared_anew():
     found, way = score_permuted(tensors(A, B), silent, orders, 1 << 30)
     other, _ = score_permuted(tensors(A, B), MEASURES["procrustes_similarity"], orders, 1 << 30)
     np.testing.assert_allclose(found, other, atol=1e-6)
-    assert way == "preparing every permuted layer anew"
+    assert way == "preparing every permuted layer again"
 
 
 @pytest.mark.parametrize("measure", ["debiased_cka", "procrustes_similarity", "pwcca"])

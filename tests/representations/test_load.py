@@ -268,10 +268,10 @@ def make_wrong(folder):
         ("text.csv", None, r"expected columns of numbers, got 'b' \(text\); leave it out, or name"),
         ("late.csv", None, "column 'b' holds numbers at first, and text further on"),
         ("years.csv", None, "the first line, 2019, 2020, may be names or a row"),
-        ("commas.csv", None, "the first line has 1 cells and the second 3; expected as many"),
-        ("r.csv", None, "the first line has 2 cells and the second 3; expected as many"),
+        ("commas.csv", None, "the first line has 1 cells and the second 3; expected equally many"),
+        ("r.csv", None, "the first line has 2 cells and the second 3; expected equally many"),
         ("long.csv", None, r"not readable as a table of numbers \(.*"),
-        ("levels.csv", None, "2 columns have no name, as an index of several levels"),
+        ("levels.csv", None, "2 columns have no name, like an index with several levels"),
         (
             "named.csv",
             None,
@@ -321,7 +321,7 @@ def test_holes_are_told_where_they_are_compared(tmp_path, monkeypatch):
 def test_a_missing_library_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "h5py", None)
     (tmp_path / "a.h5").write_bytes(b"x")
-    with pytest.raises(StratigraphError, match=r"HDF5 files are read by h5py, .* pip install h5py"):
+    with pytest.raises(StratigraphError, match=r"HDF5 files need h5py, .* pip install h5py"):
         sg.load_representations(tmp_path / "a.h5")
 
 

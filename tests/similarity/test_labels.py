@@ -114,7 +114,7 @@ def test_an_index_of_numbers_is_labels_too():
         (
             framed(X).iloc[[0, 0, *range(1, N - 1)]],
             framed(Y),
-            r"x: 1 of its ids come more than once \('p000'\), so rows cannot be joined",
+            r"x: 1 of its ids occur more than once \('p000'\), so rows cannot be joined",
         ),
         (
             framed(X).set_axis([None, *IDS[1:]]),

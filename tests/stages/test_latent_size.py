@@ -124,7 +124,7 @@ def test_the_command_reads_a_study_and_its_trained_latents(tiny_study):
 def test_the_command_says_what_it_needs(tiny_file):
     for arguments, said in (
         ((), "give either a study or --data"),
-        ((tiny_file, "--data", "sprites"), "not both"),
+        ((tiny_file, "--data", "sprites"), "either a study or --data"),
         (("--data", "sprites", "--run", "ab"), "--data uses none"),
         ((tiny_file, "--run", "zz"), "no run whose id begins with 'zz'"),
     ):

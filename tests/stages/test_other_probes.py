@@ -228,5 +228,5 @@ def test_sets_of_one_name_are_told_apart(tmp_path):
     assert [way.folder for way in ways] == ["-on-solids", "-on-solids_2"]
     text = path.read_text().replace("{name: solids, size: 16, cache: false}]", "{name: sprites}]")
     path.write_text(text.replace("{name: solids, size: 8}", "sprites"))
-    with pytest.raises(ConfigError, match="the grid has several sets called sprites"):
+    with pytest.raises(ConfigError, match="the grid has several data sets called sprites"):
         load_config(path)

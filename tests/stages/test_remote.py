@@ -401,7 +401,7 @@ def test_a_study_that_runs_is_listed_as_what_it_last_published(
     elsewhere()
     run_stage("train", open_study(study_file, url), LocalEngine(1))
     assert re.search(rf"running +0/6 +1 .*\(pid {os.getpid()} on ", told[0])
-    assert re.search(r"interrupted +0/6 +1 .*\(the next `stratigraph run` goes on\)", told[1])
+    assert re.search(r"interrupted +0/6 +1 .*\(the next `stratigraph run` resumes\)", told[1])
 
 
 LOCAL = """

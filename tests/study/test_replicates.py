@@ -132,7 +132,7 @@ def test_a_url_holds_how_many_there_are(file, store_url, monkeypatch, tmp_path):
 def test_seeds_are_not_counted(file, tmp_path):
     out = tmp_path / "out"
     open_study(_changed(file, "[0, 1]"), out)
-    with pytest.raises(ConfigError, match="its grid gives seeds"):
+    with pytest.raises(ConfigError, match="its grid lists seeds"):
         set_replicates(out, 4)
     with pytest.raises(DataError, match="no study to add replicates to"):
         set_replicates(tmp_path / "nothing", 4)

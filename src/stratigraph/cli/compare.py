@@ -146,7 +146,7 @@ def compare(
     """
     study = sources[0] if sources else None
     if null is None:
-        refuse_given(context, ("null_within",), "it is of --null, which is not given")
+        refuse_given(context, ("null_within",), "it is only for --null, which is not given")
     if files := find_files(sources or [], bool(model)):
         why = "it is not of files of representations"
         of_others = (*NETWORKS, *names_of(Computing), "quiet", "max_runs", "trust")
@@ -175,9 +175,9 @@ def compare(
     if model:
         if study is not None:
             raise ConfigError("compare: expected a study or --model, got both; leave one out.")
-        why = "it is of a study; two networks are compared here in one process"
+        why = "it is only for a study; two networks are compared here in one process"
         refuse_given(context, (*names_of(Limits, Computing), "quiet"), why)
-        refuse_given(context, ("ids", "closer"), "it is of files of representations")
+        refuse_given(context, ("ids", "closer"), "it is only for files of representations")
         compare_models(
             model,
             factory or [],
@@ -207,8 +207,8 @@ def compare(
             "compare: expected a study, or --model FILE --factory MODULE:FUNCTION --inputs FILE, "
             "or files of representations (a.npy b.npy)."
         )
-    refuse_given(context, ("ids", "closer"), "it is of files of representations")
-    why = "it is of two networks, with --model; a study file says how a study is compared"
+    refuse_given(context, ("ids", "closer"), "it is only for files of representations")
+    why = "it is only for two networks, with --model; a study file says how a study is compared"
     refuse_given(
         context, (*NETWORKS, "as_json", "figure", "interval", "tolerance", "precision"), why
     )

@@ -80,7 +80,7 @@ def choose_latent_size(
 
     check_places(None, out)
     if study is None or not study.is_dir():
-        refuse_given(context, ("trust",), "it is of a study's folder")
+        refuse_given(context, ("trust",), "it is only for a study's folder")
     settings = LatentSizeSettings(steps, threshold, estimator, images, most)
     check_device(device)
     opened, config = _configuration(study, run, data, trust)

@@ -133,7 +133,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
-            _tell_last("stratigraph: stopped; the same command goes on from here.")
+            _tell_last("stratigraph: stopped; the same command resumes from here.")
         raise
     finally:
         _let_go()
@@ -189,7 +189,7 @@ def _check_work(given: list[str]) -> None:
     values = {at + 1 for at in placed if "=" not in given[at]} | set(placed)
     if placed and not any("://" in word for at, word in enumerate(given) if at not in values):
         raise ConfigError(
-            "--work: it applies to studies at URLs, and none was given; leave it out."
+            "--work: it is only for studies at URLs, and none was given; leave it out."
         )
 
 

@@ -287,7 +287,9 @@ def refuse_given(context: typer.Context, names: Iterable[str], why: str) -> None
 def refuse_idle(context: typer.Context, study: Path) -> None:
     """Refuse the options that are of the other kind of study: of a file, or of a folder."""
     if study.is_dir():
-        refuse_given(context, ("max_runs",), "it is of a study file; a folder's grid is what it is")
+        refuse_given(
+            context, ("max_runs",), "it is only for a study file; a folder's grid is what it is"
+        )
     else:
-        why = "it is of a study's folder; a file that you give may run what it names"
+        why = "it is only for a study's folder; a file that you give may run what it names"
         refuse_given(context, ("trust",), why)

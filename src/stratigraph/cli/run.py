@@ -92,7 +92,7 @@ def open_to_compute(
         begin=context.command.name in ("run", "train"),
     )
     if not opened.config.plugins():
-        refuse_given(context, ("trust",), "it is of a study that names modules")
+        refuse_given(context, ("trust",), "it is only for a study that names modules")
     return opened, start
 
 
@@ -126,7 +126,7 @@ def run(
     """Run a whole study, from training to its report. The same command resumes it."""
     refuse_idle(context, study)
     if not until_decided:
-        refuse_given(context, ("most", "looks"), "it is of --until-decided")
+        refuse_given(context, ("most", "looks"), "it is only for --until-decided")
     if not until_decided and (device, computing, as_json) == ("cpu", Computing(), False):
         finished = find_finished_lines(study, opening)
         if finished:
@@ -228,7 +228,7 @@ def report(
 
     asked = None if formats is None else check_formats(formats.split(",") if formats else ["none"])
     if to is not None:
-        refuse_given(context, ("quiet",), "it is of a report that is written into the study")
+        refuse_given(context, ("quiet",), "it is only for a report that is written into the study")
     opened = open_study(study, opening.out, opening.max_runs, trust=opening.trust, begin=False)
     if to is None:
         run_stage("report", opened, None, Progress(quiet), formats=asked)

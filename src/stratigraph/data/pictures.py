@@ -112,7 +112,7 @@ def find_pictures(folder: Path) -> list[Path]:
                 (links if entry.is_symlink() else folders).append(path)
             elif entry.is_symlink() and not path.exists():
                 if picture or not path.suffix:
-                    raise DataError(f"{path} is a link to {path.readlink()}, which is not there")
+                    raise DataError(f"{path} is a link to {path.readlink()}, which does not exist")
             elif picture and entry.is_symlink():
                 linked.append(path)
             elif picture and entry.is_file():

@@ -69,6 +69,6 @@ def store(images: StoredImages, blocks: Callable[[], Iterable[np.ndarray]]) -> S
             read_checksum(images.path)
             return images
     except IntegrityError as error:
-        warnings.warn(f"decoding anew: {error}", stacklevel=2)
+        warnings.warn(f"decoding again: {error}", stacklevel=2)
     write_array(images.path, images.stored_shape, BYTE, blocks())
     return images

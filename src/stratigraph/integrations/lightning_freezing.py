@@ -54,7 +54,7 @@ class LightningFreezing(Callback):
         layers = trainable_layers(pl_module, select_layers(pl_module, self.layers))
         if len(layers) < 2:
             raise InputError(
-                f"layers: expected two or more with weights of their own, got {list(layers)}; the "
+                f"layers: expected two or more with their own weights, got {list(layers)}; the "
                 "last is never frozen."
             )
         names = list(layers)

@@ -103,7 +103,7 @@ class Roles:
             matched = [one for one in layers if _matches(one, pattern, role in SINGLE)]
             if not matched:
                 raise InputError(
-                    f"roles: {role}={pattern} is no layer that runs.{suggest(pattern, layers)}"
+                    f"roles: {role}={pattern} is not a layer that runs.{suggest(pattern, layers)}"
                 )
             if role in SINGLE and len(matched) > 1:
                 raise InputError(

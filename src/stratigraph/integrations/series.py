@@ -150,7 +150,7 @@ def _expression(pattern: str) -> re.Pattern[str]:
         field = token[1]
         if field:
             if field in seen:
-                raise ConfigError(f"--pattern: {{{field}}} stands in {pattern!r} twice.")
+                raise ConfigError(f"--pattern: {{{field}}} is in {pattern!r} twice.")
             seen.add(field)
             parts.append(rf"(?P<{field}>\d+)" if field in WHOLE else rf"(?P<{field}>[^/]+?)")
         else:

@@ -110,7 +110,7 @@ class CKA(Metric):
         if n < least:
             # Not an error: `forward` computes the score of one batch alone, which may be a small
             # last one, while the sums of those before it are set aside.
-            text = f"CKA is NaN: expected at least {least} inputs in all, got {n}."
+            text = f"CKA is NaN: expected at least {least} inputs in total, got {n}."
             warnings.warn(text, UndefinedWarning, stacklevel=2)
             return nan
         found = {pair: hsic(n, self._sums(pair), self.debiased) for pair in PAIRS}

@@ -205,5 +205,5 @@ def read_text(path: Path) -> str:
 def _tell_damage(path: Path | str) -> str:
     return (
         f"{path}: damaged; its bytes are not those that were written. `stratigraph verify STUDY "
-        "--repair` makes anew what can be made."
+        "--repair` makes again what can be made."
     )

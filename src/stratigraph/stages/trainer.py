@@ -109,7 +109,7 @@ def train_run(
             raise
         else:
             if step < config.steps and not over:
-                report.end("stopped", step, "it was asked to stop; the same command goes on")
+                report.end("stopped", step, "it was asked to stop; the same command resumes")
             elif read_state(directory)["state"] not in ("done", *CUT_SHORT):
                 report.end("done", config.steps)
             if step == config.steps:

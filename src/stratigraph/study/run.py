@@ -111,5 +111,5 @@ class Run:
 def mark_interrupted(run: Run, state: dict[str, Any]) -> dict[str, Any]:
     """The state of a run that says that it runs, and of which nothing was heard for `SILENT`."""
     recorded = isinstance(run.config, RecordedConfig)
-    goes_on = "nothing was heard of it since" if recorded else "the next `stratigraph run` goes on"
+    goes_on = "nothing was heard of it since" if recorded else "the next `stratigraph run` resumes"
     return {**state, "state": "interrupted", "reason": goes_on}
