@@ -119,7 +119,7 @@ def test_patterns_are_of_modules_and_all_in_them():
         ({"mean": ["a", "b"]}, ConfigError, "mean: expected one layer, got a, b"),
         ("log_var=fc", ConfigError, "`log_var` without `mean`"),
         ("posterior=fc,mean=fc", ConfigError, "leave out `mean` and `log_var`, or it"),
-        ("encoder=encc", InputError, r"encoder=encc is no layer that runs\. Did you mean"),
+        ("encoder=encc", InputError, r"encoder=encc is not a layer that runs\. Did you mean"),
         ("mean=enc.?", InputError, r"mean=enc\.\? is enc\.0, enc\.1; name one layer"),
         ("encoder=enc,decoder=enc.0", InputError, r"enc\.0 is encoder and decoder; give it one"),
         ("mean=fc,log_var=fc", InputError, "fc is mean and log_var"),
