@@ -40,15 +40,15 @@ class Closeness:
     """How much closer x is to y than to z.
 
     Attributes:
-        measure: by which.
+        measure: the measure used.
         to_y, to_z: the two scores.
-        value: how much closer to y, in units of the score; below 0 it is closer to z.
+        value: how much closer to y, in units of the score; below 0 means closer to z.
         error: its standard error over probes.
         lower, upper: the ends of its interval.
-        p: of both sides, that x is as close to y as to z.
+        p: two-sided, for x being as close to y as to z.
         confidence: confidence of the interval.
         probes: n.
-        groups: of probes that were left out in turn.
+        groups: number of groups of probes left out in turn.
 
     """
 
