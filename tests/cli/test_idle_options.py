@@ -46,7 +46,7 @@ def test_it_is_refused(arguments, tiny_study, tiny_file, tmp_path, monkeypatch, 
     code, said = told(capsys, *(places.get(one, one) for one in arguments))
     assert code == 2
     named = [one for one in arguments if one.startswith("--")]
-    assert any(said.startswith(f"stratigraph: {one}: it is of") for one in named), said
+    assert any(said.startswith(f"stratigraph: {one}: it is only for") for one in named), said
     assert said.endswith("; leave it out.\n")
     assert list(tmp_path.iterdir()) == []
 

@@ -260,7 +260,7 @@ def test_a_driver_that_was_overtaken_by_another_machine_goes_on_from_there(
             run_stage("train", open_study(study_file, url), LocalEngine(1))
 
     monkeypatch.setattr(module, "save_snapshot", save)
-    with pytest.raises(BusyError, match=r"went on with by pid \d+ on .*, which got as far as"):
+    with pytest.raises(BusyError, match=r"continued by pid \d+ on .*, which got as far as"):
         run_stage("train", slower, LocalEngine(1))
     assert overtaken == [2]
     elsewhere()
