@@ -130,7 +130,7 @@ def check_file(path: Path, known_hash: str | None) -> None:
     if found != expected:
         raise DataError(
             f"{path}: its {algorithm} is {found}, but {expected} was published; remove it, and "
-            f"fetch it anew"
+            f"fetch it again"
         )
 
 
