@@ -145,7 +145,7 @@ def test_droppings_are_passed_over_and_links_followed_once(tmp_path, load):
     dataset = load(size=4, colour=False)
     assert dataset.images(np.arange(len(dataset)))[:, 0, 0, 0].tolist() == [10, 30, 50]
     (folder / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    with pytest.raises(DataError, match=r"gone\.png is a link to .*nowhere\.png, which does not exist"):
+    with pytest.raises(DataError, match=r"gone\.png is a link to .*nowhere\.png, which does not"):
         load()
     (folder / "gone.png").unlink()
     (folder / "d").symlink_to(tmp_path / "unmounted")

@@ -293,7 +293,7 @@ def test_runs_by_folder_seed_and_pattern(tmp_path):
         (["a/step1.pt"], "b/step{step}", ConfigError, r"a/step1\.pt is not of the form b/step"),
         (["a/step1.pt"], "a/step", ConfigError, "has no field; expected some in braces"),
         (["a/step1.pt"], "{step}/step{step}", ConfigError, "is in .* twice"),
-        (["a/step1.pt", "a/epoch2.pt"], None, DataError, "are identified by their epoch and some by"),
+        (["a/step1.pt", "a/epoch2.pt"], None, DataError, "are identified by their epoch and some"),
     ],
 )
 def test_names_that_say_too_little(tmp_path, names, pattern, kind, said):
