@@ -76,7 +76,7 @@ def test_what_a_measure_does_not_say_is_prepared_anew():
     found, way = score_permuted(tensors(A, B), silent, orders, 1 << 30)
     other, _ = score_permuted(tensors(A, B), MEASURES["procrustes_similarity"], orders, 1 << 30)
     np.testing.assert_allclose(found, other, atol=1e-6)
-    assert way == "preparing every permuted layer anew"
+    assert way == "preparing every permuted layer again"
 
 
 @pytest.mark.parametrize("measure", ["debiased_cka", "procrustes_similarity", "pwcca"])
@@ -186,9 +186,9 @@ def test_two_networks():
     [
         ({"null": 0}, "null: expected a whole number ≥ 1"),
         ({"groups": np.zeros(N)}, "groups: .* give null=200 too"),
-        ({"null": 5, "tolerance": 0.1}, "null: of exact scores"),
+        ({"null": 5, "tolerance": 0.1}, "null: only for exact scores"),
         ({"null": 5, "groups": np.zeros(N - 1)}, "groups: expected a label for each of 40"),
-        ({"null": 5, "groups": np.arange(N)}, "every probe is a group of its own"),
+        ({"null": 5, "groups": np.arange(N)}, "every probe is its own group"),
         ({"null": 5, "groups": [None] * 2 + [1] * (N - 2)}, "groups: 2 of 40 probes have no"),
         ({"null": 5, "memory": 1000}, "null: 5 draws of 2 × 2 scores of 40 probes would hold"),
     ],

@@ -126,7 +126,7 @@ def test_within_a_factor_and_by_a_measure_from_the_command_line(tiny_study, tmp_
     assert chance_tables(ReportData(study))["debiased_cka"].within == "shape"
     for bad, why in (
         ({"within": "colour"}, "sprites has no factor 'colour'; expected one of shape"),
-        ({"measures": ["linear_cka"]}, "'linear_cka' is not one that this study"),
+        ({"measures": ["linear_cka"]}, "'linear_cka' cannot be compared with chance"),
     ):
         with pytest.raises(ConfigError, match=why):
             score_chance(study, LocalEngine(1), Progress(quiet=True), null=9, **bad)

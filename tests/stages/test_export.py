@@ -100,7 +100,7 @@ def test_every_changed_byte_of_it_is_found(exported, tmp_path, capsys):
         _ = load_study(copy).findings
     with pytest.raises(SystemExit, match="3"):
         main(["verify", str(copy), "--repair"])
-    assert "Nothing here can make it anew" in capsys.readouterr().err
+    assert "Nothing here can make it again" in capsys.readouterr().err
     (copy / EXPORT).write_text((copy / EXPORT).read_text().replace('"runs"', '"Runs"'))
     with pytest.raises(IntegrityError):
         load_study(copy)
@@ -181,7 +181,7 @@ def test_an_export_names_no_file_outside(name, exported, tmp_path):
     shutil.copytree(exported, tmp_path / "out")
     about = read_json(tmp_path / "out" / EXPORT)
     write_json(tmp_path / "out" / EXPORT, {**about, "files": {**about["files"], name: "0" * 64}})
-    with pytest.raises(UnsafeFileError, match="which is outside of the export"):
+    with pytest.raises(UnsafeFileError, match="which is outside the export"):
         verify_study(tmp_path / "out")
 
 

@@ -68,7 +68,7 @@ def test_one_signal_stops_with_everything_saved(tmp_path, workers, number):
     state = read_state(tmp_path / "run")
     assert state["state"] == "stopped"
     assert 0 < state["step"] == checkpoint_step(tmp_path / "run") < ENDLESS
-    assert "the same command goes on" in state["reason"]
+    assert "the same command resumes" in state["reason"]
 
 
 def test_what_was_stopped_goes_on_with_the_same_bits(tmp_path, monkeypatch):

@@ -40,7 +40,7 @@ LARGE = {
     "many seeds": {"seed": str(list(range(9000)))},
     "even snapshots": {"snapshots": "{kind: even, count: 1000000}"},
     "log snapshots": {"snapshots": "{kind: log, count: 1000000, first: 1}"},
-    "snapshots of all": {"seed": str(list(range(999))), "snapshots": "{kind: even, count: 9999}"},
+    "snapshots over all": {"seed": str(list(range(999))), "snapshots": "{kind: even, count: 9999}"},
     "a long description": {"description": "x" * 20_000_000},
     "values within values": {"seed": "[" * 20_000},
 }
@@ -112,7 +112,7 @@ def test_no_option_allows_more_runs_than_any_study_has():
 
 
 def test_limits_are_told(tmp_path):
-    with pytest.raises(ConfigError, match=f"at most {MOST_SNAPSHOTS} steps can be kept of a run"):
+    with pytest.raises(ConfigError, match=f"at most {MOST_SNAPSHOTS} steps of a run can be kept"):
         SnapshotSchedule(tuple(range(MOST_SNAPSHOTS + 1)))
     assert len(SnapshotSchedule.evenly_spaced(MOST_SNAPSHOTS, 10**6).steps) == MOST_SNAPSHOTS
     file = written(tmp_path, description="x" * MOST_BYTES)

@@ -252,7 +252,7 @@ def _check_address(address: str) -> None:
             connection.sendall(HTTP_2)
             answer = connection.recv(9)
         if len(answer) < 4 or answer[3] != SETTINGS:
-            raise ValueError("what answers is no cluster")
+            raise ValueError("what answers is not a cluster")
     except (OSError, ValueError, OverflowError) as error:
         raise ConfigError(
             f"--address: nothing answers at {address} ({error}); expected auto, or the HOST:PORT "

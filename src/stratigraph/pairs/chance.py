@@ -175,7 +175,7 @@ def draw_orders(n: int, count: int, groups: Any = None, seed: int = 0) -> tuple[
     if (codes < 0).any():
         raise InputError(f"groups: {int((codes < 0).sum())} of {n} probes have no label.")
     if len(names) == n:
-        raise InputError("groups: every probe is a group of its own, so nothing can be permuted.")
+        raise InputError("groups: every probe is its own group, so nothing can be permuted.")
     places = np.argsort(codes, kind="stable")
     orders = np.empty((count, n), np.intp)
     for order in orders:

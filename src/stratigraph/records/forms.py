@@ -192,7 +192,7 @@ def check_json(path: Path | str, value: dict[str, Any]) -> None:
     form = JSON.get(Path(path).name)
     wrong = "" if form is None else _misfit(value, form, "")
     if wrong:
-        raise IntegrityError(f"{path}: sealed, but not what such a file says: {wrong}.")
+        raise IntegrityError(f"{path}: sealed, but not in the form of such a file: {wrong}.")
 
 
 def _misfit(value: Any, form: Form, where: str) -> str:
@@ -255,7 +255,9 @@ def check_files(folder: Path, names: list[str]) -> None:
     if "pairs.npy" in sizes:
         pairs, scores = sizes["pairs.npy"], sizes.get("scores.npy", (-1, 0))
         if pairs[1] != 2 or pairs[0] != scores[0] or (pairs[0] and not scores[1]):
-            raise _nonsense(folder / "pairs.npy", f"its shape is {pairs}, that of scores {scores}")
+            raise _nonsense(
+                folder / "pairs.npy", f"its shape is {pairs}, and that of the scores {scores}"
+            )
     for file in ("posterior.npy", "posterior.moments"):
         if sizes.get(file, (2,))[0] != 2:
             raise _nonsense(folder / file, f"its shape is {sizes[file]}; expected (2, n, z)")

@@ -78,14 +78,14 @@ def fix_looks(study: Path, counts: Sequence[int]) -> None:
     told = ", ".join(map(str, counts))
     if now is not None:
         raise ConfigError(
-            f"{study}: is planned to be looked at with {', '.join(map(str, now))} replicates, not "
-            f"with {told}; a plan is fixed before the first look. Choose another --out."
+            f"{study}: its looks are planned at {', '.join(map(str, now))} replicates, not at "
+            f"{told}; a plan is fixed before the first look. Choose another --out."
         )
     if findings_path(study).is_file():
         raise ConfigError(
-            f"{study}: its findings were looked at already, so that no plan of looks can be made "
-            "for it any more; choose another --out. How many replicates would decide is said by "
-            f"`stratigraph power {study}`."
+            f"{study}: its findings were already seen, so looks can no longer be planned for it; "
+            f"choose another --out. `stratigraph power {study}` says how many replicates would "
+            "decide."
         )
     remove_leftovers(study, of=LOOKS)
     plan = {
@@ -121,9 +121,9 @@ def find_looks(study: Study, way: str) -> Looks | None:
     held = study.config.replicates
     if held not in counts:
         raise ConfigError(
-            f"{study.path}: has {held} replicates, and is planned to be looked at with "
-            f"{', '.join(map(str, counts))}; `stratigraph run {study.path} --until-decided` goes "
-            "on to the next look."
+            f"{study.path}: has {held} replicates, and its looks are planned at "
+            f"{', '.join(map(str, counts))}; `stratigraph run {study.path} --until-decided` "
+            "continues to the next look."
         )
     now = counts.index(held)
     before = _read_standings(study.path).get(str(counts[now - 1]), {}) if now else {}
