@@ -42,7 +42,7 @@ def wait_for(what, seconds: float = 120) -> None:
     ("number", "workers"),
     [
         (signal.SIGINT, 2),
-        (signal.SIGTERM, 1),
+        pytest.param(signal.SIGTERM, 1, marks=pytest.mark.full),
         pytest.param(signal.SIGINT, 1, marks=pytest.mark.crash),
         pytest.param(signal.SIGTERM, 2, marks=pytest.mark.crash),
     ],
