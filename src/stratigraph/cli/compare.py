@@ -214,6 +214,7 @@ def compare(
     )
     if null is None:
         refuse_given(context, ("measure",), why)
+    from stratigraph.pairs.chance import FEWEST
     from stratigraph.stages import Progress, run_chance, run_stage
 
     opening = Opening(limits.max_runs, limits.trust, None if out is None else find_new_study(out))
@@ -221,7 +222,7 @@ def compare(
     if null is None:
         run_stage("compare", opened, start, Progress(quiet))
     else:
-        check_whole("--null", null, 1)
+        check_whole("--null", null, FEWEST)
         source = context.get_parameter_source("measure")
         asked = (measure,) if source is not None and source.name == "COMMANDLINE" else ()
         run_chance(opened, start, Progress(quiet), null=null, within=null_within, measures=asked)

@@ -54,7 +54,8 @@ Null = Annotated[
     int | None,
     typer.Option(
         "--null",
-        help="How many permutations estimate chance (such as 200); for a study, kept in it.",
+        help="How many permutations estimate chance (such as 200, at least 19); for a study, "
+        "kept in it.",
     ),
 ]
 NullWithin = Annotated[
