@@ -168,6 +168,16 @@ def test_it_ends_where_no_run_learned(file, tmp_path):
     assert load_study(tmp_path / "out").config.replicates == 2
 
 
+def test_where_questions_stood_is_not_forgotten_without_a_word(tmp_path):
+    fix_looks(tmp_path, (2, 3))
+    first, second = (
+        SimpleNamespace(path=tmp_path, config=SimpleNamespace(replicates=held)) for held in (2, 3)
+    )
+    assert find_looks(first, "corrected").before == {}
+    with pytest.raises(IntegrityError, match="nothing of the look at 2 replicates"):
+        find_looks(second, "corrected")
+
+
 @pytest.mark.parametrize(
     ("change", "options", "told"),
     [

@@ -13,7 +13,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from stratigraph.errors import ConfigError
+from stratigraph.errors import ConfigError, IntegrityError
 from stratigraph.evidence.boundaries import check_looks, spent, thresholds
 from stratigraph.evidence.family import LEVEL, PRIMARY
 from stratigraph.evidence.sequential import FUTILE, Looks, Standing
@@ -113,6 +113,7 @@ def find_looks(study: Study, way: str) -> Looks | None:
 
     Raises:
         ConfigError: it has a number of replicates at which no look is planned.
+        IntegrityError: where questions stood after the look before is lost.
 
     """
     counts = read_looks(study.path)
@@ -126,7 +127,14 @@ def find_looks(study: Study, way: str) -> Looks | None:
             "continues to the next look."
         )
     now = counts.index(held)
-    before = _read_standings(study.path).get(str(counts[now - 1]), {}) if now else {}
+    stood = _read_standings(study.path)
+    if now and str(counts[now - 1]) not in stood:
+        raise IntegrityError(
+            f"{study.path / STANDINGS}: has nothing of the look at {counts[now - 1]} replicates, "
+            "and a verdict given then must stay. Put the file back, or start again with another "
+            "--out."
+        )
+    before = stood[str(counts[now - 1])] if now else {}
     return Looks(counts, now, {key: _standing(one) for key, one in before.get(way, {}).items()})
 
 
