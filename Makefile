@@ -6,7 +6,7 @@ READY := .venv/.ready
 DOCS := .venv/.docs
 WORKERS ?= auto
 
-.PHONY: demo test test-all test-rest browser test-load test-crash test-damage test-ray docs notebooks lint \
+.PHONY: demo reports test test-all test-rest browser test-load test-crash test-damage test-ray docs notebooks lint \
   setup format clean
 .DELETE_ON_ERROR:
 
@@ -34,6 +34,19 @@ $(READY): $(RUNS)
 
 demo: $(RUNS)
 	$(BIN)/stratigraph run studies/quick.yaml --out results/quick
+
+# A study of studies/ to its report: `make results/paper-decided`. The same again goes on with it.
+results/paper-decided: OPTIONS := --until-decided --looks 4,6,8
+results/%: studies/%.yaml $(RUNS) always
+	$(BIN)/stratigraph run $< --out $@ $(OPTIONS)
+
+.PHONY: always
+always:
+
+# The reports of the studies that are kept, from their tables, into results/kept.
+reports: $(RUNS)
+	set -e; for kept in studies/results/*/; do \
+	  $(BIN)/stratigraph report $$kept --out results/kept/$$(basename $$kept); done
 
 test: $(READY) browser
 	$(BIN)/python -m pytest -n $(WORKERS)

@@ -167,7 +167,7 @@ def test_a_folder_above_a_study_leads_to_nothing_in_it(tmp_path, monkeypatch):
     (inside / "evil.py").write_text("raise RuntimeError('it was run')\nNAME = 1\n")
     plugins.forbid_folder(inside)
     monkeypatch.syspath_prepend(str(tmp_path))
-    with pytest.raises(ConfigError, match="lies in the folder of a study"):
+    with pytest.raises(ConfigError, match="is in the folder of a study"):
         load_plugin("objective", "results.study.evil:NAME")
     monkeypatch.syspath_prepend(str(inside))
     with pytest.raises(ConfigError, match="no module is called 'evil'"):

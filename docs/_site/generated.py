@@ -94,7 +94,7 @@ def measures() -> str:
         kept = [INVARIANCES[one] for one in INVARIANCES if getattr(measure, one)]
         said = [text for one, text in PROMISES.items() if getattr(measure, one)]
         if not measure.symmetric:
-            said.insert(0, "not symmetric: the first is asked about the second")
+            said.insert(0, "not symmetric: what the first says about the second")
         if not measure.rotation:
             said.append("needs activations: a study's stored coordinates do not keep units")
         parts.append(
@@ -108,7 +108,7 @@ def measures() -> str:
             f"| range | {_range(measure)}; {_number(measure.itself)} with itself |\n"
             f"| unchanged by | {', '.join(kept) or 'nothing'} |\n"
             f"| promises | {'; '.join(said) or '–'} |\n"
-            f"| least probes | {measure.least} |\n"
+            f"| fewest probes | {measure.least} |\n"
             f"| source | {_in_prose(measure.source)} |\n"
             f"| cost | {_in_prose(measure.cost)} |\n"
         )

@@ -1,4 +1,4 @@
-"""What a matrix tells beside its scores, as mappings: ``found.sg.reasons``, of xarray's accessors.
+"""What a matrix says about its scores, as mappings: ``found.sg.reasons``, an xarray accessor.
 
 Files of arrays hold numbers and text, so a matrix has these attributes as JSON: what is written by
 ``to_netcdf`` is read again, here and by others.
@@ -19,10 +19,10 @@ PLACE = ("run", "step", "layer")  # what names a representation of a study
 @xr.register_dataset_accessor("sg")  # type: ignore[no-untyped-call]
 @xr.register_dataarray_accessor("sg")  # type: ignore[no-untyped-call]
 class Notes:
-    """The attributes of scores that are mappings.
+    """Those attributes of scores that are mappings.
 
     Args:
-        found: scores, with what stands beside them.
+        found: scores with their attributes.
 
     """
 
@@ -31,7 +31,7 @@ class Notes:
 
     @property
     def reasons(self) -> dict[Any, str]:
-        """Name → why its scores are NaN; of a study's matrix (run, step, layer) → why."""
+        """Name → why its scores are NaN; for a study's matrix (run, step, layer) → why."""
         found = self._found
         if "reasons" in found.attrs:
             return dict(json.loads(found.attrs["reasons"]))
@@ -52,5 +52,5 @@ class Notes:
 
     @property
     def left_out(self) -> dict[str, str]:
-        """Layer → why it was not read, of two networks."""
+        """Layer → why it was not read, for two networks."""
         return dict(json.loads(self._found.attrs.get("left_out", "{}")))

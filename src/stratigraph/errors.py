@@ -43,7 +43,7 @@ class ConfigError(StratigraphError, ValueError):
 
 
 class DataError(StratigraphError):
-    """A file of data that is missing, or is not what its format says."""
+    """A data file that is missing, or is not what its format says."""
 
     exit_code = 3
 
@@ -59,17 +59,17 @@ class UnsafeFileError(StratigraphError):
 
 
 class UntrustedError(UnsafeFileError):
-    """A study that names modules, which would run, and is not known to be the user's own."""
+    """A study that names modules, which would run, and that is not known to be the user's own."""
 
 
 class BusyError(StratigraphError):
-    """Somebody else holds what is needed: a run's lock, a port."""
+    """Another process holds what is needed: a run's lock, a port."""
 
     exit_code = 5
 
 
 class StorageError(StratigraphError):
-    """The disk would not take or give what was asked."""
+    """The disk could not be written or read."""
 
     exit_code = 6
 

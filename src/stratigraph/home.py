@@ -112,19 +112,19 @@ def find_folder(source: str | Path, *, light: bool = False, new: bool = True) ->
 
 
 def load_study(source: str | Path, trust: bool = False) -> Study:
-    """The study in a folder, or at a URL, whose working copy is brought up to date first.
+    """The study in a folder, or at a URL (whose working copy is updated first).
 
-    A study that names modules imports them where you made it on this machine, or trust it;
-    otherwise it opens for reading without (`stratigraph.plugins`).
+    Modules that a study names are imported if you made it on this machine, or trust it;
+    otherwise it opens for reading without them (`stratigraph.plugins`).
 
     Args:
         source: the folder or URL.
         trust: import and run the modules that the study names, whoever made it.
 
     Raises:
-        DataError: no study stands there.
+        DataError: there is no study.
         ConfigError: its study file is not valid, or a newer version wrote it.
-        IntegrityError: its study file is damaged, or was changed where it lies.
+        IntegrityError: its study file is damaged, or was edited in place.
 
     """
     return studies.load_study(find_folder(source, new=False), trust)

@@ -67,8 +67,8 @@ def join_rows(values: Mapping[str, Any]) -> dict[str, Any]:
         if plain is not None:
             raise InputError(
                 f"{plain}: it has no ids, and those of {first} and {name} come in different "
-                f"orders, so nothing says which its rows follow; give {plain} ids too, or bring "
-                "the others into one order."
+                f"orders, so nothing says which its rows follow; give {plain} ids too, or put "
+                "the others in one order."
             )
         joined[name] = _take(values[name], places)
     return joined
@@ -91,9 +91,8 @@ def _check_beside(values: Mapping[str, Any], labelled: Mapping[str, Any]) -> Non
     if beside and len({*beside.values(), *labelled}) > 1:  # of one file, rows are the same
         name, held = next(iter(beside.items()))
         raise InputError(
-            f"{name}: {held} may hold the ids of its rows, and what it is compared with has ids "
-            "too; name them (ids=, --ids), or, if rows correspond as they stand, give arrays "
-            "without ids."
+            f"{name}: {held} may hold the ids of its rows, and the other side has ids too; name "
+            "them (ids=, --ids) or, if rows already correspond, give arrays without ids."
         )
 
 
@@ -123,9 +122,9 @@ def _check_each_once(name: str, ids: Any) -> None:
     if not ids.is_unique:
         twice = ids[ids.duplicated()].unique()
         raise InputError(
-            f"{name}: {len(twice)} of its ids come more than once ({_some(twice)}), so rows cannot "
-            "be joined on them; drop or average those rows, or, if the rows of all correspond as "
-            "they stand, give arrays without ids."
+            f"{name}: {len(twice)} of its ids occur more than once ({_some(twice)}), so rows "
+            "cannot be joined on them; drop or average those rows or, if all rows already "
+            "correspond, give arrays without ids."
         )
 
 

@@ -29,11 +29,9 @@ def check_path(path: str | Path, error: type[StratigraphError] = DataError) -> P
         Path(path).stat()
     except OSError as wrong:
         if wrong.errno in HOPELESS:
-            raise error(f"{_brief(path)}: no such path can be ({wrong.strerror}).") from None
+            raise error(f"{_brief(path)}: impossible path ({wrong.strerror}).") from None
     except ValueError:
-        raise error(
-            f"{_brief(path)}: no such path can be (it holds NUL, or what is no text)."
-        ) from None
+        raise error(f"{_brief(path)}: impossible path (it holds NUL, or is not text).") from None
     return Path(path)
 
 
@@ -50,7 +48,7 @@ def user_path(text: str | Path, error: type[StratigraphError] = DataError) -> Pa
         return check_path(Path(text).expanduser(), error)
     except RuntimeError:
         raise error(
-            f"{_brief(text)}: no user of this machine is called so; write the whole path."
+            f"{_brief(text)}: this machine has no such user; write the whole path."
         ) from None
 
 

@@ -155,7 +155,7 @@ def load_plugin(where: str, name: str) -> Any:
     module, attribute = parted(where, name)
     if module.partition(".")[0] in sys.stdlib_module_names:
         raise ConfigError(
-            f"{where}: {module} is a module of Python's own; give yours another name."
+            f"{where}: {module} is one of Python's own modules; give yours another name."
         )
     study = named_by()
     if study is not None:
@@ -225,9 +225,9 @@ def _import(where: str, module: str) -> ModuleType:
         if error.name != module and not module.startswith(f"{error.name}."):
             raise ConfigError(f"{where}: {module} cannot be imported ({error}).") from error
         raise ConfigError(
-            f"{where}: no module is called {module!r}. It is looked for beside the study file that "
-            "is run, and on Python's path, but never in the folder of a study: set PYTHONPATH to "
-            f"the folder that {names[0]}.py lies in{_told_beside()}, or install it."
+            f"{where}: no module is called {module!r}. It is looked for next to the study file "
+            "that is run, and on Python's path, but never in the folder of a study: set "
+            f"PYTHONPATH to the folder that holds {names[0]}.py{_told_beside()}, or install it."
         ) from None
     except ConfigError:
         raise
@@ -249,7 +249,7 @@ def _check_place(where: str, module: str) -> None:
     for origin in origins:
         if origin is not None and _is_forbidden(Path(origin)):
             raise ConfigError(
-                f"{where}: {module} lies in the folder of a study ({origin}), from which nothing "
+                f"{where}: {module} is in the folder of a study ({origin}), from which nothing "
                 "is run; keep modules elsewhere."
             )
 

@@ -218,7 +218,7 @@ def test_inputs_of_every_kind_give_the_same():
     [
         ("words", "inputs: expected a tensor, a tuple or mapping of tensors, or an iterable"),
         (3, "got a int"),
-        ([], "no batch came"),
+        ([], "inputs: no batches"),
         (["words"], "expected tensors, got a str"),
         ({"left": torch.rand(4, 3), "right": torch.rand(5, 3)}, "expected 4 rows in each tensor"),
         (torch.utils.data.TensorDataset(torch.rand(4, 3)), "wrap it in DataLoader"),

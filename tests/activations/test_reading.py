@@ -195,8 +195,8 @@ def test_padding_that_nothing_tells_of_is_refused():
     first = capture(model, ids.flip(1), reduce="first", mask=there.flip(1))["0"]
     torch.testing.assert_close(first, model(torch.stack([r[r != 0][-1] for r in ids])).detach())
     for mask, text in (
-        (ids, r"1 where a token is there and 0 elsewhere, .* \(12, 6\), with \d in it"),
-        (there.float() / 2, r"1 where a token is there and 0 elsewhere, .* with 0.5 in it"),
+        (ids, r"1 where a token is real and 0 elsewhere, .* \(12, 6\), with \d in it"),
+        (there.float() / 2, r"1 where a token is real and 0 elsewhere, .* with 0.5 in it"),
         (there.any(1), r"lengths \(12,\), got torch.bool of shape \(12,\)"),
         (there[:3], r"a row for each of the 12 inputs, got 3"),
         (3, "got a int"),

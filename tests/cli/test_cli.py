@@ -77,7 +77,7 @@ def test_a_run_of_which_nothing_is_heard_is_called_interrupted(call, tiny_study,
     os.utime(state, (1e9, 1e9))
     _, out, _ = call("list", tmp_path / "study")
     assert "interrupted  5/12" in out
-    assert "the next `stratigraph run` goes on" in out
+    assert "the next `stratigraph run` resumes" in out
 
 
 def test_compare_explains_its_plans(call, tiny_study):
@@ -119,7 +119,7 @@ def test_version_and_module(tiny_study):
         (("beta: [1, 4]", "beta: [1, -4]"), 2, "beta: expected a finite number ≥ 0, got -4"),
         (("beta: [1, 4]", "beta: [.nan]"), 2, "got nan"),
         (("beta: [1, 4]", "beta: []"), 2, "the list is empty"),
-        (("seed: [0, 1]", "seed: [1, 1]"), 2, "1 stands in the list twice"),
+        (("seed: [0, 1]", "seed: [1, 1]"), 2, "1 is in the list twice"),
         (("steps: 12", "steps: 0"), 2, "training: steps: expected a whole number from 1"),
         (
             ("kind: log, count: 4, first: 2", "kind: explicit, steps: [99]"),
@@ -129,7 +129,7 @@ def test_version_and_module(tiny_study):
         (("kind: log, count: 4, first: 2", "kind: explicit, steps: [5, 2]"), 2, "must increase"),
         (("name: tiny", "name: no"), 0, ""),
         (("name: tiny", "name: ../x"), 2, "name: expected 1 to 100"),
-        (("name: tiny", "name: tiny\nname: two"), 2, "stands on line 2 and again here"),
+        (("name: tiny", "name: tiny\nname: two"), 2, "is on line 2 and again here"),
         (("debiased_cka", "ckaa"), 2, "'ckaa'"),
         (("- debiased_cka", "- soft_matching"), 2, "depends on the units themselves"),
         (("name: sprites", "name: sprits"), 2, "Did you mean 'sprites'"),
@@ -137,7 +137,7 @@ def test_version_and_module(tiny_study):
         (("{count: 24}", "!!python/object:os.system {count: 24}"), 2, "tags (tag:yaml.org"),
         (("{count: 24}", "*probes"), 2, "aliases"),
         (("probes: {count: 24}", "probes: {count: 2}"), 2, "probes: count: expected"),
-        (("probes: {count: 24}", "probes: {count: 900000}"), 2, "900000 probes asked"),
+        (("probes: {count: 24}", "probes: {count: 900000}"), 2, "900000 probes requested"),
         (("probes:", "activations: {layers: [enc.*]}\nprobes:"), 2, "no layer 'enc.*'"),
     ],
 )
@@ -161,7 +161,7 @@ def test_a_bad_study_is_told_in_one_line(call, tiny_file, tmp_path, change, code
         (("run", "absent.yaml"), 3, "absent.yaml: no such study file or folder"),
         (("list", "."), 3, "study.yaml is missing"),
         (("run", "STUDY", "--workers", "0"), 2, "workers: expected 1 to 1024, got 0"),
-        (("run", "STUDY", "--engine", "rey"), 2, "--engine: none is called 'rey'"),
+        (("run", "STUDY", "--engine", "rey"), 2, "--engine: unknown name 'rey'"),
         (("train", "STUDY", "--device", "cuda:7"), 2, "device: 'cuda:7' cannot be used here"),
         (("run", "FILE", "--max-runs", "3"), 2, "grid: 4 runs, more than 3"),
         (("train", "STUDY", "--device", "meta"), 2, "device: 'meta' cannot be used here"),

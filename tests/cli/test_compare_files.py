@@ -193,12 +193,12 @@ def test_rows_without_ids_beside_some_are_said(folder, capsys):
     ("arguments", "code", "text"),
     [
         (("a.npy", "absent.npy"), 3, "absent.npy: no such file; expected representations"),
-        (("a.npy", "study.yaml"), 2, "study.yaml: no file of representations"),
+        (("a.npy", "study.yaml"), 2, "study.yaml: not a file of representations"),
         (("a.csv", "b.parquet"), 3, "a.csv: expected columns of numbers, got 'sample_id' (text)"),
         (
             ("a.npy", "b.npy", "--ids", "ids.txt", "--ids", "ids.txt", "--ids", "ids.txt"),
             2,
-            "--ids: expected it once for all files, or once for each; got 3 for 2",
+            "--ids: expected once for all files, or once for each; got 3 for 2",
         ),
         (("a.npy", "b.npy", "--figure", "heat.gif"), 2, "--figure: expected a file that ends in"),
         (("a.npy", "b.npy", "--out", "scores"), 2, "--out: expected a file that ends in .parquet"),
@@ -206,7 +206,7 @@ def test_rows_without_ids_beside_some_are_said(folder, capsys):
         (("a.npy", "b.npy", "--layers", "x"), 2, "--layers: it is not of files"),
         (("a.npy", "b.npy", "--workers", "2"), 2, "--workers: it is not of files"),
         (("a.npy", "--model", "b.safetensors"), 2, "files of representations or --model, got both"),
-        (("results/quick", "--ids", "x"), 2, "--ids: it is of files of representations"),
+        (("results/quick", "--ids", "x"), 2, "--ids: it is only for files of representations"),
         (("results/a", "results/b"), 2, "expected one study, or files of representations, got 2"),
     ],
 )

@@ -46,7 +46,7 @@ def test_it_is_refused(arguments, tiny_study, tiny_file, tmp_path, monkeypatch, 
     code, said = told(capsys, *(places.get(one, one) for one in arguments))
     assert code == 2
     named = [one for one in arguments if one.startswith("--")]
-    assert any(said.startswith(f"stratigraph: {one}: it is of") for one in named), said
+    assert any(said.startswith(f"stratigraph: {one}: it is only for") for one in named), said
     assert said.endswith("; leave it out.\n")
     assert list(tmp_path.iterdir()) == []
 
@@ -56,7 +56,7 @@ def test_it_is_refused(arguments, tiny_study, tiny_file, tmp_path, monkeypatch, 
     [
         ("size: 32", "size: 48", "sprites: size 48"),
         ("size: 32", "size: 32, hue: 3", "sprites has no option 'hue'"),
-        ("count: 24", "count: 900000", "900000 probes asked of the validation part"),
+        ("count: 24", "count: 900000", "900000 probes requested from the validation part"),
         ("probes:", "activations: {layers: ['encoder.conv9*']}\nprobes:", "encoder.conv9"),
         ("name: sprites, size: 32, cache: false", "name: ./absent.npy", "absent.npy"),
     ],
@@ -80,8 +80,8 @@ def test_what_cannot_work_begins_no_folder(
     [
         (("--device", "cuda:7"), "device: 'cuda:7' cannot be used here"),
         (("--workers", "0"), "workers: expected 1 to 1024, got 0"),
-        (("--engine", "rey"), "--engine: none is called 'rey'"),
-        (("--address", "auto"), "--address: only a cluster has one"),
+        (("--engine", "rey"), "--engine: unknown name 'rey'"),
+        (("--address", "auto"), "--address: it is only for a cluster"),
     ],
 )
 def test_a_machine_that_cannot_begins_no_folder(
@@ -99,7 +99,7 @@ def test_a_later_stage_begins_no_study(command, tiny_file, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path)
     code, said = told(capsys, command, tiny_file, "--out", "begun")
     assert code == 3
-    assert f"no study was begun there; `stratigraph run {tiny_file} --out begun`" in said
+    assert f"there is no study there; `stratigraph run {tiny_file} --out begun`" in said
     assert list(tmp_path.iterdir()) == []
 
 

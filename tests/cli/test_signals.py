@@ -144,7 +144,7 @@ def test_a_signal_outside_of_tasks_is_told_in_a_line(number, tiny_study, monkeyp
         signal.signal(signal.SIGINT, interrupt)
     assert stopped.value.code == 130
     told = capsys.readouterr().err
-    assert told == "stratigraph: stopped; the same command goes on from here.\n"
+    assert told == "stratigraph: stopped; the same command resumes from here.\n"
 
 
 def test_a_second_train_is_told_who_trains(tiny_file, tmp_path, capsys):

@@ -156,5 +156,5 @@ def test_a_record_without_its_manifest_is_none(tmp_path):
     record = tmp_path / "r"
     write_record(record, lambda files: files.add("a", b"x"))
     (record / "manifest.json").unlink()
-    with pytest.raises(DataError, match="no record stands here"):
+    with pytest.raises(DataError, match="there is no record here"):
         verified(record)

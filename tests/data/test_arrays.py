@@ -39,7 +39,7 @@ def test_channels_are_found(load):
 
 def test_channels_are_told(load):
     square = RNG.integers(0, 256, (4, 3, 5, 3), dtype=np.uint8)
-    with pytest.raises(DataError, match=r"which axis of \(4, 3, 5, 3\) is that of the channels"):
+    with pytest.raises(DataError, match=r"which axis of \(4, 3, 5, 3\) holds the channels"):
         load(square)
     assert load(square, channels="first").image_shape == (3, 5, 3)
     assert load(square, channels="last").image_shape == (3, 3, 5)
@@ -68,7 +68,7 @@ def test_binary_arrays_keep_their_scale(load):
     [
         (
             PIXELS.astype(float),
-            r"values from 0 to 255; floats are expected in \[0, 1\]\. Values fr",
+            r"values from 0 to 255; floats are expected in \[0, 1\]\. Divide v",
         ),
         (PIXELS / 255 - 0.5, r"values from -0\.5 to 0\.5; floats are expected in \[0, 1\]"),
         (PIXELS.astype(np.int64), r"an array of int64; expected uint8, bool, or floats"),
@@ -233,7 +233,7 @@ def test_torch_items_have_the_axes_of_arrays():
         assert dataset.image_shape == load_dataset(PIXELS).image_shape == (3, 6, 7)
         np.testing.assert_array_equal(dataset.images(EVERY), EXPECTED)
     square = RNG.integers(0, 256, (2, 3, 5, 3), dtype=np.uint8)
-    with pytest.raises(DataError, match=r"which axis of \(1, 3, 5, 3\) is that of the channels"):
+    with pytest.raises(DataError, match=r"which axis of \(1, 3, 5, 3\) holds the channels"):
         load_dataset(list(square))
     for channels in ("first", "last"):
         dataset = load_dataset(list(square), channels=channels)
@@ -247,7 +247,7 @@ def test_binary_torch_sets_keep_their_scale():
     changing = list(bits)
     dataset = load_dataset(changing)
     changing[2] = PIXELS[2]
-    with pytest.raises(DataError, match=r"item 2 holds bytes up to 2.*hold 0 and 1 alone"):
+    with pytest.raises(DataError, match=r"item 2 holds bytes up to 2.*hold only 0 and 1"):
         dataset.images([2])
     black = [torch.zeros(1, 4, 4), torch.zeros(1, 4, 4)]  # of floats, 1 is always white
     assert load_dataset(black).max_value == 255

@@ -89,7 +89,7 @@ def test_the_catalogue():
 @pytest.mark.parametrize(
     ("source", "error", "message"),
     [
-        (3, InputError, "a data set cannot be made of int; expected a name, a path, an array"),
+        (3, InputError, "a data set cannot be made from int; expected a name, a path, an array"),
         ("nowhere/data.csv", DataError, r"is not there; expected a \.npy or \.npz file, or a fold"),
         ("nowhere/data.npy", DataError, r"data\.npy is not a file"),
         (__file__, DataError, r"expected a \.npy or \.npz file, or a folder of pictures"),

@@ -98,7 +98,7 @@ def test_a_web_page_is_shown(server, file, tmp_path):
 
 def test_a_file_that_changed_in_the_cache(file, tmp_path):
     fetch(file, tmp_path).write_bytes(CONTENT[1:])
-    with pytest.raises(DataError, match="remove it, and fetch it anew"):
+    with pytest.raises(DataError, match="remove it, and fetch it again"):
         fetch(file, tmp_path)
 
 

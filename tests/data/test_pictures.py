@@ -145,9 +145,9 @@ def test_droppings_are_passed_over_and_links_followed_once(tmp_path, load):
     dataset = load(size=4, colour=False)
     assert dataset.images(np.arange(len(dataset)))[:, 0, 0, 0].tolist() == [10, 30, 50]
     (folder / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    with pytest.raises(DataError, match=r"gone\.png is a link to .*nowhere\.png, which is not"):
+    with pytest.raises(DataError, match=r"gone\.png is a link to .*nowhere\.png, which does not"):
         load()
     (folder / "gone.png").unlink()
     (folder / "d").symlink_to(tmp_path / "unmounted")
-    with pytest.raises(DataError, match=r"d is a link to .*unmounted, which is not there"):
+    with pytest.raises(DataError, match=r"d is a link to .*unmounted, which does not exist"):
         load()

@@ -56,7 +56,7 @@ def test_a_fraction_out_of_range(fraction):
 
 
 def test_an_empty_part():
-    with pytest.raises(InputError, match=r"each part needs one image at least"):
+    with pytest.raises(InputError, match=r"each part needs at least one image"):
         split(SPRITES, 1e-9)
 
 
@@ -79,13 +79,15 @@ def test_probes_are_held_out_distinct_and_nested():
 
 def test_more_probes_than_images():
     parts = split(SPRITES, 0.0)
-    with pytest.raises(InputError, match=r"5 probes asked of the validation part of sprites, whi"):
+    with pytest.raises(
+        InputError, match=r"5 probes requested from the validation part of sprites, whi"
+    ):
         draw_probes(SPRITES, parts, 5)
 
 
 @pytest.mark.parametrize("count", [0, -3, 2.5, True])
 def test_counts_that_are_none(count):
-    with pytest.raises(InputError, match="1 at least"):
+    with pytest.raises(InputError, match="at least 1"):
         draw_probes(SPRITES, split(SPRITES), count)
 
 

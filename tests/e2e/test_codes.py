@@ -97,7 +97,7 @@ def test_the_report_has_reconstructions_and_says_why_no_more(study, run):
     with pytest.raises(InputError, match="is a network of codes, which has no Gaussian latents"):
         traversal(run, None, None)
     configurations = ReportData(study).configurations
-    with pytest.raises(InputError, match="the study has no VAE of"):
+    with pytest.raises(InputError, match="the study has no VAE for"):
         samples(configurations, configurations[0].data, 2)
 
 

@@ -189,12 +189,12 @@ def test_a_study_may_grow(tiny_study, tiny_file, tmp_path):
 
 def test_a_run_that_diverges_is_named_and_the_others_go_on(tiny_file, tmp_path, without_ink):
     worse = "beta: 1}\n    dip_vae_i: {lambda_od: 3e37}"
-    text = tiny_file.read_text().replace("beta: [1, 4]}", worse)
+    text = tiny_file.read_text().replace("beta: [1, 4]}", worse).replace("seed: [0, 1]", "seed: 0")
     bad = tmp_path / "bad.yaml"
     bad.write_text(text)
     study = run_study(bad, tmp_path / "out", engine=LocalEngine(1))
     states = [run.state for run in study.runs.values()]
-    assert [s["state"] for s in states] == ["done", "done", "diverged", "diverged"]
-    assert "not finite at step" in states[2]["reason"]
+    assert [s["state"] for s in states] == ["done", "diverged"]
+    assert "not finite at step" in states[1]["reason"]
     html = (study.path / "report" / "index.html").read_text()
     assert "diverged" in html

@@ -59,7 +59,7 @@ def test_another_grpc_server_is_told():
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
-        with pytest.raises(ConfigError, match="what answers is no cluster"):
+        with pytest.raises(ConfigError, match="what answers is not a cluster"):
             check_address(f"127.0.0.1:{port}")
     finally:
         server.stop(None)

@@ -76,10 +76,13 @@ def test_more_nodes_change_nothing(monkeypatch):
 
 @pytest.mark.parametrize("looks", [(), (1, 4), (4, 4), (6, 4), (4, 10**9)])
 def test_looks_grow(looks):
-    with pytest.raises(ConfigError, match="that grow, from at least 2 to at most 1,000, such as"):
+    with pytest.raises(
+        ConfigError,
+        match="looks: expected increasing numbers of replicates from 2 to 1,000, such as",
+    ):
         thresholds(looks)
 
 
 def test_a_level_is_a_probability():
-    with pytest.raises(ConfigError, match=r"between 0 and 1, not 1\.5"):
+    with pytest.raises(ConfigError, match=r"between 0 and 1, got 1\.5"):
         thresholds(LOOKS, 1.5)

@@ -146,14 +146,14 @@ def test_what_a_claim_must_not_be_is_said(mine):
             ask(evidence, f"my_claims:{named}")
     runs = evidence.to_final["debiased_cka"].table["run_x"].unique()
     table = pd.DataFrame({"run": runs, "duplicate_of": "", "learned": runs != runs[0], "why": "no"})
-    with pytest.raises(ConfigError, match="are not asked alike of all runs and of those that lear"):
+    with pytest.raises(ConfigError, match="differ between all runs and those that learned"):
         ask(replace(evidence, runs=table), "my_claims:of_failed")
     for named, text in (
         ("my_claims:number", "my_claims:number: expected a function, got a int"),
         ("my_claims:latr", "my_claims has no 'latr'. Did you mean 'later'"),
         ("encoder_first", "claims: expected MODULE:NAME, a function of your own, got 'encoder_f"),
         ("{a: 1}", r"claims: expected MODULE:NAME, a function of your own, got \{'a': 1\}"),
-        ('["my_claims:later", "my_claims:later"]', "claims: .* stands in the list twice"),
+        ('["my_claims:later", "my_claims:later"]', "claims: .* is in the list twice"),
     ):
         with pytest.raises(ConfigError, match=text):
             parse_config(parse_yaml(STUDY.replace("CLAIMS", named), "own.yaml"))

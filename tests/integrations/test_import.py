@@ -178,12 +178,14 @@ def test_done_again_it_adds_what_is_new(imported, capsys, tmp_path):
     assert (run.path / "snapshots" / f"{50:09d}" / "manifest.json").stat().st_mtime_ns == before
     write(tmp_path / "beta1-seed0" / "checkpoint-50" / "model.safetensors", at(51))
     with pytest.raises(
-        ConfigError, match=r"holds other weights than were imported of step 50 \(fr"
+        ConfigError, match=r"holds other weights than those imported for step 50 \(fr"
     ):
         sg.import_checkpoints(glob, *arguments, **options)
     write(tmp_path / "beta1-seed0" / "checkpoint-50" / "model.safetensors", at(50))
     write(tmp_path / "beta1-seed0" / "checkpoint-70" / "model.safetensors", at(70))
-    with pytest.raises(ConfigError, match="is of step 70, and the run was imported up to step 300"):
+    with pytest.raises(
+        ConfigError, match="is for step 70, and the run was imported up to step 300"
+    ):
         sg.import_checkpoints(glob, *arguments, **options)
     assert load_study(tmp_path / "study").complete() == [run.run_id]
 
@@ -280,13 +282,18 @@ def test_runs_by_folder_seed_and_pattern(tmp_path):
 @pytest.mark.parametrize(
     ("names", "pattern", "kind", "said"),
     [
-        ([], None, DataError, "nothing is at .*; expected files or folders"),
-        (["a/resnet18.safetensors"], None, DataError, "no step is known of it, by its name or by"),
-        (["a/model_seed_3.safetensors"], None, DataError, "no step is known of it"),
+        ([], None, DataError, "there is nothing at .*; expected files or folders"),
+        (
+            ["a/resnet18.safetensors"],
+            None,
+            DataError,
+            "neither its name nor its contents give a step",
+        ),
+        (["a/model_seed_3.safetensors"], None, DataError, "neither its name nor its contents"),
         (["a/step1.pt"], "b/step{step}", ConfigError, r"a/step1\.pt is not of the form b/step"),
         (["a/step1.pt"], "a/step", ConfigError, "has no field; expected some in braces"),
-        (["a/step1.pt"], "{step}/step{step}", ConfigError, "stands in .* twice"),
-        (["a/step1.pt", "a/epoch2.pt"], None, DataError, "are known by their epoch and some by"),
+        (["a/step1.pt"], "{step}/step{step}", ConfigError, "is in .* twice"),
+        (["a/step1.pt", "a/epoch2.pt"], None, DataError, "are identified by their epoch and some"),
     ],
 )
 def test_names_that_say_too_little(tmp_path, names, pattern, kind, said):
@@ -312,7 +319,9 @@ def test_names_that_say_too_little(tmp_path, names, pattern, kind, said):
 def test_two_runs_are_not_made_one_without_a_word(tmp_path, names, pattern, fixed, runs):
     touch(tmp_path, names := [f"{name}.pt" for name in names])
     paths = [tmp_path / name for name in names]
-    with pytest.raises(ConfigError, match=r"would be of one run.*Put a field where they differ"):
+    with pytest.raises(
+        ConfigError, match=r"would belong to one run.*Put a field where they differ"
+    ):
         find_series(paths, pattern)
     assert len(find_series(paths, fixed)) == runs
 
@@ -347,7 +356,7 @@ def test_lightning_files_and_last_ones(tmp_path):
     )
     assert any("last.ckpt: left out: the same as" in text for text in told)
     torch.save({"state_dict": at(30).state_dict(), "global_step": 20}, tmp_path / "last.ckpt")
-    with pytest.raises(DataError, match=r"last\.ckpt are both of step 20 of one run, and differ"):
+    with pytest.raises(DataError, match=r"last\.ckpt are both for step 20 of one run, and differ"):
         sg.import_checkpoints(
             f"{tmp_path}/*.ckpt", Net, PROBES, tmp_path / "again", tell=told.append
         )

@@ -184,5 +184,5 @@ def test_manual_optimisation_returns_no_loss_and_a_schedule_needs_none(monkeypat
 
 
 def test_one_layer_cannot_be_frozen():
-    with pytest.raises(Exception, match="expected two or more with weights"):
+    with pytest.raises(Exception, match="expected two or more with their own"):
         fit(None, callbacks=[LightningFreezing(torch.randn(8, 6), ["head"])])

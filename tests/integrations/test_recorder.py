@@ -184,7 +184,7 @@ def test_what_cannot_be_asked_of_a_recorded_study(folder, capsys, tmp_path):
     mixed = tmp_path / "mixed.yaml"
     mixed.write_text("name: x\nrecorded: true\ngrid: {data: sprites}\n")
     assert command("run", mixed) == 2
-    assert "grid is of studies that stratigraph trains" in capsys.readouterr().err
+    assert "grid is for studies that stratigraph trains" in capsys.readouterr().err
     mixed.write_text("name: x\nrecorded: yes please\n")
     assert command("run", mixed) == 2
     assert "recorded: expected true, or nothing, got 'yes please'" in capsys.readouterr().err
@@ -209,7 +209,7 @@ def test_the_published_way_and_repairs_are_refused(folder, capsys, tmp_path):
     assert command("verify", to, "--repair", "--workers", "1") == IntegrityError.exit_code
     told = " ".join(capsys.readouterr().err.split())
     assert "nothing can make it again. To do without it, remove both" in told
-    assert "makes it anew" not in told
+    assert "makes it again" not in told
     # Half of what it says leaves a step without representations, and verify says so.
     shutil.rmtree(weights.parents[2] / "representations" / "000000010")
     assert command("verify", to) == IntegrityError.exit_code
@@ -228,7 +228,7 @@ def test_representations_that_are_gone_are_said_to_be(tmp_path, capsys):
     shutil.rmtree(read / "000000000")  # the first alone: it was left out, or a file was missing
     told = (
         f"1 of 3 snapshots have no representations: run {recorder.run_id} at step 0. They were "
-        "read while the network trained, and the network and its data are with its trainer"
+        "read while the network trained, and cannot be read here without the network and its data"
     )
     for stage in ("run", "compare", "assess"):
         assert command(stage, tmp_path / "mine", "--quiet", "--workers", "1") == 3
@@ -317,7 +317,7 @@ def test_what_was_told_is_not_told_again_by_one_that_goes_on(tmp_path):
             r"^strength: expected the name of a setting that is a number, got 'beta'",
         ),
         ({"settings": {"name": "mine"}}, r"^settings: `name` is the objective's name"),
-        ({"out": "file:///tmp/mine"}, r"^out: expected a folder of this machine, got file:///tmp"),
+        ({"out": "file:///tmp/mine"}, r"^out: expected a folder on this machine, got file:///tmp"),
     ],
 )
 def test_options_that_are_none(tmp_path, options, text):
@@ -441,7 +441,7 @@ def test_a_single_run_is_not_trained_into_a_url():
         "steps": 1,
         "seed": 0,
     }
-    with pytest.raises(ConfigError, match=r"^out: expected a folder of this machine, got s3://b"):
+    with pytest.raises(ConfigError, match=r"^out: expected a folder on this machine, got s3://b"):
         sg.train(config, out="s3://b/run")
 
 
@@ -460,7 +460,7 @@ def test_the_parts_and_the_reduction_that_were_read_tell_runs_apart(tmp_path):
     again = [lambda x: x * 2, lambda x: x * 3, of(2), of(3), partial(torch.mul, other=2), torch.abs]
     assert [reading("0", one) for one in same] == [reading("0", one) for one in again]
     assert len({reading("0", one) for one in same}) == len(same)
-    with pytest.raises(InputError, match=r"^reduce: .* cannot be told apart"):
+    with pytest.raises(InputError, match=r"^reduce: .* cannot be distinguished"):
         reading("0", of(object()))
 
 

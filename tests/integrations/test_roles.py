@@ -111,7 +111,7 @@ def test_patterns_are_of_modules_and_all_in_them():
 @pytest.mark.parametrize(
     ("roles", "kind", "said"),
     [
-        ("encode=enc", ConfigError, r"none is called 'encode'\. Did you mean 'encoder'"),
+        ("encode=enc", ConfigError, r"unknown name 'encode'\. Did you mean 'encoder'"),
         ("encoder", ConfigError, r"expected ROLE=LAYER,…, such as encoder=enc\.\*, got 'encoder'"),
         (7, ConfigError, "expected a mapping such as"),
         ({"encoder": 3}, ConfigError, "encoder: expected a layer, such as enc"),
@@ -119,7 +119,7 @@ def test_patterns_are_of_modules_and_all_in_them():
         ({"mean": ["a", "b"]}, ConfigError, "mean: expected one layer, got a, b"),
         ("log_var=fc", ConfigError, "`log_var` without `mean`"),
         ("posterior=fc,mean=fc", ConfigError, "leave out `mean` and `log_var`, or it"),
-        ("encoder=encc", InputError, r"encoder=encc is no layer that runs\. Did you mean"),
+        ("encoder=encc", InputError, r"encoder=encc is not a layer that runs\. Did you mean"),
         ("mean=enc.?", InputError, r"mean=enc\.\? is enc\.0, enc\.1; name one layer"),
         ("encoder=enc,decoder=enc.0", InputError, r"enc\.0 is encoder and decoder; give it one"),
         ("mean=fc,log_var=fc", InputError, "fc is mean and log_var"),
@@ -135,7 +135,7 @@ def test_shapes_that_are_no_posterior():
         read(Latent(), {"posterior": "up"})
     with pytest.raises(InputError, match=r"mean=down gives shape .*expected two alike"):
         read(Latent(), {"mean": "down", "log_var": "up"})
-    with pytest.raises(InputError, match="posterior: the roles say what it is too"):
+    with pytest.raises(InputError, match="posterior: the roles give it too"):
         read(Latent(), {"posterior": "moments"}, posterior=lambda m, x: None)
 
 

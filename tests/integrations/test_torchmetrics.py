@@ -41,7 +41,7 @@ def test_any_batches_give_the_score_of_all_inputs(debiased, sizes):
 def test_a_small_last_batch_does_not_lose_those_before_it():
     x, y = pair(203)
     metric = CKA(6, 9)
-    with pytest.warns(UndefinedWarning, match="at least 4 inputs in all, got 3"):
+    with pytest.warns(UndefinedWarning, match="at least 4 inputs in total, got 3"):
         found = [metric(a, b) for a, b in zip(x.split(40), y.split(40), strict=True)]
     assert torch.isnan(torch.stack(found)).tolist() == [False] * 5 + [True]
     assert float(metric.compute()) == pytest.approx(float(sg.debiased_cka(x, y)), abs=1e-9)
@@ -137,7 +137,7 @@ def test_the_interface():
     assert float(again.compute()) == float(metric.compute())
     metric.reset()
     metric.update(x[:3], y[:3])
-    with pytest.warns(UndefinedWarning, match="at least 4 inputs in all, got 3"):
+    with pytest.warns(UndefinedWarning, match="at least 4 inputs in total, got 3"):
         assert torch.isnan(metric.compute())
     metric.reset()
     metric.update(torch.ones(10, 6), y[:10])

@@ -64,13 +64,13 @@ def test_true_is_not_one():
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("d", r"^architecture: none is called 'd'\. Known: a, w\.$"),
-        ("b", r"^architecture: none is called 'b'"),
+        ("d", r"^architecture: unknown name 'd'\. Known: a, w\.$"),
+        ("b", r"^architecture: unknown name 'b'"),
         (3, r"^architecture: expected a name, or a mapping .*, got 3\.$"),
         ({}, r"^architecture: expected a name"),
-        ({"encoder": "a"}, r"^architecture: decoder is missing beside"),
-        ({"encoder": "c", "decoder": "a"}, r"^architecture: encoder: none is called 'c'"),
-        ({"encoder": "a", "decoder": "w"}, r"^architecture: decoder: none is called 'w'"),
+        ({"encoder": "a"}, r"^architecture: decoder is missing from"),
+        ({"encoder": "c", "decoder": "a"}, r"^architecture: encoder: unknown name 'c'"),
+        ({"encoder": "a", "decoder": "w"}, r"^architecture: decoder: unknown name 'w'"),
         ({"name": "a", "dpeth": 3}, r"^architecture: a has no option 'dpeth'\. Did you mean 'dep"),
         ({"encoder": "a", "decoder": "c"}, r"^architecture: decoder: c needs its option 'width'"),
         ({"encoder": ["a"], "decoder": "a"}, r"^architecture: encoder: expected a name, or a map"),

@@ -102,7 +102,7 @@ def test_options_are_whole_numbers(architecture, option, value):
         ),
         ({"name": "kl_autoencoder", "width": 6}, (1, 32, 32), 16, r"width: expected a multiple of"),
         ({"name": "vit", "heads": 3}, (1, 32, 32), 8, r"width: expected a multiple of the 3 heads"),
-        ({"name": "ladder", "levels": 3}, (1, 32, 32), 2, r"3 levels needs a latent for each at"),
+        ({"name": "ladder", "levels": 3}, (1, 32, 32), 2, r"3 levels needs at least one"),
     ],
 )
 def test_what_does_not_fit_is_refused(architecture, shape, latents, message):

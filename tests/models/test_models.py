@@ -189,7 +189,7 @@ def test_sides_that_cannot_be_halved_four_times(architecture, shape):
 def test_unknown_names():
     with pytest.raises(
         ConfigError,
-        match=r"^architecture: none is called 'fuly_connected'\. "
+        match=r"^architecture: unknown name 'fuly_connected'\. "
         r"Did you mean 'fully_connected'\?$",
     ):
         build_vae("fuly_connected", (1, 32, 32), 4)

@@ -94,5 +94,5 @@ def test_its_layers_can_be_read():
 
 
 def test_names_that_are_not_there():
-    with pytest.raises(ConfigError, match=r"architecture: none is called 'convolutionnal'"):
+    with pytest.raises(ConfigError, match=r"architecture: unknown name 'convolutionnal'"):
         build_quantised("convolutionnal", SHAPE, 4, (9, 3))

@@ -262,7 +262,7 @@ def test_declared_parameters(name, parameters, text):
 
 
 def test_near_names():
-    with pytest.raises(ConfigError, match=r"none is called 'beta_va'\. Did you mean 'beta_vae'"):
+    with pytest.raises(ConfigError, match=r"unknown name 'beta_va'\. Did you mean 'beta_vae'"):
         build_objective("beta_va", beta=1)
     with pytest.raises(ConfigError, match=r"no parameter 'betta'\. Did you mean 'beta'\?"):
         build_objective("beta_vae", betta=1)

@@ -76,7 +76,7 @@ def test_what_a_measure_does_not_say_is_prepared_anew():
     found, way = score_permuted(tensors(A, B), silent, orders, 1 << 30)
     other, _ = score_permuted(tensors(A, B), MEASURES["procrustes_similarity"], orders, 1 << 30)
     np.testing.assert_allclose(found, other, atol=1e-6)
-    assert way == "preparing every permuted layer anew"
+    assert way == "preparing every permuted layer again"
 
 
 @pytest.mark.parametrize("measure", ["debiased_cka", "procrustes_similarity", "pwcca"])
@@ -140,7 +140,14 @@ def test_one_network_with_itself():
     assert np.array_equal(found["value_row"], off.max(1))
     assert float(found["value_matrix"]) == off.max() < 0.999
     assert found.attrs["null"] == "probes of a copy permuted 19 times, seed 0"
-    assert math.isnan(float(sg.calibrate({"a": SHARED}, null=1)["p_matrix"]))
+    assert math.isnan(float(sg.calibrate({"a": SHARED}, null=19)["p_matrix"]))
+
+
+def test_fewer_draws_than_the_level_takes_are_refused():
+    """Of 18, τ would be the observed score whatever it is, and every calibrated one 0."""
+    assert float(sg.calibrate(A, A, null=19)["calibrated"].values[0, 0]) > 0
+    with pytest.raises(InputError, match="null: expected a whole number ≥ 19, got 18"):
+        sg.calibrate(A, A, null=18)
 
 
 def test_within_groups_what_only_the_class_relates_is_chance():
@@ -186,11 +193,11 @@ def test_two_networks():
     [
         ({"null": 0}, "null: expected a whole number ≥ 1"),
         ({"groups": np.zeros(N)}, "groups: .* give null=200 too"),
-        ({"null": 5, "tolerance": 0.1}, "null: of exact scores"),
-        ({"null": 5, "groups": np.zeros(N - 1)}, "groups: expected a label for each of 40"),
-        ({"null": 5, "groups": np.arange(N)}, "every probe is a group of its own"),
-        ({"null": 5, "groups": [None] * 2 + [1] * (N - 2)}, "groups: 2 of 40 probes have no"),
-        ({"null": 5, "memory": 1000}, "null: 5 draws of 2 × 2 scores of 40 probes would hold"),
+        ({"null": 25, "tolerance": 0.1}, "null: only for exact scores"),
+        ({"null": 25, "groups": np.zeros(N - 1)}, "groups: expected a label for each of 40"),
+        ({"null": 25, "groups": np.arange(N)}, "every probe is its own group"),
+        ({"null": 25, "groups": [None] * 2 + [1] * (N - 2)}, "groups: 2 of 40 probes have no"),
+        ({"null": 25, "memory": 1000}, "null: 25 draws of 2 × 2 scores of 40 probes would hold"),
     ],
     ids=str,
 )

@@ -57,7 +57,7 @@ def test_what_fits_in_no_memory_is_estimated_from_batches(inputs):
     wide = sg.compare(a, b, inputs, layers=["0", "3"], memory=1000, batch_size=256)
     assert np.isfinite(wide.upper).all()
     assert "from 15 batches;" in wide.attrs["plan"]
-    with pytest.raises(InputError, match=r"^batch_size: expected 4 or more, .* got 3"):
+    with pytest.raises(InputError, match=r"^batch_size: expected at least 4, .* got 3"):
         sg.compare(a, b, inputs, layers=["0", "3"], memory=1000, batch_size=3)
     with pytest.warns(UserWarning, match="from 1 batch of inputs"):
         sg.compare(a, b, [inputs], layers=["0", "3"], memory=1000)
@@ -187,7 +187,7 @@ def test_too_few_inputs(inputs):
 
 def test_a_network_without_layers_is_told(inputs):
     a = nn.Linear(8, 3)
-    with pytest.raises(InputError, match=r"in a Linear: no module stands inside it; wrap it"):
+    with pytest.raises(InputError, match=r"in a Linear: it contains no module; wrap it"):
         sg.compare(a, a, torch.rand(20, 8))
     with pytest.raises(InputError, match=r"expected names, globs or types, got \[\]"):
         sg.compare(net(0), net(1), inputs, layers=["3"], layers_b=[])

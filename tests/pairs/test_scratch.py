@@ -89,7 +89,7 @@ def test_a_disk_without_room_is_refused_before_anything_is_written(files, tmp_pa
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(by_vectors.shutil, "disk_usage", lambda path: usage(1, 1, 1000))
     with pytest.raises(
-        StorageError, match=r"need at least 0\.0 GB there, and 0\.0 GB may be taken"
+        StorageError, match=r"need at least 0\.0 GB there, and 0\.0 GB are available"
     ):
         compare_stored(files, scratch=tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -153,8 +153,12 @@ def test_folders_whole_and_in_shards(tmp_path, ending):
     first, second = shards
     for change, kind, said in (
         ({"0.weight": "../elsewhere"}, UnsafeFileError, "names the file '../elsewhere', which is"),
-        ({"0.weight": "gone.bin"}, DataError, r"gone\.bin is missing, which .*index\.json names"),
-        ({names[0]: second}, DataError, rf"{names[0]} is missing, which .*index\.json names"),
+        (
+            {"0.weight": "gone.bin"},
+            DataError,
+            r"gone\.bin is missing, although .*index\.json names",
+        ),
+        ({names[0]: second}, DataError, rf"{names[0]} is missing, although .*index\.json names"),
     ):
         changed = {"weight_map": index["weight_map"] | change}
         place.write_text(json.dumps(changed))
@@ -172,7 +176,7 @@ def test_folders_whole_and_in_shards(tmp_path, ending):
     load_weights(net(), tmp_path)
     (tmp_path / f"weights{ending}").unlink()
     (tmp_path / "adapter_config.json").write_text("{}")
-    with pytest.raises(DataError, match="holds an adapter and not the network's weights; merge"):
+    with pytest.raises(DataError, match="holds an adapter, not the network's weights; merge"):
         read_weights(tmp_path)
 
 

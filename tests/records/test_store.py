@@ -54,7 +54,7 @@ def test_a_failing_fill_leaves_no_trace_and_the_old_record(tmp_path):
 
 
 def test_missing_files_and_newer_formats(tmp_path):
-    with pytest.raises(DataError, match="no record stands here"):
+    with pytest.raises(DataError, match="there is no record here"):
         verified(tmp_path / "r")
     record = make(tmp_path / "r")
     manifest = read_json(record / "manifest.json")

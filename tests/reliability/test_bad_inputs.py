@@ -144,13 +144,13 @@ def test_34_two_networks_that_saw_different_inputs():
     inputs = torch.rand(20, 3)
     # A loader that shuffles gives another order each time it is read.
     loader = DataLoader(inputs, batch_size=5, shuffle=True, generator=torch.Generator())
-    text = r"^a and b: they were captured of different inputs.*sg\.compare.*dict\(a\)"
+    text = r"^a and b: they were captured from different inputs.*sg\.compare.*dict\(a\)"
     with pytest.raises(InputError, match=text):
         sg.similarity_matrix(sg.capture(a, loader), sg.capture(b, loader))
     # An iterator goes on where the first network left it, and then has nothing more.
     batches = iter([inputs])
     sg.capture(a, batches)
-    with pytest.raises(InputError, match=r"^inputs: no batch came. An iterator gives its batches"):
+    with pytest.raises(InputError, match=r"^inputs: no batches. An iterator gives its batches"):
         sg.capture(b, batches)
     # The same inputs, cut otherwise, are the same; sg.compare shows both every batch.
     again = sg.capture(b, [inputs[:3], inputs[3:]])

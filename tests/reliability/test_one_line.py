@@ -77,13 +77,13 @@ def test_paths_that_none_can_be(tmp_path):
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     for path in ("a\0b", loop, "x" * 300, "x/" * 3000, "\ud800"):
-        with pytest.raises(DataError, match="no such path can be") as told:
+        with pytest.raises(DataError, match="impossible path") as told:
             check_path(path)
         assert len(str(told.value)) < 400
-    with pytest.raises(DataError, match="no user of this machine"):
+    with pytest.raises(DataError, match="this machine has no such user"):
         user_path("~nobody-is-called-so/x")
     for place in ("a\0b/", "~nobody-is-called-so/x.npy", f"{loop}/", "x" * 300 + "/"):
-        with pytest.raises(DataError, match=r"no such path can be|no user"):
+        with pytest.raises(DataError, match=r"impossible path|no such user"):
             sg.load_dataset(place)
         if place[0] != "~":  # which the shell expands
             with pytest.raises(DataError):
@@ -307,5 +307,5 @@ def test_a_value_of_ten_thousand_letters_is_no_flood(tmp_path, tiny_file, capsys
     path.write_text(f"{others}{key}: {'a' * 10_000}\n")
     code, told = one_line(capsys, "plan", path)
     assert code == 2
-    assert "characters) … aaa" in told
+    assert "characters) … " in told
     assert key.removesuffix("s") in told.partition("aaa")[0]

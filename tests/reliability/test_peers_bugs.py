@@ -85,7 +85,7 @@ def test_sorted_data_give_what_shuffled_data_give():
 
 def test_cca_with_more_units_than_probes_is_refused():
     """anatome #18: it is 1 whatever the data."""
-    with pytest.raises(InputError, match="6 probes hold at most 5; take more probes"):
+    with pytest.raises(InputError, match="6 probes hold at most 5; use more probes"):
         sg.similarity_matrix({"x": X[:6], "y": RANDOM.normal(size=(6, 9))}, measure="svcca")
 
 

@@ -16,7 +16,7 @@ from stratigraph.errors import StorageError
 from stratigraph.records import scratch_folder, scratch_room
 
 SOURCE = Path(__file__).parents[2] / "src"
-ADVICE = "let TMPDIR name a folder on a larger disk"
+ADVICE = "point TMPDIR to a folder on a larger disk"
 
 
 def test_without_a_place_for_temporary_files_nothing_is_trained(

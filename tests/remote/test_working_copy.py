@@ -168,7 +168,7 @@ def test_other_people_s_files_are_neither_published_nor_removed(one, other):
 
 def test_a_zombie_is_refused_and_what_it_put_goes(one, other):
     with (
-        pytest.raises(BusyError, match=r"went on with by pid \d+ on .*, which got as far"),
+        pytest.raises(BusyError, match=r"continued by pid \d+ on .*, which got as far"),
         mirrored(one, PART) as publish,
     ):
         record(one / "snapshots" / "000", b"0")
@@ -349,7 +349,7 @@ def test_a_writer_that_was_followed_is_stopped_in_the_middle_of_its_work(one, ot
             time.sleep(0.01)
 
     with (
-        pytest.raises(BusyError, match=r"went on with by pid"),
+        pytest.raises(BusyError, match=r"continued by pid"),
         mirrored(one, PART, every=0.05),
     ):
         list(LocalEngine(1).map(work, range(9)))

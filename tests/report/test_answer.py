@@ -113,5 +113,5 @@ def test_the_picture_is_of_the_runs_that_the_answer_rests_on():
 def test_what_rows_are_made_of_is_held_against_its_form():
     check_json("findings.json", {"findings": [finding("one", "undecided", need=NEED)]})
     for wrong in ({"need": {"replicates": "many"}}, {"standing": 3}, {"least": "small"}):
-        with pytest.raises(IntegrityError, match="not what such a file says"):
+        with pytest.raises(IntegrityError, match="not in the form of such a file"):
             check_json("findings.json", {"findings": [finding("one", "undecided", **wrong)]})

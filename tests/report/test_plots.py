@@ -48,7 +48,7 @@ def test_the_pictures_of_a_study(tiny_study):
         plot.figure("loss")
     with pytest.raises(InputError, match="was not compared at step 7"):
         plot.heatmap(run.run_id[:6], panel(), step=7)
-    with pytest.raises(InputError, match="configuration: none is 'vea'"):
+    with pytest.raises(InputError, match="configuration: unknown name 'vea'"):
         plot.convergence(panel(), configuration="vea")
 
 

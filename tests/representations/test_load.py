@@ -266,21 +266,25 @@ def make_wrong(folder):
         ("x.xlsx", None, r"expected representations in one of the formats .*, got \.xlsx"),
         ("empty.npy", None, r"empty \(0 bytes\)"),
         ("cut.npy", None, r"declares \(60, 5\) of float32, 1200 bytes; 1,160 follow: cut or dam"),
-        ("objects.npy", None, "holds Python objects, which is a pickle"),
+        ("objects.npy", None, "holds Python objects, a pickle"),
         ("x.npz:b", None, r"nothing in it is called 'b'\. Known: a"),
-        ("x.npz:line", None, "expected rows × units, got one axis alone"),
-        ("x.npy", "who", "no column is called 'who', and no file of ids"),
-        ("x.npz", "lime", r"no column is called 'lime', .* Did you mean 'line'"),
+        ("x.npz:line", None, "expected rows × units, got a single axis"),
+        ("x.npy", "who", "no column and no file of ids is called 'who'"),
+        ("x.npz", "lime", r"no column and no file of ids is called 'lime'.* Did you mean 'line'"),
         ("x.npy", "few.txt", "expected an id for each of its 60 rows, got 2"),
         ("x.npy", "text.csv", "expected one column of ids, got 2; name it, text.csv:a"),
         ("text.csv", None, r"expected columns of numbers, got 'b' \(text\); leave it out, or name"),
         ("late.csv", None, "column 'b' holds numbers at first, and text further on"),
         ("years.csv", None, "the first line, 2019, 2020, may be names or a row"),
-        ("commas.csv", None, "the first line has 1 cells and the second 3; expected as many"),
-        ("r.csv", None, "the first line has 2 cells and the second 3; expected as many"),
+        ("commas.csv", None, "the first line has 1 cells and the second 3; expected equally many"),
+        ("r.csv", None, "the first line has 2 cells and the second 3; expected equally many"),
         ("long.csv", None, r"not readable as a table of numbers \(.*"),
-        ("levels.csv", None, "2 columns have no name, as an index of several levels"),
-        ("named.csv", None, "column 'sample_id' of numbers is called as ids are; name it as such"),
+        ("levels.csv", None, "2 columns have no name, like an index with several levels"),
+        (
+            "named.csv",
+            None,
+            "column 'sample_id' of numbers has a name that ids usually have; name it",
+        ),
         ("broken.parquet", None, "not readable as Parquet"),
         ("broken.h5", None, "not readable as HDF5"),
         ("broken.npz", None, r"not a whole \.npz"),
@@ -330,7 +334,7 @@ def test_holes_are_told_where_they_are_compared(tmp_path, monkeypatch):
 def test_a_missing_library_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "h5py", None)
     (tmp_path / "a.h5").write_bytes(b"x")
-    with pytest.raises(StratigraphError, match=r"HDF5 files are read by h5py, .* pip install h5py"):
+    with pytest.raises(StratigraphError, match=r"HDF5 files need h5py, .* pip install h5py"):
         sg.load_representations(tmp_path / "a.h5")
 
 

@@ -114,7 +114,7 @@ def test_an_index_of_numbers_is_labels_too():
         (
             framed(X).iloc[[0, 0, *range(1, N - 1)]],
             framed(Y),
-            r"x: 1 of its ids come more than once \('p000'\), so rows cannot be joined",
+            r"x: 1 of its ids occur more than once \('p000'\), so rows cannot be joined",
         ),
         (
             framed(X).set_axis([None, *IDS[1:]]),
@@ -151,5 +151,7 @@ def test_rows_without_labels_beside_labels_in_two_orders_are_ambiguous():
 def test_a_column_of_text_is_told_to_be_the_index():
     with pytest.raises(InputError, match=r"'who' holds .*; if it holds ids, make it the index"):
         debiased_cka(framed(X).assign(who=IDS), framed(Y))
-    with pytest.raises(InputError, match=r"'sample_id' of numbers is called as ids are"):
+    with pytest.raises(
+        InputError, match=r"'sample_id' of numbers has a name that ids usually have"
+    ):
         debiased_cka(framed(X).assign(sample_id=ORDER), framed(Y))

@@ -120,7 +120,7 @@ def test_what_has_no_score():
             assert math.isnan(feature_corrected_cka(corners.astype(dtype), y, units=(50, 8)))
     with pytest.raises(InputError, match="units: expected at least the 8 that were read, got 5"):
         feature_corrected_cka(x, y, units=(5, 8))
-    with pytest.raises(InputError, match="units: expected those of both layers in all"):
+    with pytest.raises(InputError, match="units: expected the total of each layer"):
         feature_corrected_cka(x, y, units=(8,))
 
 

@@ -86,7 +86,7 @@ def test_a_last_batch_of_two_is_dropped_and_told():
     found = stream_cka(shuffled_batches(a, size=50))
     assert (found.batches, found.dropped) == (2, 2)
     assert np.isfinite(found.values).all()
-    with pytest.raises(InputError, match=r"at least one of 4 or more probes, got 3"):
+    with pytest.raises(InputError, match=r"at least one with 4 or more probes, got 3"):
         stream_cka([{"x": gaussian(3, 2)}])
 
 

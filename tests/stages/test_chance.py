@@ -126,14 +126,14 @@ def test_within_a_factor_and_by_a_measure_from_the_command_line(tiny_study, tmp_
     assert chance_tables(ReportData(study))["debiased_cka"].within == "shape"
     for bad, why in (
         ({"within": "colour"}, "sprites has no factor 'colour'; expected one of shape"),
-        ({"measures": ["linear_cka"]}, "'linear_cka' is not one that this study"),
+        ({"measures": ["linear_cka"]}, "'linear_cka' cannot be compared with chance"),
     ):
         with pytest.raises(ConfigError, match=why):
-            score_chance(study, LocalEngine(1), Progress(quiet=True), null=9, **bad)
+            score_chance(study, LocalEngine(1), Progress(quiet=True), null=19, **bad)
     with pytest.raises(SystemExit) as ended:
-        main(["compare", str(out), "--null", "0", "--quiet", "--workers", "1"])
+        main(["compare", str(out), "--null", "18", "--quiet", "--workers", "1"])
     assert ended.value.code == 2
-    assert "--null: expected a whole number" in capsys.readouterr().err
+    assert "--null: expected a whole number ≥ 19" in capsys.readouterr().err
 
 
 def test_a_study_of_one_run_has_nothing_to_compare(tiny_study, tmp_path):
@@ -143,4 +143,4 @@ def test_a_study_of_one_run_has_nothing_to_compare(tiny_study, tmp_path):
     for run in list(study.runs.values())[1:]:
         shutil.rmtree(run.path / "snapshots")
     with pytest.raises(ConfigError, match="no two runs at their last step"):
-        run_chance(load_study(out), LocalEngine(1), null=9)
+        run_chance(load_study(out), LocalEngine(1), null=19)

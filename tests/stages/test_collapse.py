@@ -103,7 +103,7 @@ def test_a_run_that_stops_has_its_answer(tmp_path, data, capsys):
         main(["list", str(tmp_path / "out"), "--json"])
     (told,) = json.loads(capsys.readouterr().out)
     assert (told["state"], told["step"]) == ("collapsed", AT)
-    assert "where it was to stop" in told["reason"]
+    assert "so it stopped" in told["reason"]
     with pytest.raises(SystemExit):
         main(["show", str(tmp_path / "out"), told["run"]])
     assert f"collapsed at step {AT} of 24" in capsys.readouterr().out
@@ -115,5 +115,5 @@ def test_a_run_that_stops_has_its_answer(tmp_path, data, capsys):
 def test_a_run_that_acts_needs_its_watch(data):
     config = config_of(data)
     state = initial_state(config, config.dataset())
-    with pytest.raises(ConfigError, match="trained with a CollapseWatch"):
+    with pytest.raises(ConfigError, match="needs its own CollapseWatch"):
         next(training_states(config, config.dataset(), state))

@@ -75,6 +75,15 @@ def test_it_is_not_run(exported, tiny_file, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in exported.rglob("*")} == before
 
 
+def test_a_report_is_drawn_of_it_elsewhere(exported, tmp_path, without_ink):
+    before = {path: path.stat().st_mtime_ns for path in exported.rglob("*")}
+    with pytest.raises(SystemExit, match="0"):
+        main(["report", str(exported), "--out", str(tmp_path / "drawn")])
+    page = (tmp_path / "drawn" / "report" / "index.html").read_text()
+    assert all(row["statement"] in page for row in load_study(exported).findings[:3])
+    assert {path: path.stat().st_mtime_ns for path in exported.rglob("*")} == before
+
+
 def test_every_changed_byte_of_it_is_found(exported, tmp_path, capsys):
     copy = tmp_path / "copy"
     shutil.copytree(exported, copy)
@@ -91,7 +100,7 @@ def test_every_changed_byte_of_it_is_found(exported, tmp_path, capsys):
         _ = load_study(copy).findings
     with pytest.raises(SystemExit, match="3"):
         main(["verify", str(copy), "--repair"])
-    assert "Nothing here can make it anew" in capsys.readouterr().err
+    assert "Nothing here can make it again" in capsys.readouterr().err
     (copy / EXPORT).write_text((copy / EXPORT).read_text().replace('"runs"', '"Runs"'))
     with pytest.raises(IntegrityError):
         load_study(copy)
@@ -172,7 +181,7 @@ def test_an_export_names_no_file_outside(name, exported, tmp_path):
     shutil.copytree(exported, tmp_path / "out")
     about = read_json(tmp_path / "out" / EXPORT)
     write_json(tmp_path / "out" / EXPORT, {**about, "files": {**about["files"], name: "0" * 64}})
-    with pytest.raises(UnsafeFileError, match="which is outside of the export"):
+    with pytest.raises(UnsafeFileError, match="which is outside the export"):
         verify_study(tmp_path / "out")
 
 

@@ -94,7 +94,7 @@ def test_a_schedule_from_the_start_freezes_the_untrained(data):
 def test_a_run_that_freezes_needs_its_freezer(data):
     config = config_of(data)
     state = initial_state(config, config.dataset())
-    with pytest.raises(ConfigError, match="trained with a Freezer"):
+    with pytest.raises(ConfigError, match="needs its own Freezer"):
         next(training_states(config, config.dataset(), state))
 
 

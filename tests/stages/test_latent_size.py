@@ -123,9 +123,9 @@ def test_the_command_reads_a_study_and_its_trained_latents(tiny_study):
 
 def test_the_command_says_what_it_needs(tiny_file):
     for arguments, said in (
-        ((), "give a study, or --data, and not both"),
-        ((tiny_file, "--data", "sprites"), "not both"),
-        (("--data", "sprites", "--run", "ab"), "with --data there is none"),
+        ((), "give either a study or --data"),
+        ((tiny_file, "--data", "sprites"), "either a study or --data"),
+        (("--data", "sprites", "--run", "ab"), "--data uses none"),
         ((tiny_file, "--run", "zz"), "no run whose id begins with 'zz'"),
     ):
         done = command(*arguments)

@@ -210,7 +210,7 @@ def test_images_that_fit_are_those_of_the_other_set(read):
         (", data: [solids]", "debiased_cka", "begin the list with own"),
         (", data: [own, solid]", "debiased_cka", r"probes: data: no data set .* Did you mean 's"),
         (", data: [own, solids, {name: solids, size: 16, cache: false}]", "debiased_cka", "twice"),
-        (", data: [own, solids, solids]", "debiased_cka", "stands in the list twice"),
+        (", data: [own, solids, solids]", "debiased_cka", "is in the list twice"),
         (DATA, "procrustes_similarity", "compared by debiased_cka; add it to `measures`"),
     ],
 )
@@ -228,5 +228,5 @@ def test_sets_of_one_name_are_told_apart(tmp_path):
     assert [way.folder for way in ways] == ["-on-solids", "-on-solids_2"]
     text = path.read_text().replace("{name: solids, size: 16, cache: false}]", "{name: sprites}]")
     path.write_text(text.replace("{name: solids, size: 8}", "sprites"))
-    with pytest.raises(ConfigError, match="the grid has several sets called sprites"):
+    with pytest.raises(ConfigError, match="the grid has several data sets called sprites"):
         load_config(path)

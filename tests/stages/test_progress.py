@@ -150,7 +150,7 @@ def test_counting(terminal):
     assert ("100 %" if terminal else "3 of 3") in text.getvalue()
 
 
-@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("terminal", [True, pytest.param(False, marks=pytest.mark.full)])
 def test_a_study_is_followed_while_it_trains(terminal, tiny_file, tmp_path, monkeypatch):
     """By two processes, or by this one; their words reach the view."""
     from stratigraph.stages import open_study

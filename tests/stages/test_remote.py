@@ -222,7 +222,7 @@ def test_killed_before_the_study_s_file_was_published(study_file, tmp_path, else
         patch.setattr("stratigraph.remote.publication.create_next", die)
         with pytest.raises(KeyboardInterrupt):
             open_study(study_file, url)
-    with pytest.raises(DataError, match="no study stands here"):
+    with pytest.raises(DataError, match="there is no study here"):
         load_study(url)
     open_study(study_file, url)
     elsewhere()
@@ -260,7 +260,7 @@ def test_a_driver_that_was_overtaken_by_another_machine_goes_on_from_there(
             run_stage("train", open_study(study_file, url), LocalEngine(1))
 
     monkeypatch.setattr(module, "save_snapshot", save)
-    with pytest.raises(BusyError, match=r"went on with by pid \d+ on .*, which got as far as"):
+    with pytest.raises(BusyError, match=r"continued by pid \d+ on .*, which got as far as"):
         run_stage("train", slower, LocalEngine(1))
     assert overtaken == [2]
     elsewhere()
@@ -310,7 +310,7 @@ def test_a_node_that_never_saw_the_study(study_file, store_url, whole, elsewhere
 
 def test_what_cannot_be(study_file, elsewhere, tmp_path, capsys):
     elsewhere()
-    with pytest.raises(DataError, match=r"file://.*/nothing: no study stands here"):
+    with pytest.raises(DataError, match=r"file://.*/nothing: there is no study here"):
         load_study(f"file://{tmp_path}/nothing")
     code, told = call(capsys, "list", "nowhere://x")
     assert code == 2
@@ -318,8 +318,8 @@ def test_what_cannot_be(study_file, elsewhere, tmp_path, capsys):
     work = Path(os.environ["STRATIGRAPH_WORK"])
     for command in ("list", "report"):
         code, told = call(capsys, command, f"FILE://{tmp_path}/nowhere")
-        assert (code, told) == (3, f"stratigraph: file://{tmp_path}/nowhere: no study stands here "
-                                   "(study.yaml is missing).\n")  # fmt: skip
+        assert (code, told) == (3, f"stratigraph: file://{tmp_path}/nowhere: there is no study "
+                                   "here (study.yaml is missing).\n")  # fmt: skip
     assert not work.exists()
     code, told = call(capsys, "verify", f"file://{tmp_path}/nothing")
     assert code == 3
@@ -342,7 +342,7 @@ def test_a_url_is_the_same_in_capitals_and_with_a_last_slash(
             assert (code, "all as they were written" in told) == (0, True), told
         assert call(capsys, "list", url)[0] == 0
     code, told = call(capsys, "verify", f"FILE://{tmp_path}/nowhere")
-    assert (code, told) == (3, f"stratigraph: file://{tmp_path}/nowhere: no study stands here "
+    assert (code, told) == (3, f"stratigraph: file://{tmp_path}/nowhere: there is no study here "
                                "(study.yaml is missing).\n")  # fmt: skip
 
 
@@ -401,7 +401,7 @@ def test_a_study_that_runs_is_listed_as_what_it_last_published(
     elsewhere()
     run_stage("train", open_study(study_file, url), LocalEngine(1))
     assert re.search(rf"running +0/6 +1 .*\(pid {os.getpid()} on ", told[0])
-    assert re.search(r"interrupted +0/6 +1 .*\(the next `stratigraph run` goes on\)", told[1])
+    assert re.search(r"interrupted +0/6 +1 .*\(the next `stratigraph run` resumes\)", told[1])
 
 
 LOCAL = """

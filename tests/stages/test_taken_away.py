@@ -130,7 +130,7 @@ def test_a_file_that_is_deleted(one, tmp_path, tiny_study, at_step_seven, capsys
     told = capsys.readouterr().err
     if gone == SNAPSHOT:
         assert ended.value.code == 6
-        assert f"{SNAPSHOT} is not there any more: somebody removed it" in told
+        assert f"{SNAPSHOT} is gone: it was removed" in told
     if gone == f"{SNAPSHOT}/weights.safetensors":  # its manifest stands: it is damage
         assert ended.value.code == 3
         assert "weights.safetensors: missing" in told
@@ -167,7 +167,7 @@ def test_a_hang_up_in_mid_training_changes_no_bit(one, tmp_path, tiny_study, at_
         for number, handler in before.items():
             signal.signal(number, handler)
     assert ended.value.code == 130
-    assert "the same command goes on from here" in capsys.readouterr().err
+    assert "the same command resumes from here" in capsys.readouterr().err
     (run,) = load_study(tmp_path / "out").runs.values()
     assert run.state["state"] == "stopped"
     assert 6 < run.state["step"] < 9

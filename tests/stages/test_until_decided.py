@@ -79,12 +79,12 @@ def test_a_plan_is_fixed_before_the_first_look(tmp_path):
     assert read_json(tmp_path / "looks.json")["thresholds"]["0.05/6"] == pytest.approx(
         list(thresholds((4, 6), 0.05 / 6))
     )
-    with pytest.raises(ConfigError, match=r"planned to be looked at with 4, 6 replicates, not"):
+    with pytest.raises(ConfigError, match=r"its looks are planned at 4, 6 replicates, not"):
         fix_looks(tmp_path, (4, 8))
     other = tmp_path / "other"
     other.mkdir()
     write_json(other / "findings.json", {})
-    with pytest.raises(ConfigError, match="findings were looked at already"):
+    with pytest.raises(ConfigError, match="findings were already seen"):
         fix_looks(other, (4, 6))
 
 
@@ -168,14 +168,24 @@ def test_it_ends_where_no_run_learned(file, tmp_path):
     assert load_study(tmp_path / "out").config.replicates == 2
 
 
+def test_where_questions_stood_is_not_forgotten_without_a_word(tmp_path):
+    fix_looks(tmp_path, (2, 3))
+    first, second = (
+        SimpleNamespace(path=tmp_path, config=SimpleNamespace(replicates=held)) for held in (2, 3)
+    )
+    assert find_looks(first, "corrected").before == {}
+    with pytest.raises(IntegrityError, match="nothing of the look at 2 replicates"):
+        find_looks(second, "corrected")
+
+
 @pytest.mark.parametrize(
     ("change", "options", "told"),
     [
-        ("", ["--until-decided"], "as in --most 8"),
-        ("", ["--until-decided", "--looks", "four"], "expected numbers with commas"),
+        ("", ["--until-decided"], "such as --most 8"),
+        ("", ["--until-decided", "--looks", "four"], "expected numbers separated by commas"),
         ("", ["--until-decided", "--most", "1"], "at least the 2 replicates"),
-        ("", ["--most", "8"], "it is of --until-decided"),
-        ("seed: [0, 1]", ["--until-decided", "--most", "8"], "its grid gives seeds"),
+        ("", ["--most", "8"], "it is only for --until-decided"),
+        ("seed: [0, 1]", ["--until-decided", "--most", "8"], "its grid lists seeds"),
     ],
 )
 def test_what_cannot_grow_is_refused(file, tmp_path, change, options, told):

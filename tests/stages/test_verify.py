@@ -144,7 +144,7 @@ def test_a_run_of_another_device_is_not_removed_before_it_can_be_made_again(copi
     found = verify_study(copied)
     for changed, message in (
         ({"conditions": {**held["conditions"], "device": "cuda"}}, "device was cuda and is cpu"),
-        ({"drift": [{"step": 3, "conditions": held["conditions"]}]}, "went on under changed cond"),
+        ({"drift": [{"step": 3, "conditions": held["conditions"]}]}, "continued under changed c"),
     ):
         write_json(run / "config.json", {**held, **changed})
         with pytest.raises(ConfigError, match=message):

@@ -118,7 +118,7 @@ def test_what_says_how_many_is_checked(file, tmp_path):
         load_study(out)
     found = verify_study(out)
     assert [damage.path for damage in found.damages] == [path]
-    with pytest.raises(IntegrityError, match=r"Remove it: .* are trained already"):
+    with pytest.raises(IntegrityError, match=r"Remove it: .* are already trained"):
         repair_study(out, found, LocalEngine(1), Progress(quiet=True))
 
 
@@ -132,7 +132,7 @@ def test_a_url_holds_how_many_there_are(file, store_url, monkeypatch, tmp_path):
 def test_seeds_are_not_counted(file, tmp_path):
     out = tmp_path / "out"
     open_study(_changed(file, "[0, 1]"), out)
-    with pytest.raises(ConfigError, match="its grid gives seeds"):
+    with pytest.raises(ConfigError, match="its grid lists seeds"):
         set_replicates(out, 4)
     with pytest.raises(DataError, match="no study to add replicates to"):
         set_replicates(tmp_path / "nothing", 4)

@@ -29,8 +29,8 @@ def test_words_and_numbers(text, value):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\nb: 2\na: 3", "here, line 3, column 1: the key 'a' stands on line 1 and again here"),
-        ("x: {a: 1, a: 2}", "the key 'a' stands on line 1"),
+        ("a: 1\nb: 2\na: 3", "here, line 3, column 1: the key 'a' is on line 1 and again here"),
+        ("x: {a: 1, a: 2}", "the key 'a' is on line 1"),
         ("a: &b 1\nc: *b", "here, line 2, column 4: aliases"),
         (
             "a: !!python/object/apply:os.system ['true']",

@@ -141,7 +141,7 @@ def test_layers_that_share_a_weight_are_frozen_together():
     )  # fmt: skip
     model = network()
     model[4].weight = model[0].weight
-    with pytest.raises(ConfigError, match="0, 2, 4 share weights so that none"):
+    with pytest.raises(ConfigError, match="0, 2, 4 share weights, so none"):
         Freezer(Freezing(), trainable_layers(model, NAMES), None)
 
 

@@ -64,7 +64,7 @@ def test_known_schedules():
     assert SnapshotSchedule.paper(3_000).steps == (60, 720, 1380, 2040, 2690, 3000)
 
 
-LOG = "log spacing needs 1 ≤ first ≤ last and 2 steps beside step 0, got"
+LOG = "log spacing needs 1 ≤ first ≤ last and 2 steps besides step 0, got"
 
 
 @pytest.mark.parametrize(

@@ -39,11 +39,13 @@ def test_collapse_is_told_when_it_worsens():
     kl = np.array([2.0, 1.0, 0.001])
     assert signs.of_latents(0, np.zeros(3)) == []  # the untrained posterior
     (text,) = signs.of_latents(1100, kl)
-    assert text.startswith("step 1,100: collapse: 1 of 3 latents below 0.01 nats (KL 3 nats in all")
+    assert text.startswith(
+        "step 1,100: collapse: 1 of 3 latents below 0.01 nats (KL 3 nats in total"
+    )
     assert signs.of_latents(1200, kl) == []
     (text,) = signs.of_latents(1300, np.zeros(3))
     assert "3 of 3" in text
-    assert "the decoder is told nothing" in text
+    assert "the decoder gets no information" in text
 
 
 def test_dead_layers():

@@ -69,7 +69,7 @@ def test_own_streams_follow_from_the_whole_configuration():
     seeds = {one.stream_seed, *(other.stream_seed for other in others)}
     assert len(seeds) == 4
     assert all(0 <= seed < 2**63 for seed in seeds)
-    with pytest.raises(ConfigError, match="streams: none is called 'owm'"):
+    with pytest.raises(ConfigError, match="streams: unknown name 'owm'"):
         config(streams="owm")
 
 

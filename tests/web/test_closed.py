@@ -63,7 +63,9 @@ def test_a_study_of_before_images_were_kept_says_what_to_do(tiny_study, tmp_path
     (record,) = (tmp_path / "older" / "probes").glob("*-shown")
     shutil.rmtree(record)
     run = next(iter(tiny_study.runs))
-    with pytest.raises(InputError, match=r"were not kept in it yet.*`stratigraph extract` keeps"):
+    with pytest.raises(
+        InputError, match=r"have not been kept in it yet.*`stratigraph extract` keeps"
+    ):
         VIEWS["probes"](Watched(tmp_path / "older"), Query({"run": run}))
     study = load_study(tmp_path / "older")
     assert extract_study(study, LocalEngine(1), Progress(quiet=True)) == 0  # nothing is read anew

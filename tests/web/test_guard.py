@@ -270,8 +270,8 @@ def test_with_a_token_nothing_is_shown_without_it(tiny_study):
         ({"token": "with spaces in it, quite long"}, ConfigError, "without spaces"),
         ({"port": 70000}, ConfigError, "70000"),
         ({"port": -1}, ConfigError, "-1"),
-        ({"host": "no.such.host.invalid", "token": TOKEN}, ConfigError, "no address"),
-        ({"host": "192.0.2.7", "token": TOKEN, "port": 0}, ConfigError, "no address"),
+        ({"host": "no.such.host.invalid", "token": TOKEN}, ConfigError, "not an address"),
+        ({"host": "192.0.2.7", "token": TOKEN, "port": 0}, ConfigError, "not an address"),
     ],
 )
 def test_what_cannot_be_served_says_why(tiny_study, given, error, said):

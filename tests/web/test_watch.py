@@ -62,7 +62,7 @@ def test_many_who_ask_while_the_study_changes_all_get_answers(study, monkeypatch
     assert wrong == []
 
 
-@pytest.mark.parametrize("damage", ["cut", "changed"])
+@pytest.mark.parametrize("damage", [pytest.param("cut", marks=pytest.mark.full), "changed"])
 def test_a_matrix_that_is_damaged_under_the_page_is_told(study, damage):
     process, page = start(study)
     try:

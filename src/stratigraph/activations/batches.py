@@ -99,7 +99,7 @@ def batches_of(
         yield batch, _rows(batch)
     if none:
         raise InputError(
-            "inputs: no batch came. An iterator gives its batches once: if it was read before, "
+            "inputs: no batches. An iterator gives its batches only once: if it was read before, "
             "pass a list of batches or a DataLoader."
         )
 

@@ -27,7 +27,7 @@ def masked_batches(
     """
     if mask is not None and not isinstance(mask, Tensor | np.ndarray | str) and not callable(mask):
         raise InputError(
-            "mask: expected (n, t) with 1 where a token is there, lengths (n,), the name of an "
+            "mask: expected (n, t) with 1 where a token is real, lengths (n,), the name of an "
             f"input or a function of a batch, got a {type(mask).__name__}."
         )
     given = mask if isinstance(mask, Tensor | np.ndarray) else None
@@ -65,7 +65,7 @@ def mask_for(pair: tuple[Any, Any], mask: Any, rows: int) -> Mask | None:
     if found is None or found.unclear or (value.ndim > 1 and find_odd(value) is not None):
         told = f", with {odd:g} in it" if (odd := find_odd(value)) is not None else ""
         raise InputError(
-            f"mask: expected ({rows}, t) with 1 where a token is there and 0 elsewhere, or lengths "
+            f"mask: expected ({rows}, t) with 1 where a token is real and 0 elsewhere, or lengths "
             f"({rows},), got {value.dtype} of shape {tuple(value.shape)}{told}."
         )
     shown = batch[0] if isinstance(batch, list) else batch  # and not its target

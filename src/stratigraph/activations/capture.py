@@ -73,18 +73,18 @@ def capture(
     """What the chosen layers return for ``inputs``: layer → tensor (n, …) on the CPU.
 
     Args:
-        model: any module, or an exported program; of a data-parallel or compiled one, what it
-            wraps.
+        model: any module, or an exported program; for a data-parallel or compiled one, what it
+            wraps is read.
         inputs: a tensor (n, …), a tuple or mapping of such, a DataLoader or any iterable of
             batches; see `stratigraph.activations.batches`.
         layers: names, globs or types; see `stratigraph.activations.layers`.
-        batch_size: inputs of one pass, where they are cut into batches here; at least 1.
-        call: runs one pass on a batch and its slice of the n inputs; by default the batch is given
-            to the model by its type.
+        batch_size: inputs per pass, if they are cut into batches here; at least 1.
+        call: runs one pass on a batch and its slice of the n inputs; by default the batch's type
+            decides how the model is called.
         reduce: makes large maps smaller; see `stratigraph.activations.reduce`.
-        mask: which tokens are there, where the network is not told: (n, t), the name of an input,
+        mask: which tokens are real, if the network is not told: (n, t), the name of an input,
             or a function of a batch; see `stratigraph.activations.masks`.
-        learned: of an earlier capture of the same network, layers and kind of inputs.
+        learned: from an earlier capture of the same network, layers and kind of inputs.
 
     Raises:
         InputError: no inputs, a batch size below 1, an unknown layer, a network that sets itself up

@@ -134,14 +134,14 @@ def check_readable(model: nn.Module) -> None:
     if isinstance(model, torch.jit.ScriptModule):
         raise InputError(
             f"model: a TorchScript module ({model.original_name}) runs without Python's hooks; "
-            "give the nn.Module that it was made of."
+            "give the nn.Module that it was made from."
         )
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if is_lazy(tensor):
             raise InputError(
-                f"model: {name} has no shape yet: a lazy module sets itself up in its first pass, "
-                "and a reading starts nothing. Run the network once yourself first, on inputs like "
-                "those it will have."
+                f"model: {name} has no shape yet: a lazy module sets itself up in its first "
+                "pass, and reading must not do that. Run the network once yourself first, on "
+                "inputs like those it will get."
             )
 
 

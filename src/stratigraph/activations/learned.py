@@ -104,8 +104,8 @@ def choose_parts(
     silent = [name for name in chosen.modules if name in chosen.required - ran_as]
     if silent:
         raise InputError(
-            f"layers {', '.join(silent)}: they did not run in a forward pass, so there is nothing "
-            "to read; choose among those that do."
+            f"layers {', '.join(silent)}: they did not run in a forward pass, so there is "
+            "nothing to read; choose layers that do."
         )
     return labels, left_out
 

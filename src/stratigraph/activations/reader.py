@@ -103,7 +103,7 @@ class Reader:
 
         """
         if self.learned is None:
-            raise InputError("read: nothing was learned of the network yet; call learn first.")
+            raise InputError("read: the network was not learned yet; call learn first.")
         self._taking = Taking(self.learned, self.reduce, rows, mask, self._tokens, self.lost)
         self.calls.masked = self.learned.masked
         try:
@@ -116,8 +116,8 @@ class Reader:
                 raise
             raise InputError(
                 f"model: it ran on {self.learned.fixed} inputs and not on {rows} ({error!s:.200}). "
-                "A network that is made for one number of inputs needs batches of that many "
-                "(batch_size=), and a whole number of them."
+                "A network made for a fixed number of inputs needs batches of that size "
+                "(batch_size=), and a whole number of batches."
             ) from error
         finally:
             self._taking = None
@@ -234,10 +234,10 @@ class Reader:
             )
             if not same:
                 raise InputError(
-                    f"model: a pass changes {', '.join(changed[:4])}, and with it what the next "
-                    "pass gives: it sets itself up from its first inputs, or carries something "
-                    "over from one to the next. A reading starts nothing: run the network once "
-                    "yourself first, on inputs like those it will have."
+                    f"model: a pass changes {', '.join(changed[:4])}, and with it the result of "
+                    "the next pass: the network sets itself up from its first inputs, or "
+                    "carries something over between passes. Reading must not do that: run the "
+                    "network once yourself first, on inputs like those it will get."
                 )
         return found
 
@@ -252,9 +252,9 @@ class Reader:
             refuse_meta(self.model, own)
             if hasattr(self.model, "graph"):
                 raise InputError(
-                    f"model: it does not run on {rows} inputs ({own!s:.200}). A network that was "
-                    "exported for one number of inputs needs batches of that many (batch_size=), "
-                    "or a first axis that is dynamic (torch.export's dynamic_shapes)."
+                    f"model: it does not run on {rows} inputs ({own!s:.200}). A network exported "
+                    "for a fixed number of inputs needs batches of that size (batch_size=), or "
+                    "a dynamic first axis (torch.export's dynamic_shapes)."
                 ) from own
             raise own from error
 

@@ -157,8 +157,8 @@ def _stable(value: Any) -> str:
     text = repr(value)
     if ADDRESS.search(text):
         raise InputError(
-            f"reduce: {text} cannot be told apart from others in another process; give a function "
-            "with a name, defined in a module, or an object whose repr says what it is."
+            f"reduce: {text} cannot be distinguished from others in another process; give a "
+            "named function defined in a module, or an object whose repr says what it is."
         )
     return text
 

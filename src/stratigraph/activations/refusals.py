@@ -30,9 +30,9 @@ def refuse_draws(found: Mapping[Key, Seen], again: Mapping[Key, Seen]) -> None:
         other = again.get(key)
         if other is None or not all(repeats(one, other, axis) for axis in one.sketches):
             raise InputError(
-                f"layer {key[0]}: it returned other values for the same inputs in a second "
-                "pass, in eval mode; it draws random numbers. Turn its dropout or sampling "
-                "off, or pass `call`, which fixes the draw."
+                f"layer {key[0]}: it returned different values for the same inputs in a second "
+                "pass, in eval mode; it draws random numbers. Turn its dropout or sampling off, "
+                "or pass a `call` that fixes the draw."
             )
 
 
@@ -51,7 +51,7 @@ def refuse_unread(model: nn.Module, chosen: Iterable[str], left_out: Mapping[str
             "torch.export.unflatten(program), which has the modules."
         )
     raise InputError(
-        f"layers {', '.join(chosen) or 'none'}: they did not run in a forward "
-        "pass, so there is nothing to read; choose among those that do. (A module whose "
-        "`forward` is called by name, and not the module, does not run for hooks.)"
+        f"layers {', '.join(chosen) or 'none'}: they did not run in a forward pass, so there is "
+        "nothing to read; choose layers that do. (Hooks do not see a module whose `forward` is "
+        "called directly.)"
     )

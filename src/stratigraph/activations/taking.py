@@ -105,22 +105,22 @@ class Taking:
         self.waiting.clear()
         if late and self.unmasked:
             raise InputError(
-                f"layer {self.unmasked[0]}: {late[0]!r} came with these inputs and not with the "
-                f"first, so it cannot be known whether it is a mask; {ADVICE}."
+                f"layer {self.unmasked[0]}: {late[0]!r} came with these inputs but not with the "
+                f"first, so whether it is a mask is unknown; {ADVICE}."
             )
         for name, count in self.learned.runs.items():
             if self.ran.get(name, 0) > count:
                 raise InputError(
-                    f"layer {name}: it ran {self.ran[name]} times for some of the inputs, and "
-                    f"{count} for the first, so what it gives for them is not the same layer; "
-                    f"choose others, or one of its runs, such as {name}#1 (layers=)."
+                    f"layer {name}: it ran {self.ran[name]} times for some of the inputs and "
+                    f"{count} for the first, so it is not one layer; choose others, or one of "
+                    f"its runs, such as {name}#1 (layers=)."
                 )
         missing = [label for key, label in self.learned.labels.items() if key not in self.values]
         if missing:
             raise InputError(
-                f"layers {', '.join(missing)}: they did not run for some of the inputs, as they "
-                "did for the first; a network that runs other layers for other inputs cannot be "
-                "read as a whole: choose those that always run (layers=)."
+                f"layers {', '.join(missing)}: they ran for the first inputs, but not for some "
+                "others; a network that runs different layers for different inputs cannot be "
+                "read as a whole: choose layers that always run (layers=)."
             )
         return {label: self.values[key] for key, label in self.learned.labels.items()}
 
@@ -129,14 +129,14 @@ class Taking:
         if value.ndim != ndim or value.shape[axis] != self.rows:
             one = self.rows == 1
             raise InputError(
-                f"layer {self.learned.labels[key]}: expected {ndim} axes, the inputs' being the "
-                f"one at {axis}, as for the first inputs, got shape {tuple(value.shape)} for "
+                f"layer {self.learned.labels[key]}: expected {ndim} axes, with the inputs on "
+                f"axis {axis}, as for the first inputs, got shape {tuple(value.shape)} for "
                 f"{self.rows} input{'' if one else 's'}; "
                 + (
                     "the network drops the axis of a batch of one (squeeze): choose a batch_size "
                     "that leaves none, or drop_last of a loader."
                     if one
-                    else "a layer whose rows are not the inputs' cannot be read: choose others."
+                    else "a layer whose rows are not the inputs cannot be read: choose others."
                 )
             )
         return value.movedim(axis, 0)
@@ -161,8 +161,8 @@ class Taking:
         before = self.tokens.setdefault(key, count)
         if before != count:
             raise InputError(
-                f"layer {name}: batches of {before} and of {count} tokens, and nothing says which "
-                f"of them only fill a batch up; {ADVICE}."
+                f"layer {name}: batches of {before} and of {count} tokens, and nothing says "
+                f"which of them are padding; {ADVICE}."
             )
 
     def _lose(self, name: str, why: str) -> None:

@@ -21,7 +21,7 @@ Published = Annotated[
     bool,
     typer.Option(
         "--published",
-        help="Judge every claim the published way too, and say what that way of reading changes.",
+        help="Also judge every claim the published way, and say what that changes.",
     ),
 ]
 
@@ -86,7 +86,7 @@ def assess(
 ) -> None:
     """Judge every claim of a compared study: estimates, intervals, verdicts.
 
-    Of a study's folder, --out is where the table of findings is written (.csv, .parquet, .nc).
+    For a study's folder, --out is the file for the table of findings (.csv, .parquet, .nc).
     """
     from stratigraph.stages import Progress, run_stage
 

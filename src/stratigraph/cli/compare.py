@@ -38,22 +38,22 @@ __all__ = ["compare"]
 
 Models = Annotated[
     list[Path] | None,
-    typer.Option("--model", help="Weights: .safetensors, or a torch file. Twice, for two."),
+    typer.Option("--model", help="Weights: .safetensors, or a torch file. Give it twice for two."),
 ]
 Factories = Annotated[
     list[str] | None,
     typer.Option(
         "--factory",
-        help="package.module:function that makes the network, or :network; twice, if they differ.",
+        help="package.module:function that makes the network, or :network; twice if they differ.",
     ),
 ]
 Inputs = Annotated[
     Path | None,
-    typer.Option("--inputs", help="What both are shown: .npy (n, …), or .npz by argument names."),
+    typer.Option("--inputs", help="Inputs for both: .npy (n, …), or .npz by argument names."),
 ]
 Layers = Annotated[
     list[str] | None,
-    typer.Option("--layers", help="A name, a glob or type:Linear; may be given again."),
+    typer.Option("--layers", help="A name, a glob or type:Linear; may be repeated."),
 ]
 
 
@@ -74,7 +74,7 @@ def compare(
     measure: Annotated[
         str,
         typer.Option(
-            "--measure", help="Of two networks, or of files; of a study, the one --null is of."
+            "--measure", help="For networks or files; for a study, the one --null applies to."
         ),
     ] = "debiased_cka",
     layers: Layers = None,
@@ -84,43 +84,51 @@ def compare(
     ] = None,
     mask: Annotated[
         str | None,
-        typer.Option("--mask", help="The input of --inputs that says which tokens are there."),
+        typer.Option("--mask", help="The input in --inputs that says which tokens are real."),
     ] = None,
     memory: Annotated[
-        str, typer.Option("--memory", help="To hold at most: 500MB, 2 GB, or a number of bytes.")
+        str, typer.Option("--memory", help="Memory limit: 500MB, 2 GB, or a number of bytes.")
     ] = "2 GB",
-    batch_size: Annotated[int, typer.Option("--batch-size", help="Inputs of one pass.")] = 256,
+    batch_size: Annotated[int, typer.Option("--batch-size", help="Inputs per pass.")] = 256,
     device: Annotated[str, typer.Option("--device", help="Where the networks run.")] = "cpu",
     as_json: AsJson = False,
     quiet: Quiet = False,
     key: Annotated[
         str | None,
-        typer.Option("--key", help="Of the weights, in a file of --model that holds several sets."),
+        typer.Option(
+            "--key", help="The key of the weights, if a file of --model holds several sets."
+        ),
     ] = None,
     prefix: Annotated[
         str | None,
-        typer.Option("--prefix", help="Of the names in --model's files; found if not given."),
+        typer.Option(
+            "--prefix", help="Prefix of the names in --model's files; found if not given."
+        ),
     ] = None,
     tolerance: Annotated[
         float | None,
-        typer.Option("--tolerance", help="Procrustes: intervals no wider than this will do."),
+        typer.Option("--tolerance", help="Procrustes: accept intervals no wider than this."),
     ] = None,
     precision: Annotated[
         float | None,
-        typer.Option("--precision", help="Debiased CKA: to ± this, from as few rows as will do."),
+        typer.Option(
+            "--precision", help="Debiased CKA: to within ± this, from as few rows as possible."
+        ),
     ] = None,
     closer: Annotated[
         bool,
-        typer.Option("--closer", help="Of three files: is the first closer to the second?"),
+        typer.Option(
+            "--closer", help="With three files: is the first closer to the second or the third?"
+        ),
     ] = False,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Print how each matrix was computed, and why so.")
+        bool, typer.Option("--explain", help="Print how each matrix was computed, and why.")
     ] = False,
     out: Annotated[
         str | None,
         typer.Option(
             "--out",
-            help="Of a study file: the study's folder or URL. Of networks or files: the table, "
+            help="For a study file: the study's folder or URL. For networks or files: the table, "
             ".csv, .parquet or .nc.",
         ),
     ] = None,
@@ -138,7 +146,7 @@ def compare(
     """
     study = sources[0] if sources else None
     if null is None:
-        refuse_given(context, ("null_within",), "it is of --null, which is not given")
+        refuse_given(context, ("null_within",), "it is only for --null, which is not given")
     if files := find_files(sources or [], bool(model)):
         why = "it is not of files of representations"
         of_others = (*NETWORKS, *names_of(Computing), "quiet", "max_runs", "trust")
@@ -167,9 +175,9 @@ def compare(
     if model:
         if study is not None:
             raise ConfigError("compare: expected a study or --model, got both; leave one out.")
-        why = "it is of a study; two networks are compared here in one process"
+        why = "it is only for a study; two networks are compared here in one process"
         refuse_given(context, (*names_of(Limits, Computing), "quiet"), why)
-        refuse_given(context, ("ids", "closer"), "it is of files of representations")
+        refuse_given(context, ("ids", "closer"), "it is only for files of representations")
         compare_models(
             model,
             factory or [],
@@ -199,13 +207,14 @@ def compare(
             "compare: expected a study, or --model FILE --factory MODULE:FUNCTION --inputs FILE, "
             "or files of representations (a.npy b.npy)."
         )
-    refuse_given(context, ("ids", "closer"), "it is of files of representations")
-    why = "it is of two networks, with --model; a study file says how a study is compared"
+    refuse_given(context, ("ids", "closer"), "it is only for files of representations")
+    why = "it is only for two networks, with --model; a study file says how a study is compared"
     refuse_given(
         context, (*NETWORKS, "as_json", "figure", "interval", "tolerance", "precision"), why
     )
     if null is None:
         refuse_given(context, ("measure",), why)
+    from stratigraph.pairs.chance import FEWEST
     from stratigraph.stages import Progress, run_chance, run_stage
 
     opening = Opening(limits.max_runs, limits.trust, None if out is None else find_new_study(out))
@@ -213,7 +222,7 @@ def compare(
     if null is None:
         run_stage("compare", opened, start, Progress(quiet))
     else:
-        check_whole("--null", null, 1)
+        check_whole("--null", null, FEWEST)
         source = context.get_parameter_source("measure")
         asked = (measure,) if source is not None and source.name == "COMMANDLINE" else ()
         run_chance(opened, start, Progress(quiet), null=null, within=null_within, measures=asked)

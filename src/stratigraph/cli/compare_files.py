@@ -38,31 +38,32 @@ Ids = Annotated[
     list[str] | None,
     typer.Option(
         "--ids",
-        help="Of files: the column of ids that rows are joined on, or a file of them; once for "
+        help="For files: the column of ids on which rows are joined, or a file of ids; once for "
         "all, or once for each.",
     ),
 ]
 Drawn = Annotated[
     Path | None,
-    typer.Option("--figure", help="Of networks or files: draw the matrix (.png, .pdf, .svg)."),
+    typer.Option("--figure", help="For networks or files: draw the matrix (.png, .pdf, .svg)."),
 ]
 WithInterval = Annotated[
     bool,
-    typer.Option("--interval", help="Of networks or files: a 95 % interval for each score."),
+    typer.Option("--interval", help="For networks or files: a 95 % interval for each score."),
 ]
 Null = Annotated[
     int | None,
     typer.Option(
         "--null",
-        help="So many permutations say what chance would score (200); of a study, kept in it.",
+        help="How many permutations estimate chance (such as 200, at least 19); for a study, "
+        "kept in it.",
     ),
 ]
 NullWithin = Annotated[
     str | None,
     typer.Option(
         "--null-within",
-        help="Permute within classes: of a study, the name of a factor of its data; of networks or "
-        "files, a file of labels, one a row (or FILE:COLUMN).",
+        help="Permute within classes: for a study, a factor of its data; for networks or "
+        "files, a file of labels, one per row (or FILE:COLUMN).",
     ),
 ]
 
@@ -83,7 +84,7 @@ def find_files(sources: list[Path], models: bool) -> list[str]:
         raise ConfigError("compare: expected files of representations or --model, got both.")
     if files and others:
         raise ConfigError(
-            f"{others[0]}: no file of representations; it cannot be compared with {files[0]}."
+            f"{others[0]}: not a file of representations; it cannot be compared with {files[0]}."
         )
     return files
 
@@ -162,8 +163,8 @@ def _tell_closer(
         raise ConfigError(f"--closer: expected three representations, got {len(every)} ({names}).")
     if any(one is not None for one in given):
         raise ConfigError(
-            "--closer: it is one test, with its interval; leave --figure, --out, --null, "
-            "--tolerance and --precision away."
+            "--closer: it is a single test with its interval; leave out --figure, --out, --null, "
+            "--tolerance and --precision."
         )
     (x, first), (y, second), (z, third) = every
     found = compare_closeness(first, second, third, measure)
@@ -179,7 +180,7 @@ def _one_each(files: list[str], ids: list[str] | None) -> list[str | None]:
         return [None] * len(files)
     if len(ids) not in (1, len(files)):
         raise ConfigError(
-            f"--ids: expected it once for all files, or once for each; got {len(ids)} for "
+            f"--ids: expected once for all files, or once for each; got {len(ids)} for "
             f"{len(files)}."
         )
     return [*ids] * (len(files) // len(ids))

@@ -56,11 +56,11 @@ def compare_models(
         raise ConfigError(f"--model: expected one or two files of weights, got {len(models)}.")
     if not factories or len(factories) > len(models):
         raise ConfigError(
-            "--factory: expected MODULE:FUNCTION, which makes the network that the weights are of, "
-            f"once for all or once for each --model; got {len(factories)} for {len(models)}."
+            "--factory: expected MODULE:FUNCTION, which makes the network for the weights, once "
+            f"for all or once for each --model; got {len(factories)} for {len(models)}."
         )
     if inputs is None:
-        raise ConfigError("--inputs: expected a file (.npy or .npz) that the networks are shown.")
+        raise ConfigError("--inputs: expected a file (.npy or .npz) of inputs for the networks.")
     where = check_device(device)
     shown = read_inputs(inputs)
     groups = None if within is None else read_labels(within)
@@ -76,7 +76,7 @@ def compare_models(
         found = compare_networks(made_of[0], made_of[-1], shown, groups=groups, **how)
     except (RuntimeError, TypeError, IndexError) as error:  # the networks', of such inputs
         told = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise DataError(f"{inputs}: the networks cannot be shown it ({told}).") from error
+        raise DataError(f"{inputs}: the networks cannot run on it ({told}).") from error
     explained = [f"plan: {found.attrs['plan']}"] if explain else []
     of = f"{found.attrs['inputs']} inputs"
     show_matrix(found, of, figure, out, as_json=as_json, explained=explained)
@@ -93,7 +93,7 @@ def _copy_network(network: nn.Module, factory: str) -> nn.Module:
         return copy.deepcopy(network)
     except Exception as error:
         raise ConfigError(
-            f"--factory: {factory} is one network for two --model, and it cannot be copied "
+            f"--factory: {factory} is one network for two --model, and cannot be copied "
             f"({type(error).__name__}: {error}); name a function that makes a new one each time."
         ) from error
 
@@ -145,8 +145,8 @@ def _call_factory(module: str, name: str) -> Any:
         pass  # it does not say what it takes
     except TypeError as error:
         raise ConfigError(
-            f"--factory: {module}:{name} is called without arguments ({error}); give each a "
-            "default, or name a function that calls it."
+            f"--factory: {module}:{name} is called without arguments ({error}); give each "
+            "argument a default, or name a function that calls it."
         ) from None
     try:
         return function()

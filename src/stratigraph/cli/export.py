@@ -19,7 +19,7 @@ def export(
     study: StudyFolder,
     out: Annotated[Path, typer.Option("--out", help="The folder to write into.")],
     form: Annotated[
-        str, choose("--format", "parquet", "csv", "netcdf", help="How tables are written.")
+        str, choose("--format", "parquet", "csv", "netcdf", help="Format of the tables.")
     ] = "parquet",
     tracker: Annotated[
         str | None,
@@ -37,7 +37,7 @@ def export(
     if opened.export is not None:
         raise InputError(f"{study}: is an export already; copy the folder.")
     if to is not None:
-        refuse_given(context, ("form",), "it is of tables, and a tracker takes none")
+        refuse_given(context, ("form",), "it is only for tables, and a tracker takes none")
         runs = track_study(opened, open_tracker(to, out, opened.config.name))
         tell(f"{out}: {runs} {'run' if runs == 1 else 'runs'} for {to}")
         return

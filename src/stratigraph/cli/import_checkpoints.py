@@ -19,7 +19,7 @@ Checkpoints = Annotated[
     list[str] | None,
     typer.Option(
         "--checkpoints",
-        help="A file, a folder or a glob in quotes: 'runs/*/checkpoint-*'; may be given again.",
+        help="A file, a folder or a quoted glob: 'runs/*/checkpoint-*'; may be repeated.",
     ),
 ]
 More = Annotated[
@@ -29,20 +29,20 @@ Factory = Annotated[
     str, typer.Option("--factory", help="package.module:function that makes the network.")
 ]
 Inputs = Annotated[
-    Path, typer.Option("--inputs", help="What it is shown: .npy (n, …), or .npz by argument names.")
+    Path, typer.Option("--inputs", help="Inputs: .npy (n, …), or .npz by argument names.")
 ]
 Pattern = Annotated[
     str | None,
     typer.Option(
         "--pattern",
-        help="What paths say: runs/lr{lr}-seed{seed}/checkpoint-{step}; other fields are settings.",
+        help="Paths, as runs/lr{lr}-seed{seed}/checkpoint-{step}; other fields are settings.",
     ),
 ]
 Roles = Annotated[
     str | None,
     typer.Option(
         "--roles",
-        help="What layers are: encoder=enc.*,mean=fc_mu,log_var=fc_var,decoder=dec.*",
+        help="Roles of layers: encoder=enc.*,mean=fc_mu,log_var=fc_var,decoder=dec.*",
     ),
 ]
 
@@ -56,15 +56,17 @@ def import_checkpoints(
         "results/imported"
     ),
     pattern: Pattern = None,
-    name: Annotated[str, typer.Option("--name", help="Of the objective.")] = "training",
+    name: Annotated[str, typer.Option("--name", help="Name of the objective.")] = "training",
     roles: Roles = None,
     strength: Annotated[
         str | None,
-        typer.Option("--strength", help="The field of --pattern that is the strength, as beta."),
+        typer.Option(
+            "--strength", help="The field of --pattern that is the strength, such as beta."
+        ),
     ] = None,
     layers: Annotated[
         list[str] | None,
-        typer.Option("--layers", help="A name, a glob or type:Linear; may be given again."),
+        typer.Option("--layers", help="A name, a glob or type:Linear; may be repeated."),
     ] = None,
     reduce: Annotated[
         str | None,
@@ -72,22 +74,24 @@ def import_checkpoints(
     ] = None,
     measure: Annotated[
         list[str] | None,
-        typer.Option("--measure", help="That the study is compared by; may be given again."),
+        typer.Option("--measure", help="A measure to compare by; may be repeated."),
     ] = None,
     key: Annotated[
-        str | None, typer.Option("--key", help="Of the weights in a file that holds several sets.")
+        str | None,
+        typer.Option("--key", help="The key of the weights, if a file holds several sets."),
     ] = None,
     prefix: Annotated[
-        str | None, typer.Option("--prefix", help="Of the names in the files; found if not given.")
+        str | None,
+        typer.Option("--prefix", help="Prefix of the names in the files; found if not given."),
     ] = None,
     no_weights: Annotated[
         bool, typer.Option("--no-weights", help="Keep no copy of the weights in the study.")
     ] = False,
-    batch_size: Annotated[int, typer.Option("--batch-size", help="Inputs of one pass.")] = 256,
+    batch_size: Annotated[int, typer.Option("--batch-size", help="Inputs per pass.")] = 256,
     device: Device = "cpu",
     quiet: Quiet = False,
 ) -> None:
-    """Make a study of checkpoints that were trained elsewhere; `stratigraph run DIR` reads it.
+    """Make a study from checkpoints trained elsewhere; `stratigraph run DIR` analyses it.
 
     Runs, seeds and settings are read from the paths. Weights are read without pickles.
     """
@@ -99,7 +103,7 @@ def import_checkpoints(
         raise ConfigError("--checkpoints: expected files, folders or a glob in quotes, got none.")
     if "://" in str(out):
         raise ConfigError(
-            f"--out: expected a folder of this machine, got {out}; import into one, and copy it "
+            f"--out: expected a folder on this machine, got {out}; import into one, and copy it "
             "with `stratigraph export`."
         )
     check_device(device)
@@ -130,7 +134,7 @@ def import_checkpoints(
             )
         except (RuntimeError, TypeError, IndexError) as error:  # the network's, of such inputs
             told = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise DataError(f"{inputs}: the network cannot be shown it ({told}).") from error
+            raise DataError(f"{inputs}: the network cannot run on it ({told}).") from error
     if quiet:
         return
     for run_id, run in study.runs.items():

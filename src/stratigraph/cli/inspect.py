@@ -152,7 +152,7 @@ def show(
         shown = [key for key in (*ours, *(k for k in row if k not in (*ours, *HIDDEN)))
                  if row[key] is not None]  # fmt: skip
         parts = ", ".join(f"{key} {row[key]:.4g}" for key in shown) or "nothing logged"
-        unit = "nats an image, " if "kl" in shown else ""
+        unit = "nats per image, " if "kl" in shown else ""
         tell(f"{split:<10} {parts} ({unit}step {row['step']:.0f})")
     if scores:
         told = (

@@ -53,17 +53,21 @@ def choose_latent_size(
     ] = "",
     steps: Annotated[
         int | None,
-        typer.Option("--steps", help="Of each training; one epoch, 2,000 at most, if not given."),
+        typer.Option(
+            "--steps", help="Steps of each training; if not given, one epoch, 2,000 at most."
+        ),
     ] = None,
     threshold: Annotated[
         float,
-        typer.Option("--threshold", help="Of the gap, as a share of the data's dimension."),
+        typer.Option("--threshold", help="Largest gap, as a share of the data's dimension."),
     ] = 0.2,
     estimator: Annotated[
-        str, choose("--estimator", "levina_bickel", "two_nn", help="Of dimension.")
+        str, choose("--estimator", "levina_bickel", "two_nn", help="Estimator of dimension.")
     ] = "levina_bickel",
-    images: Annotated[int, typer.Option("--images", help="On which it is estimated.")] = 1000,
-    most: Annotated[int, typer.Option("--most", help="Latents that are tried, at most.")] = 256,
+    images: Annotated[
+        int, typer.Option("--images", help="Images on which it is estimated.")
+    ] = 1000,
+    most: Annotated[int, typer.Option("--most", help="Largest number of latents tried.")] = 256,
     device: Device = "cpu",
     quiet: Quiet = False,
     trust: Trust = False,
@@ -76,7 +80,7 @@ def choose_latent_size(
 
     check_places(None, out)
     if study is None or not study.is_dir():
-        refuse_given(context, ("trust",), "it is of a study's folder")
+        refuse_given(context, ("trust",), "it is only for a study's folder")
     settings = LatentSizeSettings(steps, threshold, estimator, images, most)
     check_device(device)
     opened, config = _configuration(study, run, data, trust)
@@ -109,10 +113,10 @@ def _configuration(
     from stratigraph.training import RunConfig
 
     if (study is None) == (not data):
-        raise ConfigError("latent-size: give a study, or --data, and not both.")
+        raise ConfigError("latent-size: give either a study or --data.")
     if study is None:
         if run:
-            raise ConfigError("--run: it names a run of a study; with --data there is none.")
+            raise ConfigError("--run: it names a run of a study, and --data uses none.")
         return None, RunConfig(data={"name": data}, objective={"name": "vae"}, steps=1)
     opened = load_study(study, trust) if study.is_dir() else None
     if opened is not None and opened.export is not None:

@@ -93,7 +93,7 @@ def options(
     work: str = typer.Option(
         "",
         "--work",
-        help="Where the working copies of studies at URLs are; $STRATIGRAPH_WORK, or the cache.",
+        help="Folder for working copies of studies at URLs; else $STRATIGRAPH_WORK or the cache.",
         metavar="DIR",
     ),
 ) -> None:
@@ -134,7 +134,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
-            _tell_last("stratigraph: stopped; the same command goes on from here.")
+            _tell_last("stratigraph: stopped; the same command resumes from here.")
         raise
     finally:
         _let_go()
@@ -197,7 +197,9 @@ def _check_work(given: list[str]) -> None:
     placed = [at for at, word in enumerate(given) if word.partition("=")[0] == "--work"]
     values = {at + 1 for at in placed if "=" not in given[at]} | set(placed)
     if placed and not any("://" in word for at, word in enumerate(given) if at not in values):
-        raise ConfigError("--work: it is of studies at URLs, and none was given; leave it out.")
+        raise ConfigError(
+            "--work: it is only for studies at URLs, and none was given; leave it out."
+        )
 
 
 def _in_foreground() -> bool:

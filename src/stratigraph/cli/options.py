@@ -147,7 +147,7 @@ Out = Annotated[
     Path | None,
     typer.Option(
         "--out",
-        help="Of a study file: the study's folder or URL (s3://…); results/<file's name> if not "
+        help="For a study file: the study's folder or URL (s3://…); results/<file's name> if not "
         "given.",
         metavar="DIR",
         parser=find_new_study,
@@ -156,7 +156,9 @@ Out = Annotated[
 MaxRuns = Annotated[int, typer.Option("--max-runs", help="Refuse a larger grid.")]
 Trust = Annotated[
     bool,
-    typer.Option("--trust", help="Run the modules that a study's folder names, whoever made it."),
+    typer.Option(
+        "--trust", help="Run the modules that a study in a folder names, whoever made it."
+    ),
 ]
 EngineName = Annotated[str, choose("--engine", "local", "ray", help="Where tasks run.")]
 Address = Annotated[
@@ -166,20 +168,20 @@ Address = Annotated[
     ),
 ]
 Workers = Annotated[
-    int | None, typer.Option("--workers", help="Processes; one for each core if not given.")
+    int | None, typer.Option("--workers", help="Processes; one per core if not given.")
 ]
 Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps, …")]
 AllowDrift = Annotated[
     bool,
     typer.Option(
         "--allow-drift",
-        help="Go on with runs begun under another torch, device or data, and mark them.",
+        help="Continue runs begun under another torch, device or data, and mark them.",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors and the headline.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print only errors and the headline.")]
 TableFile = Annotated[
     Path | None,
-    typer.Option("--out", help="Write the table here too: .csv, .parquet or .nc.", metavar="FILE"),
+    typer.Option("--out", help="Also write the table here: .csv, .parquet or .nc.", metavar="FILE"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for a program.")]
 
@@ -223,9 +225,9 @@ class Computing:
             return RayEngine(self.address, self.workers, **asked)
         if self.engine != "local":
             hint = suggest(self.engine, ["local", "ray"])
-            raise ConfigError(f"--engine: none is called {self.engine!r}.{hint}")
+            raise ConfigError(f"--engine: unknown name {self.engine!r}.{hint}")
         if self.address is not None:
-            raise ConfigError("--address: only a cluster has one; add --engine ray.")
+            raise ConfigError("--address: it is only for a cluster; add --engine ray.")
         return LocalEngine(self.workers)
 
 
@@ -285,7 +287,9 @@ def refuse_given(context: typer.Context, names: Iterable[str], why: str) -> None
 def refuse_idle(context: typer.Context, study: Path) -> None:
     """Refuse the options that are of the other kind of study: of a file, or of a folder."""
     if study.is_dir():
-        refuse_given(context, ("max_runs",), "it is of a study file; a folder's grid is what it is")
+        refuse_given(
+            context, ("max_runs",), "it is only for a study file; a folder's grid is what it is"
+        )
     else:
-        why = "it is of a study's folder; a file that you give may run what it names"
+        why = "it is only for a study's folder; a file that you give may run what it names"
         refuse_given(context, ("trust",), why)

@@ -32,7 +32,7 @@ def plan(
     workers: Workers = None,
     on: Annotated[
         list[int] | None,
-        typer.Option("--on", help="Also say the time on so many workers; may be given again."),
+        typer.Option("--on", help="Also estimate the time on this many workers; may be repeated."),
     ] = None,
     out: TableFile = None,
     as_json: AsJson = False,

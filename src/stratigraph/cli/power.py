@@ -24,7 +24,7 @@ def power(
     out: TableFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say how many replicates decide each undecided claim with power 0.8, and what none decides."""
+    """Say how many replicates would decide each open claim at power 0.8, and which none would."""
     import pandas as pd
 
     from stratigraph.home import load_study

@@ -6,7 +6,7 @@ import dataclasses
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,7 +51,7 @@ LooksAt = Annotated[
     str | None,
     typer.Option(
         "--looks",
-        help="With --until-decided: the replicates at each look, with commas between, instead of "
+        help="With --until-decided: the replicates at each look, separated by commas, instead of "
         "4,6,8,12,… up to --most.",
     ),
 ]
@@ -92,7 +92,7 @@ def open_to_compute(
         begin=context.command.name in ("run", "train"),
     )
     if not opened.config.plugins():
-        refuse_given(context, ("trust",), "it is of a study that names modules")
+        refuse_given(context, ("trust",), "it is only for a study that names modules")
     return opened, start
 
 
@@ -123,10 +123,10 @@ def run(
     most: Most = None,
     looks: LooksAt = None,
 ) -> None:
-    """Run a whole study, from training to its report. The same command again goes on."""
+    """Run a whole study, from training to its report. The same command resumes it."""
     refuse_idle(context, study)
     if not until_decided:
-        refuse_given(context, ("most", "looks"), "it is of --until-decided")
+        refuse_given(context, ("most", "looks"), "it is only for --until-decided")
     if not until_decided and (device, computing, as_json) == ("cpu", Computing(), False):
         finished = find_finished_lines(study, opening)
         if finished:
@@ -157,7 +157,7 @@ def _counts(text: str) -> list[int]:
         return [int(word) for word in text.split(",")]
     except ValueError:
         raise ConfigError(
-            f"--looks: expected numbers with commas, as 4,6,8, got {text!r}."
+            f"--looks: expected numbers separated by commas, such as 4,6,8, got {text!r}."
         ) from None
 
 
@@ -171,7 +171,7 @@ def train(
     allow_drift: AllowDrift = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train every run of a study that is not done."""
+    """Train every unfinished run of a study."""
     from stratigraph.stages import Progress, run_stage
 
     opened, start = open_to_compute(context, study, opening, computing, device)
@@ -203,14 +203,15 @@ def report(
         str | None,
         typer.Option(
             "--formats",
-            help="Draw figures in these too: pdf, svg, png, with commas between. They are drawn "
-            "again with each report, until others are named; webp is what the report shows.",
+            help="Also draw figures as pdf, svg, png (separated by commas). They are redrawn "
+            "with each report until others are named; the report itself shows webp.",
         ),
     ] = None,
 ) -> None:
     """Write the figures and the report.
 
-    Of a study's folder, --out is where they are written instead, and nothing into the study's.
+    For a study's folder, or an export of one, --out names another folder for them; nothing is
+    written to the study.
     """
     to = take_former(context, "to", "--out")
     if study.is_dir() and opening.out is not None and opening.out.resolve() != study.resolve():
@@ -225,13 +226,18 @@ def report(
     with _no_collection():
         from stratigraph.report import check_formats, report_path, write_report
         from stratigraph.stages import Progress, open_study, run_stage
+        from stratigraph.study import load_study
 
     asked = None if formats is None else check_formats(formats.split(",") if formats else ["none"])
+    open_it = partial(
+        open_study, study, opening.out, opening.max_runs, trust=opening.trust, begin=False
+    )
     if to is not None:
-        refuse_given(context, ("quiet",), "it is of a report that is written into the study")
-    opened = open_study(study, opening.out, opening.max_runs, trust=opening.trust, begin=False)
-    if to is None:
-        run_stage("report", opened, None, Progress(quiet), formats=asked)
-        tell_headline(opened, report_path(opened))
-    else:
+        refuse_given(context, ("quiet",), "it is only for a report that is written into the study")
+        read = study.is_dir()  # an export, and what may only be read, too
+        opened = load_study(study, opening.trust) if read else open_it()
         tell_headline(opened, write_report(opened, to, formats=asked))
+        return
+    opened = open_it()
+    run_stage("report", opened, None, Progress(quiet), formats=asked)
+    tell_headline(opened, report_path(opened))

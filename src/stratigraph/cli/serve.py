@@ -15,7 +15,7 @@ __all__ = ["serve"]
 
 def serve(
     study: StudyFolder,
-    port: Annotated[int, typer.Option("--port", help="The port; 0 is any that is free.")] = 8000,
+    port: Annotated[int, typer.Option("--port", help="The port; 0 means any free one.")] = 8000,
     host: Annotated[
         str, typer.Option("--host", help="The address to listen on; needs --token if not local.")
     ] = "127.0.0.1",
@@ -23,17 +23,19 @@ def serve(
         str | None,
         typer.Option(
             "--token",
-            help="What every visitor must bring.",
+            help="A secret that every visitor must give.",
             envvar="STRATIGRAPH_TOKEN",
         ),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option("--allow-host", help="Another name the page is reached by; may be repeated."),
+        typer.Option(
+            "--allow-host", help="Another name by which the page is reached; may be repeated."
+        ),
     ] = None,
     trust: Trust = False,
 ) -> None:
-    """Show a study in the browser, finished or still in training. Ctrl-C ends it."""
+    """Show a study in the browser, finished or still training. Ctrl-C ends it."""
     from stratigraph.web import serve
 
     def say(address: str) -> None:

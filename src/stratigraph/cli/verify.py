@@ -22,23 +22,23 @@ def verify(
     study: Annotated[str, typer.Argument(help="The folder or URL of a study.", metavar="STUDY")],
     computing: Computing,
     repair: Annotated[
-        bool, typer.Option("--repair", help="Remove what is damaged, and make it anew.")
+        bool, typer.Option("--repair", help="Remove what is damaged, and make it again.")
     ] = False,
     as_json: AsJson = False,
     device: Device = "cpu",
     quiet: Quiet = False,
     trust: Trust = False,
 ) -> None:
-    """Check every file of a study against the hash that was written with it."""
+    """Check every file of a study against its stored hash."""
     from stratigraph.stages import Progress, repair_study, verify_study
     from stratigraph.study.origin import is_url
     from stratigraph.training.device import check_device
 
     ours = (*names_of(Computing), "device", "quiet", "trust")
     if not repair:
-        refuse_given(context, ours, "it is of --repair")
+        refuse_given(context, ours, "it is only for --repair")
     if is_url(study):
-        refuse_given(context, ours, "at a URL nothing is made anew, only put back")
+        refuse_given(context, ours, "at a URL nothing is made again, only restored")
         _verify_url(study, repair, as_json)
         return
     folder = Path(study)
@@ -69,7 +69,7 @@ def verify(
         for path in found.strange:
             tell(f"not ours  {path}")
         if found.unread:
-            tell(f"its runs are not known, nor what of them is missing: {found.unread}")
+            tell(f"its runs, and what is missing of them, are unknown: {found.unread}")
         what = f"{found.files:,} files, {found.bytes / 1e6:,.1f} MB"
         if found.unchecked:
             tell(f"{what}: not checked, since {found.unchecked}")
@@ -110,6 +110,6 @@ def _verify_url(url: str, repair: bool, as_json: bool) -> None:
         told = f"{len(left)} damaged" if left else "all as they were written"
         tell(f"{found.files:,} objects, {found.bytes / 1e6:,.1f} MB: {told}")
         if left and repair:
-            tell("what was struck out is made anew by the next `stratigraph run`")
+            tell("the next `stratigraph run` makes again what was dropped")
     if left:
         raise typer.Exit(IntegrityError.exit_code)

@@ -207,8 +207,8 @@ def order_axes(name: str, shape: tuple[int, ...], channels: str | None) -> tuple
     first, last = shape[1] in CHANNELS, shape[3] in CHANNELS
     if channels is None and first == last:
         raise DataError(
-            f"{name}: which axis of {shape} is that of the channels? One of length 1 or 3 is "
-            f"expected in the second place or the last; say channels='first' or 'last'"
+            f"{name}: which axis of {shape} holds the channels? One of length 1 or 3 is expected "
+            "in second or last place; say channels='first' or 'last'"
         )
     return (0, 1, 2, 3) if channels == "first" or (channels is None and first) else (0, 3, 1, 2)
 
@@ -223,8 +223,8 @@ def _check_type(name: str, dtype: np.dtype[Any]) -> None:
     if dtype != np.uint8 and dtype.kind not in ("b", "f"):
         raise DataError(
             f"{name}: an array of {dtype}; expected uint8, bool, or floats in [0, 1]. Values from "
-            f"0 to 255 become uint8 with .astype(numpy.uint8); others are divided by the largest "
-            f"that there may be, such as 65535 of 16 bits"
+            "0 to 255 become uint8 with .astype(numpy.uint8); divide others by their largest "
+            "possible value, such as 65535 for 16 bits"
         )
 
 
@@ -240,7 +240,7 @@ def _check_values(name: str, blocks: Iterable[np.ndarray]) -> int:
             if low < 0 or high > 1:
                 raise DataError(
                     f"{name}: values from {low:g} to {high:g}; floats are expected in [0, 1]. "
-                    f"Values from 0 to 255 are divided by 255, or saved as uint8"
+                    "Divide values from 0 to 255 by 255, or save them as uint8"
                 )
         binary = binary and bool(((block == 0) | (block == 1)).all())
     return 1 if binary else 255

@@ -101,7 +101,7 @@ def build_array(
             check_array(path)
             return
     except IntegrityError as error:
-        warnings.warn(f"building {what} anew: {error}", stacklevel=3)
+        warnings.warn(f"rebuilding {what}: {error}", stacklevel=3)
     write_array(path, shape, dtype, blocks())
 
 

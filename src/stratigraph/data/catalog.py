@@ -80,9 +80,9 @@ FACTOR_OPTIONS = ("factors", "factor_names")  # of the user's own data, whatever
 
 
 def load_dataset(source: Any, **options: Any) -> Dataset:
-    """A data set by its name, or the user's own by its path or as it is, with its options.
+    """A data set by name, or your own by path or as an object, with its options.
 
-    A name of the catalogue comes before a path; ``./sprites`` is the path.
+    A name of the catalogue takes precedence over a path; ``./sprites`` is the path.
 
     >>> sprites = load_dataset("sprites", size=32)
     >>> sprites.factor_names, sprites.factor_sizes
@@ -91,8 +91,8 @@ def load_dataset(source: Any, **options: Any) -> Dataset:
     (2, 1, 32, 32)
 
     Raises:
-        InputError: no set has this name, or nothing here can read a thing of this kind.
-        ConfigError: the set has no such option, or not this value of it.
+        InputError: no data set has this name, or such an object cannot be read.
+        ConfigError: the data set has no such option, or does not take this value.
         DataError: a file is missing, or is not what its format says.
 
     """
@@ -109,7 +109,8 @@ def load_dataset(source: Any, **options: Any) -> Dataset:
     if isinstance(source, TorchDataset | Sequence):
         return _own("a torch data set", load_torch, options, source)
     raise InputError(
-        f"a data set cannot be made of {type(source).__name__}; expected a name, a path, an array, "
+        f"a data set cannot be made from {type(source).__name__}; expected a name, a path, an "
+        "array, "
         f"a tensor, or a map-style torch data set.{suggest('', DATASETS)}"
     )
 

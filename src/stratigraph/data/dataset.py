@@ -197,7 +197,7 @@ class Dataset:
 
     def _require_grid(self) -> None:
         if not self.factor_sizes:
-            raise InputError(f"{self.name} has no factors, so images are known by index alone")
+            raise InputError(f"{self.name} has no factors, so images are known only by index")
         if self.labels is not None:
             raise InputError(
                 f"{self.name} has any number of images for one value of "

@@ -119,7 +119,7 @@ def check_file(path: Path, known_hash: str | None) -> None:
     with path.open("rb") as stream:
         start = stream.read(256)
     if not start:
-        raise DataError(f"{path} is empty; remove it, and the next run fetches it anew")
+        raise DataError(f"{path} is empty; remove it, and the next run fetches it again")
     if start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
         raise DataError(f"{path} is a web page, not data; it begins with {start[:60]!r}")
     if known_hash is None:
@@ -130,7 +130,7 @@ def check_file(path: Path, known_hash: str | None) -> None:
     if found != expected:
         raise DataError(
             f"{path}: its {algorithm} is {found}, but {expected} was published; remove it, and "
-            f"fetch it anew"
+            f"fetch it again"
         )
 
 

@@ -112,7 +112,7 @@ def find_pictures(folder: Path) -> list[Path]:
                 (links if entry.is_symlink() else folders).append(path)
             elif entry.is_symlink() and not path.exists():
                 if picture or not path.suffix:
-                    raise DataError(f"{path} is a link to {path.readlink()}, which is not there")
+                    raise DataError(f"{path} is a link to {path.readlink()}, which does not exist")
             elif picture and entry.is_symlink():
                 linked.append(path)
             elif picture and entry.is_file():
@@ -144,9 +144,7 @@ def read_pictures(files: list[Path], reading: Reading) -> Iterator[np.ndarray]:
             with _opened(file) as picture:
                 pages = getattr(picture, "n_frames", 1)
                 if pages > 1 and picture.format != PREVIEWS:
-                    raise DataError(
-                        f"{file} holds {pages} pictures; save each as a file of its own"
-                    )
+                    raise DataError(f"{file} holds {pages} pictures; save each as a separate file")
                 if picture.mode in DEEP:
                     pixels, highest = _scaled(file, picture, reading)
                     if DEEP[picture.mode] != 1 and highest > top:
@@ -158,9 +156,10 @@ def read_pictures(files: list[Path], reading: Reading) -> Iterator[np.ndarray]:
         yield pixels
     if reading.values is None and 0 < top <= TWELVE_BITS:
         raise DataError(
-            f"{deep}: its values reach {top:g} of 65535, and no other 16-bit picture of the folder "
-            f"goes beyond: they would be nearly black. Say their range, such as values=(0, "
-            f"{TWELVE_BITS}) of 12-bit pictures, or values=(0, 65535) if they are so dark"
+            f"{deep}: its values reach {top:g} of 65535, and no other 16-bit picture in the "
+            "folder goes beyond: they would be nearly black. Give their range, such as "
+            f"values=(0, {TWELVE_BITS}) for 12-bit pictures, or values=(0, 65535) if they really "
+            "are dark"
         )
 
 
@@ -185,7 +184,7 @@ def _flat(file: Path, picture: Image.Image, reading: Reading) -> np.ndarray:
     if reading.values is not None:
         raise DataError(
             f"{file} has 8 bits a channel (mode {picture.mode}); values={list(reading.values)} is "
-            "for 16-bit and float pictures. Leave it away, or keep the two kinds in two folders"
+            "for 16-bit and float pictures. Leave it out, or keep the two kinds in two folders"
         )
     upright = ImageOps.exif_transpose(picture)
     if upright.has_transparency_data:
@@ -213,8 +212,8 @@ def _scaled(file: Path, picture: Image.Image, reading: Reading) -> tuple[np.ndar
         low, high = reading.values
     elif top is None:
         raise DataError(
-            f"{file} holds 32-bit numbers, from {grey.min():g} to {grey.max():g}; say which become "
-            "black and white with values=(low, high)"
+            f"{file} holds 32-bit numbers, from {grey.min():g} to {grey.max():g}; say which "
+            "values become black and white with values=(low, high)"
         )
     else:
         low, high = 0, top
@@ -222,7 +221,7 @@ def _scaled(file: Path, picture: Image.Image, reading: Reading) -> tuple[np.ndar
     if not (grey.min() >= low and grey.max() <= high):
         raise DataError(
             f"{file} holds values from {grey.min():g} to {grey.max():g}; expected {low:g} to "
-            f"{high:g}. Say which become black and white with values=(low, high)"
+            f"{high:g}. Say which values become black and white with values=(low, high)"
         )
     unit = Image.fromarray(((grey - low) / (high - low)).astype(np.float32))
     square = ImageOps.fit(unit, (reading.size, reading.size), Image.Resampling.LANCZOS)

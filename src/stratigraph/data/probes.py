@@ -33,7 +33,8 @@ def draw_probes(
     _check_count(count)
     if count > len(pool):
         raise InputError(
-            f"{count} probes asked of the {part} part of {dataset.name}, which has {len(pool)} "
+            f"{count} probes requested from the {part} part of {dataset.name}, which has "
+            f"{len(pool)} "
             f"images; ask for fewer, or make the part larger"
         )
     return np.random.default_rng(check_seed(seed)).permutation(pool)[:count]
@@ -49,4 +50,4 @@ def draw_paper_probes(dataset: Dataset, count: int = 10_000, seed: int = 0) -> I
 
 def _check_count(count: int) -> None:
     if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
-        raise InputError(f"count {count!r}; expected a number of probes, 1 at least")
+        raise InputError(f"count {count!r}; expected a number of probes, at least 1")

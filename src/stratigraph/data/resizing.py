@@ -45,8 +45,8 @@ def fit(
         images = np.repeat(images, 3, axis=1)
     elif images.shape[1] != channels:
         raise InputError(
-            f"images of {images.shape[1]} channels for a network that takes {channels}; only 1 and "
-            "3 are made to fit each other."
+            f"images of {images.shape[1]} channels for a network that takes {channels}; only 1 "
+            "and 3 can be converted."
         )
     return _resize(np.moveaxis(images, 1, -1), height, width)
 

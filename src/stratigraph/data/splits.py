@@ -45,7 +45,7 @@ def split(
     if held_out == len(images) or (validation > 0 and held_out == 0):
         raise InputError(
             f"validation {validation} of the {len(images)} images of {dataset.name} is "
-            f"{held_out}; each part needs one image at least"
+            f"{held_out}; each part needs at least one image"
         )
     shuffled = np.random.default_rng(check_seed(seed)).permutation(images)
     return Split(train=np.sort(shuffled[held_out:]), validation=np.sort(shuffled[:held_out]))

@@ -49,7 +49,7 @@ class StoredImages:
         """Read the rows at `indices`."""
         array = open_array(self.path, self.stored_shape, BYTE)
         if array is None:
-            raise DataError(f"{self.path} is gone; load the data set again to decode it anew")
+            raise DataError(f"{self.path} is gone; load the data set again to decode it")
         rows = array.take(indices)
         return np.unpackbits(rows, axis=1).reshape(-1, *self.image_shape) if self.packed else rows
 
@@ -69,6 +69,6 @@ def store(images: StoredImages, blocks: Callable[[], Iterable[np.ndarray]]) -> S
             read_checksum(images.path)
             return images
     except IntegrityError as error:
-        warnings.warn(f"decoding anew: {error}", stacklevel=2)
+        warnings.warn(f"decoding again: {error}", stacklevel=2)
     write_array(images.path, images.stored_shape, BYTE, blocks())
     return images

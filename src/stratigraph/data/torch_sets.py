@@ -51,13 +51,12 @@ class TorchImages:
             if image.shape != self.image_shape:
                 raise DataError(
                     f"item {index} is an image of shape {image.shape}; the first is "
-                    f"{self.image_shape}, and all must be of one shape"
+                    f"{self.image_shape}, and all must have the same shape"
                 )
             if image.max() > self.max_value:
                 raise DataError(
-                    f"item {index} holds bytes up to {image.max()}; those looked at before hold 0 "
-                    f"and 1 alone, as binary images do. All must be of one kind: 0 to 255, or 0 "
-                    f"and 1"
+                    f"item {index} holds bytes up to {image.max()}; earlier ones hold only 0 and "
+                    "1, as binary images do. All must be of one kind: 0 to 255, or 0 and 1"
                 )
             images[place] = image
         return images

@@ -69,7 +69,7 @@ def _ask(connection: socket.socket, address: str, method: bytes) -> None:
             return
         if kind == GOAWAY or (kind == HEADERS and flags & END_STREAM):
             break  # an answer without a body is a refusal
-    raise ValueError("what answers is no cluster")
+    raise ValueError("what answers is not a cluster")
 
 
 def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
@@ -101,7 +101,7 @@ def _frames(connection: socket.socket) -> Iterator[tuple[int, int, int]]:
             connection.settimeout(max(until - time.monotonic(), 1e-3))
             more = connection.recv(min(count - len(found), 65536))
             if not more:
-                raise ValueError("what answers is no cluster")
+                raise ValueError("what answers is not a cluster")
             found += more
         return found
 

@@ -40,8 +40,7 @@ def answer(
     if here != there:
         other = sorted({*here} ^ {*there}) or here
         raise ConfigError(
-            f"claims: {', '.join(other)} are not asked alike of all runs and of those that "
-            "learned; a claim asks the same questions of every study, and says in `missing` what "
-            "cannot be asked."
+            f"claims: {', '.join(other)} differ between all runs and those that learned; a claim "
+            "asks the same questions of every study, and says in `missing` what cannot be asked."
         )
     return judge(learned, way, evidence, every, looks)

@@ -63,8 +63,8 @@ def check_looks(looks: Sequence[int]) -> tuple[int, ...]:
     grow = all(a < b for a, b in pairwise(found))
     if not found or found[0] < 2 or not grow or found[-1] > MOST:
         raise ConfigError(
-            f"looks are numbers of replicates that grow, from at least 2 to at most {MOST:,}, such "
-            f"as 4, 6, 8; not {', '.join(map(str, found)) or 'none'}."
+            f"looks: expected increasing numbers of replicates from 2 to {MOST:,}, such as 4, 6, "
+            f"8; got {', '.join(map(str, found)) or 'none'}."
         )
     return found
 
@@ -88,7 +88,7 @@ def thresholds(looks: Sequence[int], alpha: float = 0.05, strata: int = 1) -> np
 
     """
     if not 0 < alpha < 1:
-        raise ConfigError(f"a level is between 0 and 1, not {alpha}.")
+        raise ConfigError(f"level: expected a number between 0 and 1, got {alpha}.")
     found = _thresholds(check_looks(looks), float(alpha), max(1, min(int(strata), MOST_STRATA)))
     return np.array(found)
 

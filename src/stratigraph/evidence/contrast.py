@@ -30,7 +30,7 @@ __all__ = ["NOT_ASKED", "Contrast", "estimate", "jackknife", "keep_replicated", 
 
 NOT_ASKED = "of a network that the question is not of, or with none to compare it with"
 UNDEFINED = "undefined: none of its scores that the question is of is a number"
-FEW = "too few replicates of its configuration, for their spread to be told"
+FEW = "too few replicates of its configuration to estimate their spread"
 ALONE = "nothing to compare it with: of its group, what is on the other side did not enter"
 
 Statistic = Callable[[np.ndarray], np.ndarray]

@@ -61,10 +61,10 @@ def tell_need(need: Need) -> str:
     high = "more than 1,000" if need.high is None else f"{need.high:,}"
     between = f"80 % range {low} to {high}"
     if need.low is None:
-        between = "as many in 90 of 100 cases, by what is known"
+        between = "more than 1,000 in 90 of 100 cases"
     if need.why == "boundary":
         return (
-            f"At its estimate 1,000 replicates do not decide it, which lies on a bound ({between})."
+            f"Its estimate lies on a bound, so even 1,000 replicates do not decide it ({between})."
         )
     return f"{need.replicates:,} replicates would decide it with power 0.8 ({between})."
 

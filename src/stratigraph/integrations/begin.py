@@ -49,31 +49,31 @@ def record(
     roles: Mapping[str, str | Sequence[str]] | str | None = None,
     strength: str | None = None,
 ) -> Recorder:
-    """Begin to record a training; the network as it is now is the first snapshot.
+    """Begin recording a training; the network as it is now is the first snapshot.
 
     Args:
-        model: the network that is about to be trained; of one under ``DistributedDataParallel``
-            what it wraps, on one process alone, without waiting for the others.
-        probes: the fixed inputs that it is read on: a tensor, a tuple or mapping of such, or a list
-            of batches (`stratigraph.activations.batches`).
-        out: the study's folder; a further run goes beside those that stand there.
-        name: of the objective, as the report calls it.
-        settings: what tells this run from others (plain values, such as ``{"lr": 1e-3}``).
-        seed: of the run; runs that differ by it alone are replicates.
+        model: the network about to be trained; under ``DistributedDataParallel``, what it wraps
+            is read, on one process alone, without waiting for the others.
+        probes: the fixed inputs on which it is read: a tensor, a tuple or mapping of such, or a
+            list of batches (`stratigraph.activations.batches`).
+        out: the study's folder; a further run joins those already there.
+        name: name of the objective in the report.
+        settings: what distinguishes this run from others (plain values, such as ``{"lr": 1e-3}``).
+        seed: the run's seed; runs that differ only in it are replicates.
         snapshots: ``"log"`` (0, 10, and some five a decade), a number of steps between two, a list
-            of steps, or a function step → bool; the last step is kept in any case.
+            of steps, or a function step → bool; the last step is always kept.
         layers: names, globs or types (`stratigraph.activations.layers`).
         reduce: makes large maps smaller (`stratigraph.activations.reduce`).
-        mask: which tokens are there, where the network is not told: the name of an input, or a
+        mask: which tokens are real, if the network is not told: the name of an input, or a
             function of a batch (`stratigraph.activations.masks`).
-        posterior: of a VAE: (model, batch) → mean and log-variance, for the latents' regimes.
-        call: runs a pass; by default the batch is given by its type.
-        measures: that the study will be compared by.
-        data: what the probes are called.
-        weights: keep the weights too.
+        posterior: for a VAE: (model, batch) → mean and log-variance, for the latents' regimes.
+        call: runs a pass; by default the batch's type decides how the network is called.
+        measures: measures by which the study will be compared.
+        data: name of the probes.
+        weights: also keep the weights.
         log_every: steps between two logged losses.
-        batch_size: probes of one pass.
-        start: the step that an interrupted training goes on from; what was recorded after it goes.
+        batch_size: probes per pass.
+        start: the step from which an interrupted training continues; later records are removed.
         roles: what is encoder, decoder, mean and log-variance, such as ``{"encoder": "enc.*",
             "mean": "fc_mu"}``, for the claims about parts and collapse
             (`stratigraph.integrations.roles`).
@@ -81,15 +81,15 @@ def record(
             strengths.
 
     Raises:
-        ConfigError: the folder holds another kind of study, or this run already; it is a URL; or a
-            setting is not a plain value or called ``name``, or the strength no number.
+        ConfigError: the folder holds another kind of study, or already this run; it is a URL; a
+            setting is not a plain value or is called ``name``; or the strength is not a number.
         InputError: layers, probes or a network that cannot be read.
         BusyError: another process records this run.
 
     """
     if is_url(out):
         raise ConfigError(
-            f"out: expected a folder of this machine, got {out}; record into one, and copy it with "
+            f"out: expected a folder on this machine, got {out}; record into one, and copy it with "
             "`stratigraph export` or your storage's own tools."
         )
     for what, number, least in (("start", start, 0), ("log_every", log_every, 1)):
@@ -136,7 +136,7 @@ def describe_run(
         raise ConfigError(f'settings: expected a mapping such as {{"lr": 1e-3}}, got {settings!r}.')
     if "name" in (settings or {}):
         raise ConfigError(
-            "settings: `name` is the objective's name, which has an argument of its own: "
+            "settings: `name` is the objective's name, which has its own argument: "
             "sg.record(…, name=…); call the setting something else."
         )
     told = as_roles(roles)

@@ -53,39 +53,39 @@ def import_checkpoints(
     device: str = "cpu",
     tell: Callable[[str], None] = print,
 ) -> Study:
-    """Make a study of the checkpoints of one training or of several.
+    """Make a study from the checkpoints of one training or several.
 
     Args:
         checkpoints: globs, files or folders (.safetensors, torch files without pickled objects,
             folders of ``save_pretrained``).
-        factory: makes the network, without arguments; or the network.
-        inputs: the fixed inputs that all are read on, at least 4: a tensor or array (n, …), a
+        factory: the network, or a function that makes it without arguments.
+        inputs: the fixed inputs on which all are read, at least 4: a tensor or array (n, …), a
             mapping, or a list of batches (`stratigraph.activations.batches`).
         out: the study's folder.
         pattern: what paths say of runs, such as ``runs/lr{lr}-seed{seed}/checkpoint-{step}``
             (`stratigraph.integrations.series`).
-        name: of the objective, where no ``{name}`` of the pattern says it.
+        name: name of the objective, if the pattern has no ``{name}``.
         roles: what is encoder, decoder, mean and log-variance (`stratigraph.integrations.roles`).
         strength: which field of the pattern is the strength, such as ``beta``.
         layers: names, globs or types.
         reduce: makes large maps smaller.
-        posterior: (model, batch) → mean and log-variance, where no role says it.
-        call: runs a pass; by default the batch is given by its type.
-        measures: that the study will be compared by.
-        data: what the inputs are called.
+        posterior: (model, batch) → mean and log-variance, if no role gives them.
+        call: runs a pass; by default the batch's type decides how the network is called.
+        measures: measures by which the study will be compared.
+        data: name of the inputs.
         weights: keep a copy of the weights in the study.
-        batch_size: inputs of one pass.
-        key: under which a torch file keeps the weights, where it holds several sets.
-        prefix: of the names in the files; by default it is found, and told.
+        batch_size: inputs per pass.
+        key: the key of the weights in a torch file that holds several sets.
+        prefix: prefix of the names in the files; by default it is found and reported.
         device: where the networks run.
-        tell: is called with what was done that nobody asked for.
+        tell: called with a message about anything done that was not asked for.
 
     Returns:
         The study; `stratigraph run` compares, assesses and reports it.
 
     Raises:
         DataError: no checkpoint, one that does not fit the network, two of one run and step that
-            differ, or one of which no step is known.
+            differ, or one whose step is unknown.
         UnsafeFileError: opening one would run code.
         ConfigError: a pattern or roles that cannot be used, or another kind of study in the folder.
         InputError: inputs, layers or a network that cannot be read.
@@ -93,7 +93,7 @@ def import_checkpoints(
     """
     if isinstance(inputs, str | Path):
         raise InputError(
-            f"inputs: expected what the network is shown, got the path {str(inputs)!r}; load it "
+            f"inputs: expected inputs for the network, got the path {str(inputs)!r}; load it "
             "first, as with numpy.load."
         )
     if not isinstance(factory, nn.Module) and not callable(factory):

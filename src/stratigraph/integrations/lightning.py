@@ -29,7 +29,7 @@ class LightningRecorder(Callback):
     Args:
         probes: the fixed inputs; see `stratigraph.record`.
         out: the study's folder.
-        options: those of `stratigraph.record`; ``layers`` and ``call`` are of the module.
+        options: those of `stratigraph.record`; ``layers`` and ``call`` refer to the module.
 
     """
 
@@ -39,7 +39,7 @@ class LightningRecorder(Callback):
         self.recorder: Recorder | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Record the network as it is; a fit that goes on from a checkpoint goes on here."""
+        """Record the network as it is; a fit resumed from a checkpoint continues its recording."""
         if trainer.is_global_zero:
             self.recorder = record(
                 pl_module, self.probes, self.out, start=trainer.global_step, **self.options

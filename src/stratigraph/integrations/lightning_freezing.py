@@ -50,11 +50,11 @@ class LightningFreezing(Callback):
         self._warned = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take hold of the layers; go on from a checkpoint's state."""
+        """Find the layers; continue from a checkpoint's state."""
         layers = trainable_layers(pl_module, select_layers(pl_module, self.layers))
         if len(layers) < 2:
             raise InputError(
-                f"layers: expected two or more with weights of their own, got {list(layers)}; the "
+                f"layers: expected two or more with their own weights, got {list(layers)}; the "
                 "last is never frozen."
             )
         names = list(layers)
@@ -112,5 +112,5 @@ class LightningFreezing(Callback):
         return {} if self.freezer is None else {"freezer": self.freezer.state()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what a checkpoint knew, at the start of the fit."""
+        """Restore a checkpoint's state at the start of the fit."""
         self._kept = state_dict.get("freezer")

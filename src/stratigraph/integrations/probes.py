@@ -66,7 +66,7 @@ class ProbeReader:
         if self.count < 4:
             raise InputError(f"probes: expected at least 4 inputs, got {self.count}.")
         if posterior is not None and self.roles.gaussian:
-            raise InputError("posterior: the roles say what it is too; leave one of them out.")
+            raise InputError("posterior: the roles give it too; leave one of them out.")
         # What the study calls each layer; a role that no layer has is told before anything begins.
         self.names: dict[str, str] = {}
         if self.roles:
@@ -159,7 +159,7 @@ class ProbeReader:
         if self.roles.gaussian:
             return self._posterior_of_layers()
         if self.posterior is None:
-            raise InputError("posterior: the recorder was given none.")
+            raise InputError("posterior: the recorder has none.")
         parts = []
         with undisturbed(self.outer), torch.no_grad(), same_draws():
             for batch, rows in self.batches:

@@ -112,17 +112,17 @@ class Recorder:
         return self.config.run_id
 
     def step(self, loss: Any = None, **terms: Any) -> None:
-        """One more update was made.
+        """Record one more update.
 
         Args:
-            loss: of that update, a number or a tensor; read every ``log_every`` steps alone.
-            terms: other numbers to log beside it.
+            loss: loss of that update, a number or a tensor; read only every ``log_every`` steps.
+            terms: other numbers to log with it.
 
         """
         self.reach(self.steps + 1, loss, **terms)
 
     def reach(self, step: int, loss: Any = None, **terms: Any) -> None:
-        """The training is after update ``step``, which may be more than one further.
+        """Record that training has reached update ``step``, perhaps several further.
 
         Raises:
             ConfigError: the recorder is closed.
@@ -131,7 +131,7 @@ class Recorder:
         if self._closed:
             raise ConfigError(
                 f"{self.path}: this recorder is closed, so step {step} is not recorded; begin "
-                f"another with sg.record(…, start={self.steps}) to go on."
+                f"another with sg.record(…, start={self.steps}) to continue."
             )
         snapshot = any(self.due(passed) for passed in range(self.steps + 1, step + 1))
         logs = step // self.log_every > self.steps // self.log_every
@@ -148,9 +148,9 @@ class Recorder:
             self._snapshot()
 
     def log(self, split: str = "validation", **terms: Any) -> None:
-        """Log numbers at this step: of the ``training`` batch, or of ``validation``.
+        """Log numbers at this step, for the ``training`` batch or for ``validation``.
 
-        Once the recorder is closed this does nothing: trainers log a summary after their end.
+        On a closed recorder this does nothing: trainers log a summary after the end.
         """
         if not self._closed:
             self._log(split, terms)
@@ -169,10 +169,10 @@ class Recorder:
                 self._tell(self.signs.of_loss(self.steps, row["loss"]))
 
     def close(self, state: str = "done", reason: str = "") -> None:
-        """The training is over: keep the last step, and let the run go.
+        """End the recording: keep the last step and release the run.
 
-        One whose last logged loss is not finite has diverged, as with stratigraph's own trainings:
-        what it ended in is not kept.
+        A run whose last logged loss is not finite has diverged, as in stratigraph's own trainings:
+        its last step is not kept.
         """
         if self._closed:
             return
@@ -212,7 +212,7 @@ class Recorder:
             raise ConfigError(
                 f"{self.path}: this run (the same network, probes, settings and seed) was recorded "
                 f"already, up to step {there[-1]}; give another seed or settings, another folder, "
-                "or start=STEP to go on with it."
+                "or start=STEP to continue it."
             )
         for step in there:
             if step > start:

@@ -42,7 +42,7 @@ class Loader:
             digests.append(weights_digest(network))
             if digests[-1] != digests[0]:
                 raise DataError(
-                    f"{paths[0]} and {path} are both of step {step:,} of one run, and differ; "
+                    f"{paths[0]} and {path} are both for step {step:,} of one run, and differ; "
                     "tell them apart with a field of --pattern, or leave one out."
                 )
             if path != paths[0]:
@@ -121,14 +121,14 @@ def _check_there(run: Path, step: int, there: list[int], about: Mapping[str, str
     """See that a step that was imported before is of the same weights still."""
     if step not in there:
         raise ConfigError(
-            f"{run}: {about['from']} is of step {step:,}, and the run was imported up to step "
+            f"{run}: {about['from']} is for step {step:,}, and the run was imported up to step "
             f"{there[-1]:,} without it; remove the run's folder to import it again, or import into "
             "another."
         )
     held = read_json(snapshot_path(run, step) / MANIFEST)["about"]
     if held.get("weights") != about["weights"]:
         raise ConfigError(
-            f"{run}: {about['from']} holds other weights than were imported of step {step:,} "
+            f"{run}: {about['from']} holds other weights than those imported for step {step:,} "
             f"(from {held.get('from', 'a live training')}); remove the run's folder to import it "
             "again, or import into another."
         )

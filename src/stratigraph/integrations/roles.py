@@ -57,7 +57,7 @@ class Roles:
         known = {role for role, _ in self.of}
         for role, patterns in self.of:
             if role not in (*PARTS, *SINGLE):
-                raise ConfigError(f"roles: none is called {role!r}.{suggest(role, ALL)}")
+                raise ConfigError(f"roles: unknown name {role!r}.{suggest(role, ALL)}")
             if role in SINGLE and len(patterns) != 1:
                 raise ConfigError(f"roles: {role}: expected one layer, got {', '.join(patterns)}.")
         if "posterior" in known and known & {"mean", "log_var"}:
@@ -103,7 +103,7 @@ class Roles:
             matched = [one for one in layers if _matches(one, pattern, role in SINGLE)]
             if not matched:
                 raise InputError(
-                    f"roles: {role}={pattern} is no layer that runs.{suggest(pattern, layers)}"
+                    f"roles: {role}={pattern} is not a layer that runs.{suggest(pattern, layers)}"
                 )
             if role in SINGLE and len(matched) > 1:
                 raise InputError(

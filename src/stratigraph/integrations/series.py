@@ -121,7 +121,7 @@ def find_series(checkpoints: Iterable[str | Path], pattern: str | None = None) -
         units = {point.unit for point in points}
         if len(units) > 1:
             raise DataError(
-                f"{points[0].path}: some checkpoints of this run are known by their "
+                f"{points[0].path}: some checkpoints of this run are identified by their "
                 f"{' and some by their '.join(sorted(units))}; say which with --pattern …{{step}}."
             )
         points.sort(key=lambda point: (point.step, point.path.as_posix()))
@@ -136,7 +136,7 @@ def _paths(checkpoints: Iterable[str | Path]) -> list[Path]:
         # Path.glob takes no absolute pattern.
         matched = [text] if Path(text).exists() else sorted(glob(text, recursive=True))  # noqa: PTH207
         if not matched:
-            raise DataError(f"--checkpoints: nothing is at {one}; expected files or folders.")
+            raise DataError(f"--checkpoints: there is nothing at {one}; expected files or folders.")
         found |= {Path(path): None for path in matched}
     if not found:
         raise DataError("--checkpoints: expected files, folders or globs, got none.")
@@ -150,7 +150,7 @@ def _expression(pattern: str) -> re.Pattern[str]:
         field = token[1]
         if field:
             if field in seen:
-                raise ConfigError(f"--pattern: {{{field}}} stands in {pattern!r} twice.")
+                raise ConfigError(f"--pattern: {{{field}}} is in {pattern!r} twice.")
             seen.add(field)
             parts.append(rf"(?P<{field}>\d+)" if field in WHOLE else rf"(?P<{field}>[^/]+?)")
         else:
@@ -217,9 +217,9 @@ def _check_one_form(forms: Mapping[str, Path]) -> None:
         told = list(forms)[:MOST_TOLD]
         some = list(map(str, forms.values()))[:2]
         raise ConfigError(
-            f"--pattern: {' and '.join(some)} would be of one run, and nothing says what tells "
-            f"them apart: paths of {len(forms)} forms, {', '.join(told)}"
-            f"{', …' if len(forms) > len(told) else ''}. Put a field where they differ, in place "
+            f"--pattern: {' and '.join(some)} would belong to one run, and nothing tells them "
+            f"apart: paths of {len(forms)} forms, {', '.join(told)}"
+            f"{', …' if len(forms) > len(told) else ''}. Put a field where they differ, instead "
             "of any *: {run} if it tells runs apart, {_} if it does not."
         )
 
@@ -255,8 +255,8 @@ def _point(path: Path, fields: Mapping[str, Any]) -> tuple[Point, str, tuple[int
                 unit = "epoch" if key == "epoch" else "step"
                 return Point(path, step, unit), path.parent.as_posix(), None
     raise DataError(
-        f"{path}: no step is known of it, by its name or by what it holds; say where its path has "
-        "one, as in --pattern 'runs/{run}/model-{step}'."
+        f"{path}: neither its name nor its contents give a step; say where its path has one, as "
+        "in --pattern 'runs/{run}/model-{step}'."
     )
 
 

@@ -39,9 +39,9 @@ class CKA(Metric):
 
     Args:
         units_x: p, the units of the first, after flattening.
-        units_y: q, those of the second; by default as many.
-        debiased: unbiased products (the default), or the biased score of papers.
-        center_x, center_y: an offset that is taken from every input, (p,) and (q,) or a number.
+        units_y: q, those of the second; by default the same number.
+        debiased: unbiased products (the default), or the biased score common in papers.
+        center_x, center_y: an offset subtracted from every input, (p,) and (q,) or a number.
         options: those of every torchmetrics metric.
 
     """
@@ -83,7 +83,7 @@ class CKA(Metric):
                 self.add_state(f"{pair}_{name}", zeros, dist_reduce_fx="sum")
 
     def update(self, x: Tensor, y: Tensor) -> None:
-        """One more batch of the same inputs: (m, p…) and (m, q…)."""
+        """Add a batch of the same inputs: (m, p…) and (m, q…)."""
         sides = {}
         for name, value in (("x", x), ("y", y)):
             matrix = as_matrix(value, name)
@@ -110,7 +110,7 @@ class CKA(Metric):
         if n < least:
             # Not an error: `forward` computes the score of one batch alone, which may be a small
             # last one, while the sums of those before it are set aside.
-            text = f"CKA is NaN: expected at least {least} inputs in all, got {n}."
+            text = f"CKA is NaN: expected at least {least} inputs in total, got {n}."
             warnings.warn(text, UndefinedWarning, stacklevel=2)
             return nan
         found = {pair: hsic(n, self._sums(pair), self.debiased) for pair in PAIRS}

@@ -142,8 +142,8 @@ def open_tracker(name: str, out: Path, study: str) -> Tracker:
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise StorageError(
-            f"{out}: expected a new or empty folder, since a tracker adds to what is there and "
-            "every step would stand in it twice; choose another --out."
+            f"{out}: expected a new or empty folder, since a tracker adds to what is there, and "
+            "every step would be in it twice; choose another --out."
         )
     return make(out, study)
 

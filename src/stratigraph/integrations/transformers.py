@@ -45,7 +45,7 @@ class TrainerRecorder(TrainerCallback):
         control: TrainerControl,
         **kwargs: Any,
     ) -> None:
-        """Record the network as it is; a training that was resumed goes on here."""
+        """Record the network as it is; a resumed training continues its recording."""
         if state.is_world_process_zero:
             self.recorder = record(
                 kwargs["model"], self.probes, self.out, start=state.global_step, **self.options

@@ -122,7 +122,7 @@ def parse_architecture(
     if isinstance(value, Mapping) and not value.keys() - {"encoder", "decoder"} and value:
         lacking = {"encoder", "decoder"} - value.keys()
         if lacking:
-            raise ConfigError(f"architecture: {lacking.pop()} is missing beside {dict(value)!r}.")
+            raise ConfigError(f"architecture: {lacking.pop()} is missing from {dict(value)!r}.")
         return Architecture(
             _part("architecture: encoder", value["encoder"], encoders),
             _part("architecture: decoder", value["decoder"], decoders),
@@ -142,13 +142,13 @@ def parse_architecture(
             return Architecture(part, part, whole=True)
         raise ConfigError(
             f"architecture: {name} is one part of a network; name an encoder and a decoder: "
-            f"{{encoder: {name}, decoder: convolutional}}. (A function that makes a whole network "
-            "says so by its attribute whole_architecture = True.)"
+            f"{{encoder: {name}, decoder: convolutional}}. (A function that makes a whole "
+            "network has the attribute whole_architecture = True.)"
         )
     both = [key for key in encoders if key in decoders]
     if name not in both:
         known = [*both, *wholes]
-        raise ConfigError(f"architecture: none is called {name!r}.{suggest(name, known)}")
+        raise ConfigError(f"architecture: unknown name {name!r}.{suggest(name, known)}")
     return Architecture(
         _part("architecture", value, encoders), _part("architecture", value, decoders)
     )
@@ -190,7 +190,7 @@ def _part(where: str, value: Any, known: Mapping[str, Maker]) -> Part:
     elif name in known:
         make = known[name]
     else:
-        raise ConfigError(f"{where}: none is called {name!r}.{suggest(name, known)}")
+        raise ConfigError(f"{where}: unknown name {name!r}.{suggest(name, known)}")
     try:
         arguments = inspect.signature(make).parameters
     except ValueError:

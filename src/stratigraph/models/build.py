@@ -165,8 +165,8 @@ def build_quantised(
     _check_scheme(initialisation)
     if parts.whole:
         raise ConfigError(
-            f"objective: {parts} has latents of its own, which cannot be quantised; choose an "
-            "architecture of an encoder and a decoder."
+            f"objective: {parts} has its own latents, which cannot be quantised; choose an "
+            "architecture with an encoder and a decoder."
         )
     codes, dimensions = codebook
     features = features_of(parts, image_shape)
@@ -205,7 +205,7 @@ def build_classifier(
     _check_scheme(initialisation)
     if parts.whole:
         raise ConfigError(
-            f"objective classification: {parts} has no encoder that stands alone; choose another "
+            f"objective classification: {parts} has no separate encoder; choose another "
             "architecture."
         )
     told_apart = {name: size for name, size in factors.items() if size > 1}
@@ -249,7 +249,7 @@ def _check_own(
     model.train()
     if shapes != ((1, *image_shape), (1, latents)):
         raise ConfigError(
-            f"architecture: {part}: expected images {(1, *image_shape)} of latents "
+            f"architecture: {part}: expected images {(1, *image_shape)} from latents "
             f"{(1, latents)}, got {shapes[0]} of {shapes[1]}."
         )
 
@@ -263,8 +263,8 @@ def features_of(architecture: Architecture, image_shape: Shape) -> torch.Size:
             made = encoder(torch.zeros(1, *image_shape))
     if not isinstance(made, torch.Tensor) or made.ndim not in (2, 4):
         raise ConfigError(
-            f"architecture: encoder {architecture.encoder}: expected features (b, width) or a map "
-            f"(b, c, h, w) of images (b, {', '.join(map(str, image_shape))}), got "
+            f"architecture: encoder {architecture.encoder}: expected features (b, width) or a "
+            f"map (b, c, h, w) from images (b, {', '.join(map(str, image_shape))}), got "
             f"{tuple(made.shape) if isinstance(made, torch.Tensor) else type(made).__name__}."
         )
     return made.shape[1:]

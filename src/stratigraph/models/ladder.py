@@ -114,8 +114,8 @@ class LadderVAE(VAE):
         levels = check_whole(f"architecture {NAME}: levels", levels, 2)
         if latents < levels:
             raise ConfigError(
-                f"latents: architecture {NAME} of {levels} levels needs a latent for each at "
-                f"least, got {latents}."
+                f"latents: architecture {NAME} with {levels} levels needs at least one latent "
+                f"for each, got {latents}."
             )
         each, left = divmod(latents, levels)
         self.sizes = (each + left, *[each] * (levels - 1))

@@ -172,8 +172,8 @@ def _check_strength(name: str, objective: Objective) -> None:
     value = None if strength is None else getattr(objective, strength, None)
     if strength is not None and not is_number(value):
         raise ConfigError(
-            f"objective {name}: strength: expected the name of a parameter that is a number, or "
-            f"None, got {strength!r}."
+            f"objective {name}: strength: expected the name of a numeric parameter, or None, got "
+            f"{strength!r}."
         )
 
 
@@ -190,7 +190,7 @@ def _kind(name: str) -> type:
         return found
     known = {**OBJECTIVES, **SUPERVISED}
     if name not in known:
-        raise ConfigError(f"objective: none is called {name!r}.{suggest(name, known)}")
+        raise ConfigError(f"objective: unknown name {name!r}.{suggest(name, known)}")
     return known[name]
 
 

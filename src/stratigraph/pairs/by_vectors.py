@@ -209,8 +209,8 @@ def _room(
     if room < least:
         raise StorageError(
             f"{folder}: the prepared representations need at least {least * each / 1e9:.1f} GB "
-            f"there, and {max(room * each, 0) / 1e9:.1f} GB may be taken. Make room, let TMPDIR "
-            "name a larger disk, or compare fewer probes or representations."
+            f"there, and {max(room * each, 0) / 1e9:.1f} GB are available. Make room, point "
+            "TMPDIR to a larger disk, or compare fewer probes or representations."
         )
     return None if room >= count else room
 

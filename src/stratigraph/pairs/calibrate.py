@@ -27,21 +27,21 @@ def calibrate(
     seed: int = 0,
     memory: int | str = MEMORY,
 ) -> xarray.Dataset:
-    """Every score of ``a`` with ``b``, what chance would score, and the best of many the same way.
+    """Every score of ``a`` with ``b`` against chance, and the best of many likewise.
 
     Args:
         a: activations (n, p…), or a mapping of names to them: the layers of one network.
-        b: the same of another; of a mapping None is ``a``, and a copy of it is permuted.
+        b: the same for another network; if ``a`` is a mapping, None means a permuted copy of it.
         measure: a name of the catalogue, or a `Measure`.
-        null: permutations of the probes of ``b``, each of all of its layers at once.
+        null: number of permutations of the probes of ``b``, each for all of its layers at once.
         groups: a label for each probe, (n,): permute within them.
-        seed: of the permutations.
+        seed: seed of the permutations.
         memory: bytes to hold, or words such as ``"2 GB"``.
 
     Returns:
         ``value``, ``p``, ``calibrated`` and ``threshold`` (the score that chance exceeds once in
-        twenty), of every cell (x, y); and with ``_row`` (x), ``_column`` (y) and ``_matrix`` () of
-        the best of them, layers with themselves left out. See `chance`.
+        twenty), for every cell (x, y); and with ``_row`` (x), ``_column`` (y) and ``_matrix`` ()
+        for the best of them, layers with themselves left out. See `chance`.
 
     Raises:
         InputError: as `similarity_matrix`.
@@ -56,7 +56,7 @@ def calibrate(
     """
     if not isinstance(a, Mapping):
         if b is None:
-            raise InputError("b: expected another representation, of the same probes; got None.")
+            raise InputError("b: expected another representation of the same probes, got None.")
         a, b = {"x": a}, b if isinstance(b, Mapping) else {"y": b}
     elif b is not None and not isinstance(b, Mapping):
         b = {"y": b}

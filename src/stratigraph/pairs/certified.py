@@ -60,8 +60,8 @@ def check_tolerance(measure: str, tolerance: float) -> None:
     """
     if not is_number(tolerance) or not LEAST <= tolerance < 1:
         raise InputError(
-            f"tolerance: expected a number from {LEAST:g} to 1, the widest that an interval may "
-            f"be, got {tolerance!r}."
+            f"tolerance: expected a number from {LEAST:g} to 1, the widest interval allowed, got "
+            f"{tolerance!r}."
         )
     if measure in CHEAP:
         raise InputError(

@@ -45,9 +45,10 @@ from stratigraph.values import check_whole
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["draw_orders", "join_groups", "with_chance"]
+__all__ = ["FEWEST", "draw_orders", "join_groups", "with_chance"]
 
 LEVEL = 0.05
+FEWEST = 19  # draws: of fewer, τ is the observed score itself, and p never at most the level
 ROUNDING = 1e-6  # scores that differ by less are alike: another way of computing may add as much
 SUMMARIES = {"": ("x", "y"), "_row": ("x",), "_column": ("y",), "_matrix": ()}  # → what is left
 
@@ -81,10 +82,11 @@ def with_chance(
         and with the attribute ``null``, what was permuted how.
 
     Raises:
-        InputError: no draws, groups that do not fit the probes, or more to hold than ``memory``.
+        InputError: fewer than 19 draws, groups that do not fit the probes, or more to hold than
+            ``memory``.
 
     """
-    check_whole("null", null, 1, error=InputError)
+    check_whole("null", null, FEWEST, error=InputError)
     orders, within = draw_orders(len(sides[0][0]), null, groups, seed)
     scores, way = score_permuted(sides, measure, orders, memory, progress)
     whole = f"probes of {'y' if len(sides) > 1 else 'a copy'} permuted {null} times{within}"
@@ -175,7 +177,7 @@ def draw_orders(n: int, count: int, groups: Any = None, seed: int = 0) -> tuple[
     if (codes < 0).any():
         raise InputError(f"groups: {int((codes < 0).sum())} of {n} probes have no label.")
     if len(names) == n:
-        raise InputError("groups: every probe is a group of its own, so nothing can be permuted.")
+        raise InputError("groups: every probe is its own group, so nothing can be permuted.")
     places = np.argsort(codes, kind="stable")
     orders = np.empty((count, n), np.intp)
     for order in orders:

@@ -40,15 +40,15 @@ class Closeness:
     """How much closer x is to y than to z.
 
     Attributes:
-        measure: by which.
+        measure: the measure used.
         to_y, to_z: the two scores.
-        value: how much closer to y, in units of the score; below 0 it is closer to z.
+        value: how much closer to y, in units of the score; below 0 means closer to z.
         error: its standard error over probes.
         lower, upper: the ends of its interval.
-        p: of both sides, that x is as close to y as to z.
-        confidence: of the interval.
+        p: two-sided, for x being as close to y as to z.
+        confidence: confidence of the interval.
         probes: n.
-        groups: of probes that were left out in turn.
+        groups: number of groups of probes left out in turn.
 
     """
 
@@ -102,8 +102,8 @@ def compare_closeness(
         x: activations (n, p…), or a matrix with labels, which are joined.
         y: another representation of the same probes.
         z: a third.
-        measure: a name of the catalogue, or a `Measure`; of a distance the smaller is closer.
-        confidence: of the interval.
+        measure: a name of the catalogue, or a `Measure`; with a distance, smaller is closer.
+        confidence: confidence of the interval.
 
     Raises:
         InputError: fewer than 8 probes or too few for the measure, representations that cannot be

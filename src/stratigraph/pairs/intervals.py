@@ -142,8 +142,8 @@ def _count_groups(argument: str, n: int, measure: Measure) -> int:
     parts = groups_of(n)
     if n - -(-n // max(parts, 1)) < measure.least or parts < 2:
         raise InputError(
-            f"{argument}: expected enough probes to leave groups of them out, at least 8 and so "
-            f"many that {measure.least} are left ({measure.name}), got {n}."
+            f"{argument}: expected enough probes to leave groups of them out: at least 8, with "
+            f"{measure.least} left ({measure.name}), got {n}."
         )
     return parts
 
@@ -198,8 +198,8 @@ def _estimate(
 ) -> xarray.DataArray:
     if measure.name != "debiased_cka":
         raise InputError(
-            f"measure: an interval of {measure.name} needs every number and {n} × {n} kernels at "
-            f"once, more than {in_words(memory)} (memory=); one of debiased_cka does not."
+            f"measure: an interval for {measure.name} needs every number and {n} × {n} kernels at "
+            f"once, more than {in_words(memory)} (memory=); one for debiased_cka does not."
         )
     right = sides[1] if len(sides) > 1 else None
     found = cka_from_batches(sides[0], right, n, memory, confidence)

@@ -72,39 +72,39 @@ def similarity_matrix(
     groups: Any = None,
     seed: int = 0,
 ) -> Any:
-    """Compare every representation of ``a`` with every one of ``b`` (of ``a`` where None).
+    """Compare every representation in ``a`` with every one in ``b`` (by default ``a``).
 
     Args:
         a: name → activations ``(n, p…)`` of the same probes; axes beyond two are flattened. Rows
-            that have labels (the index of a frame, the first coordinate of an xarray array, the ids
+            with labels (the index of a frame, the first coordinate of an xarray array, the ids
             of a file) are joined on them.
         b: the same for the other axis.
         measure: a name of the catalogue, or a `Measure`.
         interval: an interval for each score over the probes that might have been drawn
-            (`intervals`): True is of 95 %, a number its confidence.
-        tolerance: settle for scores within intervals no wider than this, which hold the exact ones
-            for certain (`certified`); Procrustes only.
+            (`intervals`): True means 95 %, a number is the confidence.
+        tolerance: accept scores within intervals no wider than this, which are guaranteed to hold
+            the exact ones (`certified`); Procrustes only.
         precision: read probes in random batches until every 95 % interval is within ± this
             (`streaming`); debiased CKA only.
         memory: bytes of prepared vectors to hold, or words such as ``"2 GB"``; more goes to a
-            scratch folder. Representations on a disk (`load_representations`) that would take more
+            scratch folder. Representations on disk (`load_representations`) that would take more
             are read in parts, for CKA.
-        progress: called with (tasks done, tasks in all).
-        null: so many permutations of the probes say what chance would score (`chance`): a p and a
-            calibrated score for each cell, and for the best of rows, columns and all.
-        groups: a label for each probe, (n,): permute within them; of a pandas series, joined.
-        seed: of the permutations.
+        progress: called with (tasks done, all tasks).
+        null: number of permutations of the probes that estimate what chance would score (`chance`):
+            a p and a calibrated score for each cell, and for the best of rows, columns and all.
+        groups: a label for each probe, (n,): permute within them; a pandas series is joined.
+        seed: seed of the permutations.
 
     Returns:
         a DataArray, dims ``("x", "y")``, coordinates the names, float64; attributes ``measure``,
         ``plan`` (how it was computed, and why), ``reasons`` (name → why its scores are NaN) and
         ``notes`` (name → what to keep in mind, such as a biased score with more units than probes):
-        JSON, as files hold it; ``found.sg.reasons`` and ``found.sg.notes`` are mappings. With a
-        tolerance or a precision, the coordinates ``lower`` and ``upper`` (x, y) beside it.
+        JSON, as in files; ``found.sg.reasons`` and ``found.sg.notes`` are mappings. With a
+        tolerance or a precision, it has the coordinates ``lower`` and ``upper`` (x, y).
 
         With an interval or a null, a Dataset with the same attributes: ``value``; ``lower`` and
-        ``upper``; ``p``, ``calibrated`` and ``threshold`` (x, y), and the same of the best of rows,
-        columns and all: ``p_row`` (x), ``p_column`` (y), ``p_matrix`` (), ….
+        ``upper``; ``p``, ``calibrated`` and ``threshold`` (x, y), and the same for the best of
+        rows, columns and all: ``p_row`` (x), ``p_column`` (y), ``p_matrix`` (), ….
 
     Raises:
         InputError: an entry cannot be compared; the message names it.
@@ -117,7 +117,7 @@ def similarity_matrix(
         )  # fmt: skip
         return found if null is None else as_dataset(found)
     if not (tolerance is precision is None):
-        raise InputError("interval: of exact scores; leave out tolerance= and precision=.")
+        raise InputError("interval: only for exact scores; leave out tolerance= and precision=.")
     found = interval_matrix(
         a, b, measure, confidence=confidence_of(interval), memory=memory, null=null, groups=groups,
         seed=seed,

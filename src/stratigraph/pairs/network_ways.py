@@ -52,7 +52,7 @@ class Asked:
         given = [name for name in ("tolerance", "precision") if getattr(self, name) is not None]
         if len(given) > 1 or (given and exact):
             raise InputError(
-                f"{' and '.join(given)}: expected one of tolerance and precision, or exact scores "
+                f"{' and '.join(given)}: expected either tolerance or precision, or exact scores "
                 "with interval or null."
             )
         if self.interval and not 0 < confidence_of(self.interval) < 1:
@@ -88,7 +88,8 @@ def choose_way(
     if measure.name == "debiased_cka":
         return "batches", f"{in_words(sums)} of sums would not fit in {in_words(memory)}"
     raise InputError(
-        f"measure: {measure.name} of layers of {units:,} units in all would hold {in_words(sums)}, "
+        f"measure: {measure.name} on layers with {units:,} units in total would hold "
+        f"{in_words(sums)}, "
         f"with {in_words(memory)} allowed (memory=); use debiased_cka, which can be read from "
         "batches, fewer layers, or reduce= on large maps."
     )

@@ -82,41 +82,42 @@ def compare(
     """Compare every layer of one network with every layer of another (or of itself).
 
     Args:
-        model_a: any module, on any device and of any floating-point dtype; of a data-parallel or
-            compiled one, what it wraps.
+        model_a: any module, on any device and of any floating-point dtype; for a data-parallel or
+            compiled one, what it wraps is read.
         model_b: another; the same object compares its layers with each other, in one pass.
         inputs: a tensor (n, …), a tuple or mapping of such, a DataLoader or any iterable of
             batches; see `stratigraph.activations.batches`.
         measure: a name of the catalogue, or a `Measure`.
-        layers: names, globs or types, of both; see `stratigraph.activations.layers`.
-        layers_b: those of ``model_b``, where they have other names.
+        layers: names, globs or types, for both; see `stratigraph.activations.layers`.
+        layers_b: those of ``model_b``, if they have other names.
         reduce: makes large maps smaller; see `stratigraph.activations.reduce`.
-        mask: which tokens are there, where the networks are not told: (n, t), the name of an input,
+        mask: which tokens are real, if the networks are not told: (n, t), the name of an input,
             or a function of a batch; see `stratigraph.activations.masks`.
-        batch_size: inputs of one pass, where they are cut into batches here; fewer if that many
+        batch_size: inputs per pass, if they are cut into batches here; fewer if that many
             would not fit in ``memory``.
-        call: runs one pass of a model on a batch; by default the batch is given by its type.
-        memory: bytes to hold, or words such as ``"2 GB"``; it decides between the ways above.
-        interval: an interval for each score over the inputs that might have been drawn, of 95 %
-            or of the confidence that is given (`intervals`); all activations are held, or, where
-            they would not fit, debiased CKA is estimated from batches, whose spread gives it.
-        tolerance: settle for scores within intervals no wider than this (`certified`); Procrustes
+        call: runs one pass of a model on a batch; by default the batch's type decides how the
+            model is called.
+        memory: bytes to hold, or words such as ``"2 GB"``; it decides whether CKA is exact.
+        interval: an interval for each score over the inputs that might have been drawn, at 95 %
+            or the given confidence (`intervals`); all activations are held or, if they would not
+            fit, debiased CKA is estimated from batches, whose spread gives the interval.
+        tolerance: accept scores within intervals no wider than this (`certified`); Procrustes
             only; all activations are held.
         precision: show random batches until every 95 % interval is within ± this (`streaming`);
             debiased CKA only.
-        null: so many permutations of the inputs say what chance would score (`chance`); all
-            activations are held.
+        null: number of permutations of the inputs that estimate what chance would score
+            (`chance`); all activations are held.
         groups: a label for each input, within which they are permuted.
-        seed: of the permutations.
+        seed: seed of the permutations.
 
     Returns:
         a DataArray, dims ``("x", "y")``: layers of ``model_a`` and ``model_b``; attributes
         ``measure``, ``plan`` (how it was computed), ``inputs`` (how many), ``reduce``, ``left_out``
-        (layer → why it was not read), ``reasons`` and ``notes`` as of `similarity_matrix`, mappings
-        by ``found.sg``. From batches, with the coordinates ``lower`` and ``upper`` of a 95 %
+        (layer → why it was not read), ``reasons`` and ``notes`` as in `similarity_matrix`, mappings
+        in ``found.sg``. From batches, it has the coordinates ``lower`` and ``upper`` of a 95 %
         interval.
 
-        With an interval or a null, a Dataset as of `similarity_matrix`: ``value``, ``lower``,
+        With an interval or a null, a Dataset as in `similarity_matrix`: ``value``, ``lower``,
         ``upper``, ``p``, ….
 
     Raises:
@@ -145,8 +146,8 @@ def compare(
         way, why = choose_way(chosen, None if n is None else n * size, widths, most, asked_for)
         if way == "batches" and n is not None and batch_size < LEAST:
             raise InputError(
-                f"batch_size: expected {LEAST} or more, since {why} and debiased CKA is estimated "
-                f"from batches; got {batch_size}."
+                f"batch_size: expected at least {LEAST}, since {why} and debiased CKA is "
+                f"estimated from batches; got {batch_size}."
             )
         if way == "batches" and n is not None:
             # An estimate from batches needs them in random order; a loader's is taken as it is.

@@ -50,7 +50,7 @@ class Passes:
                     + (
                         f"expected names, globs or types, got {one.asked!r}."
                         if inside
-                        else "no module stands inside it; wrap it, nn.Sequential(model)."
+                        else "it contains no module; wrap it, nn.Sequential(model)."
                     )
                 )
 

@@ -70,7 +70,7 @@ def score_permuted(
             draw = _draw_by_vectors(sides, measure, n, each, workers)
         else:
             known = measure.permute is not None
-            way = "permuting what was prepared" if known else "preparing every permuted layer anew"
+            way = "permuting what was prepared" if known else "preparing every permuted layer again"
             draw = _draw_by_parts(sides, measure, mirrored, each)
         for index, scores in enumerate(each(draw, orders)):
             if mirrored:

@@ -69,7 +69,7 @@ def score_matrix(
     if null is None and groups is not None:
         raise InputError("groups: probes are permuted within them for a null; give null=200 too.")
     if null is not None and not (tolerance is precision is None):
-        raise InputError("null: of exact scores; leave out tolerance= and precision=.")
+        raise InputError("null: only for exact scores; leave out tolerance= and precision=.")
     given = {"a": a} if b is None or b is a else {"a": a, "b": b}
     joined = join_sides({argument: numbers_as_units(side) for argument, side in given.items()})
     every = [value for side in joined for value in side.values()]
@@ -163,9 +163,9 @@ def check_inputs(a: Mapping[str, Any], b: Mapping[str, Any] | None) -> None:
     left, right = (getattr(side, "inputs", None) for side in (a, b))
     if left and right and left != right:
         raise InputError(
-            "a and b: they were captured of different inputs, or of the same in another order (a "
-            "loader that shuffles, an iterator that went on). Use sg.compare, which shows both "
-            "networks every batch; or, if row i is the same probe in another form, "
+            "a and b: they were captured from different inputs, or from the same in another "
+            "order (a loader that shuffles, an iterator that moved on). Use sg.compare, which "
+            "gives every batch to both networks; or, if row i is the same probe in another form, "
             "dict(a) and dict(b)."
         )
 

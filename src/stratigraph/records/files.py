@@ -63,8 +63,8 @@ def storage(path: Path, needed: Callable[[], int] | None = None) -> Iterator[Non
             room = f"; {wants}{_free(path):,} bytes are free there"
         raise StorageError(
             f"writing {path} failed: {error.strerror or error}{room}. What was there before is "
-            "whole. Make room or get leave to write, or choose another folder (--out; TMPDIR for "
-            "what is temporary), and run the command again."
+            "whole. Make room, get permission to write, or choose another folder (--out; TMPDIR "
+            "for temporary files), and run the command again."
         ) from error
 
 
@@ -205,5 +205,5 @@ def read_text(path: Path) -> str:
 def _tell_damage(path: Path | str) -> str:
     return (
         f"{path}: damaged; its bytes are not those that were written. `stratigraph verify STUDY "
-        "--repair` makes anew what can be made."
+        "--repair` makes again what can be made."
     )

@@ -205,6 +205,6 @@ def _check_tensor(tensor: Tensor, own: Tensor, name: str, path: Path) -> Tensor:
         bad = int((~torch.isfinite(tensor)).sum())
         raise DataError(
             f"{path}: {name} holds {bad} values that are NaN or infinite; such a network "
-            "represents nothing. Take a checkpoint from before it diverged."
+            "represents nothing. Use a checkpoint from before it diverged."
         )
     return tensor

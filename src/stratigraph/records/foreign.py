@@ -87,7 +87,7 @@ def read_contents(path: Path, *, mapped: bool = False) -> Any:
         return load_tensors(path)
     if start[:1] == b"\x80":
         raise UnsafeFileError(
-            f"{path}: a bare pickle, which runs code when it is opened; it is not read. {CONVERT}"
+            f"{path}: a bare pickle, which would run code when opened; it is not read. {CONVERT}"
         )
     what = recognise(path) or f"it begins with {start!r}"
     raise DataError(f"{path}: neither safetensors nor a torch file: {what}.")
@@ -102,7 +102,7 @@ def _read_torch(path: Path, size: int, mapped: bool) -> Any:
             if packed or whole > size:
                 raise UnsafeFileError(
                     f"{path}: {size:,} bytes that unpack to {whole:,}; torch's own files are not "
-                    f"packed, so this is not one. {CONVERT}"
+                    f"compressed, so this is not one. {CONVERT}"
                 )
             program = [m for m in members if m.filename.endswith("data.pkl")]
             if len(program) != 1:
@@ -162,7 +162,8 @@ def _weights_in(value: Any, path: Path, key: str | None = None) -> dict[str, Ten
             known = [name for name in KEYS if name in sets] or sets
             if len(known) > 1:
                 raise DataError(
-                    f"{path}: holds several sets of weights: {', '.join(sets)}. Say which by key=."
+                    f"{path}: holds several sets of weights: {', '.join(sets)}. Say which with "
+                    "key=."
                 )
             held = value[known[0]] if known else value.get("state_dict", value)
     if not isinstance(held, Mapping):

@@ -202,7 +202,7 @@ def check_json(path: Path | str, value: dict[str, Any]) -> None:
     if not wrong and Path(path).name == "manifest.json":
         wrong = _lack(Path(path).parent, value)
     if wrong:
-        raise IntegrityError(f"{path}: sealed, but not what such a file says: {wrong}.")
+        raise IntegrityError(f"{path}: sealed, but not in the form of such a file: {wrong}.")
 
 
 def _misfit(value: Any, form: Form, where: str) -> str:

@@ -41,7 +41,7 @@ def scratch_room() -> Iterator[None]:
         if named is not None and not _is_temporary(Path(os.fsdecode(named))):
             raise
         raise StorageError(
-            f"no room for temporary files ({error.strerror or error}); let TMPDIR name a folder "
+            f"no room for temporary files ({error.strerror or error}); point TMPDIR to a folder "
             "on a larger disk."
         ) from error
 

@@ -39,8 +39,8 @@ def weights_of_folder(folder: Path) -> Path:
                     return folder / name
     if (folder / "adapter_config.json").is_file():
         raise DataError(
-            f"{folder}: holds an adapter and not the network's weights; merge it into them "
-            "(`merge_and_unload`) and save the whole."
+            f"{folder}: holds an adapter, not the network's weights; merge it into the network "
+            "(`merge_and_unload`) and save that."
         )
     found = sorted(
         path
@@ -83,12 +83,14 @@ def read_folder(folder: Path, read: Callable[[Path], dict[str, Tensor]]) -> dict
     tensors: dict[str, Tensor] = {}
     for shard in dict.fromkeys(shard_of.values()):
         if not isinstance(shard, str) or Path(shard).name != shard:
-            raise UnsafeFileError(f"{path}: names the file {shard!r}, which is not beside it.")
+            raise UnsafeFileError(f"{path}: names the file {shard!r}, which is not next to it.")
         if not (folder / shard).is_file():
-            raise DataError(f"{folder}: {shard} is missing, which {path.name} names.")
+            raise DataError(f"{folder}: {shard} is missing, although {path.name} names it.")
         held = read(folder / shard)
         lacking = [n for n, where in shard_of.items() if where == shard and n not in held]
         if lacking:
-            raise DataError(f"{folder / shard}: {lacking[0]} is missing, which {path.name} names.")
+            raise DataError(
+                f"{folder / shard}: {lacking[0]} is missing, although {path.name} names it."
+            )
         tensors |= {name: held[name] for name in held if shard_of.get(name) == shard}
     return tensors

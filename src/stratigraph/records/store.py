@@ -203,7 +203,7 @@ def _check_ours(directory: Path) -> None:
 
     """
     if directory.is_symlink() or (directory.exists() and not directory.is_dir()):
-        raise StorageError(f"{directory}: expected a folder of ours, or nothing; move it away.")
+        raise StorageError(f"{directory}: expected a folder of ours, or none; move it away.")
     strange = unlisted(directory) if directory.is_dir() else []
     if strange:
         raise StorageError(
@@ -228,7 +228,7 @@ def verified(directory: Path) -> dict[str, Any]:
     """
     path = directory / MANIFEST
     if not path.is_file():
-        raise DataError(f"{directory}: no record stands here ({MANIFEST} is missing).")
+        raise DataError(f"{directory}: there is no record here ({MANIFEST} is missing).")
     seen = path.stat().st_ino
     try:
         return _verify(directory, read_json(path))
@@ -247,13 +247,13 @@ def _verify(directory: Path, manifest: dict[str, Any]) -> dict[str, Any]:
         if not file.is_file():
             raise IntegrityError(
                 f"{file}: missing, though its manifest lists it; `stratigraph verify STUDY "
-                "--repair` makes it anew."
+                "--repair` makes it again."
             )
         found = sha256(file)
         if found != facts["sha256"]:
             raise IntegrityError(
                 f"{file}: damaged; expected SHA-256 {facts['sha256']}, found {found}. "
-                "`stratigraph verify STUDY --repair` makes it anew."
+                "`stratigraph verify STUDY --repair` makes it again."
             )
     check_files(directory, list(manifest["files"]))
     about: dict[str, Any] = manifest["about"]
@@ -268,7 +268,7 @@ def remove_record(directory: Path) -> None:
 
     """
     if directory.is_symlink():
-        raise StorageError(f"{directory}: a link, which is not removed; remove it yourself.")
+        raise StorageError(f"{directory}: a link, which is never removed here; remove it yourself.")
     aside = fresh_beside(directory)
     with storage(directory), contextlib.suppress(FileNotFoundError):
         directory.rename(aside)

@@ -94,7 +94,7 @@ def bring_working_copy(url: str, *, light: bool = False, new: bool = True) -> Pa
 def _check_there(store: Store) -> None:
     """Refuse a URL at which no study stands."""
     if not read_newest(store, FILE.ledger).entries:
-        raise DataError(f"{store.url}: no study stands here ({STUDY_FILE} is missing).")
+        raise DataError(f"{store.url}: there is no study here ({STUDY_FILE} is missing).")
 
 
 @dataclass(frozen=True)

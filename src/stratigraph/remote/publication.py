@@ -53,9 +53,9 @@ def publish(store: Store, folder: Path, part: Part) -> bool:
         other = [p for p in lasting if _step(p) >= 0 and now.get(p) != held[p]]
         if not ours and now != held and (lost or other or _reach(now) <= _reach(held)):
             raise BusyError(
-                f"{store.url}/{part.ledger}: went on with by {newest.by}, which got as far as this "
-                "process, or made something else. What this one made since is not published; the "
-                "same command goes on from what is there."
+                f"{store.url}/{part.ledger}: continued by {newest.by}, which got as far as this "
+                "process, or made something else. What this one made since is not published; "
+                "the same command continues from what is there."
             )
         if any(_step(p) > _reach(now)[0] for p in held.keys() - lasting):
             return False
@@ -198,7 +198,7 @@ def put_back(store: Store, folder: Path, part: Part, damaged: Mapping[str, str])
     try:
         create_next(store, part.ledger, newest, entries)
     except FileExistsError:
-        raise BusyError(f"{store.url}/{part.ledger}: another process publishes now.") from None
+        raise BusyError(f"{store.url}/{part.ledger}: another process is publishing.") from None
     sweep(store, part)
     back = damaged.keys() & entries.keys()
     if in_step:

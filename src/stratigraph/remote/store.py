@@ -84,7 +84,7 @@ def open_store(url: str) -> Store:
         return _Folder(url)
     if scheme not in CLOUDS:
         raise ConfigError(
-            f"{url}: this store cannot be used here ({scheme} is none of file, "
+            f"{url}: this store cannot be used here ({scheme} is not one of file, "
             f"{', '.join(CLOUDS)})."
         )
     try:
@@ -237,5 +237,5 @@ def _storing(what: str, url: str, name: str) -> Iterator[None]:
         told = (str(error) or type(error).__name__).partition("\n")[0]
         raise StorageError(
             f"{what} {url}/{name} failed: {told}. What was published there before is whole; the "
-            "same command goes on."
+            "same command resumes."
         ) from error

@@ -107,7 +107,7 @@ def samples(configurations: Sequence[Configuration], data: str, count: int) -> I
         rows.append(to_image(model.decode(z), c.first.config.reconstruction))
         labels.append(c.label)
     if not rows:
-        raise InputError(f"the study has no VAE of {data}: nothing is drawn from a prior.")
+        raise InputError(f"the study has no VAE for {data}: nothing can be drawn from a prior.")
     return Images(np.stack(rows), labels, f"Samples from the prior: {data}")
 
 

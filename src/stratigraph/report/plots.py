@@ -52,18 +52,18 @@ def plot_heatmap(
     low: float | None = None,
     high: float | None = None,
 ) -> Axes:
-    """Scores of representations with representations, as colours.
+    """A heat map of scores between representations.
 
     Args:
-        m: as `similarity_matrix`, `compare` or `calibrate` gives it, or some of a study's
+        m: scores from `similarity_matrix`, `compare` or `calibrate`, or part of a study's
             (``study.similarity("cka").sel(run_x=…, run_y=…)``).
         ax: where; by default a new figure.
         numbers: write the scores into the cells; by default where there is room.
-        low: the colour scale's lower end; by default 0 of a similarity.
-        high: its upper end; by default 1 of a similarity.
+        low: the colour scale's lower end; by default 0 for a similarity.
+        high: its upper end; by default 1 for a similarity.
 
     Raises:
-        InputError: it is no matrix of scores.
+        InputError: it is not a matrix of scores.
 
     """
     scores: Any = m["value"] if hasattr(m, "data_vars") and "value" in m else m
@@ -98,12 +98,12 @@ def plot_convergence(
     configuration: str | None = None,
     kind: str = "similarity",
 ) -> Axes:
-    """Each layer's way to its final state over training: mean over runs, and the extremes.
+    """Each layer's similarity to its final state over training: mean over runs, and extremes.
 
     Args:
         study: a compared study; or a table with the columns layer, part, step, mean, low and high.
         ax: where; by default a new figure.
-        measure: of the study.
+        measure: one of the study's.
         configuration: its label (``study.plot.configurations``), or the beginning of a run's id; by
             default the first.
         kind: ``similarity``, or ``progress`` above the untrained network.
@@ -135,21 +135,21 @@ def plot_convergence(
 def plot_findings(
     study: Study | Sequence[Mapping[str, Any]], ax: Axes | None = None, *, way: str = "corrected"
 ) -> Axes:
-    """The findings as a forest: estimates less the value that they are tested against.
+    """The findings as a forest plot: estimates less the value they are tested against.
 
     Args:
         study: an assessed study, or its findings.
         ax: where; by default a new figure.
-        way: in which the study was read.
+        way: the way in which the study was read.
 
     Raises:
-        InputError: it was not assessed, or nothing was asked in this way.
+        InputError: it was not assessed, or not in this way.
 
     """
     every = study.findings if isinstance(study, Study) else list(study)
     own = [row for row in finding_rows(every, way) if row["place"]]
     if not own:
-        raise InputError(f"study: expected findings of the way {way}, got none with an estimate.")
+        raise InputError(f"study: expected findings read the {way} way, got none with an estimate.")
     with mpl.rc_context(STYLE):
         axis = ax or _new_axes(size_of_findings(own))
         draw_findings_panel(axis, own, reach_of(own))
@@ -159,13 +159,13 @@ def plot_findings(
 def plot_map(
     study: Study, ax: Axes | None = None, *, measure: str = "debiased_cka", number: int = 0
 ) -> Axes:
-    """The map of models: a path a run, by its layers' matrix, from small points to large.
+    """The map of models: one path per run, by its layers' matrix, from small points to large.
 
     Args:
         study: a compared study.
         ax: where; by default a new figure.
-        measure: of the study.
-        number: which map: there is one for each data set and architecture.
+        measure: one of the study's.
+        number: which map: there is one per data set and architecture.
 
     Raises:
         InputError: the study has no such matrix or map.
@@ -177,7 +177,7 @@ def plot_map(
     if not 0 <= number < len(maps):
         raise InputError(
             f"number: the study has {len(maps)} maps, got number {number}; a map needs three "
-            "states of runs whose layers are the same."
+            "states of runs with the same layers."
         )
     with mpl.rc_context(STYLE):
         axis = ax or _new_axes((6.8, 4.2))
@@ -188,7 +188,7 @@ def plot_map(
 
 
 def plot_power(study: Study, ax: Axes | None = None) -> Axes:
-    """Power against replicates, a line for each question that is not decided."""
+    """Power against replicates, one line per undecided question."""
     from stratigraph.report.power import power_curves
 
     with mpl.rc_context(STYLE):
@@ -235,12 +235,12 @@ def _scored(data: ReportData, measure: str) -> str:
 def _configuration(data: ReportData, asked: str | None) -> str:
     labels = [one.label for one in data.configurations]
     if not labels:
-        raise InputError(f"study {data.study.config.name}: no run of it reached its last step.")
+        raise InputError(f"study {data.study.config.name}: none of its runs reached its last step.")
     if asked is None or asked in labels:
         return asked or labels[0]
     of_run = [c.label for run, c in data.configuration_of.items() if run.startswith(asked)]
     if not of_run:
-        raise InputError(f"configuration: none is {asked!r}.{suggest(asked, labels)}")
+        raise InputError(f"configuration: unknown name {asked!r}.{suggest(asked, labels)}")
     return of_run[0]
 
 

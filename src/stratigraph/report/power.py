@@ -27,19 +27,20 @@ REPLICATES = ("replicates", "probes")
 
 
 def power(study: Study | str | Path) -> pd.DataFrame:
-    """How many replicates of each configuration decide each undecided question, with power 0.8.
+    """How many replicates of each configuration would decide each undecided question at power 0.8.
 
-    One row a question: its ``claim``; ``replicates`` now; ``needed``, the fewest that decide it
-    were its estimate the truth; ``low`` and ``high``, those of 80 of 100 truths that the estimate
-    leaves; ``never``, the share of them that 1,000 do not decide; and ``why``, in words. Missing
-    numbers are more than 1,000, or not known. The level is that of the question in its family, and
-    the number is fixed beforehand: planned looks take a little more (docs/explanation/findings.md).
+    One row per question: its ``claim``; ``replicates`` now; ``needed``, the fewest that would
+    decide it if its estimate were the truth; ``low`` and ``high``, an 80 % range over what the
+    truth may be instead; ``never``, the share of these that 1,000 do not decide; and ``why``, in
+    words. Missing numbers are above 1,000, or unknown. The level is the question's in its family,
+    and the number is fixed beforehand: planned looks take a little more
+    (docs/explanation/findings.md).
 
     Args:
         study: an assessed study, or its folder.
 
     Raises:
-        DataError: it was not assessed, or by an older version.
+        DataError: it was not assessed, or only by an older version.
 
     """
     rows = []
@@ -92,8 +93,8 @@ def _read(study: Study | str | Path) -> Sequence[Mapping[str, Any]]:
     rows = [row for row in study.findings if row["way"] == "corrected"]
     if any(not _is_whole(row) for row in rows):
         raise DataError(
-            f"study {study.config.name}: its findings are of an older version, which kept less of "
-            f"their spread; run `stratigraph assess {study.path}`."
+            f"study {study.config.name}: its findings were made by an older version, which kept "
+            f"less of their spread; run `stratigraph assess {study.path}`."
         )
     return rows
 

@@ -37,21 +37,21 @@ class StudyPlots:
 
     @property
     def configurations(self) -> list[str]:
-        """The labels of its configurations."""
+        """The labels of the study's configurations."""
         return [one.label for one in self.data.configurations]
 
     def heatmap(
         self, run: str | None = None, ax: Axes | None = None, *, measure: str = "debiased_cka",
         step: int | None = None, with_step: int | None = None,
     ) -> Axes:  # fmt: skip
-        """Layers of a run with its layers: at one step (the last), or at one with another.
+        """A run's layers against each other: at one step (the last), or one step against another.
 
         Args:
-            run: how its id begins; by default the first run.
+            run: the beginning of its id; by default the first run.
             ax: where; by default a new figure.
-            measure: of the study.
-            step: of the rows.
-            with_step: of the columns; by default the same.
+            measure: one of the study's.
+            step: step of the rows.
+            with_step: step of the columns; by default the same.
 
         Raises:
             InputError: the study has no such run, step or matrix.
@@ -88,14 +88,14 @@ class StudyPlots:
 
     @property
     def names(self) -> list[str]:
-        """The figures of its report."""
+        """Names of the report's figures."""
         return list(self._sketches)
 
     def figure(self, name: str) -> Figure:
-        """A figure of its report, of as many panels as it has there.
+        """A figure of the report, with the same panels.
 
         Raises:
-            InputError: none is called so.
+            InputError: there is no such figure.
 
         """
         if name not in self._sketches:

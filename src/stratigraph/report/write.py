@@ -62,7 +62,7 @@ def write_report(
         StorageError: the disk would not take it.
 
     """
-    place = study.path if out is None else out
+    place = study.path if out is None else Path(out)
     drawn_in = check_formats(_formats_of(place / "figures") if formats is None else formats)
     data = data or ReportData(study)
     if not data.scored:

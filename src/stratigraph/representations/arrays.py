@@ -34,7 +34,7 @@ def read_npy(path: Path, ids: str | None = None) -> Contents:
         flat = np.memmap(path, dtype, "r", offset, shape, "F") if prod(shape) else np.empty(shape)
         return Contents({"": partial(HeldRows, flat)})
     if order:
-        raise DataError(f"{path}: {len(shape)} axes in Fortran's order; save it in C's order.")
+        raise DataError(f"{path}: {len(shape)} axes in Fortran order; save it in C order.")
     return Contents({"": partial(FlatRows, path, offset, dtype, shape)})
 
 
@@ -69,8 +69,8 @@ def _header(file: IO[bytes], size: int, where: str) -> tuple[tuple[int, ...], bo
         raise DataError(f"{where}: not an array in NumPy's format ({error}).") from None
     if dtype.hasobject:
         raise UnsafeFileError(
-            f"{where}: holds Python objects, which is a pickle that runs code when it is opened; "
-            "save numbers or text: array.astype(float), or array.astype(str)."
+            f"{where}: holds Python objects, a pickle that would run code when opened; save "
+            "numbers or text: array.astype(float), or array.astype(str)."
         )
     return shape, order, dtype
 

@@ -45,8 +45,8 @@ def check_units(path: Path, units: list[str], others: Mapping[str, str]) -> None
     for name in units:
         if called_as_ids(name):
             raise DataError(
-                f"{path}: column {name!r} of numbers is called as ids are; name it as such (ids=, "
-                "--ids), or leave it out. It would count as a unit."
+                f"{path}: column {name!r} of numbers has a name that ids usually have; name it "
+                "(ids=, --ids), or leave it out. It would count as a unit."
             )
 
 
@@ -62,6 +62,6 @@ def need(module: str, what: str) -> ModuleType:
     except ImportError as error:
         package = module.split(".")[0]
         raise ConfigError(
-            f"{what} files are read by {package}, which cannot be imported ({error}); "
-            f"pip install {package}, or 'stratigraph' with what it requires."
+            f"{what} files need {package}, which cannot be imported ({error}); pip install "
+            f"{package}, or 'stratigraph' with its requirements."
         ) from error

@@ -37,8 +37,8 @@ def read_csv(path: Path, ids: str | None = None) -> Contents:
             # pandas takes what the first line has no name for as an index, and shifts the rest.
             raise DataError(
                 f"{path}: the first line has {len(first)} cells and the second {len(second)}; "
-                "expected as many in each, parted by commas (.csv) or tabs (.tsv), with points in "
-                "numbers. A column of ids without a name is named by an empty cell."
+                "expected equally many, separated by commas (.csv) or tabs (.tsv), with points "
+                "in numbers. A column of ids without a name needs an empty cell as its name."
             )
         named = _are_names(path, first, second)
         options: dict[str, Any] = {
@@ -53,8 +53,8 @@ def read_csv(path: Path, ids: str | None = None) -> Contents:
     index = columns[0] if named and first[0] == "" else None
     if named and first.count("") > 1:
         raise DataError(
-            f"{path}: {first.count('')} columns have no name, as an index of several levels; give "
-            "them names, and let one hold ids."
+            f"{path}: {first.count('')} columns have no name, like an index with several levels; "
+            "name them, and let one hold ids."
         )
     units: list[str] = []
     text: list[str] = []
@@ -106,8 +106,8 @@ def _are_names(path: Path, first: list[str], second: list[str]) -> bool:
     ):
         raise DataError(
             f"{path}: the first line, {', '.join(first[:3])}{', …' if first[3:] else ''}, may be "
-            "names or a row: it is of whole numbers, and the next is not. Name the columns by "
-            "words, or write its numbers with a point."
+            "names or a row: it holds whole numbers, and the next does not. Name the columns "
+            "with words, or write its numbers with a point."
         )
     return False
 

@@ -32,7 +32,9 @@ def as_index(labels: Any, where: str) -> Any:
         return labels
     array = np.asarray(labels)
     if array.ndim != 1:
-        raise InputError(f"{where}: expected one label a row, got an array of shape {array.shape}.")
+        raise InputError(
+            f"{where}: expected one label per row, got an array of shape {array.shape}."
+        )
     if array.dtype.kind == "S":
         array = np.char.decode(array, "utf-8")
     elif array.dtype.kind == "O":
@@ -76,11 +78,11 @@ def find_labels(
         try:
             return from_text(Path(name).read_text("utf-8-sig").splitlines())
         except UnicodeDecodeError as error:
-            raise DataError(f"{name}: expected labels, one a line, as text ({error}).") from None
+            raise DataError(f"{name}: expected labels as text, one per line ({error}).") from None
     beside = opened(name)
     if beside is None:
         known = suggest(name, columns) if columns else " It holds none that could be."
-        raise DataError(f"{file}: no column is called {name!r}, and no file of ids.{known}")
+        raise DataError(f"{file}: no column and no file of ids is called {name!r}.{known}")
     chosen = name.rpartition(":")[2]
     if chosen in beside:
         return beside[chosen]()

@@ -41,23 +41,23 @@ FORMATS = {
 def load_representations(
     path: str | Path, ids: str | Path | Sequence[Any] | None = None
 ) -> Representations:
-    """The representations that a file holds, by name; their numbers are read when they are used.
+    """The representations in a file, by name; their numbers are read when used.
 
-    ``debiased_cka(load_representations("a.npy"), load_representations("b.npy"))`` takes what it
-    gives as it takes arrays, and so do ``similarity_matrix`` and every measure.
+    ``debiased_cka(load_representations("a.npy"), load_representations("b.npy"))`` takes its
+    result like an array, and so do ``similarity_matrix`` and every measure.
 
     Args:
         path: a file of `FORMATS`; ``file.npz:embeddings``, ``file.h5ad:obsm/X_scVI`` or
-            ``file.parquet:vector`` means one of its arrays, datasets or columns of vectors, or all
-            of one group.
-        ids: what the rows are called: the name of a column (or array, or dataset) of the file, a
-            file of labels (one a line, or ``.npy``, or ``table.csv:column``), or the labels
-            themselves. Without, those that the format keeps of a data frame's index or of the cells
-            of an ``.h5ad``, if any. What is compared is joined on them.
+            ``file.parquet:vector`` means one of its arrays, datasets or columns of vectors, or a
+            whole group.
+        ids: names of the rows: the name of a column (or array, or dataset) of the file, a
+            file of labels (one per line, or ``.npy``, or ``table.csv:column``), or the labels
+            themselves. By default a data frame's index or the cells of an ``.h5ad``, if the format
+            keeps them. Representations are joined on them.
 
     Raises:
         DataError: there is no such file, it is damaged, or it has no matrix of that name.
-        InputError: the ids are not there, or are not one for each row.
+        InputError: the ids are missing, or are not one per row.
         UnsafeFileError: opening it would run code.
         ConfigError: the library that reads the format is not installed.
 
@@ -92,7 +92,7 @@ def _load(file: Path, chosen: str, ids: str | Path | Sequence[Any] | None) -> Re
         some = ", ".join(list(contents.matrices)[:3])
         raise DataError(
             f"{file}: holds what looks like a network's weights ({some}), not representations; "
-            "compare networks by --model FILE --factory MODULE:FUNCTION --inputs FILE (in Python "
+            "compare networks with --model FILE --factory MODULE:FUNCTION --inputs FILE (in Python "
             f"sg.compare), or name one of the tensors, as {file}:{next(iter(contents.matrices))}."
         )
     names = _chosen(contents, chosen, file)
@@ -202,7 +202,7 @@ def _chosen(contents: Contents, chosen: str, file: Path) -> list[str]:
         if chosen in contents.refused:
             raise DataError(f"{file}:{chosen}: cannot be compared: {contents.refused[chosen]}.")
         if chosen in contents.labels:
-            raise DataError(f"{file}:{chosen}: expected rows × units, got one axis alone.")
+            raise DataError(f"{file}:{chosen}: expected rows × units, got a single axis.")
         raise DataError(
             f"{file}: nothing in it is called {chosen!r}."
             + suggest(chosen, [name for name in contents.matrices if name] or ["(nothing by name)"])

@@ -130,7 +130,7 @@ def _fill(file: Any, block: np.ndarray, path: Path) -> None:
     while len(view):
         count = file.readinto(view)
         if not count:
-            raise DataError(f"{path}: it has become shorter while it was read.")
+            raise DataError(f"{path}: it became shorter while it was being read.")
         view = view[count:]
 
 

@@ -158,8 +158,8 @@ def _vectors(path: Path, name: str, batches: Batches) -> Iterator[np.ndarray]:
         uneven = lengths is not None and bool((lengths != units).any())
         if uneven or found != units:
             raise DataError(
-                f"{path}: column {name!r} holds vectors of different lengths, first in the rows "
-                f"from {start} on; expected {units} numbers in each."
+                f"{path}: column {name!r} holds vectors of different lengths, first in rows from "
+                f"{start} on; expected {units} numbers in each."
             )
         numbers = values.to_numpy(zero_copy_only=False)
         if numbers.dtype.kind not in "fiub":

@@ -45,7 +45,7 @@ def prepare_basis(x: Tensor, name: str, keep: float = 1.0) -> Prepared:
     if p >= n - 1 and keep == 1.0:
         raise InputError(
             f"{name}: {p} units but only {n} probes; with units ≥ probes − 1 every score is 1 "
-            "whatever the data. Take more probes than units, or svcca, or debiased_cka."
+            "whatever the data. Use more probes than units, or svcca, or debiased_cka."
         )
     found = centre(x)
     if found.reason:
@@ -59,8 +59,8 @@ def prepare_basis(x: Tensor, name: str, keep: float = 1.0) -> Prepared:
     rank = int((held < keep).sum()) + 1
     if rank >= n - 1:
         raise InputError(
-            f"{name}: {keep:.0%} of the variance takes {rank} directions, and {n} probes hold "
-            f"at most {n - 1}; take more probes."
+            f"{name}: {keep:.0%} of the variance takes {rank} directions, and {n} probes hold at "
+            f"most {n - 1}; use more probes."
         )
     directions, roots = directions[:, :rank], roots[:rank]
     return Prepared(n, "basis", (directions / roots, matrix), doubt=found.doubt)

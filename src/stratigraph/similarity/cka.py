@@ -39,10 +39,10 @@ FEW_DIGITS = 1e-8  # of ‖K‖²: with less of it left, float64's sums leave an
 def linear_cka(x: Any, y: Any) -> float:
     """Biased linear CKA of two representations ``(n, p)`` and ``(n, q)`` of the same probes.
 
-    Axes beyond the second are flattened. NaN, with an `UndefinedWarning`, where either is constant.
+    Axes beyond the second are flattened. NaN, with an `UndefinedWarning`, if either is constant.
 
     Raises:
-        InputError: other numbers of probes, or an entry is NaN or infinite.
+        InputError: different numbers of probes, or an entry is NaN or infinite.
 
     >>> import numpy as np
     >>> x = np.random.default_rng(0).normal(size=(100, 3))
@@ -56,10 +56,10 @@ def linear_cka(x: Any, y: Any) -> float:
 def debiased_cka(x: Any, y: Any) -> float:
     """Debiased linear CKA of two representations ``(n, p)`` and ``(n, q)`` of the same probes.
 
-    May be negative. As `linear_cka`; NaN also where all probes of either are equally far apart.
+    May be negative. Otherwise as `linear_cka`; also NaN if all probes of either are equidistant.
 
     Raises:
-        InputError: fewer than 4 probes, other numbers of them, or an entry is NaN or infinite.
+        InputError: fewer than 4 probes, different numbers of them, or an entry is NaN or infinite.
 
     >>> import numpy as np
     >>> x = np.random.default_rng(0).normal(size=(100, 3))

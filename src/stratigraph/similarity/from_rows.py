@@ -84,7 +84,7 @@ def cka_from_rows(
     if debiased:
         return _from_batches(sides, n, memory)
     raise InputError(
-        f"measure: linear_cka of {n:,} probes and {sum(map(sum, widths)):,} units in all needs "
+        f"measure: linear_cka on {n:,} probes and {sum(map(sum, widths)):,} units in total needs "
         f"{in_words(2 * min(sums, kernels))}, with {in_words(memory)} allowed (memory=); "
         "debiased_cka can be computed from random batches of the probes."
     )

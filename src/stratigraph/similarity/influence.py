@@ -41,8 +41,8 @@ AT_ONCE = 16  # heads of the order that are computed anew in one pass
 def probe_influence(x: Any, y: Any, measure: str = "debiased_cka") -> np.ndarray:
     """What CKA loses without each probe: θ − θ_(−i), float64 (n,).
 
-    Positive where a probe makes x and y more alike. All of it is NaN, with an `UndefinedWarning`,
-    where x or y has no score, and of one probe where there is none without it.
+    Positive if a probe makes x and y more alike. All NaN, with an `UndefinedWarning`, if x or y
+    has no score; NaN for a probe without which there is none.
 
     Args:
         x: activations (n, p…).

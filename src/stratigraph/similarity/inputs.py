@@ -92,8 +92,8 @@ def only(value: Any, name: str) -> Any:
     if len(value) != 1:
         some = ", ".join(repr(key) for key in list(value)[:3])
         raise InputError(
-            f"{name}: expected one representation, got a mapping of {len(value)} ({some}, …); take "
-            "one of them, or compare all by similarity_matrix."
+            f"{name}: expected one representation, got a mapping of {len(value)} ({some}, …); "
+            "take one of them, or compare all with similarity_matrix."
         )
     return next(iter(value.values()))
 
@@ -257,8 +257,8 @@ def _check_columns(frame: Any, name: str) -> None:
             )
         if called_as_ids(column):
             raise InputError(
-                f"{name}: column {column!r} of numbers is called as ids are, and would count as a "
-                "unit; make it the index, or leave it out."
+                f"{name}: column {column!r} of numbers has a name that ids usually have, and "
+                "would count as a unit; make it the index, or leave it out."
             )
 
 

@@ -119,7 +119,7 @@ def deconfounded_measure(inputs: Any) -> Measure:
     row = np.empty(packed_length(len(matrix), diagonal=False))
     confounder = pack_layer(as_array(matrix), row, debiased=True)
     if confounder.reason:
-        raise InputError(f"inputs: cannot be regressed out, being {confounder.reason}.")
+        raise InputError(f"inputs: cannot be regressed out, because they are {confounder.reason}.")
     embed = partial(_embed_given, confounder=row / math.sqrt(confounder.own / 2))
     return Measure(
         name="deconfounded_cka",
@@ -144,7 +144,9 @@ def _embed_given(x: Tensor, confounder: np.ndarray) -> Prepared:
     n = len(x)
     row = np.empty(packed_length(n, diagonal=False))
     if len(row) != len(confounder):
-        raise InputError(f"inputs: expected the {n} probes of the representations, got others.")
+        raise InputError(
+            f"inputs: expected the same {n} probes as the representations, got others."
+        )
     found = pack_layer(as_array(x), row, debiased=True)
     if found.reason:
         return Prepared(n, "vector", reason=found.reason)

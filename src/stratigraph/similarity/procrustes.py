@@ -57,13 +57,13 @@ EPSILON = float(np.finfo(np.float64).eps)
 def procrustes_similarity(x: Any, y: Any) -> float:
     """Procrustes similarity of two representations ``(n, p)`` and ``(n, q)`` of the same probes.
 
-    Axes beyond the second are flattened. NaN, with an `UndefinedWarning`, where either is constant.
+    Axes beyond the second are flattened. NaN, with an `UndefinedWarning`, if either is constant.
 
     Returns:
-        The similarity, off by less than 1e-6.
+        The similarity, with an error below 1e-6.
 
     Raises:
-        InputError: other numbers of probes, or an entry is NaN or infinite.
+        InputError: different numbers of probes, or an entry is NaN or infinite.
 
     >>> import numpy as np
     >>> x = np.random.default_rng(0).normal(size=(100, 3))

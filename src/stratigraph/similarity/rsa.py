@@ -98,5 +98,5 @@ def _measure(how: str, text: str) -> Measure:
 
 
 RSA_PEARSON = _measure("pearson", "squared distances between probes more linearly related")
-RSA_SPEARMAN = _measure("spearman", "distances between probes in more the same order")
+RSA_SPEARMAN = _measure("spearman", "distances between probes ordered more alike")
 RSA_COSINE = _measure("cosine", "squared distances between probes more nearly proportional")

@@ -69,7 +69,7 @@ def feature_corrected_cka(
     """
     whole = (None, None) if units is None else units
     if len(whole) != 2:
-        raise InputError(f"units: expected those of both layers in all, got {units!r}.")
+        raise InputError(f"units: expected the total of each layer, got {units!r}.")
     sides = tuple(partial(_prepare, units=count) for count in whole)
     return score(FEATURE_CORRECTED_CKA, x, y, prepare=sides)
 

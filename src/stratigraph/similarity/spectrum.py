@@ -75,6 +75,6 @@ def power_law_exponent(x: Any, first: int = 10, last: int = 500) -> float:
     if len(ranks) < 5:
         raise InputError(
             f"x: expected at least 5 eigenvalues in ranks {first} to {last}, "
-            f"got {len(ranks)} of {len(values)}; lower `first`, or take more probes."
+            f"got {len(ranks)} of {len(values)}; lower `first`, or use more probes."
         )
     return float(-np.polyfit(np.log(ranks), np.log(values[ranks - 1]), 1)[0])

@@ -57,12 +57,12 @@ class Gaussians:
 
 
 def stochastic_shape_distance(x: Gaussians, y: Gaussians, weight: float = 1.0) -> float:
-    """How far two representations with noise are apart, up to a rotation and an offset.
+    """How far apart two noisy representations are, up to a rotation and an offset.
 
     Args:
-        x: of n probes.
-        y: of the same, in the same order.
-        weight: that of the means, from 0 to 2; the noise has the rest of 2.
+        x: Gaussians of n probes.
+        y: Gaussians of the same probes, in the same order.
+        weight: weight of the means, from 0 to 2; the noise gets the rest of 2.
 
     Returns:
         The distance; NaN with an `UndefinedWarning` where one side is the same for all probes.
@@ -115,8 +115,8 @@ def _roots(given: Gaussians, name: str) -> tuple[np.ndarray, np.ndarray]:
     if own.shape == (n, p):
         if own.min() < 0:
             raise InputError(
-                f"{name}.variance: expected none below 0, got {own.min():.3g}; of a VAE's "
-                "log-variance take the exponential."
+                f"{name}.variance: expected none below 0, got {own.min():.3g}; take the "
+                "exponential of a VAE's log-variance."
             )
         return centred, np.sqrt(own)[:, :, None] * np.eye(p)
     own = own.reshape(n, p, p)

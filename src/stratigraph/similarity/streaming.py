@@ -127,8 +127,8 @@ def stream_cka(
             look = math.ceil(1.25 * sums.batches)
     if not sums.batches:
         raise InputError(
-            f"batches: expected at least one of {LEAST} or more probes, "
-            f"got {sums.dropped} probes in all."
+            f"batches: expected at least one with {LEAST} or more probes, got {sums.dropped} "
+            "probes in total."
         )
     return sums.result(confidence)
 

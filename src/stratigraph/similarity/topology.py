@@ -65,8 +65,7 @@ def _rips() -> Any:
         from gudhi.sklearn import RipsPersistence
     except ImportError as error:
         raise ConfigError(
-            "measure: rtd takes its barcodes from gudhi, which is not installed; "
-            "pip install 'stratigraph[topology]'."
+            "measure: rtd needs gudhi, which is not installed; pip install 'stratigraph[topology]'."
         ) from error
     return RipsPersistence(homology_dimensions=1, input_type="full distance matrix")
 
@@ -101,7 +100,7 @@ def _compare(x: Prepared, y: Prepared) -> float:
 RTD = Measure(
     name="rtd",
     source="Barannikov, Trofimov, Balabin & Burnaev 2022, arXiv 2201.00058",
-    larger="less alike: clusters and loops of probes come together at other distances",
+    larger="less alike: clusters and loops of probes form at different distances",
     cost="prepare 200·n·p; pair about 0.1 s for each 200 probes",
     prepare=_prepare,
     compare=_compare,

@@ -68,8 +68,8 @@ class Null:
 def cka_interval(x: Any, y: Any, confidence: float = 0.95) -> Interval:
     """Debiased CKA with a jackknife interval over the probes.
 
-    NaN, with an `UndefinedWarning`, where either is constant or equidistant; where one of them is
-    so without one of its probes, the interval alone.
+    NaN, with an `UndefinedWarning`, if either is constant or equidistant; if one becomes so
+    without one of its probes, only the interval is NaN.
 
     Raises:
         InputError: fewer than 6 probes, or a confidence outside (0, 1).

@@ -93,8 +93,8 @@ def score_chance(
     tasks = list(_pairs_of_runs(study, labels, files))
     if not tasks:
         raise ConfigError(
-            f"--null: study {study.config.name} has no two runs at their last step that differ by "
-            "their seed, strength or objective alone, so chance has nothing to stand beside."
+            f"--null: study {study.config.name} has no two runs at their last step that differ "
+            "only in seed, strength or objective, so there is nothing to compare with chance."
         )
     grouping = {run: _group(study, run, within) for run in {pair[0] for pair, _, _ in tasks}}
     made = []
@@ -127,8 +127,8 @@ def _chosen(study: Study, measures: Sequence[str]) -> list[str]:
     for name in measures:
         if name not in known:
             raise ConfigError(
-                f"--measure: {name!r} is not one that this study can be asked of by chance; those "
-                f"are {', '.join(known) or 'none'}.{suggest(name, known)}"
+                f"--measure: {name!r} cannot be compared with chance in this study; these can: "
+                f"{', '.join(known) or 'none'}.{suggest(name, known)}"
             )
     return list(measures) or known
 
@@ -144,7 +144,7 @@ def _group(study: Study, run: str, within: str | None) -> np.ndarray | None:
             f"--null-within: {study.runs[run].config.data['name']} has no factor {within!r}; "
             f"expected one of {', '.join(names)}.{hint}"
             if names
-            else f"--null-within: nothing is known of the factors of the probes of run {run}."
+            else f"--null-within: the factors of the probes of run {run} are unknown."
         )
     return factors[:, names.index(within)]
 

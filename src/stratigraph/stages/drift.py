@@ -68,8 +68,8 @@ def check_conditions(directory: Path, config: RunConfig, device: str) -> None:
                if last.get(key) != now[key]]  # fmt: skip
     if changed:
         raise ConfigError(
-            f"{directory}: this run was begun under other conditions: {'; '.join(changed)}. Put "
-            "them back, or go on with --allow-drift, which marks the run, or use another --out."
+            f"{directory}: this run was begun under other conditions: {'; '.join(changed)}. "
+            "Restore them, continue with --allow-drift, which marks the run, or use another --out."
         )
 
 
@@ -83,8 +83,9 @@ def check_repairable(directory: Path, config: RunConfig, device: str) -> None:
     check_conditions(directory, config, device)
     if _read_conditions(directory, config).get("drift"):
         raise ConfigError(
-            f"{directory}: this run went on under changed conditions (--allow-drift), so it cannot "
-            "be made again as it was; train it anew under another --out."
+            f"{directory}: this run continued under changed conditions (--allow-drift), so it "
+            "cannot "
+            "be made again as it was; train it again under another --out."
         )
 
 

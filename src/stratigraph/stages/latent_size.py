@@ -63,7 +63,7 @@ class LatentSizeSettings:
     def __post_init__(self) -> None:
         if self.estimator not in ESTIMATORS:
             raise ConfigError(
-                f"estimator: none is called {self.estimator!r}."
+                f"estimator: unknown name {self.estimator!r}."
                 + suggest(str(self.estimator), ESTIMATORS)
             )
         for name, least, most in (("images", 30, MOST_IMAGES), ("most", 1, 65_536)):
@@ -129,8 +129,8 @@ def choose_latents(
         if not isinstance(config, RecordedConfig):
             what = "is a classifier" if config.supervised else "has codes, and no Gaussian latents"
         raise ConfigError(
-            f"latent-size: this run {what}; choose a VAE of ours, which can be trained anew with "
-            "other numbers of latents."
+            f"latent-size: this run {what}; choose a VAE that stratigraph trained, which can be "
+            "retrained with other numbers of latents."
         )
     dataset = config.dataset().prepare()
     parts = split_of(config, dataset)
@@ -142,7 +142,7 @@ def choose_latents(
     if not np.isfinite(data):
         raise InputError(
             f"{dataset.name}: the intrinsic dimension of {len(images)} held-out images cannot be "
-            "estimated, since too few of them differ; give more `images`."
+            "estimated, because too few of them differ; give more `images`."
         )
     epoch = max(len(parts.train) // config.batch_size, 1)
     steps = settings.steps or min(epoch, MOST_STEPS)

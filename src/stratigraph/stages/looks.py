@@ -13,7 +13,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from stratigraph.errors import ConfigError
+from stratigraph.errors import ConfigError, IntegrityError
 from stratigraph.evidence.boundaries import check_looks, spent, thresholds
 from stratigraph.evidence.family import LEVEL, PRIMARY
 from stratigraph.evidence.sequential import FUTILE, Looks, Standing
@@ -78,14 +78,14 @@ def fix_looks(study: Path, counts: Sequence[int]) -> None:
     told = ", ".join(map(str, counts))
     if now is not None:
         raise ConfigError(
-            f"{study}: is planned to be looked at with {', '.join(map(str, now))} replicates, not "
-            f"with {told}; a plan is fixed before the first look. Choose another --out."
+            f"{study}: its looks are planned at {', '.join(map(str, now))} replicates, not at "
+            f"{told}; a plan is fixed before the first look. Choose another --out."
         )
     if findings_path(study).is_file():
         raise ConfigError(
-            f"{study}: its findings were looked at already, so that no plan of looks can be made "
-            "for it any more; choose another --out. How many replicates would decide is said by "
-            f"`stratigraph power {study}`."
+            f"{study}: its findings were already seen, so looks can no longer be planned for it; "
+            f"choose another --out. `stratigraph power {study}` says how many replicates would "
+            "decide."
         )
     remove_leftovers(study, of=LOOKS)
     plan = {
@@ -113,6 +113,7 @@ def find_looks(study: Study, way: str) -> Looks | None:
 
     Raises:
         ConfigError: it has a number of replicates at which no look is planned.
+        IntegrityError: where questions stood after the look before is lost.
 
     """
     counts = read_looks(study.path)
@@ -121,12 +122,19 @@ def find_looks(study: Study, way: str) -> Looks | None:
     held = study.config.replicates
     if held not in counts:
         raise ConfigError(
-            f"{study.path}: has {held} replicates, and is planned to be looked at with "
-            f"{', '.join(map(str, counts))}; `stratigraph run {study.path} --until-decided` goes "
-            "on to the next look."
+            f"{study.path}: has {held} replicates, and its looks are planned at "
+            f"{', '.join(map(str, counts))}; `stratigraph run {study.path} --until-decided` "
+            "continues to the next look."
         )
     now = counts.index(held)
-    before = _read_standings(study.path).get(str(counts[now - 1]), {}) if now else {}
+    stood = _read_standings(study.path)
+    if now and str(counts[now - 1]) not in stood:
+        raise IntegrityError(
+            f"{study.path / STANDINGS}: has nothing of the look at {counts[now - 1]} replicates, "
+            "and a verdict given then must stay. Put the file back, or start again with another "
+            "--out."
+        )
+    before = stood[str(counts[now - 1])] if now else {}
     return Looks(counts, now, {key: _standing(one) for key, one in before.get(way, {}).items()})
 
 

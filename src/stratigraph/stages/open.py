@@ -88,7 +88,8 @@ def open_study(
             text = read_text(held)
     if text is None and not begin:
         raise DataError(
-            f"{folder}: no study was begun there; `stratigraph run {path} --out {folder}` does all."
+            f"{folder}: there is no study there; `stratigraph run {path} --out {folder}` does "
+            "everything."
         )
     _check_runs(folder, config, path)
     home = find_home(folder)
@@ -109,8 +110,8 @@ def _check_begun(folder: Path) -> None:
     if find_export(folder) is not None:
         raise ConfigError(
             f"{folder}: is an export of a study, without its weights: it opens for reading "
-            "(`list`, `show`, `verify`, load_study). To run the study anew, run the export's "
-            "study.yaml with another --out."
+            "(`list`, `show`, `verify`, `report --out`, load_study). To run the study again, run "
+            "the export's study.yaml with another --out."
         )
 
 
@@ -123,8 +124,8 @@ def _check_runs(folder: Path, config: StudyConfig, path: Path) -> None:
     if lost:
         names = "; ".join(_label(run) for run in sorted(lost)[:3])
         raise ConfigError(
-            f"{folder}: holds a study with {len(lost)} runs that {path} has not ({names}…); "
-            "its configuration differs. Choose another --out, or put the old values back."
+            f"{folder}: holds a study with {len(lost)} runs that {path} lacks ({names}…); its "
+            "configuration differs. Choose another --out, or restore the old values."
         )
 
 

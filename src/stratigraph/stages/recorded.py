@@ -38,7 +38,8 @@ def check_recorded(study: Study) -> None:
         raise DataError(
             f"study {study.config.name}: {len(lost)} of {snapshots} snapshots have no "
             f"representations: {', '.join(lost[:MOST_TOLD])}{more}. They were read while the "
-            "network trained, and the network and its data are with its trainer, so they cannot be "
-            "read here: put runs/*/representations back from a copy, or record the training again. "
-            f"`stratigraph verify {study.path}` says what to remove to do without those steps."
+            "network trained, and cannot be read here without the network and its data: restore "
+            "runs/*/representations from a copy, or record the training again. "
+            f"`stratigraph verify {study.path}` says what to remove to continue without those "
+            "steps."
         )

@@ -64,20 +64,20 @@ def repair_study(
     for damage in found.damages:
         if damage.path == folder / REPLICATES:
             raise IntegrityError(
-                f"{folder / REPLICATES}: damaged. Remove it: the study then has the replicates of "
-                "its file, and those that are added again are trained already."
+                f"{folder / REPLICATES}: damaged. Remove it: the study then has the replicates "
+                "of its file; replicates added again are already trained."
             )
         if damage.path == folder / LOOKS:
             raise IntegrityError(
-                f"{folder / LOOKS}: damaged, and nothing else says how the study was planned to be "
-                "looked at. Removed, its findings are those of a fixed number of replicates."
+                f"{folder / LOOKS}: damaged, and nothing else records the planned looks of the "
+                "study. Without it, findings count as those of a fixed number of replicates."
             )
         if not damage.stage:
             raise IntegrityError(
-                f"{damage.reason} Nothing else says what the study is: put it back with "
+                f"{damage.reason} Nothing else says what the study is: restore it with "
                 f"`stratigraph run FILE --out {folder}`, FILE being your own copy."
                 if find_export(folder) is None
-                else f"{damage.reason} Nothing here can make it anew."
+                else f"{damage.reason} Nothing here can make it again."
             )
     study = load_study(folder, trust)
     study.require_plugins()

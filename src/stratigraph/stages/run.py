@@ -48,9 +48,9 @@ def run_stage(
         study: a study's folder, opened.
         engine: where tasks run, or what starts it if there is something to do; by default one
             process for each core.
-        progress: by default silent.
+        progress: how progress is shown; silent by default.
         device: that is trained on.
-        allow_drift: go on with runs that were begun under other versions, data or device.
+        allow_drift: continue runs that were begun under other versions, data or device.
         formats: the report's, as `stratigraph.report.write_report` takes them.
         published: whether ``assess`` judges the published way too.
         anew: go through it though it is current.
@@ -95,7 +95,7 @@ def run_chance(
     Args:
         study: a study's folder, opened; it is compared first.
         engine: as `run_stage` takes it.
-        progress: by default silent.
+        progress: how progress is shown; silent by default.
         null: permutations.
         within: a factor of the data, within whose values probes are permuted.
         measures: of the study; by default all.
@@ -139,20 +139,20 @@ def run_study(
     """Run all stages of a study, and return it.
 
     Args:
-        source: a study file, or the folder or URL of a study that was begun.
+        source: a study file, or the folder or URL of an existing study.
         out: the study's folder or URL; by default ``results/<file's name>``.
-        engine: where tasks run; by default one process for each core.
-        progress: by default silent.
+        engine: where tasks run; by default one process per core.
+        progress: how progress is shown; silent by default.
         device: ``cpu``, ``cuda``, ``mps``, …
-        allow_drift: go on with runs that were begun under other versions, data or device.
-        max_runs: a larger grid is refused.
-        trust: run the modules that a folder's study names, whoever made it.
+        allow_drift: continue runs that were begun under other versions, data or device.
+        max_runs: refuse a larger grid.
+        trust: run the modules that a study in a folder names, whoever made it.
 
     Raises:
-        UntrustedError: the folder's study names modules, and is not known to be the user's own.
+        UntrustedError: the folder's study names modules and is not known to be the user's own.
         ConfigError: the study cannot be run as written.
         DataError: its data are missing or damaged.
-        KeyboardInterrupt: by Ctrl-C; all that was done is saved, and the same call goes on.
+        KeyboardInterrupt: on Ctrl-C; everything done is saved, and the same call resumes.
 
     """
     study = open_study(source, out, max_runs, trust=trust)

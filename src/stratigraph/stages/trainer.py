@@ -77,7 +77,7 @@ def train_run(
         directory: the run's folder.
         config: what to train.
         device: ``cpu``, ``cuda``, ``mps``, …
-        allow_drift: go on though the versions, the data or the device changed since the run began.
+        allow_drift: continue even if versions, data or device changed since the run began.
 
     Raises:
         BusyError: another process trains it.
@@ -109,7 +109,7 @@ def train_run(
             raise
         else:
             if step < config.steps and not over:
-                report.end("stopped", step, "it was asked to stop; the same command goes on")
+                report.end("stopped", step, "it was asked to stop; the same command resumes")
             elif read_state(directory)["state"] not in ("done", *CUT_SHORT):
                 report.end("done", config.steps)
             if step == config.steps:
@@ -186,8 +186,8 @@ def _advance(
                 return
         for lost in sorted(keep - set(snapshot_steps(directory))):
             raise StorageError(
-                f"{snapshot_path(directory, lost)} is not there any more: somebody removed it "
-                "while the run was trained. The same command makes it anew."
+                f"{snapshot_path(directory, lost)} is gone: it was removed while the run was "
+                "training. The same command makes it again."
             )
     except (DivergedError, CollapsedError):
         metrics.save()  # the last losses say how it came about
@@ -201,28 +201,28 @@ def train(
     device: str = "cpu",
     allow_drift: bool = False,
 ) -> Run:
-    """Train one VAE, or go on with it, and return the run.
+    """Train one VAE, or resume its training, and return the run.
 
     Args:
         config: a `RunConfig`, or its values as a mapping.
         out: the run's folder; by default ``results/runs/<run_id>`` in the current one.
         device: ``cpu``, ``cuda``, ``mps``, …
-        allow_drift: go on though the versions, the data or the device changed since the run began.
+        allow_drift: continue even if versions, data or device changed since the run began.
 
     Returns:
-        The run: ``.steps`` of its snapshots, ``.model(step)``, ``.metrics``, ``.state``.
+        The run: ``.steps`` (its snapshots), ``.model(step)``, ``.metrics``, ``.state``.
 
     Raises:
         ConfigError: a value that cannot be used.
         BusyError: another process trains it.
-        KeyboardInterrupt: by Ctrl-C; all steps done are saved, and the same call goes on.
+        KeyboardInterrupt: on Ctrl-C; all steps done are saved, and the same call resumes.
 
     """
     chosen = config if isinstance(config, RunConfig) else RunConfig.from_dict(config)
     chosen.require_plugins()
     if out is not None and is_url(out):
         raise ConfigError(
-            f"out: expected a folder of this machine, got {out}; `stratigraph run FILE --out URL` "
+            f"out: expected a folder on this machine, got {out}; `stratigraph run FILE --out URL` "
             "trains studies into a store."
         )
     directory = Path("results", "runs", chosen.run_id) if out is None else Path(out)

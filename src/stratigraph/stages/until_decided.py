@@ -46,19 +46,21 @@ def begin_looks(study: Study, most: int | None, counts: Sequence[int] | None = N
     held, planned = study.config.replicates, read_looks(study.path)
     if held is None:
         raise ConfigError(
-            f"study {study.config.name}: its grid gives seeds, so it cannot grow until it is "
-            "decided; write `seed: {replicates: 4}` in its file."
+            f"study {study.config.name}: its grid lists seeds, so replicates cannot be added; "
+            "write `seed: {replicates: 4}` in its file."
         )
     if "assess" not in stages_of(study):
         raise ConfigError(
-            f"study {study.config.name}: has no findings, since {study.way.cka} is not among its "
-            "measures; add it, for `--until-decided`."
+            f"study {study.config.name}: has no findings, because {study.way.cka} is not among "
+            "its measures; add it for `--until-decided`."
         )
     if counts is None and most is not None:
         counts = plan_looks(most, planned[0] if planned else held)
     counts = tuple(counts or planned or ())
     if not counts:
-        raise ConfigError("--until-decided: say how many replicates at most, as in --most 8.")
+        raise ConfigError(
+            "--until-decided: give the largest number of replicates, such as --most 8."
+        )
     if planned is None and counts[0] < held:
         raise ConfigError(
             f"--looks: expected at least the {held} replicates that the study has, got {counts[0]}."
@@ -68,8 +70,8 @@ def begin_looks(study: Study, most: int | None, counts: Sequence[int] | None = N
     following = next((count for count in counts if count >= held), None)
     if following is None:
         raise ConfigError(
-            f"{study.path}: has {held} replicates, more than the {counts[-1]} of its last look, so "
-            "that no look is left; choose another --out."
+            f"{study.path}: has {held} replicates, more than the {counts[-1]} of its last look, "
+            "so no look is left; choose another --out."
         )
     return study if held == following else add_replicates(study, following)
 

@@ -36,7 +36,7 @@ from stratigraph.training import RecordedConfig
 __all__ = ["Damage", "Verified", "check_item", "find_ended", "is_once", "verify_study"]
 
 # How the store ends what it says of damage, which is not so of what was recorded.
-MADE_ANEW = " `stratigraph verify STUDY --repair` makes it anew."
+MADE_ANEW = " `stratigraph verify STUDY --repair` makes it again."
 
 
 @dataclass(frozen=True)

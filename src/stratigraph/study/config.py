@@ -96,7 +96,7 @@ class MeasureConfig:
         if not measure.rotation:
             raise ConfigError(
                 f"measures: {self.name} depends on the units themselves, and a study keeps "
-                "representations up to a rotation of them; use stratigraph.similarity_matrix on "
+                "representations only up to a rotation; use stratigraph.similarity_matrix on "
                 "activations, or another measure."
             )
         for pair in self.pairs:
@@ -131,8 +131,8 @@ def _check_claim(name: str) -> None:
     """Raise where a claim of the user's own is no function of a module."""
     if not is_plugin(name):
         raise ConfigError(
-            f"claims: expected MODULE:NAME, a function of your own, got {name!r}; the claims of "
-            "stratigraph itself are asked of every study."
+            f"claims: expected MODULE:NAME, a function of your own, got {name!r}; stratigraph's "
+            "own claims are asked of every study."
         )
     try:
         found = load_plugin("claims", name)
@@ -190,7 +190,7 @@ class StudyConfig:
         ):
             twice, count = Counter(names).most_common(1)[0] if names else ("", 0)
             if count > 1:
-                raise ConfigError(f"{what} {twice} stands in the study twice; remove one.")
+                raise ConfigError(f"{what} {twice} is in the study twice; remove one.")
         one_of("representations", self.representations, REPRESENTATIONS)
         for name in self.claims:
             _check_claim(name)

@@ -58,10 +58,10 @@ def _check_about(path: Path, about: Mapping[str, Any]) -> None:
     """Refuse what no export of ours says: it names files of its own folder alone."""
     kinds = {key: about.get(key) for key in ("runs", "matrices", "files")}
     if not all(isinstance(kind, dict) for kind in kinds.values()):
-        raise IntegrityError(f"{path}: damaged; it does not say what an export does.")
+        raise IntegrityError(f"{path}: damaged; it is not the form of an export.")
     for name in about["files"]:
         if name.startswith("/") or ".." in PurePosixPath(name).parts:
-            raise UnsafeFileError(f"{path}: names {name!r}, which is outside of the export.")
+            raise UnsafeFileError(f"{path}: names {name!r}, which is outside the export.")
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ class Export:
             )
         x, y = pairs["row_x"].to_numpy(), pairs["row_y"].to_numpy()
         if len(pairs) and not (min(x.min(), y.min()) >= 0 and max(x.max(), y.max()) < k):
-            raise DataError(f"{self.folder / place}: a pair is of none of the {k:,} labels.")
+            raise DataError(f"{self.folder / place}: a pair has none of the {k:,} labels.")
         whole = {}
         for name in wanted:
             values = np.full((k, k), np.nan, dtype=np.float32)

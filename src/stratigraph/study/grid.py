@@ -72,7 +72,7 @@ def axis(where: str, value: Any) -> list[Any]:
     for item in values:
         key = _hashable(item)
         if key in seen:
-            raise ConfigError(f"{where}: {item!r} stands in the list twice.")
+            raise ConfigError(f"{where}: {item!r} is in the list twice.")
         seen.add(key)
     return values
 
@@ -228,7 +228,8 @@ def grid_runs(
     kept = grid_size(value, replicates) * len(schedule.steps)
     if kept > MOST_KEPT:
         raise ConfigError(
-            f"{where}: {kept:,} snapshots of all runs, more than {MOST_KEPT:,}; keep fewer of each."
+            f"{where}: {kept:,} snapshots over all runs, more than {MOST_KEPT:,}; keep fewer per "
+            "run."
         )
     for values in itertools.product(*axes.values()):
         yield RunConfig(

@@ -45,7 +45,7 @@ def load_study(path: str | Path, trust: bool = False) -> Study:
     export = find_export(folder)
     if not held.is_file():
         raise DataError(
-            f"{path}: no study stands here ({STUDY_FILE} is missing); make one with "
+            f"{path}: there is no study here ({STUDY_FILE} is missing); make one with "
             "`stratigraph run FILE --out DIR`."
         )
     check_size(held)

@@ -154,8 +154,8 @@ def _read_recorded(table: dict[str, Any], text: str) -> StudyConfig:
     for key in table:
         if key not in ("name", "description", "recorded", "measures", "claims"):
             raise ConfigError(
-                f"study: {key} is of studies that stratigraph trains; this one was recorded, and "
-                "has name, description, measures and claims."
+                f"study: {key} is for studies that stratigraph trains; this one was recorded, "
+                "and has only name, description, measures and claims."
             )
     if "name" not in table:
         raise ConfigError("study: name is missing.")
@@ -192,15 +192,15 @@ def _other_probes(value: Any, runs: list[RunConfig]) -> tuple[Way, ...]:
         same = [data for data in known if data["name"] == item]
         if any(data != same[0] for data in same):
             raise ConfigError(
-                f"probes: data: the grid has several sets called {item}; say which, as the grid "
-                f"does: {same[0]}."
+                f"probes: data: the grid has several data sets called {item}; say which, as in "
+                f"the grid: {same[0]}."
             )
         try:
             data = shown_config(runs[0], same[0] if same else item).data
         except ConfigError as error:
             raise ConfigError(f"probes: {error}") from None
         if any(way.data == data for way in found):
-            raise ConfigError(f"probes: data: {item!r} stands in the list twice.")
+            raise ConfigError(f"probes: data: {item!r} is in the list twice.")
         found.append(read_on(data, found))
     return tuple(found)
 

@@ -96,8 +96,8 @@ def read_probes(study: Path, config: RunConfig, probes: ProbesConfig) -> KeptPro
     path = shown_path(study, probes_digest(config, probes))
     if not record_exists(path):
         raise InputError(
-            f"{study}: its probes on {config.data['name']} were not kept in it yet, with their "
-            "images; `stratigraph extract` keeps them."
+            f"{study}: its probes on {config.data['name']} have not been kept in it yet, with "
+            "their images; `stratigraph extract` keeps them."
         )
     about = verified(path)
     try:
@@ -107,10 +107,12 @@ def read_probes(study: Path, config: RunConfig, probes: ProbesConfig) -> KeptPro
         )
         most = int(about["max_value"])
     except (ValueError, TypeError, KeyError, EOFError, OSError) as error:
-        raise IntegrityError(f"{path}: not what a study keeps of its probes ({error}).") from error
+        raise IntegrityError(
+            f"{path}: not in the form in which a study keeps its probes ({error})."
+        ) from error
     whole = images.ndim == 4 and len(images) > 0 and images.shape[1:] == shape
     if not whole or images.dtype != np.uint8 or shape[0] not in (1, 3) or most not in (1, 255):
-        raise IntegrityError(f"{path}: not what a study keeps of its probes.")
+        raise IntegrityError(f"{path}: not in the form in which a study keeps its probes.")
     return KeptProbes(
         shape,
         names,

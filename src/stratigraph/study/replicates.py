@@ -36,7 +36,7 @@ def set_replicates(study: Path, count: int) -> None:
     """
     check_whole("replicates", count, 1)
     if not (study / STUDY_FILE).is_file() or find_export(study) is not None:
-        raise DataError(f"{study}: no study to add replicates to stands here.")
+        raise DataError(f"{study}: there is no study to add replicates to.")
     text = read_text(study / STUDY_FILE)
     with locked(study, "replicates", wait=True):
         remove_leftovers(study, of=REPLICATES)
@@ -46,7 +46,7 @@ def set_replicates(study: Path, count: int) -> None:
             held = parse_config(values, text, MOST_HELD, now).replicates
             if held is None:
                 raise ConfigError(
-                    f"{study}: its grid gives seeds, so no replicates can be added; write `seed: "
+                    f"{study}: its grid lists seeds, so replicates cannot be added; write `seed: "
                     "{replicates: N}` in its file, and run that with another --out."
                 )
             if count < held:

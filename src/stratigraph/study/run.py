@@ -25,9 +25,9 @@ __all__ = ["Run", "mark_interrupted"]
 
 @dataclass(frozen=True)
 class Run:
-    """A training of one configuration with one seed, in a folder. Nothing here writes.
+    """One training of one configuration with one seed, in a folder. Nothing here writes.
 
-    Of an ``export`` there is no folder, and what is known of the run is what was exported.
+    An ``export`` has no folder: only what was exported is known about the run.
     """
 
     path: Path
@@ -47,7 +47,7 @@ class Run:
 
     @property
     def state(self) -> dict[str, Any]:
-        """Where it stands: ``state`` (waiting, running, done, diverged, failed) and ``step``."""
+        """Its progress: ``state`` (waiting, running, done, diverged, failed) and ``step``."""
         if self.export is not None:
             return {"state": "exported", "step": max(self.steps, default=0)}
         return read_state(self.path)
@@ -76,12 +76,12 @@ class Run:
         """The network at a snapshot's step, the last by default.
 
         Args:
-            step: of `steps`.
-            data: what is known of the data, where the data set itself is not to be opened.
+            step: one of `steps`.
+            data: what is known about the data, if the data set itself is not to be opened.
 
         Raises:
             InputError: there is no snapshot at that step.
-            UntrustedError: it needs a module of a study that is not trusted.
+            UntrustedError: it needs a module of an untrusted study.
             IntegrityError: its file is damaged.
 
         """
@@ -97,12 +97,12 @@ class Run:
         return model
 
     def load(self, model: nn.Module, step: int) -> None:
-        """Put the weights of a snapshot into a network that the caller has made.
+        """Load the weights of a snapshot into the caller's network.
 
         Raises:
             InputError: there is no snapshot at that step.
             IntegrityError: its file is damaged.
-            DataError: the weights are not those of such a network, or were not kept.
+            DataError: the weights do not fit the network, or were not kept.
 
         """
         load_snapshot(self.path, step, model)
@@ -111,5 +111,5 @@ class Run:
 def mark_interrupted(run: Run, state: dict[str, Any]) -> dict[str, Any]:
     """The state of a run that says that it runs, and of which nothing was heard for `SILENT`."""
     recorded = isinstance(run.config, RecordedConfig)
-    goes_on = "nothing was heard of it since" if recorded else "the next `stratigraph run` goes on"
+    goes_on = "nothing was heard of it since" if recorded else "the next `stratigraph run` resumes"
     return {**state, "state": "interrupted", "reason": goes_on}

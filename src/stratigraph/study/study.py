@@ -51,15 +51,15 @@ __all__ = ["Study"]
 
 @dataclass(frozen=True)
 class Study:
-    """A folder that holds a study. Nothing here writes.
+    """A study in a folder. Nothing here writes.
 
     Args:
         path: the folder.
         config: the study file, as this way reads it.
         runs: by their ids.
         way: how the study is read.
-        file: the study file as it stands, where that is not ``config``.
-        export: what the folder holds, where that is an export (`stratigraph.study.exported`).
+        file: the study file as written, if it differs from ``config``.
+        export: what the folder holds, if it is an export (`stratigraph.study.exported`).
         trusted: whether the modules that it names may be imported (`stratigraph.plugins`).
 
     """
@@ -89,11 +89,11 @@ class Study:
         return found
 
     def reading(self) -> AbstractContextManager[None]:
-        """Within, what the study names is imported if it is trusted, and refused if not."""
+        """Inside it, modules that the study names are imported if trusted, else refused."""
         return naming_only(None if self.trusted else self.path)
 
     def require_plugins(self) -> None:
-        """Import the modules that it names, before anything begins that would need them.
+        """Import the modules that it names, before anything that needs them begins.
 
         Raises:
             UntrustedError: the study is not trusted.
@@ -115,17 +115,17 @@ class Study:
         return replace(self, config=own.read(chosen), way=chosen, file=own)
 
     def ways(self) -> list[Study]:
-        """The study in each way that it is read: once one was asked for, it stays."""
+        """The study in each way that it is, or was, read."""
         names = {CORRECTED.name, *self.config.ways, self.way.name}
         names |= {name for name in WAYS if self.read(name).measures()}
         return [self.read(name) for name in WAYS if name in names]
 
     def others(self) -> list[Study]:
-        """The study with all of its networks reading the probes of each set that it asks for."""
+        """The study with all networks reading the probes of each data set that it lists."""
         return [self.read(way) for way in (self.file or self.config).others]
 
     def shown(self, run: Run) -> RunConfig:
-        """The configuration whose own probes are what a run is shown."""
+        """The configuration whose own probes a run is shown."""
         return run.config if self.way.data is None else shown_config(run.config, self.way.data)
 
     def steps(self, run: Run) -> list[int]:
@@ -146,13 +146,14 @@ class Study:
             )
         if len(found) > 1:
             raise InputError(
-                f"{prefix!r} begins several runs: {', '.join(run.run_id for run in found)}; "
+                f"{prefix!r} is the beginning of several runs: "
+                f"{', '.join(run.run_id for run in found)}; "
                 "give more digits."
             )
         return found[0]
 
     def measures(self) -> list[str]:
-        """The measures whose similarity matrices are there."""
+        """The measures that have a similarity matrix."""
         return [measure.name for measure in self.config.measures if self._has(measure.name)]
 
     def _has(self, measure: str) -> bool:
@@ -165,16 +166,16 @@ class Study:
         return [i for i, run in self.runs.items() if run.steps[-1:] == [run.config.steps]]
 
     def scores(self) -> list[str]:
-        """Those of `measures` that are 1 for identical representations, so no distances."""
+        """Those of `measures` that are 1 for identical representations, so not distances."""
         with self.reading():
             return [name for name in self.measures() if _is_score(name)]
 
     def disentanglement(self) -> pd.DataFrame:
-        """The disentanglement scores of the runs' latents: one row a run, step and score.
+        """The disentanglement scores of the runs' latents: one row per run, step and score.
 
         Columns: run, step, score, value, n (probes), reason (why a value is NaN), and of_<factor>,
-        the share of each factor where a score has one. Runs that were not scored, or cannot be, are
-        not in it (`stratigraph.stages.score`).
+        each factor's share if the score has one. Runs that were not or cannot be scored are left
+        out (`stratigraph.stages.score`).
 
         Raises:
             IntegrityError: a record is damaged.
@@ -186,7 +187,7 @@ class Study:
         """How far the latents of replicates agree: UDR, which needs no factors (arXiv 1905.12614).
 
         Columns: run, step, score (``udr``), value, n (probes), informative (latents), others (runs
-        that it was compared with), reason. Configurations of one run are not in it.
+        it was compared with), reason. Configurations with one run are left out.
 
         Raises:
             IntegrityError: the record is damaged.
@@ -195,21 +196,21 @@ class Study:
         return agreement_table(self)
 
     def posterior(self, run: str, step: int | None = None) -> Gaussians:
-        """What a run's encoder said of the probes at a step: mean and variance of q(z|x), (n, z).
+        """A run's posterior of the probes at a step: mean and variance of q(z|x), (n, z).
 
         Args:
-            run: how its id begins.
-            step: of a snapshot, the last by default.
+            run: the beginning of its id.
+            step: a snapshot's step, by default the last.
 
         Raises:
-            InputError: no such run or step, or nothing of the kind was kept of it.
+            InputError: no such run or step, or its posterior was not kept.
             IntegrityError: the record is damaged.
 
         """
         return read_posterior(self, self.run(run), step)
 
     def labels(self, measure: str) -> pd.DataFrame:
-        """One row a representation, in the order of the matrix: run, step, layer and more."""
+        """One row per representation, in the order of the matrix: run, step, layer and more."""
         measure = self.name_measure(measure)
         if self.export is not None:
             return self.export.labels(self.way.folder)
@@ -218,11 +219,11 @@ class Study:
     def similarity(self, measure: str) -> xr.DataArray:
         """The similarity matrix: (k, k), dims x and y, with the labels as coordinates.
 
-        Any of them are selected by, those of x end in ``_x``, those of y in ``_y``:
+        Select by any of these, which end in ``_x`` for x and in ``_y`` for y:
         ``m.sel(run_x=run.run_id, layer_x=["z_mean", "decoder.conv1"], step_x=slice(0, 1000))``.
 
-        Of a measure with a tolerance, the coordinates ``lower`` and ``upper`` (x, y) are the ends
-        of intervals that hold the exact scores for certain, and the values their middles.
+        For a measure with a tolerance, the coordinates ``lower`` and ``upper`` (x, y) are the ends
+        of intervals guaranteed to hold the exact scores, and the values their middles.
 
         The values are memory-mapped. NaN means undefined, for the reason in the coordinate
         ``reason_x``, or not asked for (see the study's ``pairs``).
@@ -244,7 +245,7 @@ class Study:
         return matrix
 
     def source(self) -> str:
-        """The digest of the representations that the way's CKA was compared of."""
+        """The digest of the representations from which the way's CKA was computed."""
         if self.export is not None:
             about = self.export.about.get("matrices", {}).get(f"{self.way.cka}{self.way.folder}")
             return str((about or {}).get("representations", ""))
@@ -253,7 +254,7 @@ class Study:
         return str(manifest["about"]["representations"])
 
     def findings_are_current(self) -> bool:
-        """Whether ``findings.json`` is of the matrices that the study has now."""
+        """Whether ``findings.json`` was made from the study's present matrices."""
         path = findings_path(self.path)
         if not path.is_file() or self.way.cka not in self.measures():
             return False
@@ -263,7 +264,7 @@ class Study:
 
     @property
     def findings(self) -> list[dict[str, Any]]:
-        """What ``findings.json`` holds: one mapping a claim's question and way.
+        """What ``findings.json`` holds: one mapping per question and way.
 
         Raises:
             InputError: the study was not assessed.
@@ -273,7 +274,7 @@ class Study:
         return found
 
     def findings_frame(self) -> pd.DataFrame:
-        """The findings as a table: one row a question, way and measure.
+        """The findings as a table: one row per question, way and measure.
 
         Columns: claim, key, statement, way, family, verdict, reason, measure, value, lower, upper,
         null, runs, seeds, p, p_holm (of the measure that decides) and why.
@@ -286,9 +287,9 @@ class Study:
 
     @property
     def ways_compared(self) -> list[dict[str, Any]]:
-        """What the published way of reading changes: one mapping a question and measure.
+        """What the published way of reading changes: one mapping per question and measure.
 
-        Empty where the study was not read that way, or assessed by an earlier version.
+        Empty if the study was not read that way, or was assessed by an earlier version.
 
         Raises:
             InputError: the study was not assessed.
@@ -307,7 +308,7 @@ class Study:
         return similarity_path(self.path, measure, self.way.folder)
 
     def name_measure(self, measure: str) -> str:
-        """The measure by the name that its matrix has here; it may be asked for by an alias.
+        """The name of a measure's matrix here, given its name or alias.
 
         Raises:
             InputError: the study has no such matrix.

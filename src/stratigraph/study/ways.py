@@ -105,5 +105,5 @@ def find_way(name: str) -> Way:
 
     """
     if name not in WAYS:
-        raise InputError(f"way: none is called {name!r}.{suggest(name, WAYS)}")
+        raise InputError(f"way: unknown name {name!r}.{suggest(name, WAYS)}")
     return WAYS[name]

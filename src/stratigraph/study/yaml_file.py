@@ -68,7 +68,7 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(
                     None,
                     None,
-                    f"the key {key!r} stands on line {lines[key]} and again here",
+                    f"the key {key!r} is on line {lines[key]} and again here",
                     key_node.start_mark,
                 )
             lines[key] = line
@@ -126,7 +126,7 @@ def check_size(path: Path) -> None:
 def _refuse_size(path: Path, size: int) -> None:
     if size > MOST_BYTES:
         raise ConfigError(
-            f"{path}: {size:,} bytes; a study file has at most {MOST_BYTES:,}. Is it one?"
+            f"{path}: {size:,} bytes; a study file has at most {MOST_BYTES:,}. Is it a study file?"
         )
 
 

@@ -41,7 +41,7 @@ class CollapsedError(StratigraphError):
 
     def __init__(self, step: int, told: str) -> None:
         self.step = step
-        super().__init__(f"its latents collapsed at step {step} ({told}), where it was to stop.")
+        super().__init__(f"its latents collapsed at step {step} ({told}), so it stopped.")
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class CollapseWatch:
 
     def texts(self) -> list[tuple[int, str]]:
         """What was done at which step, in words."""
-        over = f"the regulariser is annealed anew over {self.settings.over:,} steps"
+        over = f"the regulariser is annealed over {self.settings.over:,} steps"
         return [(step, f"collapse: {self._seen(*seen)}; {over}") for step, *seen in self.told]
 
     def state(self) -> dict[str, Tensor]:

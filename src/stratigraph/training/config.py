@@ -66,30 +66,31 @@ class RunConfig:
     Args:
         data: the data set's name and options, such as ``{"name": "sprites", "size": 32}``.
         objective: its name and parameters, such as ``{"name": "beta_vae", "beta": 4}``.
-        architecture: the networks' name; or a mapping of it and options, or of an ``encoder`` and a
+        architecture: the networks' name; or a mapping of name and options, or of ``encoder`` and
             ``decoder`` (`stratigraph.models.architecture`).
         latents: dimensions of z.
-        seed: of the weights, the noise and the order of the data; or the number of the replicate.
+        seed: seed of weights, noise and data order; or the number of the replicate.
         steps: updates in all.
         snapshots: the steps to keep (0 is the untrained network), or a `SnapshotSchedule`;
-            nothing keeps step 0 and the last.
+            by default step 0 and the last.
         reconstruction: ``bernoulli`` (logits) or ``gaussian`` (unit variance).
-        initialisation: ``keras`` (the study's) or ``torch``.
-        batch_size: images a step.
+        initialisation: ``keras`` (as published) or ``torch``.
+        batch_size: images per step.
         learning_rate, beta_1, beta_2, epsilon: of Adam.
         validation: share of the images that training never sees.
-        split_seed: of that share's random choice; the same for all runs of a study.
-        validation_images: how many of them the validation loss is taken on.
+        split_seed: seed for choosing that share; the same for all runs of a study.
+        validation_images: how many of them the validation loss uses.
         log_every: steps between two rows of the training metrics.
         freezing: when layers that have settled are frozen (`stratigraph.training.freezing`): a
-            mapping of its settings, or true for the defaults; nothing trains all layers throughout.
-        on_collapse: what is done when the latents collapse (`stratigraph.training.collapse`):
-            ``anneal``, ``stop``, or a mapping of such an ``action`` and settings; nothing goes on.
+            mapping of its settings, or true for the defaults; by default all layers always train.
+        on_collapse: what to do when the latents collapse (`stratigraph.training.collapse`):
+            ``anneal``, ``stop``, or a mapping of such an ``action`` and settings; by default
+            nothing.
         streams: ``shared``: a seed draws the same numbers in every configuration; ``own``: each
-            configuration's replicates draw numbers of their own.
+            configuration's replicates draw different numbers.
 
     Raises:
-        ConfigError: a value that cannot be used, said with its name.
+        ConfigError: a value that cannot be used; the message names it.
 
     """
 
@@ -161,7 +162,7 @@ class RunConfig:
             if not isinstance(name, str):
                 raise ConfigError(f"{what}: expected a name, got {name!r}.")
             if name not in known:
-                raise ConfigError(f"{what}: none is called {name!r}.{suggest(name, known)}")
+                raise ConfigError(f"{what}: unknown name {name!r}.{suggest(name, known)}")
         check_likelihood(self.objective["name"], objective, self.reconstruction)
         check_whole("latents", self.latents, 1, MOST_LATENTS)
         check_whole("seed", self.seed, 0, LARGEST_SEED)
@@ -189,12 +190,12 @@ class RunConfig:
 
     @property
     def strength_name(self) -> str | None:
-        """The objective's parameter that studies vary, such as ``beta``; None where it has none."""
+        """The objective's parameter that studies vary, such as ``beta``, or None."""
         return self._objective().strength
 
     @property
     def strength(self) -> float | None:
-        """The value of the objective's strength, such as β; None where it has none."""
+        """The value of the objective's strength, such as β, or None."""
         name = self.strength_name
         if name is None:
             return None
@@ -226,15 +227,15 @@ class RunConfig:
         return str(self.parts)
 
     def plugins(self) -> list[str]:
-        """What of it is a user's own, as ``module:name``."""
+        """The user's own parts in it, as ``module:name``."""
         objective = self.objective["name"]
         return [*self.parts.plugins(), *([objective] if is_plugin(objective) else [])]
 
     def require_plugins(self) -> None:
-        """Import what of it is a user's own.
+        """Import the user's own parts in it.
 
         Raises:
-            UntrustedError: it is of a study that is not trusted.
+            UntrustedError: it belongs to an untrusted study.
             ConfigError: there is no such module, or it cannot be imported.
 
         """
@@ -243,12 +244,12 @@ class RunConfig:
 
     @property
     def supervised(self) -> bool:
-        """Whether a classifier of the data's factors is trained, and not a VAE."""
+        """Whether a classifier of the data's factors is trained instead of a VAE."""
         return self.objective["name"] in SUPERVISED
 
     @property
     def gaussian(self) -> bool:
-        """Whether its latents have a Gaussian posterior: it is no classifier, and has no codes."""
+        """Whether its latents have a Gaussian posterior: not a classifier or a network of codes."""
         return not self.supervised and codebook_of(self._objective()) is None
 
     def dataset(self) -> Dataset:
@@ -257,7 +258,7 @@ class RunConfig:
         return load_dataset(self.data["name"], **options)
 
     def label(self, short: bool = False) -> str:
-        """The configuration in a few words, for people; ``short`` leaves out what seldom varies."""
+        """The configuration in a few words, for people; ``short`` omits what rarely varies."""
         strength = "" if self.strength is None else f" {self.strength_name}={self.strength:g}"
         if short:
             return f"{self.objective['name']}{strength} {self._replicate()}"

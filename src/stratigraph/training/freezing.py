@@ -151,7 +151,7 @@ class Freezer:
         self._cuts = [0, *(c for c in range(1, len(layers)) if not self._shared(c))]
         if len(layers) > 1 and self._cuts == [0]:
             raise ConfigError(
-                f"freezing: the layers {', '.join(layers)} share weights so that none could be "
+                f"freezing: the layers {', '.join(layers)} share weights, so none could be "
                 "frozen without the last, which never is; name layers that share none with it."
             )
         self._streaks = dict.fromkeys(layers, 0)
@@ -184,7 +184,7 @@ class Freezer:
             self.start(step)
             return
         if loss is None:
-            raise ConfigError("freezing: without a schedule the loss of each update is needed.")
+            raise ConfigError("freezing: without a schedule, the loss of each update is needed.")
         value = loss.detach().to("cpu", torch.float64)
         self._window += torch.stack((torch.ones_like(value), value, value.square()))
         if step % self.settings.every:

@@ -136,13 +136,9 @@ def training_states(
     """
     batches = _Batches(config, dataset)
     if (config.freezing is None) != (freezer is None):
-        raise ConfigError(
-            "freezing: a run that freezes layers is trained with a Freezer of its own."
-        )
+        raise ConfigError("freezing: a run that freezes layers needs its own Freezer.")
     if (config.on_collapse is None) != (watch is None):
-        raise ConfigError(
-            "on_collapse: a run that acts on a collapse is trained with a CollapseWatch of its own."
-        )
+        raise ConfigError("on_collapse: a run that acts on a collapse needs its own CollapseWatch.")
     objective = build_objective(**config.objective)
     if freezer is not None:
         freezer.start(state.step)

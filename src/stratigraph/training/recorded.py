@@ -101,8 +101,8 @@ class RecordedConfig(RunConfig):
     def dataset(self) -> Dataset:
         """Nobody but the caller has it."""
         raise InputError(
-            f"run {self.run_id} was recorded from a training outside of stratigraph, which does "
-            "not have its data or its network; run.load(network, step) puts the weights into one."
+            f"run {self.run_id} was recorded from a training outside stratigraph, which has "
+            "neither its data nor its network; run.load(network, step) puts the weights into one."
         )
 
     def label(self, short: bool = False) -> str:
@@ -132,7 +132,7 @@ def any_config(values: Mapping[str, Any], snapshots: tuple[int, ...] = ()) -> Ru
         return RunConfig.from_dict(values)
     missing = [name for name in KEPT if name not in values]
     if missing:
-        raise ConfigError(f"run: {', '.join(missing)} is missing of a recorded run.")
+        raise ConfigError(f"run: {', '.join(missing)} is missing from a recorded run.")
     steps = snapshots[-1] if snapshots else 0
     kept = {name: values[name] for name in KEPT}
     told = {"roles": values.get("roles", {}), "varied": values.get("varied")}

@@ -39,7 +39,7 @@ class SnapshotSchedule:
             raise ConfigError("snapshots: at least one step is needed, got none.")
         if len(self.steps) > MOST_SNAPSHOTS:
             raise ConfigError(
-                f"snapshots: at most {MOST_SNAPSHOTS} steps can be kept of a run, got "
+                f"snapshots: at most {MOST_SNAPSHOTS} steps of a run can be kept, got "
                 f"{len(self.steps)}."
             )
         for step in self.steps:
@@ -79,7 +79,7 @@ class SnapshotSchedule:
         _check_count(count)
         if first < 1 or first > last or wanted < 2:
             raise ConfigError(
-                f"snapshots: log spacing needs 1 ≤ first ≤ last and 2 steps beside step 0, "
+                "snapshots: log spacing needs 1 ≤ first ≤ last and 2 steps besides step 0, "
                 f"got first {first}, last {last}, count {count}."
             )
         return cls._rounded(np.geomspace(first, last, wanted), start)
@@ -108,5 +108,5 @@ def _check_count(count: int) -> None:
     """Refuse before anything of that length is made."""
     if count > MOST_SNAPSHOTS + 1:
         raise ConfigError(
-            f"snapshots: at most {MOST_SNAPSHOTS} steps can be kept of a run, got count {count}."
+            f"snapshots: at most {MOST_SNAPSHOTS} steps of a run can be kept, got count {count}."
         )

@@ -107,10 +107,10 @@ class Signs:
         below = self._below(ACTIVE, kl, step, early)
         text = (
             f"collapse: {len(below)} of {len(kl)} latents below {COLLAPSED} nats "
-            f"(KL {kl.sum():.3g} nats in all, the largest {kl.max():.3g})"
+            f"(KL {kl.sum():.3g} nats in total, the largest {kl.max():.3g})"
         )
         if len(below) == len(kl):
-            text += "; the decoder is told nothing: weaken or anneal the regulariser"
+            text += "; the decoder gets no information: weaken or anneal the regulariser"
         return self._new("collapse", len(below), text, step)
 
     def _below(self, mark: str, nats: np.ndarray, step: int, early: int) -> list[int]:
@@ -129,7 +129,7 @@ class Signs:
             return []  # the KL term told of as many
         text = (
             f"uninformative: {len(below)} of {len(nats)} latents carry less than {COLLAPSED} nats "
-            f"of the images, whatever their KL ({nats.sum():.3g} nats in all)"
+            f"of the images, whatever their KL ({nats.sum():.3g} nats in total)"
         )
         return self._new("uninformative", len(below), text, step)
 

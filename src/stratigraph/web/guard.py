@@ -103,7 +103,7 @@ class Guard:
         if len(hosts) != 1 or not self._is_served(host_name(hosts[0]), scope):
             return _plain(
                 421,
-                "This page answers to the names of its own machine only. Open the address that "
+                "This page answers only to the names of its own machine. Open the address that "
                 "`stratigraph serve` printed, or allow this name with --allow-host.",
             )
         if scope["method"] not in METHODS:

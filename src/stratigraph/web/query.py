@@ -135,7 +135,7 @@ class Query:
         held = study.measures()
         if not held:
             raise InputError(
-                f"study {study.config.name} was not compared yet; this view fills when it was."
+                f"study {study.config.name} has not been compared yet; this view fills once it has."
             )
         asked = self.text(name, default or held[0])
         known = ALIASES.get(asked, asked)

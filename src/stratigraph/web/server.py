@@ -102,7 +102,9 @@ def bind(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
     except (OSError, UnicodeError) as error:
-        raise ConfigError(f"--host: {host!r} is no address of this machine ({error}).") from error
+        raise ConfigError(
+            f"--host: {host!r} is not an address of this machine ({error})."
+        ) from error
     listening = socket.socket(family, kind)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -113,7 +115,7 @@ def bind(host: str, port: int) -> socket.socket:
         if isinstance(error, PermissionError):
             raise ConfigError(f"--port: {port} may not be used by this user; try 8000.") from error
         if error.errno == 99:  # EADDRNOTAVAIL
-            raise ConfigError(f"--host: {host!r} is no address of this machine.") from error
+            raise ConfigError(f"--host: {host!r} is not an address of this machine.") from error
         raise BusyError(
             f"--port: {port} on {host} is in use ({error.strerror}); give another, or 0 for any."
         ) from error
@@ -150,8 +152,9 @@ def serve(
     """
     if token is None and not _is_loopback(host):
         raise ConfigError(
-            f"--host {host}: whoever reaches this machine could read the study; give a --token of "
-            f"at least {SHORTEST_TOKEN} characters too, or leave --host out and use an SSH tunnel."
+            f"--host {host}: anybody who reaches this machine could read the study; give a "
+            f"--token of at least {SHORTEST_TOKEN} characters too, or leave --host out and use an "
+            "SSH tunnel."
         )
     if token is not None and not (len(token) >= SHORTEST_TOKEN and token.isascii() and
                                   token.isprintable() and " " not in token):  # fmt: skip

@@ -91,7 +91,7 @@ def beta_vae_score(
     rng = np.random.default_rng(settings.seed)
     points, held = _points(table, groups, rng, settings.points, settings.pairs)
     if len(np.unique(held)) < 2:
-        return undefined(table, settings, "one factor alone was drawn; take more points")
+        return undefined(table, settings, "only one factor was drawn; take more points")
     further, asked = _points(table, groups, rng, settings.tested, settings.pairs)
 
     from sklearn.linear_model import LogisticRegression

@@ -125,7 +125,7 @@ def find_score(name: str) -> Score:
 
     """
     if name not in SCORES:
-        raise InputError(f"score: none is called {name!r}.{suggest(name, SCORES)}")
+        raise InputError(f"score: unknown name {name!r}.{suggest(name, SCORES)}")
     return SCORES[name]
 
 

@@ -66,8 +66,7 @@ def _importances(importance: np.ndarray) -> np.ndarray:
     matrix = np.asarray(importance, dtype=np.float64)
     if matrix.ndim != 2 or not np.isfinite(matrix).all() or (matrix < 0).any():
         raise InputError(
-            f"importance: expected finite numbers (z, f), none below 0, got an array of shape "
-            f"{matrix.shape}."
+            f"importance: expected finite numbers (z, f) ≥ 0, got an array of shape {matrix.shape}."
         )
     return matrix
 

@@ -39,11 +39,11 @@ def known_codes(kind: str, factors: np.ndarray, seed: int = 0) -> np.ndarray:
 
     """
     if kind not in KNOWN:
-        raise InputError(f"kind: none is called {kind!r}.{suggest(kind, KNOWN)}")
+        raise InputError(f"kind: unknown name {kind!r}.{suggest(kind, KNOWN)}")
     values = np.asarray(factors, dtype=np.float64)
     if values.ndim != 2 or not (np.ptp(values, axis=0) > 0).all():
         raise InputError(
-            f"factors: expected (n, f), each of two values or more, got shape {values.shape}."
+            f"factors: expected (n, f), each with at least two values, got shape {values.shape}."
         )
     codes: np.ndarray = (values - values.mean(axis=0)) / values.std(axis=0)
     rng = np.random.default_rng(seed)

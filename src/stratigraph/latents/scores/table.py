@@ -114,7 +114,7 @@ def read_table(
         )
     if v.ndim != 2 or len(v) != len(c) or v.dtype.kind not in "iubf":
         raise InputError(
-            f"factors: expected whole numbers ({len(c)}, f), a row for each of the codes, got an "
+            f"factors: expected whole numbers ({len(c)}, f), one row per code, got an "
             f"array of shape {v.shape} and type {v.dtype}."
         )
     v = whole_numbers(v, "factors")

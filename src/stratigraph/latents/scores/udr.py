@@ -86,7 +86,7 @@ def udr(
     means = {name: check_rows(posteriors[name][0], f"{name}: mean") for name in names}
     counts = {name: len(mean) for name, mean in means.items()}
     if len(set(counts.values())) > 1:
-        raise InputError(f"udr: expected the same probes of all networks, got {counts} of them.")
+        raise InputError(f"udr: expected the same probes for all networks, got {counts} of them.")
     known = {
         name: np.flatnonzero((kl_by_latent(*posteriors[name]) > own.kl) & moves(means[name]))
         for name in names

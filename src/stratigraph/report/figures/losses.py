@@ -23,7 +23,7 @@ COLOURS = ("#0072B2", "#D55E00")
 def draw_losses(
     table: pd.DataFrame,
     terms: Sequence[str] = ("reconstruction", "kl"),
-    unit: str = "nats an image",
+    unit: str = "nats per image",
 ) -> Figure:
     """One or two terms of the losses, of training batches (thin) and held-out images (dots)."""
     labels = list(dict.fromkeys(table["configuration"]))

@@ -83,7 +83,7 @@ function approach() {
     }));
     lineChart($("curve-box"), $("curve-live"), $("curve-legend"), {
       lines, hidden, range: [0, 1],
-      label: "Lines over training, one a layer; up and down change the layer, left and right the step",
+      label: "Lines over training, one per layer; up and down change the layer, left and right the step",
       told: (one, i) => `${one.name}, step ${whole(one.x[i])}: ${score(one.y[i])}, ` +
         `range ${score(one.low[i])} to ${score(one.high[i])} (${count(shown.runs, "run")})`,
     });

@@ -9,7 +9,7 @@ export async function convergence(box, study, shown) {
   const pickers = el("div", { className: "pickers" }), area = el("div"), hidden = new Set();
   box.append(el("h1", { textContent: "Convergence" }),
     el("p", { className: "quiet", textContent: "How alike each layer is to its own final state, over training: means over the runs of a configuration, with their range. Progress is what lies above the untrained network." }), pickers, area);
-  const ways = study.ways.map((way) => [way, way]), kinds = [["similarity", "similarity"], ["progress", "progress above untrained"]], shows = [["layers", "every layer"], ["parts", "encoder, latents, decoder"], ["scores", "disentanglement beside them"]];
+  const ways = study.ways.map((way) => [way, way]), kinds = [["similarity", "similarity"], ["progress", "progress above untrained"]], shows = [["layers", "every layer"], ["parts", "encoder, latents, decoder"], ["scores", "with disentanglement"]];
   const newest = latest(), draw = () => newest(drawn);
   async function drawn(signal) {
     const way = current("way", ways, ways[0][0]);

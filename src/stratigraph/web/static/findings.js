@@ -6,7 +6,7 @@ import { apiPath, ask, el, files, table, told } from "./kit.js";
 const PARTS = { encoder: ["#0072B2", ""], decoder: ["#D55E00", "6 3"], network: ["#5E3C99", ""] };
 const KINDS = { similarity: "similarity to the final state", progress: "progress above the untrained network" };
 const MARKS = { supported: "●", contradicted: "✕", negligible: "◇", undecided: "□", inconclusive: "□" };
-const FAMILIES = { primary: "Main questions, corrected together", secondary: "Further questions, corrected together", measures: "Of the measures, on synthetic matrices", own: "Your own questions" };
+const FAMILIES = { primary: "Main questions, corrected together", secondary: "Further questions, corrected together", measures: "About the measures, on synthetic matrices", own: "Your own questions" };
 
 export const sentences = (study) => study.answer.map((text) => el("p", { className: "answer", textContent: text }));
 
@@ -22,7 +22,7 @@ export async function picture(box) {
     return { kind, name, lines, drawing, live, legend, node: el("div", {}, el("h3", { textContent: name }), drawing, live, legend) };
   });
   box.replaceChildren(el("div", { className: "panels", id: "glance" }, ...panels.map((one) => one.node)),
-    el("p", { className: "quiet", textContent: "Mean over the layers of each part and the runs that claim 1 rests on, or all where it rests on none. An untrained encoder is not at 0, so the right panel counts from there." }));
+    el("p", { className: "quiet", textContent: "Mean over the layers of each part and the runs on which claim 1 rests, or all if it rests on none. An untrained encoder is not at 0, so the right panel counts from there." }));
   for (const one of panels) {
     const chart = lineChart(one.drawing, one.live, one.legend, { lines: one.lines, range: [0, 1], yLabel: one.kind === "similarity" ? found.measure : "share of the way", label: `${one.name}, encoder against decoder, by ${found.measure}`,
       told: (line, i) => `${line.name}, step ${whole(line.x[i])}: ${score(line.y[i])}, ${line.runs} runs from ${score(line.least[i])} to ${score(line.most[i])}` });
@@ -41,7 +41,7 @@ export function findings(study) {
     el("h2", { textContent: "Findings" }),
     el("div", { className: "wide", tabIndex: 0, role: "region", "aria-label": "findings" }, el("table", { id: "findings", className: "forest" },
       el("thead", {}, el("tr", {}, ...head.map((text) => el("th", { scope: "col", textContent: text })))), ...bodies)),
-    el("p", { className: "quiet", textContent: "Each estimate is drawn less the value that it is tested against, from −" + study.reach + " to " + study.reach + ". Thick: the 95 % interval over runs and probes, of the runs that learned; thin: adjusted for its family of questions, which decides. Beyond the least effect that matters (grey band) a claim is supported or contradicted, wholly within it negligible, undecided otherwise." }),
+    el("p", { className: "quiet", textContent: "Each estimate is drawn less the value it is tested against, from −" + study.reach + " to " + study.reach + ". Thick: the 95 % interval over runs and probes, of the runs that learned; thin: adjusted for its family of questions, which decides. Beyond the least effect that matters (grey band) a claim is supported or contradicted, wholly within it negligible, undecided otherwise." }),
     unasked.length ? el("details", { id: "not-asked" }, el("summary", { textContent: `${unasked.length} questions were not asked` }),
       table(["claim", "question", "verdict", "why"], unasked.map((row) => [row.claim, row.statement, verdict(row), row.why]), { caption: "not asked", numbers: [0] })) : null,
   ].filter(Boolean);

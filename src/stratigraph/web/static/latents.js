@@ -20,7 +20,7 @@ export async function latents(box, study, shown) {
       const run = vaes.find((one) => one.id === current("run", options, vaes[0].id)), way = current("way", ways, ways[0][0]);
       const steps = run.steps_kept.map((step) => [String(step), whole(step)]), step = current("step", steps, steps.at(-1)?.[0]);
       refill(pickers, ...(ways.length > 1 ? [picker("read", "way", ways, way, draw)] : []), picker("run", "run", options, run.id, draw), steps.length ? picker("images of step", "step", steps, step, draw) : "");
-      await Promise.all([regimes(charts, run, way, signal), steps.length && !study.recorded ? decoder(images, run, step, signal) : images.replaceChildren(el("p", { className: "quiet", textContent: study.recorded ? "The decoder of a recorded run is with its trainer; no images are drawn here." : "This run has no snapshot yet." }))]);
+      await Promise.all([regimes(charts, run, way, signal), steps.length && !study.recorded ? decoder(images, run, step, signal) : images.replaceChildren(el("p", { className: "quiet", textContent: study.recorded ? "A recorded run's decoder is not available here, so no images are drawn." : "This run has no snapshot yet." }))]);
     });
   }
   shown.update = async (renewed) => { study = renewed; vaes.splice(0, vaes.length, ...study.runs.filter((run) => run.gaussian)); await draw(); };
@@ -44,7 +44,7 @@ export async function regimes(area, run, way, signal, charts = ["regimes", "kl",
       yLabel: "nats", range: [0, 0.1],
       lines: found.latents.map((one, k) => ({ key: `z${one.latent}`, name: `z${one.latent}`, colour: REGIMES[one.regimes.at(-1)][0], dash: ["", "6 3", "2 3", "9 3 2 3"][k % 4], x: found.steps, y: one.kl, regimes: one.regimes })),
       told: (one, i) => `${one.name}, step ${whole(found.steps[i])}: ${score(one.y[i], 2)} nats, ${one.regimes[i]}` });
-    if (charts.includes("information") && found.latents[0]?.information) panel("Information that each latent carries of the images", "latent-information", {
+    if (charts.includes("information") && found.latents[0]?.information) panel("Information that each latent carries about the images", "latent-information", {
       yLabel: "nats", range: [0, 0.1],
       lines: found.latents.map((one, k) => ({ key: `z${one.latent}`, name: `z${one.latent}`, colour: REGIMES[one.regimes.at(-1)][0], dash: ["", "6 3", "2 3", "9 3 2 3"][k % 4], x: found.steps, y: one.information })),
       told: (one, i) => `${one.name}, step ${whole(found.steps[i])}: ${score(one.y[i], 2)} nats of the images` });

@@ -18,7 +18,7 @@ function shades(configurations) {
 export async function models(box, study, shown) {
   const pickers = el("div", { className: "pickers" }), area = el("div");
   box.append(el("h1", { textContent: "Map of models" }),
-    el("p", { className: "quiet", textContent: "Each line is a run from its untrained state (small dots) to its last step (large). Points are near each other where the layers of the two networks are alike among themselves in the same way: the two leading principal directions of the layer-by-layer maps." }), pickers, area);
+    el("p", { className: "quiet", textContent: "Each line is a run from its untrained state (small dots) to its last step (large). Points are close if the layers of the two networks relate to each other in the same way: the two leading principal directions of the layer-by-layer maps." }), pickers, area);
   const ways = study.ways.map((way) => [way, way]);
   const newest = latest(), draw = () => newest(drawn);
   async function drawn(signal) {

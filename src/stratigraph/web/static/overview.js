@@ -90,7 +90,7 @@ function runTable(study, shown) {
   const head = ["run", "configuration", "state", "step", "", "snapshots", "loss", "reconstruction", "KL"];
   return [
     el("h2", { textContent: "Runs" }), el("div", { className: "pickers" }, filter),
-    el("p", { className: "quiet", textContent: `Losses are ${study.recorded ? "the last that were logged" : "of held-out images at the last step logged, in nats an image"}.` }),
+    el("p", { className: "quiet", textContent: `Losses are ${study.recorded ? "the last that were logged" : "of held-out images at the last step logged, in nats per image"}.` }),
     el("div", { className: "wide", tabIndex: 0, role: "region", "aria-label": "runs" }, el("table", { id: "runs" }, el("thead", {}, el("tr", {}, ...head.map((text, i) => el("th", { scope: "col", textContent: text, className: i > 4 || i === 3 ? "number" : "" })))), el("tbody", {}, ...body))),
     el("div", { className: "files" }, el("a", { href: apiPath("overview", { format: "csv" }), download: "runs.csv", textContent: "CSV" })),
   ];

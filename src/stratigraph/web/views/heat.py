@@ -76,7 +76,9 @@ def _side(query: Query, study: Study, index: Index, axis: str, prefix: str = "")
                 query.choice(name("layers"), known)
     for run in runs:
         if run not in index.rows:
-            raise InputError(f"run {run} was not compared (yet): it is in none of the matrices.")
+            raise InputError(
+                f"run {run} has not been compared (yet): it is in none of the matrices."
+            )
     if step not in WORDS and not any(int(step) in index.rows[run] for run in runs):
         held = sorted({at for run in runs for at in index.rows[run]})
         raise InputError(
@@ -211,7 +213,9 @@ def curve(watched: Watched, query: Query) -> Answer:
     for axis in ("y", "x"):
         run = query.run(study, f"{axis}_run").run_id
         if run not in index.rows:
-            raise InputError(f"run {run} was not compared (yet): it is in none of the matrices.")
+            raise InputError(
+                f"run {run} has not been compared (yet): it is in none of the matrices."
+            )
         layer = query.choice(f"{axis}_layer", next(iter(index.rows[run].values())))
         ends.append((run, layer))
     (run_y, layer_y), (run_x, layer_x) = ends

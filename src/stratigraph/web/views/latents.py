@@ -65,9 +65,10 @@ def latents(watched: Watched, query: Query) -> Answer:
     if not record_exists(record):
         ended = run.state["state"] in (*CUT_SHORT, "failed", "killed")
         raise InputError(
-            f"the latents of run {run.run_id} were not observed, since it did not reach its last "
-            "step." if ended else
-            f"the latents of run {run.run_id} were not observed yet; this view fills then."
+            f"the latents of run {run.run_id} were not observed, because it did not reach its "
+            f"last step." if ended else
+            f"the latents of run {run.run_id} have not been observed yet; this view fills once "
+            "they have."
         )  # fmt: skip
 
     def read() -> pd.DataFrame:
@@ -76,7 +77,7 @@ def latents(watched: Watched, query: Query) -> Answer:
 
     table = watched.keep_record(("latents", way, run.run_id), record, read)
     if not len(table):
-        raise InputError(f"nothing was observed of the latents of run {run.run_id}.")
+        raise InputError(f"nothing was observed about the latents of run {run.run_id}.")
     counts = pd.crosstab(table["step"], table["regime"]).reindex(
         columns=list(REGIMES), fill_value=0
     )
@@ -120,12 +121,12 @@ def _read_query(watched: Watched, query: Query) -> tuple[Run, int]:
     run = _vae(query.run(watched.study("corrected"), "run"))
     if isinstance(run.config, RecordedConfig):
         raise InputError(
-            f"run {run.run_id} was recorded: its network and its data are with its trainer, and "
-            "nothing here can draw with them."
+            f"run {run.run_id} was recorded elsewhere: without its network and data, nothing can "
+            "be drawn."
         )
     steps = run.steps
     if not steps:
-        raise InputError(f"run {run.run_id} has no snapshot yet; it is drawn when it has one.")
+        raise InputError(f"run {run.run_id} has no snapshot yet; it is drawn once it has one.")
     step = query.whole("step", steps[-1])
     if step not in steps:
         raise InputError(

@@ -70,7 +70,7 @@ def overview(watched: Watched, query: Query) -> Answer:
         "scores": {way: watched.study(way).scores() for way in study.config.ways},
         "recorded": study.config.recorded,
         # What a recorded run logged is in its caller's units.
-        "unit": "" if study.config.recorded else "nats an image",
+        "unit": "" if study.config.recorded else "nats per image",
         "layers": watched.keep(("layers",), lambda: _layers(study)),
         "colours": {
             "scores": stops(SCORES),

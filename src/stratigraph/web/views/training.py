@@ -36,12 +36,12 @@ def _choose_score(watched: Watched, query: Query) -> tuple[str, str]:
     scores = study.scores()
     if not scores:
         raise InputError(
-            f"study {study.config.name} was not compared yet; this view fills when it was."
+            f"study {study.config.name} has not been compared yet; this view fills once it has."
         )
     if not study.complete():
         raise InputError(
             f"no run of study {study.config.name} has reached its last step, so nothing has a "
-            "final state yet; this view fills when one has."
+            "final state yet; this view fills once one has."
         )
     return way, query.choice("measure", scores, scores[0])
 
