@@ -8,7 +8,7 @@ import re
 import pytest
 
 from stratigraph.errors import ConfigError, InputError
-from stratigraph.values import check_number, check_whole, is_number, is_whole
+from stratigraph.values import check_number, check_whole, is_number, is_whole, told_percent
 
 NEITHER = [True, "1", None, [1], 1j]
 
@@ -18,6 +18,11 @@ def test_within_its_bounds_a_value_is_given_back():
     assert check_whole("x", 10**400) == 10**400
     assert [check_number("x", value, 0, 1) for value in (0, 0.5, 1)] == [0, 0.5, 1]
     assert check_number("x", -1e300) == -1e300
+
+
+def test_no_share_below_one_is_told_as_all():
+    shares = (0.95, 0.9875, 0.9998, 0.99999917, 1.0)
+    assert [told_percent(one) for one in shares] == ["95", "98.8", "99.98", "99.9999", "100"]
 
 
 @pytest.mark.parametrize("value", [*NEITHER, 1.0, -3, 4, math.nan])

@@ -20,6 +20,7 @@ __all__ = [
     "check_whole",
     "is_number",
     "is_whole",
+    "told_percent",
     "told_value",
     "whole_numbers",
 ]
@@ -51,6 +52,12 @@ def told_value(value: object) -> str:
     except ValueError:  # Python writes no whole number of more than 4,300 digits
         return "a number of thousands of digits"
     return told if len(told) <= 80 else f"{told[:60]}… ({len(told):,} characters)"
+
+
+def told_percent(share: float) -> str:
+    """A share in per cent to three digits, or as many as tell it from 100: 95, 98.8, 99.98."""
+    told = (f"{100 * share:.{digits}g}" for digits in range(3, 17))
+    return next((one for one in told if one != "100"), "100")
 
 
 def check_whole(

@@ -44,6 +44,7 @@ from stratigraph.evidence.needs import need_of, tell_need
 from stratigraph.evidence.sequential import Looks, Standing
 from stratigraph.evidence.standing import over_looks, stand
 from stratigraph.evidence.trajectories import LEAST_ROOM
+from stratigraph.values import told_percent
 
 __all__ = ["decide", "judge"]
 
@@ -233,7 +234,7 @@ def _verdict(
         )  # fmt: skip
     alone = " By CKA alone." if list(estimates) in BY_CKA_ALONE else ""
     least, null = 0.0 if question.one_sided else question.least, one.null
-    told = f"{100 * confidence:.3g} % interval {lower:+.3g} to {upper:+.3g}"
+    told = f"{told_percent(confidence)} % interval {lower:+.3g} to {upper:+.3g}"
     side = 0
     if lower > null + least:
         side = 1

@@ -14,6 +14,7 @@ from stratigraph.evidence.family import PRIMARY
 from stratigraph.evidence.needs import tell_need
 from stratigraph.evidence.power import Need
 from stratigraph.report.figures.style import measure_name
+from stratigraph.values import told_percent
 
 __all__ = ["finding_rows", "list_changes", "reach_of", "runs_of_answer"]
 
@@ -153,7 +154,11 @@ def _interval(one: Mapping[str, Any]) -> str:
 def _adjusted(found: Mapping[str, Any]) -> str:
     """The interval that the verdict is of, with its confidence."""
     one = found.get("adjusted") or {"confidence": None}
-    return "–" if one["confidence"] is None else f"{_interval(one)} ({one['confidence']:.1%})"
+    return (
+        "–"
+        if one["confidence"] is None
+        else f"{_interval(one)} ({told_percent(one['confidence'])} %)"
+    )
 
 
 NONE = dict.fromkeys(("value", "lower", "upper", "null", "replicates", "runs"))
