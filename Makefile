@@ -10,6 +10,10 @@ WORKERS ?= auto
   setup format clean
 .DELETE_ON_ERROR:
 
+# Modules are compiled once, when they are first imported, also where a shell or an image says not to:
+# each process that imports torch, pandas and matplotlib would compile them for three seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 setup: $(READY)
 
 # One environment, pinned by constraints.txt, made anew when the project's needs change: first what

@@ -124,7 +124,7 @@ def test_a_damaged_cache_is_built_anew(built, tmp_path):
     (tmp_path / source.name).write_bytes(content)
     checksum = source.name + ".sha256"
     (tmp_path / checksum).write_text((source.parent / checksum).read_text())
-    with pytest.warns(UserWarning, match="building the sprites anew: .*SHA-256"):
+    with pytest.warns(UserWarning, match="rebuilding the sprites: .*SHA-256"):
         damaged.prepare()
     assert (tmp_path / source.name).read_bytes() == source.read_bytes()
 

@@ -171,7 +171,7 @@ def test_metrics_hold_training_and_held_out_losses(tiny_study):
 def test_another_grid_in_the_same_folder_is_refused(tiny_study, tiny_file, tmp_path):
     other = tmp_path / "other.yaml"
     other.write_text(tiny_file.read_text().replace("seed: [0, 1]", "seed: [0, 2]"))
-    with pytest.raises(ConfigError, match=r"2 runs that .*other\.yaml has not"):
+    with pytest.raises(ConfigError, match=r"2 runs that .*other\.yaml lacks"):
         run_study(other, tiny_study.path, engine=LocalEngine(1))
 
 

@@ -196,7 +196,7 @@ def test_deconfounding_removes_what_only_the_input_explains():
     assert matrix.item(0, 1) == pytest.approx(deconfounded_cka(x, y, inputs), abs=1e-6)
     with pytest.warns(UndefinedWarning, match="no more than the input's geometry"):
         assert np.isnan(deconfounded_cka(x, inputs * 3, inputs))
-    with pytest.raises(InputError, match=r"inputs: expected the 60 probes"):
+    with pytest.raises(InputError, match=r"inputs: expected the same 60 probes"):
         deconfounded_cka(X, Y, inputs)
 
 
