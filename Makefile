@@ -49,7 +49,7 @@ always:
 
 # The reports of the studies that are kept, from their tables, into results/kept.
 reports: $(RUNS)
-	set -e; for kept in studies/results/*/; do \
+	set -e; for kept in $(dir $(wildcard studies/results/*/labels.parquet)); do \
 	  $(BIN)/stratigraph report $$kept --out results/kept/$$(basename $$kept); done
 
 test: $(READY) browser
