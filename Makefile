@@ -6,8 +6,8 @@ READY := .venv/.ready
 DOCS := .venv/.docs
 WORKERS ?= auto
 
-.PHONY: demo reports test test-all test-rest browser test-load test-crash test-damage test-ray docs notebooks lint \
-  setup format clean
+.PHONY: always demo reports test test-all test-rest browser test-load test-crash test-damage test-ray \
+  docs notebooks lint setup format clean
 .DELETE_ON_ERROR:
 
 # Modules are compiled once, when they are first imported, also where a shell or an image says not to:
@@ -36,15 +36,13 @@ $(READY): $(RUNS)
 	$(INSTALL) --editable '.[all,test,lint]'
 	touch $@
 
-demo: $(RUNS)
-	$(BIN)/stratigraph run studies/quick.yaml --out results/quick
+demo: results/quick
 
 # A study of studies/ to its report: `make results/paper-decided`. The same again goes on with it.
 results/paper-decided: OPTIONS := --until-decided --looks 4,6,8
 results/%: studies/%.yaml $(RUNS) always
 	$(BIN)/stratigraph run $< --out $@ $(OPTIONS)
 
-.PHONY: always
 always:
 
 # The reports of the studies that are kept, from their tables, into results/kept.

@@ -110,8 +110,7 @@ def load_dataset(source: Any, **options: Any) -> Dataset:
         return _own("a torch data set", load_torch, options, source)
     raise InputError(
         f"a data set cannot be made from {type(source).__name__}; expected a name, a path, an "
-        "array, "
-        f"a tensor, or a map-style torch data set.{suggest('', DATASETS)}"
+        f"array, a tensor, or a map-style torch data set.{suggest('', DATASETS)}"
     )
 
 

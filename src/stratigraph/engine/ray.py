@@ -20,7 +20,7 @@ from typing import Any
 
 from stratigraph.engine.loop import TICK_SECONDS, Death, Pending, run_tasks
 from stratigraph.engine.protocol import Failure, Outcome, raised, title_of
-from stratigraph.engine.ray_address import check_address
+from stratigraph.engine.ray_address import CONNECT_SECONDS, check_address
 from stratigraph.engine.ray_worker import Board, Line, run_one
 from stratigraph.engine.stop import listening
 from stratigraph.engine.words import Hear
@@ -31,7 +31,6 @@ from stratigraph.values import is_number
 __all__ = ["RayEngine"]
 
 GONE_SECONDS = 10.0  # that the tasks of a map that was given up have to be gone
-CONNECT_SECONDS = 5.0
 BUSY_SECONDS = 90.0  # that a task sent again waits for the lock of its last worker
 
 

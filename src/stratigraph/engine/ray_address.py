@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from stratigraph.errors import ConfigError
 
-__all__ = ["check_address"]
+__all__ = ["CONNECT_SECONDS", "check_address"]
 
 CONNECT_SECONDS = 5.0
 ASK_SECONDS = 5.0

@@ -84,8 +84,7 @@ def check_repairable(directory: Path, config: RunConfig, device: str) -> None:
     if _read_conditions(directory, config).get("drift"):
         raise ConfigError(
             f"{directory}: this run continued under changed conditions (--allow-drift), so it "
-            "cannot "
-            "be made again as it was; train it again under another --out."
+            "cannot be made again as it was; train it again under another --out."
         )
 
 
