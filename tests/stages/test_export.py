@@ -75,10 +75,11 @@ def test_it_is_not_run(exported, tiny_file, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in exported.rglob("*")} == before
 
 
-def test_a_report_is_drawn_of_it_elsewhere(exported, tmp_path, without_ink):
+def test_a_report_is_drawn_of_it_elsewhere(exported, tmp_path, without_ink, capsys):
     before = {path: path.stat().st_mtime_ns for path in exported.rglob("*")}
     with pytest.raises(SystemExit, match="0"):
         main(["report", str(exported), "--out", str(tmp_path / "drawn")])
+    assert "serve" not in capsys.readouterr().out  # which refuses an export
     page = (tmp_path / "drawn" / "report" / "index.html").read_text()
     assert all(row["statement"] in page for row in load_study(exported).findings[:3])
     assert {path: path.stat().st_mtime_ns for path in exported.rglob("*")} == before

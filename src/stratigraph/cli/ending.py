@@ -73,15 +73,16 @@ def find_finished_lines(source: Path, opening: Opening) -> list[str]:
     return [*finished[1], *_say_where(finished[0], page_path(finished[0]))]
 
 
-def _say_where(study: Path, report: Path) -> list[str]:
-    """Where the one picture and the report are, and how the page opens."""
+def _say_where(study: Path | None, report: Path) -> list[str]:
+    """Where the one picture and the report are, and how the page of a study opens."""
     here = Path(sys.argv[0])  # as it was called, where its name alone would not find it
     command = here if here.name == "stratigraph" and which(here.name) is None else "stratigraph"
     picture = report.parent.parent / "figures" / "answer.webp"
+    page = f"page: `{command} serve {study}`, then http://127.0.0.1:8000/ in a browser"
     return [
         "",
         *([f"picture: {picture}"] if picture.is_file() else []),
-        f"page: `{command} serve {study}`, then http://127.0.0.1:8000/ in a browser",
+        *([page] if study is not None else []),
         f"report: {report}",
     ]
 
@@ -95,6 +96,7 @@ def tell_headline(study: Study, report: Path) -> None:
         from stratigraph.report import headline
 
         lines = headline(study)
-    tell_lines([*lines, *_say_where(study.path, report)])
+    served = study.path if study.export is None else None  # an export has no page
+    tell_lines([*lines, *_say_where(served, report)])
     if _name_study(study) != str(study.path):
         tell(f"published: {_name_study(study)}")
