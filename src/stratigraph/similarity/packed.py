@@ -224,11 +224,10 @@ def _place(
         part = square[start:stop, :stop]
         part -= own[:stop]
         part -= own[start:stop, None]
-        cut = slice(packed_length(start, diagonal), packed_length(stop, diagonal))
-        if row.dtype == square.dtype:
-            np.take(flat, places[cut], out=triangle[cut], mode="clip")  # unbuffered
-        else:
-            triangle[cut] = flat.take(places[cut])
+        first, last = packed_length(start, diagonal), packed_length(stop, diagonal)
+        middle = first + (stop - start) * start
+        triangle[first:middle].reshape(stop - start, start)[:] = part[:, :start]
+        triangle[middle:last] = flat.take(places[middle:last])
     across = _rectangle(row, tile, len(shift))
     # Not yet rounded to the row's dtype: of a faint kernel little is left but the difference.
     entries = (
@@ -266,6 +265,14 @@ def _tiles(n: int, diagonal: bool) -> tuple[_Tile, ...]:
 
 @lru_cache(maxsize=8)
 def _triangle(size: int, diagonal: bool) -> np.ndarray:
-    """Flat places of the lower triangle of a square."""
-    rows, columns = np.tril_indices(size, 0 if diagonal else -1)
-    return np.asarray(rows * size + columns)
+    """Flat places of the lower triangle of a square, `ROWS` rows at a time.
+
+    First the columns left of their own triangle, which are copied whole; then that triangle.
+    """
+    square = np.arange(size * size).reshape(size, size)
+    found = [np.empty(0, square.dtype)]
+    for start in range(0, size, ROWS):
+        part = square[start : start + ROWS]
+        own = np.tril_indices(len(part), 0 if diagonal else -1)
+        found += [part[:, :start].ravel(), part[:, start:][own]]
+    return np.concatenate(found)
