@@ -24,7 +24,6 @@ import time
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
-from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -35,9 +34,8 @@ from torch import Tensor, nn
 
 from stratigraph.errors import ConfigError, InputError, StorageError
 from stratigraph.integrations.probes import ProbeReader
-from stratigraph.latents import kl_by_latent
+from stratigraph.integrations.read_layers import device_of, write_layers
 from stratigraph.records import (
-    Files,
     locked,
     record_exists,
     remove_record,
@@ -47,14 +45,12 @@ from stratigraph.records import (
     write_json,
     write_record,
 )
-from stratigraph.similarity.reduction import reduce_units
 from stratigraph.stages.metrics import MetricsLog
 from stratigraph.stages.signs import resumed_signs
 from stratigraph.stages.state import StateFile
 from stratigraph.study import CONFIG, probes_path, representations_path, run_path
-from stratigraph.study.layout import POSTERIOR_FILE
 from stratigraph.training import RecordedConfig
-from stratigraph.training.signs import Signs, constant_share
+from stratigraph.training.signs import Signs
 from stratigraph.version import __version__
 
 __all__ = ["Recorder", "TrainingWarning"]
@@ -237,7 +233,7 @@ class Recorder:
                 "began": time.time(),
                 "conditions": {
                     "data": self.config.probes,
-                    "device": _device(self.inputs.model),
+                    "device": device_of(self.inputs.model),
                     "torch": torch.__version__,
                 },
             }
@@ -251,47 +247,18 @@ class Recorder:
         """Weights, representations and losses of this step."""
         if not self._metrics.rows:
             self._metrics.add(self.steps, "training", _row({}))  # nothing was logged yet
-        about: dict[str, Any] = {
-            "probes": self.config.probes,
-            "reading": self.config.reading,
-            "posterior": self.inputs.has_posterior,
-        }
-        layers: list[dict[str, Any]] = []
-        shares: dict[str, float] = {}
-        kl: list[np.ndarray] = []
-
-        def fill(files: Files) -> None:
-            posterior = None
-            if self.inputs.has_posterior:
-                posterior = self.inputs.read_posterior()
-                files.array(POSTERIOR_FILE, posterior)
-                kl.append(kl_by_latent(*posterior))
-            for layer, module, activation in self.inputs.name_layers(posterior):
-                name = layer.replace("/", "|")  # it names a file
-                size = activation.abs() if activation.is_complex() else activation
-                shares[name] = constant_share(size)
-                reduced = reduce_units(activation, f"layer {name}")
-                files.array(f"{name}.npy", reduced.coordinates)
-                facts = {"units": reduced.units, "reason": reduced.reason, "doubt": reduced.doubt}
-                own = {} if module == layer else {"module": module}
-                layers.append({"name": name, **own, **facts})
-
-        device = _device(self.inputs.model)
-        read_by = {"torch": torch.__version__, "device": device}
-        write_record(
-            representations_path(self.path, self.steps),
-            fill,
-            {**about, "read_by": read_by, "layers": layers},
-        )
+        place = representations_path(self.path, self.steps)
+        about = {"probes": self.config.probes, "reading": self.config.reading}
+        read = write_layers(place, self.inputs, about)
         self._metrics.save()
         # Last: a run has the steps of its snapshots, and each of those is whole.
         kept = self.inputs.model if self.weights else nn.Module()
         save_snapshot(self.path, self.steps, kept, {"run_id": self.run_id, **self.made_of})
         self._kept = self.steps
         # Told when the snapshot is whole, since a warning may be made an error.
-        for one in kl:
-            self._tell(self.signs.of_latents(self.steps, one))
-        self._tell(self.signs.of_layers(self.steps, shares))
+        if read.kl is not None:
+            self._tell(self.signs.of_latents(self.steps, read.kl))
+        self._tell(self.signs.of_layers(self.steps, read.shares))
         self._state.beat(self.steps, self.loss)
 
     def _tell(self, texts: list[str]) -> None:
@@ -324,12 +291,6 @@ def _number(name: str, value: Any) -> float:
         shape = getattr(value, "shape", None)
         got = type(value).__name__ if shape is None else f"one of shape {tuple(shape)}"
         raise InputError(f"{name}: expected a number or a tensor of one, got {got}.") from None
-
-
-def _device(model: nn.Module) -> str:
-    """Where the network is; one without parameters or buffers is where its inputs are."""
-    first = next(chain(model.parameters(), model.buffers()), None)
-    return "cpu" if first is None else str(first.device)
 
 
 def _detached(value: Any) -> Any:
