@@ -34,6 +34,15 @@ def test_an_interval_is_one_dataset(measure):
     assert (sg.similarity_matrix(A, B, measure) == found["value"]).all()
 
 
+@pytest.mark.parametrize("measure", ["cka", "mutual_knn"])
+def test_an_interval_tells_how_far_it_is(measure):
+    seen = []
+    sg.similarity_matrix(A, B, measure, interval=True, progress=lambda *done: seen.append(done))
+    last = 2 if measure == "cka" else 10  # pairs, or groups of four of 40 probes
+    assert seen[-last:] == [(done, last) for done in range(1, last + 1)]
+    assert len(seen) > last  # the scores themselves
+
+
 def test_a_null_beside_it_is_that_of_calibrate():
     found = sg.similarity_matrix(A, B, interval=True, null=19, seed=3)
     want = sg.calibrate(A, B, null=19, seed=3)

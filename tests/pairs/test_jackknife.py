@@ -8,7 +8,8 @@ from hypothesis import given, settings, strategies as st
 from scipy import stats
 
 from stratigraph.pairs.agreement import rank_agreement
-from stratigraph.pairs.jackknife import jackknife_pairs, pair_scores
+from stratigraph.pairs.group_sums import pair_scores
+from stratigraph.pairs.jackknife import jackknife_pairs
 from stratigraph.similarity.cka import debiased_cka, linear_cka
 from stratigraph.similarity.kernel_cka import deconfounded_cka
 from stratigraph.similarity.reduction import reduce_units

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 from synthetic import gaussian, layers
 
-from stratigraph.pairs.jackknife import pair_scores
+from stratigraph.pairs.group_sums import pair_scores
 from stratigraph.pairs.matrix import similarity_matrix
 from stratigraph.similarity.cka import DEBIASED_CKA
 from stratigraph.similarity.hsic import (

@@ -22,7 +22,8 @@ from stratigraph.evidence.answer import answer
 from stratigraph.evidence.evidence import Evidence, Pairs
 from stratigraph.evidence.from_study import sides
 from stratigraph.identity import canonical
-from stratigraph.pairs.jackknife import JACKKNIFED, groups_of
+from stratigraph.pairs.group_sums import groups_of
+from stratigraph.pairs.jackknife import JACKKNIFED
 from stratigraph.study import CORRECTED, claim_pairs
 from stratigraph.training import RunConfig
 

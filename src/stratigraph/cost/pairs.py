@@ -21,7 +21,8 @@ import torch
 
 from stratigraph.engine import one_thread
 from stratigraph.pairs.coordinates import read_coordinates
-from stratigraph.pairs.jackknife import TASK_PAIRS, groups_of, jackknife_pairs, order_in_tiles
+from stratigraph.pairs.group_sums import groups_of
+from stratigraph.pairs.jackknife import TASK_PAIRS, jackknife_pairs, order_in_tiles
 from stratigraph.pairs.pair_by_pair import PAIR_BLOCK
 from stratigraph.pairs.stored import compare_stored
 from stratigraph.similarity.measure import Measure

@@ -25,9 +25,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-__all__ = ["COLLAPSED", "Tally", "information_bound", "tally", "warned_at"]
+from stratigraph.training.signs import COLLAPSED
 
-COLLAPSED = 0.01  # nats
+__all__ = ["Tally", "information_bound", "tally", "warned_at"]
+
 EARLY = 0.1  # of the training
 
 

@@ -26,8 +26,9 @@ from torch import Tensor
 
 from stratigraph.errors import InputError
 from stratigraph.labels import join_rows
+from stratigraph.pairs.blocks import Progress
 from stratigraph.pairs.chance import join_groups
-from stratigraph.pairs.jackknife import groups_of, pair_scores
+from stratigraph.pairs.group_sums import groups_of, pair_scores
 from stratigraph.pairs.labelled import label_matrix
 from stratigraph.pairs.planner import MEMORY
 from stratigraph.pairs.scored import check_inputs, score_matrix
@@ -63,6 +64,7 @@ def interval_matrix(
     *,
     confidence: float = 0.95,
     memory: int | str = MEMORY,
+    progress: Progress | None = None,
     null: int | None = None,
     groups: Any = None,
     seed: int = 0,
@@ -97,8 +99,10 @@ def interval_matrix(
     left, right = sides[0], sides[1] if len(sides) > 1 else None
     if groups is not None:
         groups = np.asarray(join_groups(groups, joined))
-    found = score_matrix(left, right, chosen, memory=memory, null=null, groups=groups, seed=seed)
-    without = _without_groups(sides, chosen, parts, memory)
+    found = score_matrix(
+        left, right, chosen, memory=memory, progress=progress, null=null, groups=groups, seed=seed
+    )
+    without = _without_groups(sides, chosen, parts, memory, progress)
     spread = np.sqrt((parts - 1) / parts * np.square(without - without.mean(0)).sum(0))
     reach = spread * scipy.stats.t.ppf((1 + confidence) / 2, parts - 1)
     found = found.assign_coords(
@@ -149,26 +153,26 @@ def _count_groups(argument: str, n: int, measure: Measure) -> int:
 
 
 def _without_groups(
-    sides: list[dict[str, Tensor]], measure: Measure, parts: int, memory: int
+    sides: list[dict[str, Tensor]],
+    measure: Measure,
+    parts: int,
+    memory: int,
+    progress: Progress | None = None,
 ) -> np.ndarray:
     """Scores without each group of probes, (g, k, k′)."""
     if measure.name in IN_PARTS:
-        return _without_groups_of_cka(sides, measure.name, parts)
-    left, right = sides[0], sides[1] if len(sides) > 1 else None
-    of_group = np.arange(len(next(iter(left.values())))) % parts
+        return _without_groups_of_cka(sides, measure.name, parts, progress)
+    of_group = np.arange(len(next(iter(sides[0].values())))) % parts
+    found = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the whole they were told
-        return np.stack(
-            [
-                score_matrix(
-                    _leave_out(left, of_group == g),
-                    None if right is None else _leave_out(right, of_group == g),
-                    measure,
-                    memory=memory,
-                )
-                for g in range(parts)
-            ]
-        )
+        for g in range(parts):
+            rest = [_leave_out(side, of_group == g) for side in sides]
+            other = rest[1] if len(rest) > 1 else None
+            found.append(score_matrix(rest[0], other, measure, memory=memory))
+            if progress:
+                progress(g + 1, parts)
+    return np.stack(found)
 
 
 def _leave_out(side: Mapping[str, Tensor], group: np.ndarray) -> dict[str, Tensor]:
@@ -176,7 +180,9 @@ def _leave_out(side: Mapping[str, Tensor], group: np.ndarray) -> dict[str, Tenso
     return {name: matrix[rows.to(matrix.device)] for name, matrix in side.items()}
 
 
-def _without_groups_of_cka(sides: list[dict[str, Tensor]], measure: str, groups: int) -> np.ndarray:
+def _without_groups_of_cka(
+    sides: list[dict[str, Tensor]], measure: str, groups: int, progress: Progress | None
+) -> np.ndarray:
     """Scores without each group, (g, k, k′)."""
     rows, columns = len(sides[0]), len(sides[-1])
     every = [value.cpu().numpy() for side in sides for value in side.values()]
@@ -184,7 +190,7 @@ def _without_groups_of_cka(sides: list[dict[str, Tensor]], measure: str, groups:
     pairs = np.array(
         [(i, first + j) for i in range(rows) for j in range(i if first == 0 else 0, columns)]
     )
-    scores = pair_scores(every, pairs, measure, groups)
+    scores = pair_scores(every, pairs, measure, groups, progress)
     without = np.empty((groups, rows, columns))
     for (i, j), row in zip(pairs, scores, strict=True):
         without[:, i, j - first] = row[1:]

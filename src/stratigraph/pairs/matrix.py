@@ -89,7 +89,7 @@ def similarity_matrix(
         memory: bytes of prepared vectors to hold, or words such as ``"2 GB"``; more goes to a
             scratch folder. Representations on disk (`load_representations`) that would take more
             are read in parts, for CKA.
-        progress: called with (tasks done, all tasks).
+        progress: called with (tasks done, all tasks): of the scores, then of an interval or a null.
         null: number of permutations of the probes that estimate what chance would score (`chance`):
             a p and a calibrated score for each cell, and for the best of rows, columns and all.
         groups: a label for each probe, (n,): permute within them; a pandas series is joined.
@@ -119,8 +119,8 @@ def similarity_matrix(
     if not (tolerance is precision is None):
         raise InputError("interval: only for exact scores; leave out tolerance= and precision=.")
     found = interval_matrix(
-        a, b, measure, confidence=confidence_of(interval), memory=memory, null=null, groups=groups,
-        seed=seed,
+        a, b, measure, confidence=confidence_of(interval), memory=memory, progress=progress,
+        null=null, groups=groups, seed=seed,
     )  # fmt: skip
     return as_dataset(found)
 

@@ -34,14 +34,9 @@ from stratigraph.evidence.runs import runs_of_findings
 from stratigraph.evidence.weights import weigh_encoder_less_decoder
 from stratigraph.pairs.agreement import rank_agreement
 from stratigraph.pairs.coordinates import read_coordinates
+from stratigraph.pairs.group_sums import GROUPS, groups_of
 from stratigraph.pairs.influence import INFLUENCED, weigh_pairs
-from stratigraph.pairs.jackknife import (
-    GROUPS,
-    MOST_PROBES,
-    groups_of,
-    jackknife_pairs,
-    order_in_tiles,
-)
+from stratigraph.pairs.jackknife import MOST_PROBES, jackknife_pairs, order_in_tiles
 from stratigraph.records import Files, write_record
 from stratigraph.similarity.influence import fewest_to_turn
 from stratigraph.stages.job import Job

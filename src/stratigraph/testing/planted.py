@@ -26,7 +26,7 @@ import pandas as pd
 from stratigraph.engine import one_thread
 from stratigraph.evidence.evidence import Evidence, Pairs
 from stratigraph.evidence.trajectories import part_of
-from stratigraph.pairs.jackknife import pair_scores
+from stratigraph.pairs.group_sums import pair_scores
 from stratigraph.similarity.procrustes import procrustes_similarity
 from stratigraph.study.selection import claim_pairs
 from stratigraph.testing.planted_data import plant_across

@@ -16,7 +16,7 @@ import pandas as pd
 
 from stratigraph.engine import one_thread
 from stratigraph.evidence.evidence import Pairs
-from stratigraph.pairs.jackknife import pair_scores
+from stratigraph.pairs.group_sums import pair_scores
 from stratigraph.similarity.procrustes import procrustes_similarity
 
 __all__ = ["plant_across"]

@@ -22,12 +22,8 @@ from scipy import stats
 from stratigraph.errors import InputError
 from stratigraph.identity import canonical
 from stratigraph.pairs.coordinates import read_coordinates
-from stratigraph.pairs.jackknife import (
-    JACKKNIFED,
-    MOST_PROBES,
-    groups_of,
-    jackknife_pairs,
-)
+from stratigraph.pairs.group_sums import groups_of
+from stratigraph.pairs.jackknife import JACKKNIFED, MOST_PROBES, jackknife_pairs
 from stratigraph.records import record_exists, verified
 from stratigraph.report.figures.style import measure_name
 from stratigraph.similarity.measure import between
