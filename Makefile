@@ -84,9 +84,10 @@ test-crash: $(READY)
 test-damage: $(READY)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist load -m damage -rP tests/crash --timeout 1800
 
-# Ray under twenty killed workers, five killed drivers and a lost node: some ten minutes.
+# Ray under twenty killed workers, five killed drivers and a lost node; and the published grid's first
+# steps on it: some twenty minutes.
 test-ray: $(READY)
-	$(BIN)/python -m pytest -m slow -rP tests/engine --timeout 1800
+	$(BIN)/python -m pytest -m slow -rP tests/engine tests/data --timeout 1800
 
 # The site: docs/_build/site/index.html, which opens without a server and without a network.
 docs: $(DOCS)

@@ -17,7 +17,7 @@ from scipy.linalg import blas
 
 from stratigraph.pairs.matrix import similarity_matrix
 
-__all__ = ["floor_of_batch", "floor_of_cka", "in_turn"]
+__all__ = ["floor_of_batch", "floor_of_cka", "floor_of_products", "in_turn"]
 
 
 def in_turn(calls: dict[str, Callable[[], Any]], rounds: int) -> list[dict[str, Any]]:
@@ -65,6 +65,30 @@ def floor_of_cka(layers: dict[str, torch.Tensor], rounds: int) -> list[dict[str,
             "ten lines of numpy": ten_lines,
             "ours, debiased_cka": lambda: similarity_matrix(layers),
             "ours, linear_cka": lambda: similarity_matrix(layers, None, "linear_cka"),
+        },
+        rounds,
+    )
+
+
+def floor_of_products(
+    a: dict[str, torch.Tensor], b: dict[str, torch.Tensor] | None, rounds: int
+) -> list[dict[str, Any]]:
+    """The products that all pairs cannot do without: XXᵀ of each layer, and rows with rows."""
+    arrays = [x.numpy() for x in [*a.values(), *(b or {}).values()]]
+    n, columns = len(arrays[0]), 8192
+    left, right = (np.ones((len(side), columns), np.float32) for side in (a, b or a))
+
+    def products() -> None:
+        for x in arrays:
+            blas.ssyrk(1.0, x.T, trans=1)
+        for _ in range(n * (n - 1) // 2 // columns):
+            left @ (left if b is None else right).T
+
+    return in_turn(
+        {
+            "its products: one ssyrk a layer, rows × rows": products,
+            "ours, debiased_cka": lambda: similarity_matrix(a, b),
+            "ours, linear_cka": lambda: similarity_matrix(a, b, "linear_cka"),
         },
         rounds,
     )

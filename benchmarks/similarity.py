@@ -39,7 +39,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 import peers
-from floor import floor_of_batch, floor_of_cka
+from floor import floor_of_batch, floor_of_cka, floor_of_products
 from small import small
 from stratigraph.activations import read_network
 from stratigraph.data import draw_probes
@@ -159,6 +159,7 @@ def job_a() -> None:
         check = against(MEASURES[name], a, b, [0, 3, 5, 6])
         run = partial(similarity_matrix, a, b, name)
         timed(f"ours, exact {name}", lambda go=run: go().to_numpy(), check)
+    RESULTS.extend(floor_of_products(a, b, 3))
     timed("textbook Gram form, float32", lambda: textbook(a, b), check)
     cuts = [slice(i, i + BATCH) for i in range(0, n, BATCH)]
     gemm(2 * flops * BATCH / n)
@@ -267,6 +268,7 @@ def job_c() -> None:
     check = against(DEBIASED_CKA, a, a, [0, 20, 150, 279])
     gemm(sum(v.shape[1] for v in a.values()) * 1e6 + 280**2 * 499_500.0)
     timed("ours, exact debiased_cka", lambda: similarity_matrix(a).to_numpy(), check)
+    RESULTS.extend(floor_of_products(a, None, 3))
     features = list(a.values())
     theirs = peers.module("cka")
     if theirs is not None:
