@@ -75,7 +75,7 @@ browser:
 test-load: $(READY)
 	$(BIN)/python -m pytest -m slow -rP tests/web --timeout 600
 
-# Every operation on a file killed, refused and cut off from power: some twenty minutes.
+# Every operation on a file killed, refused and cut off from power: half an hour.
 test-crash: $(READY)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist load -m crash -rP tests/crash tests/stages \
 	  --timeout 1800
