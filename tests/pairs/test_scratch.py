@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tracemalloc
 from collections import namedtuple
@@ -16,11 +17,12 @@ from stratigraph import machine
 from stratigraph.errors import InputError, StorageError
 from stratigraph.pairs import by_vectors
 from stratigraph.pairs.by_vectors import OutOfCore
+from stratigraph.pairs.embedding import VECTORS
 from stratigraph.pairs.matrix import similarity_matrix
 from stratigraph.pairs.pairwise import all_pairs
 from stratigraph.pairs.stored import compare_stored
 from stratigraph.similarity.catalog import MEASURES
-from stratigraph.similarity.packed import packed_length
+from stratigraph.similarity.packed import LAYOUT, packed_length, tiled_places
 from stratigraph.similarity.reduction import reduce_units
 
 
@@ -97,6 +99,29 @@ def test_a_disk_without_room_is_refused_before_anything_is_written(files, tmp_pa
     assert shutil.disk_usage(tmp_path).free > 0
 
 
+def test_vectors_in_another_layout_are_not_read(files, tmp_path, monkeypatch):
+    """As after an upgrade: the same numbers in another order would be other scores, silently."""
+    monkeypatch.setattr(by_vectors, "EMBED_BLOCK", 4)
+    monkeypatch.setattr(by_vectors, "PRODUCT_BLOCK", 8)
+    whole = compare_stored(files, scratch=tmp_path / "whole")
+    part = tmp_path / "part"
+    with pytest.raises(KeyboardInterrupt):
+        compare_stored(files, scratch=part, progress=stopping(20))
+    vectors = sorted(part.glob(f"{VECTORS}*"))
+    assert vectors
+    for path in vectors:
+        path.rename(path.with_name(path.name.replace(VECTORS, "packed-")))
+    found = compare_stored(files, scratch=part)
+    assert np.array_equal(found.values, whole.values, equal_nan=True)
+    assert not list(part.glob("packed-*"))
+
+
+def test_a_change_of_the_layout_raises_its_number():
+    """Whoever changes the order of a packed row sees this fail, and raises `LAYOUT` too."""
+    places = b"".join(tiled_places(1100, diagonal).tobytes() for diagonal in (True, False))
+    assert (LAYOUT, hashlib.sha256(places).hexdigest()[:16]) == (2, "665cd82be917bc50")
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_vectors_that_do_not_fit_are_made_by_panels(files, tmp_path, monkeypatch, count):
     """With the same bits, on little more disk than was allowed, interrupted and gone on with."""
@@ -108,7 +133,7 @@ def test_vectors_that_do_not_fit_are_made_by_panels(files, tmp_path, monkeypatch
 
     def watch(done, total):
         nonlocal largest
-        kept = (tmp_path / "part").glob("packed-*.npy")
+        kept = (tmp_path / "part").glob(f"{VECTORS}*.npy")
         largest = max(largest, sum(path.stat().st_size for path in kept))
 
     calls: list[int] = []

@@ -147,7 +147,7 @@ def test_a_million_isotropic_units_are_not_degenerate():
 
 
 @pytest.mark.parametrize("debiased", [True, False])
-@pytest.mark.parametrize("n", [4, 130, 1100])  # one tile, blocks of a tile, two tiles
+@pytest.mark.parametrize("n", [4, 128, 129, 1025])  # one band, two of a tile, two tiles
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_packed_rows_hold_the_centred_kernel(n, debiased, dtype):
     x, y = (v.astype(dtype) + 0.5 for v in layers(n, (9, 400)).values())

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import ClassVar
 
@@ -36,7 +37,7 @@ from stratigraph.pairs.blocks import (
     read_whole,
 )
 from stratigraph.pairs.comparison import Comparison
-from stratigraph.pairs.embedding import Embeddings, Run
+from stratigraph.pairs.embedding import VECTORS, Embeddings, Run
 from stratigraph.pairs.products import COLUMNS, PART, as_cosines, in_float64, multiply
 from stratigraph.pairs.tasks import run_tasks
 from stratigraph.records import scratch_folder, storage
@@ -102,8 +103,9 @@ class OutOfCore:
                 )
         with storage(self.folder):
             make_folder(self.folder)
-            for path in self.folder.glob("vectors-*"):  # of earlier versions, in another layout
-                path.unlink(missing_ok=True)
+            for path in chain(self.folder.glob("vectors-*"), self.folder.glob("packed*")):
+                if not path.name.startswith(VECTORS):  # of earlier versions, in another layout
+                    path.unlink(missing_ok=True)
         return _multiply_all(sides, measure, wanted, run, self.folder, keep=True, disk=self.disk)
 
 
@@ -202,7 +204,7 @@ def _room(
 ) -> int | None:
     """How many vectors the disk holds at a time; None where it holds them all."""
     each, count = 4 * length, sum(map(len, sides))
-    there = sum(file.stat().st_size for file in folder.glob("packed-*.npy"))
+    there = sum(file.stat().st_size for file in folder.glob(f"{VECTORS}*.npy"))
     free = shutil.disk_usage(folder).free + there - 8 * len(sides[0]) * len(sides[-1])
     room = int((free if disk is None else min(disk, free)) // each)
     least = min(2 * size, count)

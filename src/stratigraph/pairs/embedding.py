@@ -26,8 +26,11 @@ from stratigraph.pairs.blocks import (
 )
 from stratigraph.records import npy, write_file
 from stratigraph.similarity.measure import Measure
+from stratigraph.similarity.packed import LAYOUT
 
-__all__ = ["Embeddings", "Run"]
+__all__ = ["VECTORS", "Embeddings", "Run"]
+
+VECTORS = f"packed{LAYOUT}-"  # how their files' names begin: those of another layout are not read
 
 Run: TypeAlias = Callable[..., Iterator[tuple[int, Any]]]  # function, tasks, their number
 
@@ -71,7 +74,7 @@ class Embeddings:
 
     def _path(self, key: tuple[int, int]) -> Path:
         side, chunk = key
-        return self.folder / f"packed-{side}-{chunk * self.chunk}.npy"
+        return self.folder / f"{VECTORS}{side}-{chunk * self.chunk}.npy"
 
     def make(self, found: list[Block], panels: bool) -> None:
         """Make the vectors that some blocks multiply; with panels, all others go first."""
@@ -81,7 +84,7 @@ class Embeddings:
         if panels:
             self.at_hand = {key: self.at_hand[key] for key in self.at_hand.keys() & needed}
             stay = {self._path(key) for key in needed}
-            for path in self.folder.glob("packed-*.npy"):
+            for path in self.folder.glob(f"{VECTORS}*.npy"):
                 if path not in stay:
                     path.unlink(missing_ok=True)
         missing = sorted(needed - self.at_hand.keys())

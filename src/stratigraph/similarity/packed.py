@@ -2,9 +2,9 @@
 
 K = XXᵀ is symmetric, so half of it holds everything, and with the diagonal divided by √2 (or left
 out, debiased) two rows have the inner product ½⟨K, L⟩_F, whatever order their entries stand in. The
-order is that of tiles: each holds the triangle of 1,024 probes, by a symmetric rank-k product
-(numpy calls BLAS syrk for XXᵀ, half the flops), then their rectangle with all later probes,
-multiplied into its place.
+order is that of tiles: each holds the triangle of 1,024 probes (in bands, `_triangle`), by a
+symmetric rank-k product (numpy calls BLAS syrk for XXᵀ, half the flops), then their rectangle with
+all later probes, multiplied into its place.
 
 Wide float32 layers are multiplied as they are and centred after: with r the sums of the rows of XXᵀ
 and T their total, K_ij = (XXᵀ)_ij − r_i/n − r_j/n + T/n². That spares every pass over X but the
@@ -32,10 +32,11 @@ from stratigraph.similarity.gram import places_of
 from stratigraph.similarity.hsic import DEGENERATE, is_degenerate, u_shift
 from stratigraph.similarity.threads import Each
 
-__all__ = ["Packed", "pack_layer", "packed_length", "tiled_places"]
+__all__ = ["LAYOUT", "Packed", "pack_layer", "packed_length", "tiled_places"]
 
+LAYOUT = 2  # of a packed row, which comparisons keep on disk: raise it with what decides the order
 TILE = 1024  # probes
-ROWS = 128  # of a triangle, that stay in the cache while they are centred and moved
+ROWS = 128  # of a triangle, that stay in the cache while they are centred and moved in one band
 PART = 1 << 14  # numbers of a row whose float64 copy stays in the cache
 UNITS = 4096  # that one product sums over, where there is a single tile to share out
 SINGLE = 1 << 12  # entries from which a float32 layer is multiplied in float32,
@@ -225,7 +226,7 @@ def _place(
         part -= own[:stop]
         part -= own[start:stop, None]
         first, last = packed_length(start, diagonal), packed_length(stop, diagonal)
-        middle = first + (stop - start) * start
+        middle = first + (stop - start) * start  # before it copied columns, then a triangle
         triangle[first:middle].reshape(stop - start, start)[:] = part[:, :start]
         triangle[middle:last] = flat.take(places[middle:last])
     across = _rectangle(row, tile, len(shift))
@@ -265,12 +266,13 @@ def _tiles(n: int, diagonal: bool) -> tuple[_Tile, ...]:
 
 @lru_cache(maxsize=8)
 def _triangle(size: int, diagonal: bool) -> np.ndarray:
-    """Flat places of the lower triangle of a square, `ROWS` rows at a time.
+    """Flat places of the lower triangle of a square, in the order in which `_place` writes it.
 
-    First the columns left of their own triangle, which are copied whole; then that triangle.
+    Of each band of `ROWS` rows the columns before its first row, which are copied whole; then the
+    triangle on its diagonal.
     """
     square = np.arange(size * size).reshape(size, size)
-    found = [np.empty(0, square.dtype)]
+    found: list[np.ndarray] = []
     for start in range(0, size, ROWS):
         part = square[start : start + ROWS]
         own = np.tril_indices(len(part), 0 if diagonal else -1)
