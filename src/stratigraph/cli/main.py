@@ -43,6 +43,9 @@ from stratigraph.terminal import tell, visible
 __all__ = ["app", "main"]
 
 INTERRUPTED = 130
+# Made between two looks for garbage, instead of 700: of the imports of torch and others nothing is
+# garbage, and looking through them took a tenth of their time.
+OBJECTS = 50_000
 LONGEST = 1400  # characters of a line of an error; a value may have tens of thousands
 # What is raised of an argument that cannot be read: Typer's own or Click's, by Typer's version.
 UsageError: Any = typer.BadParameter.__base__
@@ -111,6 +114,8 @@ def main(arguments: list[str] | None = None) -> None:
     # Python's last look for garbage goes through all that torch and others have made: 0.8 s, after
     # which the whole memory is given back anyway.
     atexit.register(gc.freeze)
+    if arguments is None:  # this process is the command's
+        gc.set_threshold(OBJECTS)
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
     if threading.current_thread() is threading.main_thread():

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import final
 
 import pooch
-from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
 from stratigraph.data.cache import cache_dir
 from stratigraph.errors import DataError, StorageError
@@ -157,8 +156,17 @@ class _Bar:
     """What pooch asks of a progress bar, by rich; it is silent where there is no terminal."""
 
     def __init__(self, name: str) -> None:
-        columns = ("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        self._progress = Progress(*columns, disable=not sys.stderr.isatty(), transient=True)
+        from rich import (
+            progress as bars,  # its import takes longer than most commands that load data
+        )
+
+        columns = (
+            "{task.description}",
+            bars.BarColumn(),
+            bars.DownloadColumn(),
+            bars.TimeRemainingColumn(),
+        )
+        self._progress = bars.Progress(*columns, disable=not sys.stderr.isatty(), transient=True)
         self._task = self._progress.add_task(name, total=None)
         self.total = 0
 

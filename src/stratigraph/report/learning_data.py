@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import special
+import scipy
 
 from stratigraph.evidence import LEAST_ROOM, Evidence, part_of
 from stratigraph.evidence.claims.parts import of_vaes
@@ -43,7 +43,7 @@ def over_seeds(table: pd.DataFrame, keys: Sequence[str], value: str) -> pd.DataF
     grouped = per_seed.groupby(list(keys), sort=False)[value]
     found = grouped.agg(["mean", "std", "size"]).reset_index()
     with np.errstate(invalid="ignore"):
-        quantile = special.stdtrit(np.maximum(found["size"] - 1, 1), 0.975)  # Student's t
+        quantile = scipy.special.stdtrit(np.maximum(found["size"] - 1, 1), 0.975)  # Student's t
         reach = np.where(
             found["size"] > 1, quantile * found["std"] / np.sqrt(found["size"]), np.nan
         )
