@@ -1,11 +1,12 @@
 """What BLAS alone takes, ten lines of numpy, and ours, on the same arrays in turn: ratios to BLAS.
 
-Run as ``python benchmarks/similarity.py floor``. Each figure is the least of the rounds; all run
-under the threads that the benchmark was told.
+Run as ``python benchmarks/similarity.py floor A C``. Each figure is the least of the rounds, user
+and system time together; all run under the threads that the benchmark was told.
 """
 
 from __future__ import annotations
 
+import math
 import resource
 import time
 from collections.abc import Callable
@@ -81,7 +82,7 @@ def floor_of_products(
     def products() -> None:
         for x in arrays:
             blas.ssyrk(1.0, x.T, trans=1)
-        for _ in range(n * (n - 1) // 2 // columns):
+        for _ in range(math.ceil(n * (n - 1) / 2 / columns)):
             left @ (left if b is None else right).T
 
     return in_turn(

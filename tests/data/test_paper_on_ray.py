@@ -26,7 +26,9 @@ smallnorb.FACTOR_SIZES, smallnorb.ROWS = {norb}, {rows}
 @pytest.mark.timeout(3600)
 def test_every_configuration_begins_and_is_read_to_its_report(published, tmp_path):
     pytest.importorskip("ray")
-    published.dsprites(), published.cars3d(), published.smallnorb()
+    published.dsprites()
+    published.cars3d()
+    published.smallnorb()
     (tmp_path / "small").mkdir()
     (tmp_path / "small" / "sitecustomize.py").write_text(
         SHRUNK.format(
@@ -62,6 +64,7 @@ def test_every_configuration_begins_and_is_read_to_its_report(published, tmp_pat
         capture_output=True,
         text=True,
         check=False,
+        timeout=3000,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 

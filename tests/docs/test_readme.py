@@ -62,6 +62,6 @@ def test_studies_are_valid_and_say_their_size():
     assert sizes["paper"] == 300
     assert sizes["paper-small"] == 58
     assert (sizes["pilot"], sizes["paper-decided"], sizes["paper-medium"]) == (18, 52, 96)
-    assert sizes["quick"] == 12
+    assert (sizes["quick"], sizes["paper-long"]) == (12, 4)
     assert sizes["fashion"] == 8
     assert sizes["architectures"] == 84

@@ -1,5 +1,7 @@
 """Intervals and nulls as arguments, and what comes back: one Dataset, mappings for what is told."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -41,6 +43,29 @@ def test_an_interval_tells_how_far_it_is(measure):
     last = 2 if measure == "cka" else 10  # pairs, or groups of four of 40 probes
     assert seen[-last:] == [(done, last) for done in range(1, last + 1)]
     assert len(seen) > last  # the scores themselves
+
+
+def test_each_part_of_the_work_is_told_in_turn():
+    """Scores, a null, what is left out; of one side too, and of numbers that are read in parts."""
+    seen = []
+    sg.similarity_matrix(A, interval=True, null=19, progress=lambda *done: seen.append(done))
+    assert seen[-3:] == [(1, 3), (2, 3), (3, 3)]  # pairs
+    starts = [at for at, (done, _) in enumerate(seen) if done == 1]
+    assert len(starts) >= 3
+    for start, end in pairwise([*starts, len(seen)]):
+        assert [done for done, _ in seen[start:end]] == list(range(1, seen[end - 1][1] + 1))
+
+
+@pytest.mark.parametrize("asked", [{}, {"interval": True}])
+def test_what_is_read_in_parts_tells_how_far_it_is(tmp_path, asked):
+    layers = {}
+    for name in ("one", "two"):
+        np.save(tmp_path / f"{name}.npy", RNG.normal(size=(2000, 8)).astype(np.float32))
+        layers |= sg.load_representations(tmp_path / f"{name}.npy")
+    seen = []
+    sg.similarity_matrix(layers, **asked, memory="100 kB", progress=lambda *done: seen.append(done))
+    assert len(seen) > 3
+    assert [done for done, _ in seen] == list(range(1, seen[-1][1] + 1))
 
 
 def test_a_null_beside_it_is_that_of_calibrate():

@@ -2,7 +2,7 @@
 
 A claim never sees a study, only `Evidence`: so it can be asked of planted numbers as well;
 `stratigraph.evidence.from_study` takes it from a study. Scores come in columns: all probes first,
-then, where they are known, without each group of probes (`stratigraph.pairs.jackknife`). Pairs
+then, where they are known, without each group of probes (`stratigraph.pairs.group_sums`). Pairs
 within a run and pairs across runs are apart by construction.
 """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,21 +19,21 @@ from stratigraph.similarity.reduction import reduce_units
 from stratigraph.study.layout import POSTERIOR_FILE
 from stratigraph.training.signs import constant_share
 
-__all__ = ["ReadLayers", "device_of", "write_layers"]
+__all__ = ["ReadLayers", "device_of_model", "write_layers"]
 
 
-@dataclass
+@dataclass(frozen=True)
 class ReadLayers:
-    """What signs are looked for in.
+    """What early signs of collapse and of dead layers are looked for in.
 
     Attributes:
-        shares: of each layer, the units that answer every probe alike.
+        constant_shares: of each layer, the share of units that answer every probe alike.
         kl: by latent, averaged over probes; None without a posterior.
 
     """
 
-    shares: dict[str, float] = field(default_factory=dict)
-    kl: np.ndarray | None = None
+    constant_shares: dict[str, float]
+    kl: np.ndarray | None
 
 
 def write_layers(path: Path, inputs: ProbeReader, about: Mapping[str, Any]) -> ReadLayers:
@@ -45,32 +45,33 @@ def write_layers(path: Path, inputs: ProbeReader, about: Mapping[str, Any]) -> R
         about: what else the record says of itself.
 
     """
-    found = ReadLayers()
+    shares: dict[str, float] = {}
     layers: list[dict[str, Any]] = []
+    kl: list[np.ndarray] = []
 
     def fill(files: Files) -> None:
         posterior = None
         if inputs.has_posterior:
             posterior = inputs.read_posterior()
             files.array(POSTERIOR_FILE, posterior)
-            found.kl = kl_by_latent(*posterior)
+            kl.append(kl_by_latent(*posterior))
         for layer, module, activation in inputs.name_layers(posterior):
             name = layer.replace("/", "|")  # it names a file
             size = activation.abs() if activation.is_complex() else activation
-            found.shares[name] = constant_share(size)
+            shares[name] = constant_share(size)
             reduced = reduce_units(activation, f"layer {name}")
             files.array(f"{name}.npy", reduced.coordinates)
             facts = {"units": reduced.units, "reason": reduced.reason, "doubt": reduced.doubt}
             own = {} if module == layer else {"module": module}
             layers.append({"name": name, **own, **facts})
 
-    read_by = {"torch": torch.__version__, "device": device_of(inputs.model)}
+    read_by = {"torch": torch.__version__, "device": device_of_model(inputs.model)}
     facts = {"posterior": inputs.has_posterior, "read_by": read_by, "layers": layers}
     write_record(path, fill, {**about, **facts})
-    return found
+    return ReadLayers(shares, kl[0] if kl else None)
 
 
-def device_of(model: nn.Module) -> str:
+def device_of_model(model: nn.Module) -> str:
     """Where the network is; one without parameters or buffers is where its inputs are."""
     first = next(chain(model.parameters(), model.buffers()), None)
     return "cpu" if first is None else str(first.device)

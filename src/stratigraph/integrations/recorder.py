@@ -34,7 +34,7 @@ from torch import Tensor, nn
 
 from stratigraph.errors import ConfigError, InputError, StorageError
 from stratigraph.integrations.probes import ProbeReader
-from stratigraph.integrations.read_layers import device_of, write_layers
+from stratigraph.integrations.read_layers import device_of_model, write_layers
 from stratigraph.records import (
     locked,
     record_exists,
@@ -233,7 +233,7 @@ class Recorder:
                 "began": time.time(),
                 "conditions": {
                     "data": self.config.probes,
-                    "device": device_of(self.inputs.model),
+                    "device": device_of_model(self.inputs.model),
                     "torch": torch.__version__,
                 },
             }
@@ -258,7 +258,7 @@ class Recorder:
         # Told when the snapshot is whole, since a warning may be made an error.
         if read.kl is not None:
             self._tell(self.signs.of_latents(self.steps, read.kl))
-        self._tell(self.signs.of_layers(self.steps, read.shares))
+        self._tell(self.signs.of_layers(self.steps, read.constant_shares))
         self._state.beat(self.steps, self.loss)
 
     def _tell(self, texts: list[str]) -> None:

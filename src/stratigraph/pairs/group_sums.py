@@ -103,7 +103,16 @@ def _hsic(
 
 
 class GroupScores:
-    """Scores of pairs of stored representations, the Gram matrices used last kept at hand."""
+    """Scores of pairs of representations, the Gram matrices used last kept at hand.
+
+    Args:
+        read: gives the representation at a place, (n, p).
+        measure: ``debiased_cka``, ``linear_cka``, or with a confounder ``deconfounded_cka``.
+        groups: G.
+        confounder: the place of the input, which is regressed out.
+        halves: so many times the groups are split in two, and both halves scored.
+
+    """
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ Probe i is in group i mod G, and θ_(g) is a score without group g. Then
 
     s² = (G − 1)/G Σ_g (θ_(g) − θ̄)²,   interval θ ± t_{G−1} s.
 
-For CKA all θ_(g) cost one pass (`jackknife`); any other measure is computed G times more. Debiased
+For CKA all θ_(g) cost one pass (`group_sums`); any other measure is computed G times more. Debiased
 CKA of representations on a disk that do not fit is estimated from random batches, whose spread
 gives the interval (`streaming`). The interval is of the probes that might have been drawn, for
 these two representations; ends are not cut to the measure's bounds. A representation with itself
@@ -73,7 +73,8 @@ def interval_matrix(
 
     `stratigraph.similarity_matrix` with ``interval=True`` gives them as a Dataset. What cannot be
     compared is NaN in its row, with the reason, and the others are compared. With ``null`` draws,
-    within ``groups`` if any, what chance would score as well (`chance`).
+    within ``groups`` if any, what chance would score as well (`chance`). Progress is told of the
+    scores, then of the null, then of what is left out: groups, or for CKA pairs.
 
     Raises:
         InputError: as `similarity_matrix`; a confidence outside (0, 1); or too few probes for
@@ -93,7 +94,7 @@ def interval_matrix(
             raise InputError(
                 f"null: needs every number at once, with {in_words(memory)} allowed (memory=)."
             )
-        return _estimate(joined, chosen, n, confidence, memory)
+        return _estimate(joined, chosen, n, confidence, memory, progress)
     parts = _count_groups("a", n, chosen)
     sides, _, unfits = fit_matrices(dict(zip(given, joined, strict=True)), chosen)
     left, right = sides[0], sides[1] if len(sides) > 1 else None
@@ -164,14 +165,14 @@ def _without_groups(
         return _without_groups_of_cka(sides, measure.name, parts, progress)
     of_group = np.arange(len(next(iter(sides[0].values())))) % parts
     found = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the whole they were told
-        for g in range(parts):
-            rest = [_leave_out(side, of_group == g) for side in sides]
-            other = rest[1] if len(rest) > 1 else None
+    for g in range(parts):
+        rest = [_leave_out(side, of_group == g) for side in sides]
+        other = rest[1] if len(rest) > 1 else None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the whole they were told
             found.append(score_matrix(rest[0], other, measure, memory=memory))
-            if progress:
-                progress(g + 1, parts)
+        if progress:
+            progress(g + 1, parts)
     return np.stack(found)
 
 
@@ -200,7 +201,12 @@ def _without_groups_of_cka(
 
 
 def _estimate(
-    sides: list[dict[str, Any]], measure: Measure, n: int, confidence: float, memory: int
+    sides: list[dict[str, Any]],
+    measure: Measure,
+    n: int,
+    confidence: float,
+    memory: int,
+    progress: Progress | None,
 ) -> xarray.DataArray:
     if measure.name != "debiased_cka":
         raise InputError(
@@ -208,7 +214,7 @@ def _estimate(
             f"once, more than {in_words(memory)} (memory=); one for debiased_cka does not."
         )
     right = sides[1] if len(sides) > 1 else None
-    found = cka_from_batches(sides[0], right, n, memory, confidence)
+    found = cka_from_batches(sides[0], right, n, memory, confidence, progress)
     tell_all(measure.name, found.reasons, level=3)
     return label_matrix(
         found.values,

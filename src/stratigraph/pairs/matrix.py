@@ -89,7 +89,9 @@ def similarity_matrix(
         memory: bytes of prepared vectors to hold, or words such as ``"2 GB"``; more goes to a
             scratch folder. Representations on disk (`load_representations`) that would take more
             are read in parts, for CKA.
-        progress: called with (tasks done, all tasks): of the scores, then of an interval or a null.
+        progress: called with (done, all) in each part of the work in turn: tasks of the scores,
+            draws of a null, pairs or groups of probes of an interval. Not with a precision, as
+            nobody knows how many probes that takes.
         null: number of permutations of the probes that estimate what chance would score (`chance`):
             a p and a calibrated score for each cell, and for the best of rows, columns and all.
         groups: a label for each probe, (n,): permute within them; a pandas series is joined.

@@ -78,7 +78,7 @@ def score_matrix(
             raise InputError(
                 f"null: needs every number at once, with {in_words(memory)} allowed (memory=)."
             )
-        return _in_parts(joined, chosen, memory)
+        return _in_parts(joined, chosen, memory, progress)
     sides, n, unfits = fit_matrices(dict(zip(given, joined, strict=True)), chosen)
     left, right = sides[0], sides[1] if len(sides) > 1 else None
     found = _compare_finite(left, right, chosen, n, tolerance, precision, memory, progress)
@@ -128,7 +128,9 @@ def _compare_finite(
     return label_matrix(found.all(), left, columns, chosen.name, str(plan), reasons, notes)
 
 
-def _in_parts(sides: list[dict[str, Any]], measure: Measure, memory: int) -> xarray.DataArray:
+def _in_parts(
+    sides: list[dict[str, Any]], measure: Measure, memory: int, progress: Progress | None
+) -> xarray.DataArray:
     """Of representations on a disk that would not fit in memory."""
     if measure.name not in IN_PARTS:
         size = sum(value.nbytes for side in sides for value in side.values())
@@ -137,7 +139,7 @@ def _in_parts(sides: list[dict[str, Any]], measure: Measure, memory: int) -> xar
             f"with {in_words(memory)} allowed (memory=); {' and '.join(IN_PARTS)} do not."
         )
     right = sides[1] if len(sides) > 1 else None
-    found = cka_from_rows(sides[0], right, measure.name == "debiased_cka", memory)
+    found = cka_from_rows(sides[0], right, measure.name == "debiased_cka", memory, progress)
     tell_all(measure.name, found.reasons, level=4)
     notes = _notes(measure, next(iter(sides[0].values())).shape[0], {**sides[0], **sides[-1]})
     return label_matrix(

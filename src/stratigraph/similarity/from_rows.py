@@ -13,9 +13,9 @@ Whatever has ``shape`` (n, p), ``nbytes`` and ``read(rows, columns)`` can be rea
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -37,6 +37,8 @@ __all__ = ["Found", "cka_from_batches", "cka_from_rows"]
 SHARE = 8  # of the memory that one block of rows or columns takes
 BATCH = 250  # probes of a random batch
 LEAST_BATCH = 16
+Progress: TypeAlias = Callable[[int, int], None] | None  # parts done, parts in all
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,11 @@ class Found:
 
 
 def cka_from_rows(
-    left: Mapping[str, Any], right: Mapping[str, Any] | None, debiased: bool, memory: int
+    left: Mapping[str, Any],
+    right: Mapping[str, Any] | None,
+    debiased: bool,
+    memory: int,
+    progress: Progress = None,
 ) -> Found:
     """CKA of all of ``left`` with all of ``right`` (None: of ``left``).
 
@@ -60,6 +66,7 @@ def cka_from_rows(
         right: the same for the other axis.
         debiased: the debiased score.
         memory: bytes to hold, at most.
+        progress: called with (parts read, all parts).
 
     Raises:
         InputError: the numbers of probes differ, none of a side is finite, or no way fits in
@@ -80,9 +87,9 @@ def cka_from_rows(
     ways = sorted((way for way in fits if fits[way]), key=flops.__getitem__)
     if ways:
         way = _from_sums if ways[0] == "sums" else _from_kernels
-        return _without_unfit(way(sides, debiased, n, memory), sides)
+        return _without_unfit(way(sides, debiased, n, memory, progress), sides)
     if debiased:
-        return _from_batches(sides, n, memory)
+        return _from_batches(sides, n, memory, progress=progress)
     raise InputError(
         f"measure: linear_cka on {n:,} probes and {sum(map(sum, widths)):,} units in total needs "
         f"{in_words(2 * min(sums, kernels))}, with {in_words(memory)} allowed (memory=); "
@@ -121,28 +128,42 @@ def _rows_at_a_time(sides: Sequence[Mapping[str, Sieve]], memory: int) -> int:
     return max(1, memory // SHARE // (8 * 3 * units))
 
 
-def _from_sums(sides: list[dict[str, Sieve]], debiased: bool, n: int, memory: int) -> Found:
+def _counted(parts: Sequence[Part], progress: Progress) -> Iterator[Part]:
+    """Each part; once it is done with, that is told."""
+    for done, part in enumerate(parts, 1):
+        yield part
+        if progress:
+            progress(done, len(parts))
+
+
+def _from_sums(
+    sides: list[dict[str, Sieve]], debiased: bool, n: int, memory: int, progress: Progress
+) -> Found:
     sums, step = CKASums(), _rows_at_a_time(sides, memory)
-    for start in range(0, n, step):
+    for start in _counted(range(0, n, step), progress):
         rows = np.arange(start, min(start + step, n))
         sums.add(*({name: value.block(rows) for name, value in side.items()} for side in sides))
     values, reasons = sums.result(debiased)
     return Found(values, f"exact, from sums over blocks of {min(step, n):,} probes", reasons)
 
 
-def _from_kernels(sides: list[dict[str, Sieve]], debiased: bool, n: int, memory: int) -> Found:
+def _from_kernels(
+    sides: list[dict[str, Sieve]], debiased: bool, n: int, memory: int, progress: Progress
+) -> Found:
     reasons: dict[str, str] = {}
-    stacked = []
-    for side in sides:
-        vectors = torch.zeros(len(side), packed_length(n), dtype=torch.float32)
-        for row, (name, value) in zip(vectors, side.items(), strict=True):
-            vector, reason = _vector(value, n, debiased, memory)
-            if reason:
-                reasons[name] = reason
-                row.fill_(math.nan)
-            else:
-                row[: len(vector)] = vector
-        stacked.append(vectors)
+    stacked = [torch.zeros(len(side), packed_length(n), dtype=torch.float32) for side in sides]
+    every = [
+        (row, name, value)
+        for vectors, side in zip(stacked, sides, strict=True)
+        for row, (name, value) in zip(vectors, side.items(), strict=True)
+    ]
+    for row, name, value in _counted(every, progress):
+        vector, reason = _vector(value, n, debiased, memory)
+        if reason:
+            reasons[name] = reason
+            row.fill_(math.nan)
+        else:
+            row[: len(vector)] = vector
     values = np.zeros((len(stacked[0]), len(stacked[-1])))
     tile = max(1, memory // SHARE // (8 * sum(map(len, stacked))))
     own = [np.zeros(len(vectors)) for vectors in stacked]
@@ -189,11 +210,11 @@ def _vector(value: Sieve, n: int, debiased: bool, memory: int) -> tuple[Tensor, 
 
 
 def _random_batches(
-    sides: Sequence[Mapping[str, Sieve]], n: int, size: int, seed: int = 0
+    sides: Sequence[Mapping[str, Sieve]], n: int, size: int, progress: Progress, seed: int = 0
 ) -> Iterator[tuple[dict[str, Tensor], dict[str, Tensor] | None]]:
     """Batches of the probes in an order drawn from ``seed``, each in the order of the file."""
     order = np.random.default_rng(seed).permutation(n)
-    for start in range(0, n, size):
+    for start in _counted(range(0, n, size), progress):
         rows = np.sort(order[start : start + size])
         cut = [{name: value.block(rows) for name, value in side.items()} for side in sides]
         yield cut[0], cut[1] if len(cut) > 1 else None
@@ -205,6 +226,7 @@ def cka_from_batches(
     n: int,
     memory: int,
     confidence: float = 0.95,
+    progress: Progress = None,
 ) -> Found:
     """Debiased CKA of all of ``left`` with all of ``right`` from random batches, with intervals.
 
@@ -212,11 +234,15 @@ def cka_from_batches(
         InputError: not even a few probes of all fit in ``memory``, or none of a side is finite.
 
     """
-    return _from_batches(_sieved(left, right), n, memory, confidence)
+    return _from_batches(_sieved(left, right), n, memory, confidence, progress)
 
 
 def _from_batches(
-    sides: list[dict[str, Sieve]], n: int, memory: int, confidence: float = 0.95
+    sides: list[dict[str, Sieve]],
+    n: int,
+    memory: int,
+    confidence: float = 0.95,
+    progress: Progress = None,
 ) -> Found:
     size = min(BATCH, _rows_at_a_time(sides, memory), n)
     if size < LEAST_BATCH:
@@ -224,7 +250,7 @@ def _from_batches(
             f"memory: {LEAST_BATCH} probes of these representations do not fit in "
             f"{in_words(memory)}; allow more."
         )
-    found = stream_cka(_random_batches(sides, n, size), confidence=confidence)
+    found = stream_cka(_random_batches(sides, n, size, progress), confidence=confidence)
     reasons = {**found.reasons, **set_unfit((found.values, found.lower, found.upper), sides)}
     return Found(
         found.values,

@@ -1,7 +1,7 @@
 """Of the pairs that findings read, what they score with probes left out, and what hangs on which.
 
 ``jackknife/<measure>``: the scores without each group of probes, for the measures of which they can
-be computed in closed form (`stratigraph.pairs.jackknife`): what intervals are made of.
+be computed in closed form (`stratigraph.pairs.group_sums`): what intervals are made of.
 
 ``influence/<measure>``: how much hangs on which probes,
 
