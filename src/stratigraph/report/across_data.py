@@ -19,13 +19,17 @@ def across_data(data: ReportData) -> pd.DataFrame:
     Columns: architecture, probes (whose they are), layer, one, two (what the networks were trained
     on; equal for replicates of one configuration), trained (at the last step, or at step 0),
     similarity (the mean) and pairs (of how many runs). Pairs differ in their data alone, and share
-    no random streams. Empty where no network reads another's probes.
+    no random streams. They are of the runs that learned, as findings are (of all, where none did).
+    Empty where no network reads another's probes.
 
     """
     evidence = data.evidence
     if evidence is None or evidence.cka not in evidence.across:
         return pd.DataFrame(columns=COLUMNS)
-    pairs = of_vaes(evidence.across[evidence.cka])
+    learned = evidence.without(evidence.failed)
+    if learned.across[evidence.cka].table.empty:
+        learned = evidence
+    pairs = of_vaes(learned.across[evidence.cka])
     pairs = pairs.where(across(pairs, "data") | baseline(pairs))
     table = pairs.table
     order = list(dict.fromkeys(run.config.data["name"] for run in data.study.runs.values()))
