@@ -156,17 +156,11 @@ class _Bar:
     """What pooch asks of a progress bar, by rich; it is silent where there is no terminal."""
 
     def __init__(self, name: str) -> None:
-        from rich import (
-            progress as bars,  # its import takes longer than most commands that load data
-        )
+        # Not above: of most commands that load data, none downloads any.
+        from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
-        columns = (
-            "{task.description}",
-            bars.BarColumn(),
-            bars.DownloadColumn(),
-            bars.TimeRemainingColumn(),
-        )
-        self._progress = bars.Progress(*columns, disable=not sys.stderr.isatty(), transient=True)
+        columns = ("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, disable=not sys.stderr.isatty(), transient=True)
         self._task = self._progress.add_task(name, total=None)
         self.total = 0
 
