@@ -40,6 +40,7 @@ demo: results/quick
 
 # A study of studies/ to its report: `make results/paper-decided`. The same again goes on with it.
 results/paper-decided: OPTIONS := --until-decided --looks 4,6,8
+results/architectures-decided: OPTIONS := --until-decided --looks 4,6
 results/%: studies/%.yaml $(RUNS) always
 	$(BIN)/stratigraph run $< --out $@ $(OPTIONS)
 
