@@ -22,7 +22,8 @@ from stratigraph.stages import STAGES, Progress, open_study, run_stage
 
 # What `plan` counts separately, and one stage of a run does: by the first word of its name.
 STAGE_OF = {"start": "train", "train": "train", "extract": "extract", "observe": "extract",
-            "score": "extract", "compare": "compare", "intervals": "compare", "assess": "assess",
+            "score": "extract", "compare": "compare", "intervals": "compare",
+            "influence": "compare", "assess": "assess",
             "report": "report", "report's": "report"}  # fmt: skip
 
 

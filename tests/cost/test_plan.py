@@ -11,13 +11,16 @@ import pytest
 
 from stratigraph.cli.main import main
 from stratigraph.cost import findings
-from stratigraph.cost.calibrate import Kind, calibrate, find_kinds
+from stratigraph.cost.calibrate import Kind, _stand_in, calibrate, find_kinds
 from stratigraph.cost.figures import count_panels
 from stratigraph.cost.findings import Judging, judge_sample
 from stratigraph.cost.pairs import drawn_blocks
 from stratigraph.cost.plan import StudyPlan, plan_study
 from stratigraph.engine import LocalEngine
-from stratigraph.stages.compare import in_blocks_order
+from stratigraph.pairs.by_vectors import count_products
+from stratigraph.similarity.catalog import find_measure
+from stratigraph.similarity.cka import linear_cka
+from stratigraph.stages.compare import ask_in_order, in_blocks_order
 from stratigraph.study import Selection, claim_pairs
 
 
@@ -59,7 +62,7 @@ def test_times_add_up(plan):
     names = [stage.name for stage in plan.stages]
     assert names == [
         "start", "train", "extract", "observe", "score latents", "compare by debiased_cka",
-        "intervals of debiased_cka",
+        "intervals of debiased_cka", "influence on debiased_cka",
         "compare by procrustes_similarity", "assess", "report", "report's tables",
     ]  # fmt: skip
     assert all(stage.seconds > 0 for stage in plan.stages)
@@ -75,13 +78,42 @@ def test_drawn_blocks_stand_for_all_pairs(tiny_study, names):
     labels = pd.concat([tiny_study.labels("debiased_cka")] * 3, ignore_index=True)
     labels["run"] += (labels.index // (len(labels) // 3)).astype(str)
     wanted = Selection(labels, names)
-    drawn = drawn_blocks(in_blocks_order(labels), wanted)
+    drawn = drawn_blocks(in_blocks_order(labels, names), wanted)
     found = [next(drawn) for _ in range(400)]
     total = np.mean([weight * asked.sum() for _, asked, weight in found])
     assert total == pytest.approx(wanted.unordered(), rel=0.1)
     for rows, asked, _ in found[:50]:
         assert asked.any()
         assert not (asked & ~wanted.block(rows, rows)).any()
+
+
+def test_a_study_of_pairs_within_runs_multiplies_few_others():
+    keys = [(r, s, layer) for r in range(40) for s in range(10) for layer in "abcdefgh"]
+    labels = pd.DataFrame(keys, columns=["run", "step", "layer"]).assign(probes="p")
+    cka, every = find_measure("debiased_cka"), len(keys) ** 2
+    counted = {}
+    for names in (("all",), ("within_run", "final")):
+        order = in_blocks_order(labels, names)
+        asked = ask_in_order(Selection(labels, names), order)
+        counted[names] = count_products(cka, 500, len(order), asked)
+    assert every / 2 < counted["all",] < every  # each pair once, in whole blocks
+    assert counted["within_run", "final"] < every / 4
+
+
+def test_a_stand_in_for_a_last_state_is_another_representation_with_the_spectrum_said(tmp_path):
+    rng = np.random.default_rng(0)
+    stored = rng.standard_normal((31, 8)).astype(np.float32)
+    for layer in ("encoder.conv1", "decoder.dense1"):
+        np.save(tmp_path / f"{layer}.npy", stored)
+    made = _stand_in(tmp_path, ["encoder.conv1", "decoder.dense1"], tmp_path / "last")
+    before = np.linalg.svd(stored[:-1], compute_uv=False)
+    encoder, decoder = (
+        np.linalg.svd(np.load(made / f"{layer}.npy")[:-1], compute_uv=False)
+        for layer in ("encoder.conv1", "decoder.dense1")
+    )
+    assert encoder == pytest.approx(before, rel=1e-5)
+    assert decoder == pytest.approx(before**2 / before[0], rel=1e-4)
+    assert linear_cka(stored[:-1], np.load(made / "encoder.conv1.npy")[:-1]) < 0.9
 
 
 def test_findings_of_a_large_study_are_timed_on_some_of_its_runs(tiny_study, monkeypatch):

@@ -20,20 +20,23 @@ import pandas as pd
 import torch
 
 from stratigraph.engine import one_thread
+from stratigraph.pairs.by_vectors import count_products
 from stratigraph.pairs.coordinates import read_coordinates
 from stratigraph.pairs.group_sums import groups_of
+from stratigraph.pairs.influence import weigh_pairs
 from stratigraph.pairs.jackknife import TASK_PAIRS, jackknife_pairs, order_in_tiles
 from stratigraph.pairs.pair_by_pair import PAIR_BLOCK
 from stratigraph.pairs.stored import compare_stored
 from stratigraph.similarity.measure import Measure
-from stratigraph.stages.compare import in_blocks_order
+from stratigraph.stages.compare import ask_in_order, in_blocks_order
 from stratigraph.study import DECONFOUNDED, Selection, claim_pairs, study_measure
 
-__all__ = ["Comparing", "compare_sample", "drawn_blocks", "jackknife_sample"]
+__all__ = ["Comparing", "compare_sample", "drawn_blocks", "influence_sample", "jackknife_sample"]
 
 SAMPLED = 48  # representations of which vectors are made
 LEAST_BLOCKS, MOST_BLOCKS = 4, 48  # of pairs, that are compared
 BLOCK_SECONDS = 8.0  # after which no more are
+LEFT_OUT = 8  # classes and values of factors, that are left out in turn
 REPEATED = 3  # times that probes are left out of a pair once more
 
 
@@ -54,7 +57,7 @@ def compare_sample(task: Comparing) -> tuple[float, str]:
     name = "debiased_cka" if task.measure == DECONFOUNDED else task.measure
     measure = study_measure(name)
     own = task.table[task.table["probes"] == task.table["probes"].iloc[0]]
-    order = in_blocks_order(own)
+    order = in_blocks_order(own, task.wanted.names)
     with one_thread():
         if measure.embed is None:
             return _seconds_by_pairs(task, measure, order)
@@ -70,7 +73,11 @@ def compare_sample(task: Comparing) -> tuple[float, str]:
         began = time.perf_counter()
         block @ block.T
         a_pair = (time.perf_counter() - began) / 64**2
-    return each * len(task.table) + a_pair * task.pairs, found.plan
+        # A block is multiplied whole, however few of its pairs are asked for.
+        asked = ask_in_order(task.wanted, order)
+        share = len(task.table) / len(order)  # of all sets of probes
+        products = share * count_products(measure, n, len(order), asked)
+    return each * len(task.table) + a_pair * products, found.plan
 
 
 def _seconds_by_pairs(task: Comparing, measure: Measure, order: np.ndarray) -> tuple[float, str]:
@@ -153,3 +160,27 @@ def jackknife_sample(task: Comparing) -> tuple[int, float]:
     starts = range(0, len(pairs), TASK_PAIRS)
     matrices = sum(len(np.unique(pairs[start : start + TASK_PAIRS])) for start in starts)
     return len(pairs), matrices * a_matrix + len(pairs) * a_pair
+
+
+def influence_sample(task: Comparing) -> tuple[int, float]:
+    """How many pairs claim 1 is made of, and the seconds of leaving each probe out of them.
+
+    A pair makes both of its matrices here. In a study most share one, and the subsets that turn
+    the contrast are looked for beside: about as much again.
+    """
+    table = task.table
+    parts = table["layer"].str.startswith(("encoder.", "decoder."))
+    own = table[parts & (table["objective"] != "classification")]
+    if own.empty:
+        return 0, 0.0
+    rows = own.index[np.linspace(0, len(own) - 1, min(SAMPLED, len(own))).astype(int)]
+    pairs = np.stack([rows, rows], axis=1)
+    n = len(read_coordinates(task.files[rows[0]]))
+    kept = np.random.default_rng(0).random((n, LEFT_OUT)) < 0.5
+    weights = np.ones(len(pairs))
+    with one_thread():
+        weigh_pairs(task.files, pairs[:1], weights[:1], task.measure, kept)  # loads libraries
+        began = time.perf_counter()
+        weigh_pairs(task.files, pairs, weights, task.measure, kept)
+        a_pair = (time.perf_counter() - began) / len(pairs)
+    return len(own), len(own) * a_pair

@@ -22,7 +22,7 @@ import pandas as pd
 from stratigraph.cost.calibrate import Kind, calibrate, find_kinds, mean_of
 from stratigraph.cost.figures import TABLES, Drawing, count_panels, draw_sample
 from stratigraph.cost.findings import Judging, judge_sample
-from stratigraph.cost.pairs import Comparing, compare_sample, jackknife_sample
+from stratigraph.cost.pairs import Comparing, compare_sample, influence_sample, jackknife_sample
 from stratigraph.engine import Engine, Outcome
 from stratigraph.errors import ConfigError, StratigraphError
 from stratigraph.pairs.jackknife import JACKKNIFED
@@ -254,6 +254,9 @@ def _plan_measures(
         if measure.name in JACKKNIFED:
             count, seconds = _time_stages(engine, jackknife_sample, task)
             stages.append(Stage(f"intervals of {measure.name}", "pairs", int(count), seconds))
+        if measure.name == CORRECTED.cka and count:
+            count, seconds = _time_stages(engine, influence_sample, task)
+            stages.append(Stage(f"influence on {measure.name}", "pairs", int(count), seconds))
         matrix += matrix_bytes * (1 if measure.tolerance is None else 3)
     return stages, pairs, plans, matrix
 
@@ -284,8 +287,9 @@ def _representations(
         for run in runs:
             probes = probes_digest(run, config.probes)
             for step in run.snapshots:
+                folder = fact["last" if step == run.snapshots[-1] else "record"]
                 for layer in fact["layers"]:
                     about = {**UNKNOWN, "name": layer}
                     rows.append(label_row(Run(fact["record"], run), step, about, probes))
-                    files.append(fact["record"] / f"{layer}.npy")
+                    files.append(folder / f"{layer}.npy")
     return pd.DataFrame(rows), files

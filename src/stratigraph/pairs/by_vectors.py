@@ -30,6 +30,7 @@ from stratigraph.pairs.blocks import (
     Source,
     Wanted,
     blocks,
+    fold,
     is_square,
     make_once,
     read_matrix,
@@ -109,6 +110,23 @@ class OutOfCore:
         return _multiply_all(sides, measure, wanted, run, self.folder, keep=True, disk=self.disk)
 
 
+def count_products(measure: Measure, n: int, count: int, wanted: Wanted) -> int:
+    """How many pairs of some representations are multiplied, so that those wanted are."""
+    found = blocks(fold(wanted), (count, count), _sizes(measure, n)[1])
+    return sum(
+        (block.rows.stop - block.rows.start) * (block.columns.stop - block.columns.start)
+        for block in found
+    )
+
+
+def _sizes(measure: Measure, n: int) -> tuple[int, int]:
+    """How many vectors one task makes, and how many a side of one product has."""
+    # 256 MB at most, fixed by n and not the machine; n² / 2 entries are a packed half.
+    whole = 2 if measure.entries(n) >= n**2 else 1
+    chunk = max(1, min(EMBED_BLOCK, 2**27 // (whole * n**2)))
+    return chunk, max(PRODUCT_BLOCK // chunk, 1) * chunk
+
+
 def _multiply_all(
     sides: Sequence[Sequence[Source]],
     measure: Measure,
@@ -123,10 +141,7 @@ def _multiply_all(
     shape = (len(sides[0]), len(sides[-1]))
     n = len(read_matrix(sides[0][0], measure))
     length = measure.entries(n)
-    # 256 MB at most, fixed by n and not the machine; n² / 2 entries are a packed half.
-    whole = 2 if length >= n**2 else 1
-    chunk = max(1, min(EMBED_BLOCK, 2**27 // (whole * n**2)))
-    size = max(PRODUCT_BLOCK // chunk, 1) * chunk
+    chunk, size = _sizes(measure, n)
     found = blocks(wanted, shape, size)
     pairs = sum(block.pairs for block in found)
     double = in_float64(pairs, length)

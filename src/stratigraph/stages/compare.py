@@ -14,6 +14,7 @@ Of the pairs that findings read, the scores with probes left out are kept beside
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,9 @@ from stratigraph.stages.left_out import leave_probes_out
 from stratigraph.stages.matrix_record import write_matrix
 from stratigraph.stages.progress import Progress
 from stratigraph.stages.task import current_facts
-from stratigraph.study import Study, similarity_path
+from stratigraph.study import Selection, Study, similarity_path
 
-__all__ = ["compare_study", "in_blocks_order"]
+__all__ = ["ask_in_order", "compare_study", "in_blocks_order"]
 
 SCRATCH = ".scratch-"  # blocks of a comparison that was interrupted: the next one goes on
 
@@ -94,14 +95,14 @@ def _compare(job: Job, path: Path, about: dict[str, Any], readers: list[str]) ->
     parts, plans = [], []
     scratch = _scratch(path, about)
     for probes, own in job.sets():
-        rows = in_blocks_order(own)
+        rows = in_blocks_order(own, job.measure.pairs)
         confounder = job.input_row(own)
         result = compare_stored(
             [job.files[row] for row in rows],
             name
             if confounder is None
             else deconfounded_measure(np.asarray(read_coordinates(job.files[confounder]))),
-            wanted=_ask_block(job, rows),
+            wanted=ask_in_order(job.wanted, rows),
             tolerance=job.measure.tolerance,
             engine=job.engine,
             scratch=scratch / probes,
@@ -119,30 +120,33 @@ def _compare(job: Job, path: Path, about: dict[str, Any], readers: list[str]) ->
     write_matrix(path, labels.assign(reason=reasons), parts, kinds, about)
 
 
-def _ask_block(job: Job, rows: np.ndarray) -> Wanted:
+def ask_in_order(wanted: Selection, rows: np.ndarray) -> Wanted:
     """The pairs asked for, of representations in another order than the labels'."""
 
     def block(x: slice, y: slice) -> np.ndarray:
-        return job.wanted.block(rows[x], rows[y])
+        return wanted.block(rows[x], rows[y])
 
     return block
 
 
-def in_blocks_order(labels: pd.DataFrame) -> np.ndarray:
-    """Rows in an order in which the pairs that sparse selections ask for lie in few blocks.
+def in_blocks_order(labels: pd.DataFrame, pairs: Sequence[str]) -> np.ndarray:
+    """Rows in an order in which the pairs that a selection asks for lie in few blocks.
 
-    Layer by layer; in a layer the last steps of all runs first, which are compared with each other,
-    and then run by run the steps that are compared with one of those.
+    The last steps come first, which are compared with each other. Then run by run, where each is
+    compared with itself: layer by layer, blocks of any two layers would hold pairs of every run,
+    and all pairs be multiplied for a few of them. Otherwise layer by layer, and in a layer run by
+    run the steps that are compared with one of the last.
     """
     earlier = labels["step"] < labels.groupby("run")["step"].transform("max")
-    ordered = labels.assign(earlier=earlier).sort_values(["layer", "earlier"], kind="stable")
+    by = ["earlier", "run", "layer"] if "within_run" in pairs else ["layer", "earlier"]
+    ordered = labels.assign(earlier=earlier).sort_values(by, kind="stable")
     return ordered.index.to_numpy()
 
 
 def _scratch(path: Path, about: dict[str, Any]) -> Path:
     """Where this comparison keeps its blocks until it is whole; those of another one go."""
     folder = _scratch_of(path)
-    own = folder / digest({**about, "order": 4})[:16]
+    own = folder / digest({**about, "order": 5})[:16]
     if folder.is_dir():
         for other in folder.iterdir():
             if other != own:
